@@ -1,0 +1,124 @@
+//! Measuring a convolution's inputs with the rest of the network in evaluation mode.
+
+use burn::module::Module;
+use burn::nn::BatchNorm;
+use burn::tensor::Tensor;
+
+use super::Target;
+use crate::build::with_value;
+use crate::error::AdjustError;
+use crate::tap;
+
+/// Training batches to measure new batch norms on.
+///
+/// `run(model, i)` passes the `i`-th batch through the model it is given and drops the result; asked twice
+/// for the same `i` it must draw the same batch. DyRep takes 20 batches.
+pub struct Calibration<'a, M> {
+    batches: usize,
+    run: &'a mut dyn FnMut(&M, usize),
+}
+
+impl<'a, M: Module> Calibration<'a, M> {
+    /// Calibrates on batches `0..batches`.
+    pub fn new(batches: usize, run: &'a mut dyn FnMut(&M, usize)) -> Self {
+        Self { batches, run }
+    }
+
+    /// Gives `measure` each input that the target convolution of `model` gets, with its number.
+    ///
+    /// `model` must be in evaluation mode.
+    pub(super) fn each_input(
+        &mut self,
+        model: &M,
+        path: &str,
+        target: &Target,
+        mut measure: impl FnMut(Tensor<4>, usize),
+    ) -> Result<(), AdjustError> {
+        if self.batches == 0 {
+            return Err(AdjustError::NoCalibration {
+                path: path.to_owned(),
+            });
+        }
+        let layer = target.layer.valid();
+        let mut seen = 0;
+        for batch in 0..self.batches {
+            let ((), flows) = tap::listen(Some(target.layer_id), || (self.run)(model, batch));
+            for flow in flows {
+                measure(layer.input_at(&target.address, flow.input), seen);
+                seen += 1;
+            }
+        }
+        if seen == 0 {
+            return Err(AdjustError::NotReached {
+                path: path.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Mean and unbiased variance of each channel, averaged over batches with equal weights.
+#[derive(Default)]
+pub(super) struct Statistics {
+    sums: Option<(Tensor<1>, Tensor<1>)>,
+    batches: usize,
+}
+
+impl Statistics {
+    /// Adds a batch `[batch, channels, height, width]`.
+    pub(super) fn add(&mut self, values: Tensor<4>) {
+        let [batch, channels, height, width] = values.dims();
+        let count = batch * height * width;
+        let rows = values.swap_dims(0, 1).reshape([channels, count]);
+        let mean = rows.clone().mean_dim(1);
+        let squares = (rows - mean.clone()).powi_scalar(2).sum_dim(1);
+        let variance = squares / count.saturating_sub(1).max(1) as f64;
+        let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
+        self.batches += 1;
+        self.sums = Some(match self.sums.take() {
+            None => (mean, variance),
+            Some((means, variances)) => (means + mean, variances + variance),
+        });
+    }
+
+    /// `(mean, variance)`, each `[channels]`.
+    pub(super) fn average(&self) -> (Tensor<1>, Tensor<1>) {
+        let (means, variances) = self.sums.clone().expect("at least one batch was measured");
+        (means / self.batches as f64, variances / self.batches as f64)
+    }
+}
+
+/// Sets a norm to pass values through unchanged at inference: γ = 1, β = 0, mean 0, variance 1.
+///
+/// The variance is `1 − ε`, so that the scale is 1 and not `1 / √(1 + ε)`.
+pub(super) fn set_identity(norm: &mut BatchNorm) {
+    let channels = norm.gamma.dims();
+    let device = norm.gamma.val().device();
+    let ones = Tensor::ones(channels, &device);
+    let zeros = Tensor::zeros(channels, &device);
+    let variance = Tensor::full(channels, 1.0 - norm.epsilon, &device);
+    set(norm, ones, zeros.clone(), zeros, variance);
+}
+
+/// Sets a norm to these statistics, with the γ and β that undo them: it passes values through unchanged at
+/// inference, and nearly so in training mode.
+pub(super) fn set_neutral(norm: &mut BatchNorm, (mean, variance): (Tensor<1>, Tensor<1>)) {
+    let gamma = (variance.clone() + norm.epsilon).sqrt();
+    set(norm, gamma, mean.clone(), mean, variance);
+}
+
+fn set(
+    norm: &mut BatchNorm,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+) {
+    norm.gamma = with_value(norm.gamma.clone(), gamma);
+    norm.beta = with_value(norm.beta.clone(), beta);
+    norm.running_mean.update(mean);
+    norm.running_var.update(variance);
+    // Brings the updates in: whoever reads the norm next may be on another thread.
+    norm.running_mean.value_sync();
+    norm.running_var.value_sync();
+}

@@ -1,0 +1,102 @@
+//! Changing the structure of a model whose function at inference must stay as it is (law 2).
+//!
+//! Growing adds branches to a plain convolution and takes what they do out of it; cutting folds branches
+//! back. Both work on a copy in evaluation mode and off the graph, so that measuring cannot disturb
+//! training, and put the result back into the training state that they found.
+
+mod calibrate;
+mod cut;
+mod grow;
+mod optimizer;
+
+use burn::module::{Module, ParamId};
+use serde::{Deserialize, Serialize};
+
+pub use calibrate::Calibration;
+pub use cut::cut;
+pub use grow::{Growth, grow};
+pub use optimizer::prune_optimizer;
+
+use crate::error::AdjustError;
+use crate::nest::{self, Step};
+use crate::rep_conv2d::RepConv2d;
+use crate::walk::{layers, map_layers};
+
+/// How the batch norm of `kxk` is set after a change. The inference function is the same with both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormRule {
+    /// γ = 1, β = 0, mean 0, variance 1: the published rule. In training mode the branch is then
+    /// normalised by the batch's statistics, so its scale jumps unless a batch norm follows the layer.
+    #[default]
+    Published,
+    /// The branch's own measured mean and variance, and γ, β that undo them: in training mode too the
+    /// function stays as it is, up to the difference between a batch and the calibration batches.
+    Neutral,
+}
+
+/// A convolution of a model: the layer it lies in, and the way from there.
+struct Target {
+    layer_path: String,
+    layer_id: ParamId,
+    address: Vec<Step>,
+    layer: RepConv2d,
+}
+
+impl Target {
+    fn find<M: Module>(model: &M, path: &str) -> Result<Self, AdjustError> {
+        let layers = layers(model);
+        let unknown = || AdjustError::NoSuchLayer {
+            path: path.to_owned(),
+            known: known_paths(&layers),
+        };
+        let paths = layers.iter().map(|(path, _)| path.as_str());
+        let (layer_path, address) = nest::locate(path, paths).ok_or_else(unknown)?;
+        let found = layers.iter().find(|(path, _)| path == layer_path);
+        let (_, layer) = found.ok_or_else(unknown)?;
+        layer.at(&address).ok_or_else(unknown)?;
+        Ok(Self {
+            layer_path: layer_path.to_owned(),
+            layer_id: layer.id(),
+            address,
+            layer: layer.clone(),
+        })
+    }
+
+    fn conv(&self) -> &RepConv2d {
+        self.layer
+            .at(&self.address)
+            .unwrap_or_else(|| unreachable!("found there before"))
+    }
+
+    /// The model with the target replaced, in the training state of the layer it was found in.
+    fn put<M: Module>(self, model: M, replacement: RepConv2d) -> M {
+        let trains = self.layer.trains();
+        let layer = self
+            .layer
+            .valid()
+            .replace_at(&self.address, |_| replacement);
+        let mut layer = Some(if trains { layer.train() } else { layer });
+        map_layers(model, |path, old| match layer.take() {
+            Some(new) if path == self.layer_path => new,
+            unused => {
+                layer = unused;
+                old
+            }
+        })
+    }
+}
+
+fn known_paths(layers: &[(String, RepConv2d)]) -> String {
+    let convs = layers
+        .iter()
+        .flat_map(|(path, layer)| nest::all(path, layer));
+    convs.map(|conv| conv.path).collect::<Vec<_>>().join(", ")
+}
+
+impl RepConv2d {
+    /// Whether the layer's parameters are tracked by autodiff.
+    pub(crate) fn trains(&self) -> bool {
+        self.innermost().weight.val().is_autodiff()
+    }
+}

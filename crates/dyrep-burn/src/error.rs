@@ -1,0 +1,253 @@
+//! What can go wrong, with the numbers.
+
+use std::path::PathBuf;
+
+use crate::branch::BranchKind;
+use crate::geometry::ConvGeometry;
+
+/// A convolution that cannot exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GeometryError {
+    /// A size of zero.
+    #[error("{name} must be at least 1, got {value:?}")]
+    Zero {
+        /// The option.
+        name: &'static str,
+        /// Its value.
+        value: Vec<usize>,
+    },
+    /// Groups that do not divide the channels.
+    #[error("{groups} groups must divide both the {} input and the {} output channels", channels[0], channels[1])]
+    Groups {
+        /// `[in, out]`.
+        channels: [usize; 2],
+        /// The groups asked for.
+        groups: usize,
+    },
+}
+
+/// Why a branch does not exist for a geometry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BranchUnavailable {
+    /// No middle tap of the kernel reads the output's own pixel.
+    #[error(
+        "along the {axis} a kernel of {kernel} with dilation {dilation} must be padded by {} before its \
+         first row or column so that its middle lies on the output's own pixel, not by {padding}",
+        centred_paddings(*kernel, *dilation)
+    )]
+    OffCentre {
+        /// `height` or `width`.
+        axis: &'static str,
+        /// Kernel size along it.
+        kernel: usize,
+        /// Dilation along it.
+        dilation: usize,
+        /// Padding before it.
+        padding: usize,
+    },
+    /// `Same` padding with a stride depends on the input's size.
+    #[error(
+        "`Same` padding with stride {stride} along the {axis} depends on the input's size, so no tap of \
+         the kernel always lies on the output's own pixel"
+    )]
+    PaddingFollowsInput {
+        /// `height` or `width`.
+        axis: &'static str,
+        /// Stride along it.
+        stride: usize,
+    },
+    /// An identity between different numbers of channels.
+    #[error("an identity needs as many output as input channels, got {inputs} → {outputs}")]
+    ChannelsDiffer {
+        /// Input channels.
+        inputs: usize,
+        /// Output channels.
+        outputs: usize,
+    },
+    /// An identity with a stride.
+    #[error("an identity needs stride 1, got {stride:?}")]
+    Strided {
+        /// The stride.
+        stride: [usize; 2],
+    },
+    /// An identity where the output has another size than the input.
+    #[error(
+        "an identity needs an output of the input's size: padding of {needed} in all along the {axis}, \
+         got {padding}"
+    )]
+    SizeChanges {
+        /// `height` or `width`.
+        axis: &'static str,
+        /// Padding before and after, together.
+        padding: usize,
+        /// What would keep the size.
+        needed: usize,
+    },
+}
+
+fn centred_paddings(kernel: usize, dilation: usize) -> String {
+    let (low, high) = ((kernel - 1) / 2 * dilation, kernel / 2 * dilation);
+    if low == high {
+        low.to_string()
+    } else {
+        format!("{low} or {high}")
+    }
+}
+
+/// A choice of branches that a block cannot have.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BranchError {
+    /// The branch does not exist for this geometry.
+    #[error("no `{kind}` branch for the convolution {geometry}: {reason}")]
+    Unavailable {
+        /// The branch.
+        kind: BranchKind,
+        /// The convolution.
+        geometry: ConvGeometry,
+        /// Why not.
+        #[source]
+        reason: BranchUnavailable,
+    },
+    /// The branch is named twice.
+    #[error("the branch `{kind}` is named twice; a block has one of each kind")]
+    Twice {
+        /// The branch.
+        kind: BranchKind,
+    },
+}
+
+/// A name that is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {what} `{name}`; known: {known}")]
+pub struct UnknownName {
+    /// What kind of thing was named.
+    pub what: &'static str,
+    /// The name.
+    pub name: String,
+    /// The names there are.
+    pub known: String,
+}
+
+/// A layer's configuration that cannot be built.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Options of the convolution that make no sense.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// Branches that do not exist.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// Middle channels that the groups do not divide.
+    #[error(
+        "the {mid_channels} middle channels of `1x1_kxk` must be a positive multiple of the {groups} groups"
+    )]
+    MidChannels {
+        /// The middle channels asked for.
+        mid_channels: usize,
+        /// The groups.
+        groups: usize,
+    },
+}
+
+/// A structure that cannot be read, written or applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StructureError {
+    /// The file cannot be read or written.
+    #[error("structure file {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is not a structure.
+    #[error("{origin}: not a whole structure: {source}")]
+    Malformed {
+        /// The file, or "structure".
+        origin: String,
+        /// Where parsing stopped, and what was expected.
+        source: serde_json::Error,
+    },
+    /// Written by another version.
+    #[error("{origin}: structure version {found}; this program reads version {expected}")]
+    Version {
+        /// The file, or "structure".
+        origin: String,
+        /// The version found.
+        found: u64,
+        /// The version that can be read.
+        expected: u64,
+    },
+    /// A layer with branches that it cannot have.
+    #[error("{origin}: layer `{layer}`: {source}")]
+    Layer {
+        /// The file, or "structure".
+        origin: String,
+        /// The layer's path.
+        layer: String,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// The structure was taken from another network.
+    #[error("the structure is for another network: {difference}")]
+    OtherNetwork {
+        /// The first difference found.
+        difference: String,
+    },
+}
+
+/// A step of growing or cutting that cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdjustError {
+    /// No such convolution in the model.
+    #[error("no re-parameterisable convolution at `{path}`; there are: {known}")]
+    NoSuchLayer {
+        /// The path asked for.
+        path: String,
+        /// Paths that exist.
+        known: String,
+    },
+    /// The convolution has branches already.
+    #[error("the convolution at `{path}` is a block already")]
+    AlreadyGrown {
+        /// Its path.
+        path: String,
+    },
+    /// There is nothing to cut.
+    #[error("the convolution at `{path}` is plain; there is no `{kind}` branch to cut")]
+    NoSuchBranch {
+        /// Its path.
+        path: String,
+        /// The branch.
+        kind: BranchKind,
+    },
+    /// Branches that do not exist here.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// No calibration batches.
+    #[error(
+        "growing `{path}` needs at least one calibration batch to measure the new batch norms; got none"
+    )]
+    NoCalibration {
+        /// The convolution to grow.
+        path: String,
+    },
+    /// A calibration batch did not pass through the convolution.
+    #[error("the forward pass given for calibration never reaches the convolution at `{path}`")]
+    NotReached {
+        /// The convolution to grow.
+        path: String,
+    },
+    /// The optimiser's state could not be rewritten.
+    #[error("the optimiser's state could not be pruned: {reason}")]
+    Optimizer {
+        /// What Burn says.
+        reason: String,
+    },
+}

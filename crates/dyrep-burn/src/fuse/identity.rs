@@ -1,0 +1,26 @@
+//! The identity is a 1×1 convolution: each output channel takes its own input channel (RepVGG, section 3.3).
+//!
+//! With groups, the one lies at the channel's place inside its group.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::geometry::ConvGeometry;
+use crate::kernel::Kernel;
+
+/// The identity on `channels` channels in `groups` groups, as a 1×1 kernel.
+///
+/// # Panics
+/// If the groups do not divide the channels.
+#[must_use]
+pub fn identity(channels: usize, groups: usize, device: &Device) -> Kernel {
+    let geometry = ConvGeometry::new([channels, channels], [1, 1])
+        .and_then(|geometry| geometry.with_groups(groups))
+        .unwrap_or_else(|error| panic!("no identity kernel: {error}"));
+    let inputs = channels / groups;
+    let mut weight = vec![0f32; channels * inputs];
+    for channel in 0..channels {
+        weight[channel * inputs + channel % inputs] = 1.0;
+    }
+    let data = TensorData::new(weight, [channels, inputs, 1, 1]);
+    Kernel::new(Tensor::from_data(data, device), None, geometry)
+}

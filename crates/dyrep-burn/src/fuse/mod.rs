@@ -1,0 +1,33 @@
+//! The laws: how what a branch does at inference becomes one convolution.
+//!
+//! One file a law, each a pure and differentiable function. Convolution is linear, so with batch norms
+//! at their running statistics every branch is a convolution, and a sum of branches is the sum of their
+//! kernels (DBB, arXiv 2103.13425, section 3.2; DyRep, arXiv 2203.12868, section 3.1).
+//!
+//! | law | function |
+//! |---|---|
+//! | batch norm after a convolution | [`fold_norm`] |
+//! | parallel branches | [`add`] |
+//! | 1×1 followed by k×k | [`then_kxk`] |
+//! | convolutions side by side in groups | [`concat_groups`], [`split_groups`] |
+//! | average pooling after a 1×1 | [`then_average`], [`average`] |
+//! | a small kernel inside a larger one | [`embed`] |
+//! | identity as a 1×1 kernel | [`identity`] |
+//!
+//! This is the only home of fusion: blocks, deployment and growth call it.
+
+mod add;
+mod average;
+mod compose;
+mod embed;
+mod groups;
+mod identity;
+mod norm;
+
+pub use add::{add, subtract};
+pub use average::{average, then_average};
+pub use compose::then_kxk;
+pub use embed::embed;
+pub use groups::{concat_groups, split_groups};
+pub use identity::identity;
+pub use norm::{NormAffine, fold_norm, unfold_norm};

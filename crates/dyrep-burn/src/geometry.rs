@@ -1,0 +1,438 @@
+//! The geometry of a convolution: everything about it but its weights.
+//!
+//! A re-parameterised block and the single convolution it becomes share one geometry; it decides which
+//! branches exist. Validated once, here, so that the rest of the crate never meets a stride of zero.
+
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2d;
+use serde::{Deserialize, Serialize};
+
+use crate::error::GeometryError;
+
+/// Padding before and after one axis, in pixels.
+pub type AxisPadding = (usize, usize);
+
+/// Channels, kernel size, stride, dilation, groups and padding of a 2-D convolution.
+///
+/// Any convolution that Burn's [`Conv2d`] can express has a geometry: depthwise, dilated, even and
+/// non-square kernels, asymmetric padding. Axes are ordered `[height, width]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawGeometry", into = "RawGeometry")]
+pub struct ConvGeometry {
+    channels: [usize; 2],
+    kernel_size: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    groups: usize,
+    padding: PaddingConfig2d,
+}
+
+impl ConvGeometry {
+    /// Checks and builds a geometry with stride 1, dilation 1, one group and no padding.
+    ///
+    /// `channels` is `[in, out]`, `kernel_size` is `[height, width]`.
+    ///
+    /// # Errors
+    /// A size of zero.
+    pub fn new(channels: [usize; 2], kernel_size: [usize; 2]) -> Result<Self, GeometryError> {
+        Self {
+            channels,
+            kernel_size,
+            stride: [1, 1],
+            dilation: [1, 1],
+            groups: 1,
+            padding: PaddingConfig2d::Valid,
+        }
+        .validated()
+    }
+
+    /// Sets the stride `[vertical, horizontal]`.
+    ///
+    /// # Errors
+    /// A stride of zero.
+    pub fn with_stride(mut self, stride: [usize; 2]) -> Result<Self, GeometryError> {
+        self.stride = stride;
+        self.validated()
+    }
+
+    /// Sets the dilation `[vertical, horizontal]`.
+    ///
+    /// # Errors
+    /// A dilation of zero.
+    pub fn with_dilation(mut self, dilation: [usize; 2]) -> Result<Self, GeometryError> {
+        self.dilation = dilation;
+        self.validated()
+    }
+
+    /// Sets the number of groups.
+    ///
+    /// # Errors
+    /// No groups, or a number of channels that the groups do not divide.
+    pub fn with_groups(mut self, groups: usize) -> Result<Self, GeometryError> {
+        self.groups = groups;
+        self.validated()
+    }
+
+    /// Sets the padding.
+    #[must_use]
+    pub fn with_padding(mut self, padding: PaddingConfig2d) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// The geometry of a Burn convolution.
+    #[must_use]
+    pub fn of(conv: &Conv2d) -> Self {
+        let [out, in_per_group, height, width] = conv.weight.lazy_shape().dims();
+        Self {
+            channels: [in_per_group * conv.groups, out],
+            kernel_size: [height, width],
+            stride: conv.stride,
+            dilation: conv.dilation,
+            groups: conv.groups,
+            padding: conv.padding.clone(),
+        }
+    }
+
+    fn validated(self) -> Result<Self, GeometryError> {
+        let pairs = [
+            ("channels", self.channels),
+            ("kernel_size", self.kernel_size),
+            ("stride", self.stride),
+            ("dilation", self.dilation),
+            ("groups", [self.groups, self.groups]),
+        ];
+        for (name, value) in pairs {
+            if value.contains(&0) {
+                return Err(GeometryError::Zero {
+                    name,
+                    value: value.to_vec(),
+                });
+            }
+        }
+        if self
+            .channels
+            .iter()
+            .any(|channels| channels % self.groups != 0)
+        {
+            return Err(GeometryError::Groups {
+                channels: self.channels,
+                groups: self.groups,
+            });
+        }
+        Ok(self)
+    }
+
+    /// Input channels.
+    #[must_use]
+    pub fn in_channels(&self) -> usize {
+        self.channels[0]
+    }
+
+    /// Output channels.
+    #[must_use]
+    pub fn out_channels(&self) -> usize {
+        self.channels[1]
+    }
+
+    /// Kernel size `[height, width]`.
+    #[must_use]
+    pub fn kernel_size(&self) -> [usize; 2] {
+        self.kernel_size
+    }
+
+    /// Stride `[vertical, horizontal]`.
+    #[must_use]
+    pub fn stride(&self) -> [usize; 2] {
+        self.stride
+    }
+
+    /// Dilation `[vertical, horizontal]`.
+    #[must_use]
+    pub fn dilation(&self) -> [usize; 2] {
+        self.dilation
+    }
+
+    /// Groups.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Padding as configured.
+    #[must_use]
+    pub fn padding(&self) -> &PaddingConfig2d {
+        &self.padding
+    }
+
+    /// Whether every channel is convolved alone: as many groups as input and as output channels.
+    #[must_use]
+    pub fn is_depthwise(&self) -> bool {
+        self.groups == self.channels[0] && self.groups == self.channels[1]
+    }
+
+    /// Shape of the weight, `[out, in / groups, height, width]`.
+    #[must_use]
+    pub fn weight_shape(&self) -> [usize; 4] {
+        let [height, width] = self.kernel_size;
+        [
+            self.channels[1],
+            self.channels[0] / self.groups,
+            height,
+            width,
+        ]
+    }
+
+    /// Inputs that feed one output value, `in / groups × height × width`.
+    #[must_use]
+    pub fn fan_in(&self) -> usize {
+        self.channels[0] / self.groups * self.kernel_size[0] * self.kernel_size[1]
+    }
+
+    /// Output values that one input feeds, `out / groups × height × width`.
+    #[must_use]
+    pub fn fan_out(&self) -> usize {
+        self.channels[1] / self.groups * self.kernel_size[0] * self.kernel_size[1]
+    }
+
+    /// Pixels that the kernel spans along each axis, dilation included.
+    #[must_use]
+    pub fn span(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.dilation[axis] * (self.kernel_size[axis] - 1) + 1)
+    }
+
+    /// Padding `[(top, bottom), (left, right)]` for an input of `[height, width]`, as Burn computes it.
+    #[must_use]
+    pub fn pads(&self, input: [usize; 2]) -> [AxisPadding; 2] {
+        match self.padding {
+            PaddingConfig2d::Valid => [(0, 0), (0, 0)],
+            PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+            PaddingConfig2d::Same => [0, 1].map(|axis| {
+                let needed = (input[axis].div_ceil(self.stride[axis]).saturating_sub(1))
+                    * self.stride[axis]
+                    + self.kernel_size[axis];
+                let total = needed.saturating_sub(input[axis]);
+                (total / 2, total - total / 2)
+            }),
+        }
+    }
+
+    /// Padding along one axis where it is the same for every input.
+    ///
+    /// Only [`PaddingConfig2d::Same`] with a stride above 1 has none.
+    #[must_use]
+    pub fn fixed_pad(&self, axis: usize) -> Option<AxisPadding> {
+        // With a stride of 1 `Same` pads by the kernel size less one, whatever the input.
+        let fixed = self.padding != PaddingConfig2d::Same || self.stride[axis] == 1;
+        fixed.then(|| self.pads(self.kernel_size)[axis])
+    }
+
+    /// Output `[height, width]` for an input of `[height, width]`; zero where the kernel does not fit.
+    #[must_use]
+    pub fn output_size(&self, input: [usize; 2]) -> [usize; 2] {
+        let pads = self.pads(input);
+        let span = self.span();
+        [0, 1].map(|axis| {
+            let padded = input[axis] + pads[axis].0 + pads[axis].1;
+            match padded.checked_sub(span[axis]) {
+                Some(room) => room / self.stride[axis] + 1,
+                None => 0,
+            }
+        })
+    }
+
+    /// The same geometry reading `in_channels` channels; the caller keeps them divisible by the groups.
+    pub(crate) fn with_in_channels(mut self, in_channels: usize) -> Self {
+        debug_assert_eq!(
+            in_channels % self.groups,
+            0,
+            "groups must divide the input channels"
+        );
+        self.channels[0] = in_channels;
+        self
+    }
+
+    /// What one group does alone: the geometry of a dense convolution.
+    pub(crate) fn one_group(&self) -> Self {
+        let channels = self.channels.map(|channels| channels / self.groups);
+        Self {
+            channels,
+            groups: 1,
+            ..self.clone()
+        }
+    }
+
+    /// `times` convolutions of this geometry side by side, as groups.
+    pub(crate) fn repeated(&self, times: usize) -> Self {
+        let channels = self.channels.map(|channels| channels * times);
+        Self {
+            channels,
+            groups: self.groups * times,
+            ..self.clone()
+        }
+    }
+
+    /// A kernel of another size at the same channels and groups, with stride 1 and no padding.
+    pub(crate) fn resized(&self, channels: [usize; 2], kernel_size: [usize; 2]) -> Self {
+        Self {
+            channels,
+            kernel_size,
+            stride: [1, 1],
+            dilation: [1, 1],
+            groups: self.groups,
+            padding: PaddingConfig2d::Valid,
+        }
+    }
+
+    /// The same convolution with a smaller kernel, and no padding of its own.
+    pub(crate) fn shrunk(&self, kernel_size: [usize; 2]) -> Self {
+        Self {
+            kernel_size,
+            padding: PaddingConfig2d::Valid,
+            ..self.clone()
+        }
+    }
+
+    /// The same kernel, stride, dilation and padding on every output channel alone.
+    pub(crate) fn depthwise(&self) -> Self {
+        let channels = [self.channels[1]; 2];
+        Self {
+            channels,
+            groups: self.channels[1],
+            ..self.clone()
+        }
+    }
+
+    /// Multiply-adds of this convolution on one image of `[height, width]`.
+    #[must_use]
+    pub fn macs(&self, input: [usize; 2]) -> u64 {
+        let [height, width] = self.output_size(input);
+        (height * width * self.channels[1] * self.fan_in()) as u64
+    }
+}
+
+impl std::fmt::Display for ConvGeometry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [inputs, outputs] = self.channels;
+        let [height, width] = self.kernel_size;
+        write!(
+            f,
+            "{inputs}→{outputs}, kernel {height}×{width}, stride {:?}",
+            self.stride
+        )?;
+        write!(
+            f,
+            ", dilation {:?}, groups {}, padding ",
+            self.dilation, self.groups
+        )?;
+        match &self.padding {
+            PaddingConfig2d::Same => write!(f, "same"),
+            PaddingConfig2d::Valid => write!(f, "none"),
+            PaddingConfig2d::Explicit(top, left, bottom, right) => {
+                write!(f, "top {top}, left {left}, bottom {bottom}, right {right}")
+            }
+        }
+    }
+}
+
+/// What a file holds before it is checked.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGeometry {
+    channels: [usize; 2],
+    kernel_size: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    groups: usize,
+    padding: RawPadding,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawPadding {
+    Same,
+    Valid,
+    /// `[top, left, bottom, right]`.
+    Explicit([usize; 4]),
+}
+
+impl TryFrom<RawGeometry> for ConvGeometry {
+    type Error = GeometryError;
+
+    fn try_from(raw: RawGeometry) -> Result<Self, GeometryError> {
+        let padding = match raw.padding {
+            RawPadding::Same => PaddingConfig2d::Same,
+            RawPadding::Valid => PaddingConfig2d::Valid,
+            RawPadding::Explicit([top, left, bottom, right]) => {
+                PaddingConfig2d::Explicit(top, left, bottom, right)
+            }
+        };
+        Self {
+            channels: raw.channels,
+            kernel_size: raw.kernel_size,
+            stride: raw.stride,
+            dilation: raw.dilation,
+            groups: raw.groups,
+            padding,
+        }
+        .validated()
+    }
+}
+
+impl From<ConvGeometry> for RawGeometry {
+    fn from(geometry: ConvGeometry) -> Self {
+        Self {
+            channels: geometry.channels,
+            kernel_size: geometry.kernel_size,
+            stride: geometry.stride,
+            dilation: geometry.dilation,
+            groups: geometry.groups,
+            padding: match geometry.padding {
+                PaddingConfig2d::Same => RawPadding::Same,
+                PaddingConfig2d::Valid => RawPadding::Valid,
+                PaddingConfig2d::Explicit(top, left, bottom, right) => {
+                    RawPadding::Explicit([top, left, bottom, right])
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_options_are_refused_with_their_values() {
+        let zero = ConvGeometry::new([0, 4], [3, 3]).unwrap_err();
+        assert_eq!(zero.to_string(), "channels must be at least 1, got [0, 4]");
+        let geometry = ConvGeometry::new([6, 4], [3, 3]).unwrap();
+        assert_eq!(
+            geometry.with_groups(3).unwrap_err().to_string(),
+            "3 groups must divide both the 6 input and the 4 output channels"
+        );
+    }
+
+    #[test]
+    fn same_padding_follows_burn_for_even_kernels_and_strides() {
+        let geometry = ConvGeometry::new([1, 1], [4, 3])
+            .unwrap()
+            .with_padding(PaddingConfig2d::Same);
+        assert_eq!(geometry.fixed_pad(0), Some((1, 2)));
+        assert_eq!(geometry.fixed_pad(1), Some((1, 1)));
+        assert_eq!(geometry.output_size([9, 7]), [9, 7]);
+        let strided = geometry.with_stride([2, 2]).unwrap();
+        assert_eq!(strided.fixed_pad(0), None);
+        assert_eq!(strided.output_size([9, 7]), [5, 4]);
+    }
+
+    #[test]
+    fn multiply_adds_of_the_first_resnet_convolution() {
+        let stem = ConvGeometry::new([3, 64], [7, 7])
+            .unwrap()
+            .with_stride([2, 2])
+            .unwrap()
+            .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3));
+        assert_eq!(stem.macs([224, 224]), 112 * 112 * 64 * 147);
+    }
+}

@@ -1,0 +1,44 @@
+#![doc = "Re-parameterisable convolutions for Burn."]
+
+mod adjust;
+mod block;
+mod branch;
+mod build;
+mod config;
+mod controller;
+mod deploy;
+mod error;
+mod form;
+pub mod fuse;
+mod geometry;
+mod kernel;
+mod nest;
+mod profile;
+mod rep_conv2d;
+mod saliency;
+mod structure;
+mod tap;
+mod verify;
+mod walk;
+
+pub use adjust::{Calibration, Growth, NormRule, cut, grow, prune_optimizer};
+pub use block::{Block, Kxk};
+pub use branch::{
+    Branch, BranchKind, Branches, Identity, PointwiseAvg, PointwiseKxk, Preset, SmallConv,
+};
+pub use config::RepConv2dConfig;
+pub use controller::{
+    BlockRatios, Change, Controller, ControllerConfig, CutPlan, CutRule, Event, GrowthPlan,
+    block_ratios, plan_cuts, plan_growth,
+};
+pub use deploy::deploy;
+pub use error::*;
+pub use form::{BlockForm, BranchForm, Form};
+pub use geometry::{AxisPadding, ConvGeometry};
+pub use kernel::Kernel;
+pub use profile::{LayerCost, profile};
+pub use rep_conv2d::RepConv2d;
+pub use saliency::{Saliency, Score, Scored};
+pub use structure::{LayerStructure, Structure};
+pub use verify::{Difference, Report, Warning, verify};
+pub use walk::{layers, map_layers};

@@ -1,0 +1,248 @@
+//! [`RepConv2d`]: a convolution that may be a block of branches while it trains.
+
+use burn::module::{
+    Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
+    ParamId,
+};
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor};
+
+use crate::block::Block;
+use crate::branch::Pass;
+use crate::build::{Builder, conv2d, mix, with_value};
+use crate::form::Form;
+use crate::geometry::ConvGeometry;
+use crate::kernel::Kernel;
+use crate::{tap, walk};
+
+/// A 2-D convolution that can grow branches and fuse them back; use it where you would use [`Conv2d`].
+///
+/// `W ∗ x + b` while plain; as a [`Block`] the sum of its branches, which at inference equals one
+/// convolution of the same geometry (DyRep, arXiv 2203.12868). [`Module::materialize`] replaces a block by
+/// that convolution.
+///
+/// Parameter paths have no level of their own: a plain layer's weight is `conv1.weight`, as Burn's and
+/// torchvision's, a block's `conv1.kxk.conv.weight`, `conv1.1x1.bn.gamma`, ….
+///
+/// Created by [`RepConv2dConfig`](crate::RepConv2dConfig).
+#[derive(Clone, Debug)]
+pub enum RepConv2d {
+    /// One convolution.
+    Plain(Conv2d),
+    /// A block of branches.
+    Block(Box<Block>),
+}
+
+impl RepConv2d {
+    /// Builds a layer; `form` must have been checked against `geometry`.
+    pub(crate) fn build(geometry: &ConvGeometry, form: &Form, builder: &mut Builder<'_>) -> Self {
+        match form {
+            Form::Plain { bias } => {
+                // A plain convolution's parameters have no level of their own; nor does the builder's path.
+                Self::Plain(builder.bare_conv(geometry, *bias))
+            }
+            Form::Block(form) => {
+                let block = Block::build(geometry, form, builder)
+                    .unwrap_or_else(|reason| unreachable!("the form was checked: {reason}"));
+                Self::Block(Box::new(block))
+            }
+        }
+    }
+
+    /// Convolves.
+    ///
+    /// # Shapes
+    /// - input: `[batch, in, height, width]`
+    /// - output: `[batch, out, height', width']`
+    ///
+    /// # Panics
+    /// If the input does not have the layer's input channels.
+    #[must_use]
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let tapped = tap::is_on().then(|| input.clone());
+        let output = self.forward_pass(input, Pass::Ordinary);
+        if let Some(input) = tapped {
+            tap::record(self.id(), input, &output);
+        }
+        output
+    }
+
+    pub(crate) fn forward_pass(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
+        match self {
+            Self::Plain(conv) => conv.forward(input),
+            Self::Block(block) => block.forward_pass(input, pass),
+        }
+    }
+
+    /// The one kernel that the layer is at inference. Gradients flow through it.
+    #[must_use]
+    pub fn fuse(&self) -> Kernel {
+        match self {
+            Self::Plain(conv) => Kernel::of(conv),
+            Self::Block(block) => block.fuse(),
+        }
+    }
+
+    /// The layer's geometry.
+    #[must_use]
+    pub fn geometry(&self) -> ConvGeometry {
+        match self {
+            Self::Plain(conv) => ConvGeometry::of(conv),
+            Self::Block(block) => block.geometry().clone(),
+        }
+    }
+
+    /// The layer's form.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Plain(conv) => Form::Plain {
+                bias: conv.bias.is_some(),
+            },
+            Self::Block(block) => Form::Block(block.form()),
+        }
+    }
+
+    /// The block, if the layer is one.
+    #[must_use]
+    pub fn block(&self) -> Option<&Block> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Block(block) => Some(block),
+        }
+    }
+
+    /// Whether the layer is one convolution.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// The layer's identity through growth and cuts: the id of its innermost k×k weight.
+    #[must_use]
+    pub fn id(&self) -> ParamId {
+        self.innermost().weight.id
+    }
+
+    /// The k×k convolution at the end of the chain of `kxk` branches.
+    pub(crate) fn innermost(&self) -> &Conv2d {
+        match self {
+            Self::Plain(conv) => conv,
+            Self::Block(block) => block.kxk.conv.innermost(),
+        }
+    }
+
+    /// A plain layer with the value of `kernel` and the parameters' identities of this one.
+    pub(crate) fn into_plain(self, kernel: Kernel) -> Self {
+        let innermost = self.innermost();
+        let trains = innermost.weight.is_require_grad();
+        let bias = kernel.bias().map(|value| match innermost.bias.clone() {
+            Some(bias) => with_value(bias, value),
+            None => {
+                // Every replica must give the new parameter the same identity.
+                let id = ParamId::from(mix([innermost.weight.id.val(), 0], "bias"));
+                let mut bias = Param::from_tensor(value.detach()).set_require_grad(trains);
+                bias.id = id;
+                bias
+            }
+        });
+        let weight = with_value(innermost.weight.clone(), kernel.weight());
+        Self::Plain(conv2d(weight, bias, kernel.geometry()))
+    }
+}
+
+impl Form {
+    /// The form of a layer.
+    #[must_use]
+    pub fn of(layer: &RepConv2d) -> Self {
+        layer.form()
+    }
+}
+
+impl From<Conv2d> for RepConv2d {
+    fn from(conv: Conv2d) -> Self {
+        Self::Plain(conv)
+    }
+}
+
+/// Never enters a level of its own, so that a plain layer has the same paths as a [`Conv2d`].
+impl Module for RepConv2d {
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        match self {
+            Self::Plain(conv) => conv.collect_devices(devices),
+            Self::Block(block) => block.collect_devices(devices),
+        }
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        match self {
+            Self::Plain(conv) => Self::Plain(conv.fork(device)),
+            Self::Block(block) => Self::Block(Box::new(block.fork(device))),
+        }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        match self {
+            Self::Plain(conv) => Self::Plain(conv.to_device(device)),
+            Self::Block(block) => Self::Block(Box::new(block.to_device(device))),
+        }
+    }
+
+    fn train(self) -> Self {
+        match self {
+            Self::Plain(conv) => Self::Plain(conv.train()),
+            Self::Block(block) => Self::Block(Box::new(block.train())),
+        }
+    }
+
+    fn valid(&self) -> Self {
+        match self {
+            Self::Plain(conv) => Self::Plain(conv.valid()),
+            Self::Block(block) => Self::Block(Box::new(block.valid())),
+        }
+    }
+
+    /// Fuses a block into the one convolution that it is at inference.
+    fn materialize(self) -> Self {
+        match self {
+            Self::Plain(conv) => Self::Plain(conv.materialize()),
+            Self::Block(ref block) => {
+                let kernel = block.fuse();
+                self.into_plain(kernel)
+            }
+        }
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        if walk::offer_to_visitor(self, visitor) {
+            return;
+        }
+        match self {
+            Self::Plain(conv) => conv.visit(visitor),
+            Self::Block(block) => block.visit(visitor),
+        }
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        match walk::offer_to_mapper(self, mapper) {
+            Ok(replacement) => replacement,
+            Err(Self::Plain(conv)) => Self::Plain(conv.map(mapper)),
+            Err(Self::Block(block)) => Self::Block(Box::new(block.map(mapper))),
+        }
+    }
+}
+
+impl ModuleDisplayDefault for RepConv2d {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .set_top_level_type("RepConv2d")
+            .add_formatted(&format!(
+                "RepConv2d {{{}, {}}}",
+                self.geometry(),
+                self.form()
+            ))
+            .optional()
+    }
+}
+
+impl ModuleDisplay for RepConv2d {}

@@ -1,0 +1,192 @@
+//! Every reference block: our layer, given the published implementation's parameters, does the same.
+//!
+//! Checked against tensors that the published code wrote: output with running statistics, the fused
+//! convolution and its output, and one training step's output, gradients and running statistics. PyTorch
+//! keeps the unbiased variance in `running_var`, Burn's own `BatchNorm` the biased one; blocks keep the
+//! unbiased one, so nothing has to be converted here.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::RepConv2d;
+use dyrep_tests::close::{assert_close, relative_difference_of};
+use dyrep_tests::golden::{BlockEntry, Tensors, index, published_name};
+use dyrep_tests::params;
+
+/// Of the largest value; the largest difference seen on the shipped files is 3e-7.
+const OUTPUT: f64 = 1e-5;
+/// Of a gradient's own largest value; the largest difference seen on the shipped files, of gradients that are
+/// more than rounding, is 3e-6.
+const GRADIENT: f64 = 1e-4;
+/// Of the block's largest gradient, for gradients that cancel; seen: 4e-7.
+const ROUNDING: f64 = 5e-6;
+
+fn each_block(check: impl Fn(&BlockEntry, &Tensors)) {
+    let blocks = index().blocks;
+    assert!(!blocks.is_empty(), "the index lists no block");
+    for entry in &blocks {
+        check(entry, &Tensors::read(&entry.file));
+    }
+}
+
+fn layer(entry: &BlockEntry, golden: &Tensors, device: &Device) -> RepConv2d {
+    let mut used = 0;
+    let layer = params::fill(entry.config(golden).init(device), |path, _| {
+        used += 1;
+        golden.data(&format!("param.{}", published_name(path)))
+    });
+    assert_eq!(
+        used,
+        golden.names("param.").len(),
+        "{}: parameters left over",
+        entry.file
+    );
+    layer
+}
+
+fn assert_data_close(what: &str, got: &TensorData, want: &TensorData, tolerance: f64) {
+    assert_eq!(got.shape(), want.shape(), "{what}: shapes differ");
+    let values = |data: &TensorData| data.iter::<f64>().collect::<Vec<_>>();
+    let difference = relative_difference_of(&values(got), &values(want));
+    assert!(
+        difference <= tolerance,
+        "{what}: differs by {difference:.2e}, more than {tolerance:.0e}"
+    );
+}
+
+#[test]
+fn golden_blocks_output_with_running_statistics() {
+    let device = Device::flex();
+    each_block(|entry, golden| {
+        let output = layer(entry, golden, &device).forward(golden.tensor("x", &device));
+        assert_close(
+            &entry.file,
+            output,
+            golden.tensor("eval.y", &device),
+            OUTPUT,
+        );
+    });
+}
+
+#[test]
+fn golden_blocks_fused_convolution() {
+    let device = Device::flex();
+    each_block(|entry, golden| {
+        let fused = layer(entry, golden, &device).materialize();
+        assert!(fused.is_plain());
+        let kernel = fused.fuse();
+        let file = &entry.file;
+        let weight = golden.tensor("fused.weight", &device);
+        assert_close(&format!("{file} weight"), kernel.weight(), weight, OUTPUT);
+        let bias: Tensor<1> = golden.tensor("fused.bias", &device);
+        assert_close(&format!("{file} bias"), kernel.bias_or_zero(), bias, OUTPUT);
+        let output = fused.forward(golden.tensor("x", &device));
+        assert_close(
+            &format!("{file} output"),
+            output,
+            golden.tensor("fused.y", &device),
+            OUTPUT,
+        );
+    });
+}
+
+#[test]
+fn golden_blocks_training_step() {
+    let device = Device::flex().autodiff();
+    each_block(|entry, golden| {
+        let file = &entry.file;
+        let layer = layer(entry, golden, &device);
+        let input = golden.tensor::<4>("x", &device).require_grad();
+        let output = layer.forward(input.clone());
+        let want = golden.tensor("train.y", &device);
+        assert_close(
+            &format!("{file} training output"),
+            output.clone(),
+            want,
+            OUTPUT,
+        );
+
+        let gradients = (output * golden.tensor("grad_y", &device)).sum().backward();
+        let got = input
+            .grad(&gradients)
+            .expect("a gradient of the input")
+            .into_data();
+        let want = golden.data("train.grad.x");
+        assert_data_close(&format!("{file} gradient of x"), &got, &want, GRADIENT);
+        let found = params::gradients(&layer, &gradients);
+        assert_eq!(
+            found.len(),
+            golden.names("train.grad.").len() - 1,
+            "{file}: gradients"
+        );
+        check_gradients(file, golden, &found);
+        check_statistics(file, golden, &layer);
+    });
+}
+
+/// What lies before a batch norm that undoes it (a bias, a depthwise 1×1 weight) has a gradient of zero but
+/// for ε and rounding, on both sides: [`ROUNDING`] of the block's largest gradient is allowed on top.
+fn check_gradients(file: &str, golden: &Tensors, found: &BTreeMap<String, TensorData>) {
+    let values = |data: &TensorData| data.iter::<f64>().collect::<Vec<_>>();
+    let most = |values: &[f64]| {
+        values
+            .iter()
+            .fold(0.0, |most: f64, value| most.max(value.abs()))
+    };
+    let largest = found
+        .values()
+        .map(|data| most(&values(data)))
+        .fold(0.0, f64::max);
+    for (path, got) in found {
+        let want = golden.data(&format!("train.grad.{}", published_name(path)));
+        assert_eq!(got.shape(), want.shape(), "{file}: shape of {path}");
+        let (got, want) = (values(got), values(&want));
+        let difference = relative_difference_of(&got, &want) * most(&want);
+        let allowed = GRADIENT * most(&want) + ROUNDING * largest;
+        assert!(
+            difference <= allowed,
+            "{file} gradient of {path}: differs by {difference:.2e}, more than {allowed:.2e}"
+        );
+    }
+}
+
+fn check_statistics(file: &str, golden: &Tensors, layer: &RepConv2d) {
+    // `valid` brings the pending updates in.
+    for (path, got) in params::read(&layer.valid()) {
+        if path.ends_with("running_mean") || path.ends_with("running_var") {
+            let want = golden.data(&format!("train.buffer.{}", published_name(&path)));
+            assert_data_close(
+                &format!("{file} {path} after the step"),
+                &got,
+                &want,
+                OUTPUT,
+            );
+        }
+    }
+}
+
+#[test]
+fn golden_blocks_would_notice_a_wrong_parameter() {
+    let device = Device::flex();
+    each_block(|entry, golden| {
+        let wrong = params::fill(layer(entry, golden, &device), |path, _| {
+            let data = golden.data(&format!("param.{}", published_name(path)));
+            if path != "kxk.bn.running_var" {
+                return data;
+            }
+            TensorData::new(
+                data.iter::<f32>().map(|value| value * 1.01).collect(),
+                data.shape().clone(),
+            )
+        });
+        let output = wrong.forward(golden.tensor("x", &device)).into_data();
+        let (output, want) = (output.iter::<f64>(), golden.data("eval.y"));
+        let want: Vec<f64> = want.iter::<f64>().collect();
+        assert!(
+            relative_difference_of(&output.collect::<Vec<_>>(), &want) > OUTPUT,
+            "{}",
+            entry.file
+        );
+    });
+}

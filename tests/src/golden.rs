@@ -1,0 +1,149 @@
+//! Reference files of the published PyTorch implementation.
+//!
+//! Read from the folder `DYREP_GOLDEN`, or the copies in `tests/golden` if it is not set.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::nn::PaddingConfig2d;
+use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::{BranchKind, RepConv2dConfig};
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+
+/// The folder with the reference files.
+pub fn folder() -> PathBuf {
+    std::env::var_os("DYREP_GOLDEN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"),
+        PathBuf::from,
+    )
+}
+
+/// `index.json`.
+#[derive(Debug, Deserialize)]
+pub struct Index {
+    /// The blocks.
+    pub blocks: Vec<BlockEntry>,
+}
+
+/// One block's hyper-parameters.
+#[derive(Debug, Deserialize)]
+pub struct BlockEntry {
+    /// Name of its file.
+    pub file: String,
+    /// Input channels.
+    pub in_channels: usize,
+    /// Output channels.
+    pub out_channels: usize,
+    /// Kernel size along both axes.
+    pub kernel: usize,
+    /// Stride along both axes.
+    pub stride: usize,
+    /// Padding on all sides.
+    pub padding: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Which branches there are.
+    pub branches: BTreeMap<String, bool>,
+}
+
+/// Reads `index.json`.
+pub fn index() -> Index {
+    let path = folder().join("index.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The float tensors of one reference file.
+pub struct Tensors(BTreeMap<String, TensorData>);
+
+impl Tensors {
+    /// Reads a file of the reference folder.
+    pub fn read(file: &str) -> Self {
+        let path = folder().join(file);
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let floats = tensors
+            .iter()
+            .filter(|(_, view)| view.dtype() == Dtype::F32);
+        let found = floats.map(|(name, view)| {
+            let values: Vec<f32> = view
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect();
+            (
+                name.to_owned(),
+                TensorData::new(values, view.shape().to_vec()),
+            )
+        });
+        Self(found.collect())
+    }
+
+    /// The tensor called `name`.
+    pub fn data(&self, name: &str) -> TensorData {
+        self.0
+            .get(name)
+            .unwrap_or_else(|| panic!("no tensor {name}"))
+            .clone()
+    }
+
+    /// The tensor called `name` on `device`.
+    pub fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        Tensor::from_data(self.data(name), device)
+    }
+
+    /// The names that start with `prefix`, without it.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        self.0
+            .keys()
+            .filter_map(|name| name.strip_prefix(prefix))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl BlockEntry {
+    /// The kinds of branches in the block.
+    pub fn kinds(&self) -> Vec<BranchKind> {
+        let there = self.branches.iter().filter(|(_, there)| **there);
+        there.map(|(name, _)| name.parse().unwrap()).collect()
+    }
+
+    /// The same block as our configuration.
+    pub fn config(&self, tensors: &Tensors) -> RepConv2dConfig {
+        let p = self.padding;
+        let middle = tensors.names("param.").into_iter().find_map(|name| {
+            let conv1 = name.ends_with("1x1_kxk.conv1.weight");
+            conv1.then(|| tensors.data(&format!("param.{name}")).shape()[0])
+        });
+        RepConv2dConfig::new([self.in_channels, self.out_channels], [self.kernel; 2])
+            .with_stride([self.stride; 2])
+            .with_padding(PaddingConfig2d::Explicit(p, p, p, p))
+            .with_groups(self.groups)
+            .with_mid_channels(middle)
+            .with_branches(self.kinds())
+    }
+}
+
+/// Our parameter path as the published implementation names it.
+///
+/// A block's parts are `dbb_NAME`; norms say `weight` and `bias`; the norms that pad are wrapped once more.
+pub fn published_name(path: &str) -> String {
+    let parts: Vec<&str> = path.split('.').collect();
+    let mut name = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        let before = i.checked_sub(1).map(|before| parts[before]);
+        match (before, *part) {
+            (_, "identity") => name.push("dbb_id".to_owned()),
+            (Some("identity"), "bn") => {}
+            (Some("1x1_kxk"), "bn1") => name.extend(["bn1".to_owned(), "bn".to_owned()]),
+            (Some("1x1_avg"), "bn") => name.extend(["bn".to_owned(), "bn".to_owned()]),
+            (_, "gamma") => name.push("weight".to_owned()),
+            (_, "beta") => name.push("bias".to_owned()),
+            (_, part) if part.parse::<BranchKind>().is_ok() => name.push(format!("dbb_{part}")),
+            (_, part) => name.push(part.to_owned()),
+        }
+    }
+    name.join(".")
+}

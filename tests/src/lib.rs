@@ -1,0 +1,8 @@
+//! What the tests share: comparing tensors, reading reference files, filling modules by path.
+
+// Helpers of tests: a failure is a panic with the reason.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+
+pub mod close;
+pub mod golden;
+pub mod params;
