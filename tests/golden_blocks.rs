@@ -5,6 +5,9 @@
 //! keeps the unbiased variance in `running_var`, Burn's own `BatchNorm` the biased one; blocks keep the
 //! unbiased one, so nothing has to be converted here.
 
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use burn::module::Module;
@@ -36,12 +39,7 @@ fn layer(entry: &BlockEntry, golden: &Tensors, device: &Device) -> RepConv2d {
         used += 1;
         golden.data(&format!("param.{}", published_name(path)))
     });
-    assert_eq!(
-        used,
-        golden.names("param.").len(),
-        "{}: parameters left over",
-        entry.file
-    );
+    assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", entry.file);
     layer
 }
 
@@ -60,12 +58,7 @@ fn golden_blocks_output_with_running_statistics() {
     let device = Device::flex();
     each_block(|entry, golden| {
         let output = layer(entry, golden, &device).forward(golden.tensor("x", &device));
-        assert_close(
-            &entry.file,
-            output,
-            golden.tensor("eval.y", &device),
-            OUTPUT,
-        );
+        assert_close(&entry.file, output, golden.tensor("eval.y", &device), OUTPUT);
     });
 }
 
@@ -82,12 +75,7 @@ fn golden_blocks_fused_convolution() {
         let bias: Tensor<1> = golden.tensor("fused.bias", &device);
         assert_close(&format!("{file} bias"), kernel.bias_or_zero(), bias, OUTPUT);
         let output = fused.forward(golden.tensor("x", &device));
-        assert_close(
-            &format!("{file} output"),
-            output,
-            golden.tensor("fused.y", &device),
-            OUTPUT,
-        );
+        assert_close(&format!("{file} output"), output, golden.tensor("fused.y", &device), OUTPUT);
     });
 }
 
@@ -100,26 +88,14 @@ fn golden_blocks_training_step() {
         let input = golden.tensor::<4>("x", &device).require_grad();
         let output = layer.forward(input.clone());
         let want = golden.tensor("train.y", &device);
-        assert_close(
-            &format!("{file} training output"),
-            output.clone(),
-            want,
-            OUTPUT,
-        );
+        assert_close(&format!("{file} training output"), output.clone(), want, OUTPUT);
 
         let gradients = (output * golden.tensor("grad_y", &device)).sum().backward();
-        let got = input
-            .grad(&gradients)
-            .expect("a gradient of the input")
-            .into_data();
+        let got = input.grad(&gradients).expect("a gradient of the input").into_data();
         let want = golden.data("train.grad.x");
         assert_data_close(&format!("{file} gradient of x"), &got, &want, GRADIENT);
         let found = params::gradients(&layer, &gradients);
-        assert_eq!(
-            found.len(),
-            golden.names("train.grad.").len() - 1,
-            "{file}: gradients"
-        );
+        assert_eq!(found.len(), golden.names("train.grad.").len() - 1, "{file}: gradients");
         check_gradients(file, golden, &found);
         check_statistics(file, golden, &layer);
     });
@@ -129,15 +105,8 @@ fn golden_blocks_training_step() {
 /// for ε and rounding, on both sides: [`ROUNDING`] of the block's largest gradient is allowed on top.
 fn check_gradients(file: &str, golden: &Tensors, found: &BTreeMap<String, TensorData>) {
     let values = |data: &TensorData| data.iter::<f64>().collect::<Vec<_>>();
-    let most = |values: &[f64]| {
-        values
-            .iter()
-            .fold(0.0, |most: f64, value| most.max(value.abs()))
-    };
-    let largest = found
-        .values()
-        .map(|data| most(&values(data)))
-        .fold(0.0, f64::max);
+    let most = |values: &[f64]| values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let largest = found.values().map(|data| most(&values(data))).fold(0.0, f64::max);
     for (path, got) in found {
         let want = golden.data(&format!("train.grad.{}", published_name(path)));
         assert_eq!(got.shape(), want.shape(), "{file}: shape of {path}");
@@ -156,12 +125,7 @@ fn check_statistics(file: &str, golden: &Tensors, layer: &RepConv2d) {
     for (path, got) in params::read(&layer.valid()) {
         if path.ends_with("running_mean") || path.ends_with("running_var") {
             let want = golden.data(&format!("train.buffer.{}", published_name(&path)));
-            assert_data_close(
-                &format!("{file} {path} after the step"),
-                &got,
-                &want,
-                OUTPUT,
-            );
+            assert_data_close(&format!("{file} {path} after the step"), &got, &want, OUTPUT);
         }
     }
 }

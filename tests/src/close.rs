@@ -16,16 +16,10 @@ pub fn relative_difference<const D: usize>(got: Tensor<D>, want: Tensor<D>) -> f
 /// The same for slices. NaN anywhere is an infinite difference.
 pub fn relative_difference_of(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len(), "lengths differ");
-    let largest = want
-        .iter()
-        .fold(f64::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    let largest = want.iter().fold(f64::MIN_POSITIVE, |most, value| most.max(value.abs()));
     got.iter().zip(want).fold(0.0, |most: f64, (got, want)| {
         let difference = (got - want).abs();
-        if difference.is_nan() {
-            f64::INFINITY
-        } else {
-            most.max(difference / largest)
-        }
+        if difference.is_nan() { f64::INFINITY } else { most.max(difference / largest) }
     })
 }
 

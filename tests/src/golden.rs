@@ -13,10 +13,8 @@ use serde::Deserialize;
 
 /// The folder with the reference files.
 pub fn folder() -> PathBuf {
-    std::env::var_os("DYREP_GOLDEN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"),
-        PathBuf::from,
-    )
+    std::env::var_os("DYREP_GOLDEN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from)
 }
 
 /// `index.json`.
@@ -63,29 +61,21 @@ impl Tensors {
         let path = folder().join(file);
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let floats = tensors
-            .iter()
-            .filter(|(_, view)| view.dtype() == Dtype::F32);
+        let floats = tensors.iter().filter(|(_, view)| view.dtype() == Dtype::F32);
         let found = floats.map(|(name, view)| {
             let values: Vec<f32> = view
                 .data()
                 .chunks_exact(4)
                 .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
                 .collect();
-            (
-                name.to_owned(),
-                TensorData::new(values, view.shape().to_vec()),
-            )
+            (name.to_owned(), TensorData::new(values, view.shape().to_vec()))
         });
         Self(found.collect())
     }
 
     /// The tensor called `name`.
     pub fn data(&self, name: &str) -> TensorData {
-        self.0
-            .get(name)
-            .unwrap_or_else(|| panic!("no tensor {name}"))
-            .clone()
+        self.0.get(name).unwrap_or_else(|| panic!("no tensor {name}")).clone()
     }
 
     /// The tensor called `name` on `device`.
@@ -95,11 +85,7 @@ impl Tensors {
 
     /// The names that start with `prefix`, without it.
     pub fn names(&self, prefix: &str) -> Vec<String> {
-        self.0
-            .keys()
-            .filter_map(|name| name.strip_prefix(prefix))
-            .map(str::to_owned)
-            .collect()
+        self.0.keys().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
     }
 }
 

@@ -6,3 +6,4 @@
 pub mod close;
 pub mod golden;
 pub mod params;
+pub mod random;

@@ -6,7 +6,6 @@ use burn::tensor::{Device, Tensor};
 
 use crate::branch::{Branch, BranchKind, Pass, normalize};
 use crate::build::Builder;
-use crate::error::BranchUnavailable;
 use crate::form::{BlockForm, BranchForm};
 use crate::fuse::{NormAffine, add, fold_norm};
 use crate::geometry::ConvGeometry;
@@ -38,30 +37,21 @@ impl Block {
         geometry: &ConvGeometry,
         form: &BlockForm,
         builder: &mut Builder<'_>,
-    ) -> Result<Self, BranchUnavailable> {
+    ) -> Self {
         let kxk = builder.within(BranchKind::Kxk.name(), |builder| Kxk {
-            conv: builder.within("conv", |builder| {
-                RepConv2d::build(geometry, &form.kxk, builder)
-            }),
+            conv: builder.within("conv", |builder| RepConv2d::build(geometry, &form.kxk, builder)),
             bn: builder.norm("bn", geometry.out_channels()),
         });
-        let branches = Self::build_branches(geometry, &form.branches, builder)?;
-        Ok(Self {
-            kxk,
-            branches,
-            geometry: geometry.clone(),
-        })
+        let branches = Self::build_branches(geometry, &form.branches, builder);
+        Self { kxk, branches, geometry: geometry.clone() }
     }
 
     pub(crate) fn build_branches(
         geometry: &ConvGeometry,
         forms: &[BranchForm],
         builder: &mut Builder<'_>,
-    ) -> Result<Vec<Branch>, BranchUnavailable> {
-        forms
-            .iter()
-            .map(|form| Branch::build(geometry, form, builder))
-            .collect()
+    ) -> Vec<Branch> {
+        forms.iter().map(|form| Branch::build(geometry, form, builder)).collect()
     }
 
     /// The `kxk` branch.
@@ -104,45 +94,30 @@ impl Block {
         fold_norm(&self.kxk.conv.fuse(), &NormAffine::of(&self.kxk.bn))
     }
 
-    pub(crate) fn forward_pass(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
+    pub(crate) fn forward_pass(&self, input: &Tensor<4>, pass: Pass) -> Tensor<4> {
         let kxk = self.kxk.conv.forward_pass(input.clone(), pass);
         let kxk = normalize(&self.kxk.bn, kxk, pass);
-        self.branches.iter().fold(kxk, |sum, branch| {
-            sum + branch.forward_pass(input.clone(), pass)
-        })
+        self.branches.iter().fold(kxk, |sum, branch| sum + branch.forward_pass(input.clone(), pass))
     }
 }
 
 impl Module for Block {
     fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
-        self.branches
-            .collect_devices(self.kxk.collect_devices(devices))
+        self.branches.collect_devices(self.kxk.collect_devices(devices))
     }
 
     fn fork(self, device: &Device) -> Self {
         let kxk = self.kxk.fork(device);
-        Self {
-            kxk,
-            branches: self.branches.fork(device),
-            geometry: self.geometry,
-        }
+        Self { kxk, branches: self.branches.fork(device), geometry: self.geometry }
     }
 
     fn to_device(self, device: &Device) -> Self {
         let kxk = self.kxk.to_device(device);
-        Self {
-            kxk,
-            branches: self.branches.to_device(device),
-            geometry: self.geometry,
-        }
+        Self { kxk, branches: self.branches.to_device(device), geometry: self.geometry }
     }
 
     fn train(self) -> Self {
-        Self {
-            kxk: self.kxk.train(),
-            branches: self.branches.train(),
-            geometry: self.geometry,
-        }
+        Self { kxk: self.kxk.train(), branches: self.branches.train(), geometry: self.geometry }
     }
 
     fn valid(&self) -> Self {
@@ -173,15 +148,7 @@ impl Module for Block {
         mapper.enter_module(name, "Struct:Block");
         let kxk = self.kxk.map(mapper);
         mapper.exit_module(name, "Struct:Block");
-        let branches = self
-            .branches
-            .into_iter()
-            .map(|branch| branch.map(mapper))
-            .collect();
-        Self {
-            kxk,
-            branches,
-            geometry: self.geometry,
-        }
+        let branches = self.branches.into_iter().map(|branch| branch.map(mapper)).collect();
+        Self { kxk, branches, geometry: self.geometry }
     }
 }

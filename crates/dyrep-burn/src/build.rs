@@ -46,18 +46,8 @@ pub(crate) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(source: Source, device: &'a Device, path: &str) -> Self {
-        let path = if path.is_empty() {
-            vec![]
-        } else {
-            vec![path.to_owned()]
-        };
-        Self {
-            source,
-            device,
-            path,
-            last_gamma: GAMMA,
-            identity_start: false,
-        }
+        let path = if path.is_empty() { vec![] } else { vec![path.to_owned()] };
+        Self { source, device, path, last_gamma: GAMMA, identity_start: false }
     }
 
     /// The gain that the last batch norm of each branch starts with.
@@ -140,10 +130,7 @@ impl<'a> Builder<'a> {
                 let normal = Normal::new(0.0, deviation).expect("a finite deviation");
                 let mut generator = ChaCha8Rng::seed_from_u64(self.mix("weight"));
                 let count = shape.iter().product();
-                let values = normal
-                    .sample_iter(&mut generator)
-                    .take(count)
-                    .collect::<Vec<f32>>();
+                let values = normal.sample_iter(&mut generator).take(count).collect::<Vec<f32>>();
                 self.parameter("weight", TensorData::new(values, shape))
             }
         }
@@ -195,11 +182,9 @@ impl<'a> Builder<'a> {
 /// FNV-1a over numbers and a name: fixed for ever, unlike the standard library's hashers.
 pub(crate) fn mix(numbers: [u64; 2], name: &str) -> u64 {
     let bytes = numbers.into_iter().flat_map(u64::to_le_bytes);
-    bytes
-        .chain(name.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    bytes.chain(name.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A Burn convolution with the given parameters.

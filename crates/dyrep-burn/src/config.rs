@@ -79,10 +79,7 @@ fn no_padding() -> PaddingConfig2d {
 }
 
 fn kaiming_uniform() -> Initializer {
-    Initializer::KaimingUniform {
-        gain: 1.0 / 3f64.sqrt(),
-        fan_out_only: false,
-    }
+    Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }
 }
 
 impl Config for RepConv2dConfig {}
@@ -179,8 +176,7 @@ impl RepConv2dConfig {
     /// Where [`try_init`](Self::try_init) would return an error, with its text.
     #[must_use]
     pub fn init(&self, device: &Device) -> RepConv2d {
-        self.try_init(device)
-            .unwrap_or_else(|error| panic!("RepConv2d: {error}"))
+        self.try_init(device).unwrap_or_else(|error| panic!("RepConv2d: {error}"))
     }
 
     /// Builds the layer on `device`.

@@ -89,11 +89,7 @@ pub enum BranchUnavailable {
 
 fn centred_paddings(kernel: usize, dilation: usize) -> String {
     let (low, high) = ((kernel - 1) / 2 * dilation, kernel / 2 * dilation);
-    if low == high {
-        low.to_string()
-    } else {
-        format!("{low} or {high}")
-    }
+    if low == high { low.to_string() } else { format!("{low} or {high}") }
 }
 
 /// A choice of branches that a block cannot have.
@@ -106,7 +102,7 @@ pub enum BranchError {
         /// The branch.
         kind: BranchKind,
         /// The convolution.
-        geometry: ConvGeometry,
+        geometry: Box<ConvGeometry>,
         /// Why not.
         #[source]
         reason: BranchUnavailable,

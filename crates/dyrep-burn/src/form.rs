@@ -125,27 +125,20 @@ impl Form {
         };
         for pair in block.branches.windows(2) {
             if pair[0].kind() >= pair[1].kind() {
-                return Err(BranchError::Twice {
-                    kind: pair[1].kind(),
-                }
-                .into());
+                return Err(BranchError::Twice { kind: pair[1].kind() }.into());
             }
         }
         for branch in &block.branches {
             let kind = branch.kind();
-            kind.check(geometry)
-                .map_err(|reason| BranchError::Unavailable {
-                    kind,
-                    geometry: geometry.clone(),
-                    reason,
-                })?;
+            kind.check(geometry).map_err(|reason| BranchError::Unavailable {
+                kind,
+                geometry: Box::new(geometry.clone()),
+                reason,
+            })?;
             if let BranchForm::PointwiseKxk { mid_channels, conv } = branch {
                 let (mid_channels, groups) = (*mid_channels, geometry.groups());
                 if mid_channels == 0 || mid_channels % groups != 0 {
-                    return Err(ConfigError::MidChannels {
-                        mid_channels,
-                        groups,
-                    });
+                    return Err(ConfigError::MidChannels { mid_channels, groups });
                 }
                 conv.check(&second_geometry(geometry, mid_channels))?;
             }

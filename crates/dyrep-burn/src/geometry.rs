@@ -104,21 +104,11 @@ impl ConvGeometry {
         ];
         for (name, value) in pairs {
             if value.contains(&0) {
-                return Err(GeometryError::Zero {
-                    name,
-                    value: value.to_vec(),
-                });
+                return Err(GeometryError::Zero { name, value: value.to_vec() });
             }
         }
-        if self
-            .channels
-            .iter()
-            .any(|channels| channels % self.groups != 0)
-        {
-            return Err(GeometryError::Groups {
-                channels: self.channels,
-                groups: self.groups,
-            });
+        if self.channels.iter().any(|channels| channels % self.groups != 0) {
+            return Err(GeometryError::Groups { channels: self.channels, groups: self.groups });
         }
         Ok(self)
     }
@@ -175,12 +165,7 @@ impl ConvGeometry {
     #[must_use]
     pub fn weight_shape(&self) -> [usize; 4] {
         let [height, width] = self.kernel_size;
-        [
-            self.channels[1],
-            self.channels[0] / self.groups,
-            height,
-            width,
-        ]
+        [self.channels[1], self.channels[0] / self.groups, height, width]
     }
 
     /// Inputs that feed one output value, `in / groups × height × width`.
@@ -243,11 +228,7 @@ impl ConvGeometry {
 
     /// The same geometry reading `in_channels` channels; the caller keeps them divisible by the groups.
     pub(crate) fn with_in_channels(mut self, in_channels: usize) -> Self {
-        debug_assert_eq!(
-            in_channels % self.groups,
-            0,
-            "groups must divide the input channels"
-        );
+        debug_assert_eq!(in_channels % self.groups, 0, "groups must divide the input channels");
         self.channels[0] = in_channels;
         self
     }
@@ -255,21 +236,13 @@ impl ConvGeometry {
     /// What one group does alone: the geometry of a dense convolution.
     pub(crate) fn one_group(&self) -> Self {
         let channels = self.channels.map(|channels| channels / self.groups);
-        Self {
-            channels,
-            groups: 1,
-            ..self.clone()
-        }
+        Self { channels, groups: 1, ..self.clone() }
     }
 
     /// `times` convolutions of this geometry side by side, as groups.
     pub(crate) fn repeated(&self, times: usize) -> Self {
         let channels = self.channels.map(|channels| channels * times);
-        Self {
-            channels,
-            groups: self.groups * times,
-            ..self.clone()
-        }
+        Self { channels, groups: self.groups * times, ..self.clone() }
     }
 
     /// A kernel of another size at the same channels and groups, with stride 1 and no padding.
@@ -286,21 +259,13 @@ impl ConvGeometry {
 
     /// The same convolution with a smaller kernel, and no padding of its own.
     pub(crate) fn shrunk(&self, kernel_size: [usize; 2]) -> Self {
-        Self {
-            kernel_size,
-            padding: PaddingConfig2d::Valid,
-            ..self.clone()
-        }
+        Self { kernel_size, padding: PaddingConfig2d::Valid, ..self.clone() }
     }
 
     /// The same kernel, stride, dilation and padding on every output channel alone.
     pub(crate) fn depthwise(&self) -> Self {
         let channels = [self.channels[1]; 2];
-        Self {
-            channels,
-            groups: self.channels[1],
-            ..self.clone()
-        }
+        Self { channels, groups: self.channels[1], ..self.clone() }
     }
 
     /// Multiply-adds of this convolution on one image of `[height, width]`.
@@ -315,16 +280,8 @@ impl std::fmt::Display for ConvGeometry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [inputs, outputs] = self.channels;
         let [height, width] = self.kernel_size;
-        write!(
-            f,
-            "{inputs}→{outputs}, kernel {height}×{width}, stride {:?}",
-            self.stride
-        )?;
-        write!(
-            f,
-            ", dilation {:?}, groups {}, padding ",
-            self.dilation, self.groups
-        )?;
+        write!(f, "{inputs}→{outputs}, kernel {height}×{width}, stride {:?}", self.stride)?;
+        write!(f, ", dilation {:?}, groups {}, padding ", self.dilation, self.groups)?;
         match &self.padding {
             PaddingConfig2d::Same => write!(f, "same"),
             PaddingConfig2d::Valid => write!(f, "none"),
@@ -415,9 +372,8 @@ mod tests {
 
     #[test]
     fn same_padding_follows_burn_for_even_kernels_and_strides() {
-        let geometry = ConvGeometry::new([1, 1], [4, 3])
-            .unwrap()
-            .with_padding(PaddingConfig2d::Same);
+        let geometry =
+            ConvGeometry::new([1, 1], [4, 3]).unwrap().with_padding(PaddingConfig2d::Same);
         assert_eq!(geometry.fixed_pad(0), Some((1, 2)));
         assert_eq!(geometry.fixed_pad(1), Some((1, 1)));
         assert_eq!(geometry.output_size([9, 7]), [9, 7]);

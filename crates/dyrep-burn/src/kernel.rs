@@ -39,11 +39,7 @@ impl Kernel {
                 "the bias must have one value for each output channel of {geometry}"
             );
         }
-        Self {
-            weight,
-            bias,
-            geometry,
-        }
+        Self { weight, bias, geometry }
     }
 
     /// The kernel that a Burn convolution applies.

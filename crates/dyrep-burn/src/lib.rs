@@ -1,4 +1,4 @@
-#![doc = "Re-parameterisable convolutions for Burn."]
+#![doc = include_str!("../../../README.md")]
 
 mod adjust;
 mod block;

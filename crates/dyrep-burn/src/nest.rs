@@ -24,11 +24,7 @@ pub(crate) struct Nested<'a> {
 
 /// The layer at `path` and every convolution inside it, outermost first.
 pub(crate) fn all<'a>(path: &str, layer: &'a RepConv2d) -> Vec<Nested<'a>> {
-    let mut found = vec![Nested {
-        path: path.to_owned(),
-        depth: 0,
-        conv: layer,
-    }];
+    let mut found = vec![Nested { path: path.to_owned(), depth: 0, conv: layer }];
     let mut next = 0;
     while next < found.len() {
         let (path, depth) = (found[next].path.clone(), found[next].depth + 1);
@@ -53,11 +49,7 @@ fn children(block: &Block) -> impl Iterator<Item = (&'static str, &RepConv2d)> {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// The way from a layer to a convolution inside it, outermost step first.
@@ -121,9 +113,7 @@ impl RepConv2d {
         let Some((step, rest)) = address.split_first() else {
             return replace(self);
         };
-        let Self::Block(mut block) = self else {
-            unreachable!("the address was checked")
-        };
+        let Self::Block(mut block) = self else { unreachable!("the address was checked") };
         match step {
             Step::Kxk => block.kxk.conv = block.kxk.conv.replace_at(rest, replace),
             Step::PointwiseKxk => {
@@ -138,12 +128,8 @@ impl RepConv2d {
         let Some((step, rest)) = address.split_first() else {
             return input;
         };
-        let Self::Block(block) = self else {
-            unreachable!("the address was checked")
-        };
-        let conv = block
-            .child(*step)
-            .unwrap_or_else(|| unreachable!("the address was checked"));
+        let Self::Block(block) = self else { unreachable!("the address was checked") };
+        let conv = block.child(*step).unwrap_or_else(|| unreachable!("the address was checked"));
         let input = match step {
             Step::Kxk => input,
             Step::PointwiseKxk => block.pointwise_middle(input),
@@ -158,18 +144,16 @@ fn replace_pointwise_kxk(
     replace: impl FnOnce(RepConv2d) -> RepConv2d,
 ) -> Vec<Branch> {
     let mut replace = Some(replace);
-    let replaced = branches
-        .into_iter()
-        .map(|branch| match (branch, replace.take()) {
-            (Branch::PointwiseKxk(mut branch), Some(replace)) => {
-                branch.conv2 = branch.conv2.replace_at(rest, replace);
-                Branch::PointwiseKxk(branch)
-            }
-            (branch, unused) => {
-                replace = unused;
-                branch
-            }
-        });
+    let replaced = branches.into_iter().map(|branch| match (branch, replace.take()) {
+        (Branch::PointwiseKxk(mut branch), Some(replace)) => {
+            branch.conv2 = branch.conv2.replace_at(rest, replace);
+            Branch::PointwiseKxk(branch)
+        }
+        (branch, unused) => {
+            replace = unused;
+            branch
+        }
+    });
     replaced.collect()
 }
 
@@ -179,9 +163,7 @@ impl Block {
             Step::Kxk => KXK,
             Step::PointwiseKxk => POINTWISE_KXK,
         };
-        children(self)
-            .find(|(child, _)| *child == name)
-            .map(|(_, conv)| conv)
+        children(self).find(|(child, _)| *child == name).map(|(_, conv)| conv)
     }
 
     fn pointwise_middle(&self, input: Tensor<4>) -> Tensor<4> {

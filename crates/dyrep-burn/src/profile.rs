@@ -42,9 +42,7 @@ pub fn profile<M: Module>(model: &M, forward: impl FnOnce(&M)) -> Vec<LayerCost>
                 [height, width]
             })
             .collect();
-        let fused = Form::Plain {
-            bias: !layer.is_plain() || form == Form::Plain { bias: true },
-        };
+        let fused = Form::Plain { bias: !layer.is_plain() || form == Form::Plain { bias: true } };
         LayerCost {
             path,
             macs: sizes.iter().map(|&size| form.macs(&geometry, size)).sum(),

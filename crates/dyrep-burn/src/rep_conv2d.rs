@@ -1,5 +1,7 @@
 //! [`RepConv2d`]: a convolution that may be a block of branches while it trains.
 
+use std::ops::ControlFlow;
+
 use burn::module::{
     Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
     ParamId,
@@ -26,6 +28,7 @@ use crate::{tap, walk};
 ///
 /// Created by [`RepConv2dConfig`](crate::RepConv2dConfig).
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "plain is the deployed form: no indirection there")]
 pub enum RepConv2d {
     /// One convolution.
     Plain(Conv2d),
@@ -41,11 +44,7 @@ impl RepConv2d {
                 // A plain convolution's parameters have no level of their own; nor does the builder's path.
                 Self::Plain(builder.bare_conv(geometry, *bias))
             }
-            Form::Block(form) => {
-                let block = Block::build(geometry, form, builder)
-                    .unwrap_or_else(|reason| unreachable!("the form was checked: {reason}"));
-                Self::Block(Box::new(block))
-            }
+            Form::Block(form) => Self::Block(Box::new(Block::build(geometry, form, builder))),
         }
     }
 
@@ -70,7 +69,7 @@ impl RepConv2d {
     pub(crate) fn forward_pass(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
         match self {
             Self::Plain(conv) => conv.forward(input),
-            Self::Block(block) => block.forward_pass(input, pass),
+            Self::Block(block) => block.forward_pass(&input, pass),
         }
     }
 
@@ -96,9 +95,7 @@ impl RepConv2d {
     #[must_use]
     pub fn form(&self) -> Form {
         match self {
-            Self::Plain(conv) => Form::Plain {
-                bias: conv.bias.is_some(),
-            },
+            Self::Plain(conv) => Form::Plain { bias: conv.bias.is_some() },
             Self::Block(block) => Form::Block(block.form()),
         }
     }
@@ -133,7 +130,7 @@ impl RepConv2d {
     }
 
     /// A plain layer with the value of `kernel` and the parameters' identities of this one.
-    pub(crate) fn into_plain(self, kernel: Kernel) -> Self {
+    pub(crate) fn into_plain(self, kernel: &Kernel) -> Self {
         let innermost = self.innermost();
         let trains = innermost.weight.is_require_grad();
         let bias = kernel.bias().map(|value| match innermost.bias.clone() {
@@ -148,14 +145,6 @@ impl RepConv2d {
         });
         let weight = with_value(innermost.weight.clone(), kernel.weight());
         Self::Plain(conv2d(weight, bias, kernel.geometry()))
-    }
-}
-
-impl Form {
-    /// The form of a layer.
-    #[must_use]
-    pub fn of(layer: &RepConv2d) -> Self {
-        layer.form()
     }
 }
 
@@ -208,7 +197,7 @@ impl Module for RepConv2d {
             Self::Plain(conv) => Self::Plain(conv.materialize()),
             Self::Block(ref block) => {
                 let kernel = block.fuse();
-                self.into_plain(kernel)
+                self.into_plain(&kernel)
             }
         }
     }
@@ -225,9 +214,9 @@ impl Module for RepConv2d {
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         match walk::offer_to_mapper(self, mapper) {
-            Ok(replacement) => replacement,
-            Err(Self::Plain(conv)) => Self::Plain(conv.map(mapper)),
-            Err(Self::Block(block)) => Self::Block(Box::new(block.map(mapper))),
+            ControlFlow::Break(replacement) => replacement,
+            ControlFlow::Continue(Self::Plain(conv)) => Self::Plain(conv.map(mapper)),
+            ControlFlow::Continue(Self::Block(block)) => Self::Block(Box::new(block.map(mapper))),
         }
     }
 }
@@ -236,11 +225,7 @@ impl ModuleDisplayDefault for RepConv2d {
     fn content(&self, content: Content) -> Option<Content> {
         content
             .set_top_level_type("RepConv2d")
-            .add_formatted(&format!(
-                "RepConv2d {{{}, {}}}",
-                self.geometry(),
-                self.form()
-            ))
+            .add_formatted(&format!("RepConv2d {{{}, {}}}", self.geometry(), self.form()))
             .optional()
     }
 }

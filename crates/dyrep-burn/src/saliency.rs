@@ -71,14 +71,11 @@ impl std::str::FromStr for Score {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL
-            .into_iter()
-            .find(|score| score.name() == name)
-            .ok_or_else(|| UnknownName {
-                what: "score",
-                name: name.to_owned(),
-                known: Self::ALL.map(Self::name).join(", "),
-            })
+        Self::ALL.into_iter().find(|score| score.name() == name).ok_or_else(|| UnknownName {
+            what: "score",
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
     }
 }
 
@@ -143,9 +140,7 @@ impl Saliency {
         [seed, event]: [u64; 2],
     ) -> Vec<Scored> {
         let Self { mut sums, steps } = std::mem::take(self);
-        let paths = candidates(model, max_depth)
-            .into_iter()
-            .map(|(path, _, _)| path);
+        let paths = candidates(model, max_depth).into_iter().map(|(path, _, _)| path);
         if score == Score::Random {
             let draw = |path: String| {
                 let score = mix([seed, event], &path) as f64 / u64::MAX as f64;
@@ -153,20 +148,15 @@ impl Saliency {
             };
             return paths.map(draw).collect();
         }
-        let (paths, sums): (Vec<_>, Vec<_>) = paths
-            .filter_map(|path| sums.remove(&path).map(|sum| (path, sum)))
-            .unzip();
+        let (paths, sums): (Vec<_>, Vec<_>) =
+            paths.filter_map(|path| sums.remove(&path).map(|sum| (path, sum))).unzip();
         if sums.is_empty() {
             return vec![];
         }
         // One read for all.
         let sums = Tensor::cat(sums, 0).into_data();
         let means = sums.iter::<f64>().map(|sum| sum / steps as f64);
-        paths
-            .into_iter()
-            .zip(means)
-            .map(|(path, score)| Scored { path, score })
-            .collect()
+        paths.into_iter().zip(means).map(|(path, score)| Scored { path, score }).collect()
     }
 }
 

@@ -56,17 +56,9 @@ impl Structure {
     #[must_use]
     pub fn of<M: Module>(model: &M) -> Self {
         let layers = layers(model).into_iter().map(|(path, layer)| {
-            (
-                path,
-                LayerStructure {
-                    geometry: layer.geometry(),
-                    form: layer.form(),
-                },
-            )
+            (path, LayerStructure { geometry: layer.geometry(), form: layer.form() })
         });
-        Self {
-            layers: layers.collect(),
-        }
+        Self { layers: layers.collect() }
     }
 
     /// The layers by path.
@@ -109,11 +101,7 @@ impl Structure {
                 Some(_) => {}
             }
         }
-        match found
-            .layers
-            .keys()
-            .find(|path| !self.layers.contains_key(*path))
-        {
+        match found.layers.keys().find(|path| !self.layers.contains_key(*path)) {
             Some(path) => other(format!("the structure has no layer `{path}`")),
             None => Ok(()),
         }
@@ -122,10 +110,7 @@ impl Structure {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let raw = Raw {
-            version: VERSION,
-            layers: self.layers.clone(),
-        };
+        let raw = Raw { version: VERSION, layers: self.layers.clone() };
         serde_json::to_string_pretty(&raw)
             .unwrap_or_else(|e| unreachable!("strings and sizes: {e}"))
     }
@@ -139,29 +124,19 @@ impl Structure {
     }
 
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
-        let malformed = |source| StructureError::Malformed {
-            origin: origin.to_owned(),
-            source,
-        };
+        let malformed = |source| StructureError::Malformed { origin: origin.to_owned(), source };
         let VersionOnly { version } = serde_json::from_str(text).map_err(malformed)?;
         if version != VERSION {
             let (found, expected, origin) = (version, VERSION, origin.to_owned());
-            return Err(StructureError::Version {
-                origin,
-                found,
-                expected,
-            });
+            return Err(StructureError::Version { origin, found, expected });
         }
         let raw: Raw = serde_json::from_str(text).map_err(malformed)?;
         for (path, layer) in &raw.layers {
-            layer
-                .form
-                .check(&layer.geometry)
-                .map_err(|source| StructureError::Layer {
-                    origin: origin.to_owned(),
-                    layer: path.clone(),
-                    source,
-                })?;
+            layer.form.check(&layer.geometry).map_err(|source| StructureError::Layer {
+                origin: origin.to_owned(),
+                layer: path.clone(),
+                source,
+            })?;
         }
         Ok(Self { layers: raw.layers })
     }
@@ -172,10 +147,7 @@ impl Structure {
     /// What the system says.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
         let path = path.as_ref();
-        let failed = |source| StructureError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| StructureError::Io { path: path.to_owned(), source };
         let mut name = path.as_os_str().to_owned();
         name.push(".tmp");
         let temporary = Path::new(&name);
@@ -194,10 +166,8 @@ impl Structure {
     /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, StructureError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| StructureError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StructureError::Io { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
 }
@@ -206,9 +176,5 @@ fn rebuild(path: &str, layer: &RepConv2d, wanted: &LayerStructure) -> RepConv2d 
     let device = layer.innermost().weight.val().device().inner();
     let mut builder = Builder::new(Source::Seeded { seed: 0, event: 0 }, &device, path);
     let built = RepConv2d::build(&wanted.geometry, &wanted.form, &mut builder);
-    if layer.trains() {
-        built.train()
-    } else {
-        built.valid()
-    }
+    if layer.trains() { built.train() } else { built.valid() }
 }

@@ -42,10 +42,7 @@ impl Drop for Closing {
 /// Runs `forward` and returns its result with the calls it made of `layer`, or of all layers.
 pub(crate) fn listen<T>(layer: Option<ParamId>, forward: impl FnOnce() -> T) -> (T, Vec<Flow>) {
     let _closing = Closing;
-    TAP.set(Some(Tap {
-        layer,
-        flows: vec![],
-    }));
+    TAP.set(Some(Tap { layer, flows: vec![] }));
     let result = forward();
     let flows = TAP.take().map(|tap| tap.flows).unwrap_or_default();
     (result, flows)
@@ -60,11 +57,7 @@ pub(crate) fn record(layer: ParamId, input: Tensor<4>, output: &Tensor<4>) {
         if let Some(tap) = tap
             && tap.layer.is_none_or(|wanted| wanted == layer)
         {
-            tap.flows.push(Flow {
-                layer,
-                input,
-                output: output.clone(),
-            });
+            tap.flows.push(Flow { layer, input, output: output.clone() });
         }
     });
 }

@@ -82,10 +82,7 @@ pub fn verify<M: Module, I: Clone, const D: usize>(
         let (output, flows) = tap::listen(None, || forward(&model, input.clone()));
         whole.add(output, forward(&deployed, input));
         for flow in flows {
-            let Some(i) = blocks
-                .iter()
-                .position(|(_, layer)| layer.id() == flow.layer)
-            else {
+            let Some(i) = blocks.iter().position(|(_, layer)| layer.id() == flow.layer) else {
                 continue;
             };
             let conv = convs.iter().find(|(path, _)| *path == blocks[i].0);
@@ -98,13 +95,8 @@ pub fn verify<M: Module, I: Clone, const D: usize>(
         report.warnings.push(Warning::NothingCompared);
     }
     report.model = whole.difference();
-    let found = blocks
-        .into_iter()
-        .zip(spreads)
-        .filter(|(_, spread)| spread.seen);
-    report.blocks = found
-        .map(|((path, _), spread)| (path, spread.difference()))
-        .collect();
+    let found = blocks.into_iter().zip(spreads).filter(|(_, spread)| spread.seen);
+    report.blocks = found.map(|((path, _), spread)| (path, spread.difference())).collect();
     report
 }
 
@@ -131,20 +123,12 @@ struct Spread {
 
 impl Spread {
     fn add<const D: usize>(&mut self, want: Tensor<D>, got: Tensor<D>) {
-        assert_eq!(
-            want.dims(),
-            got.dims(),
-            "the two models' outputs have different shapes"
-        );
+        assert_eq!(want.dims(), got.dims(), "the two models' outputs have different shapes");
         let most = |tensor: Tensor<D>| {
             let values = tensor.abs().into_data();
             // Not `max`: a NaN must come out as one.
             values.iter::<f64>().fold(0.0, |most: f64, value| {
-                if value.is_nan() || value > most {
-                    value
-                } else {
-                    most
-                }
+                if value.is_nan() || value > most { value } else { most }
             })
         };
         self.seen |= want.shape().num_elements() > 0;
@@ -157,19 +141,12 @@ impl Spread {
             0.0 => 0.0,
             difference => difference / self.largest,
         };
-        Difference {
-            absolute: self.difference,
-            relative,
-        }
+        Difference { absolute: self.difference, relative }
     }
 }
 
 fn larger(left: f64, right: f64) -> f64 {
-    if left.is_nan() || left > right {
-        left
-    } else {
-        right
-    }
+    if left.is_nan() || left > right { left } else { right }
 }
 
 impl std::fmt::Display for Report {
@@ -178,10 +155,7 @@ impl std::fmt::Display for Report {
             writeln!(f, "warning: {warning}")?;
         }
         let line = |difference: &Difference| {
-            format!(
-                "{:.2e} absolute, {:.2e} relative",
-                difference.absolute, difference.relative
-            )
+            format!("{:.2e} absolute, {:.2e} relative", difference.absolute, difference.relative)
         };
         for (path, difference) in &self.blocks {
             writeln!(f, "{path}: {}", line(difference))?;

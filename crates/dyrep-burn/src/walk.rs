@@ -15,6 +15,7 @@
 //! foreign visitor that happens to run within a walk sees a pair of calls that cancel out.
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor};
 
@@ -66,10 +67,7 @@ impl Drop for Walking {
 #[must_use]
 pub fn layers<M: Module>(module: &M) -> Vec<(String, RepConv2d)> {
     let _walking = Walking::begin();
-    let mut walker = Visitor {
-        path: vec![],
-        found: vec![],
-    };
+    let mut walker = Visitor { path: vec![], found: vec![] };
     module.visit(&mut walker);
     walker.found
 }
@@ -81,10 +79,7 @@ pub fn map_layers<M: Module>(
     mut replace: impl FnMut(&str, RepConv2d) -> RepConv2d,
 ) -> M {
     let _walking = Walking::begin();
-    module.map(&mut Mapper {
-        path: vec![],
-        replace: &mut replace,
-    })
+    module.map(&mut Mapper { path: vec![], replace: &mut replace })
 }
 
 /// Called by [`RepConv2d`] when a visitor reaches it; `true` if it was a walker, which needs no more.
@@ -98,21 +93,21 @@ pub(crate) fn offer_to_visitor<V: ModuleVisitor>(layer: &RepConv2d, visitor: &mu
     matches!(SLOT.take(), Slot::Empty)
 }
 
-/// Called by [`RepConv2d`] when a mapper reaches it: `Ok` with the replacement if it was a walker, else
-/// `Err` with the layer as it was.
+/// Called by [`RepConv2d`] when a mapper reaches it: breaks with the replacement if it was a walker, else
+/// goes on with the layer as it was.
 pub(crate) fn offer_to_mapper<M: ModuleMapper>(
     layer: RepConv2d,
     mapper: &mut M,
-) -> Result<RepConv2d, RepConv2d> {
+) -> ControlFlow<RepConv2d, RepConv2d> {
     if !Walking::is_on() {
-        return Err(layer);
+        return ControlFlow::Continue(layer);
     }
     SLOT.set(Slot::Offered(layer));
     mapper.enter_module("", HANDOVER);
     mapper.exit_module("", HANDOVER);
     match SLOT.take() {
-        Slot::Answered(layer) => Ok(layer),
-        Slot::Offered(layer) => Err(layer),
+        Slot::Answered(layer) => ControlFlow::Break(layer),
+        Slot::Offered(layer) => ControlFlow::Continue(layer),
         Slot::Empty => unreachable!("only a walker empties the slot, and a mapping one answers"),
     }
 }

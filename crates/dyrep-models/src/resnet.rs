@@ -101,18 +101,13 @@ impl ResNetConfig {
     /// # Errors
     /// A size of zero, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<ResNet, ModelError> {
-        let sizes = [
-            ("in_channels", self.in_channels),
-            ("classes", self.classes),
-            ("width", self.width),
-        ];
+        let sizes =
+            [("in_channels", self.in_channels), ("classes", self.classes), ("width", self.width)];
         if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(ModelError::Zero { name });
         }
         if self.depths.contains(&0) {
-            return Err(ModelError::Zero {
-                name: "every stage's depth",
-            });
+            return Err(ModelError::Zero { name: "every stage's depth" });
         }
         let (kernel, stride) = match self.stem {
             Stem::Imagenet => (7, 2),
@@ -256,9 +251,7 @@ impl ResNet {
         if let Some(pool) = &self.maxpool {
             x = pool.forward(x);
         }
-        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
-            .into_iter()
-            .flatten()
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten()
         {
             x = block.forward(x);
         }
@@ -295,15 +288,8 @@ fn learnable<M: Module>(module: &M) -> usize {
             self.1.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            let running = self
-                .1
-                .last()
-                .is_some_and(|name| name.starts_with("running_"));
-            self.0 += if running {
-                0
-            } else {
-                param.lazy_shape().num_elements()
-            };
+            let running = self.1.last().is_some_and(|name| name.starts_with("running_"));
+            self.0 += if running { 0 } else { param.lazy_shape().num_elements() };
         }
     }
     let mut count = Count(0, vec![]);

@@ -35,9 +35,7 @@ impl<'a, M: Module> Calibration<'a, M> {
         mut measure: impl FnMut(Tensor<4>, usize),
     ) -> Result<(), AdjustError> {
         if self.batches == 0 {
-            return Err(AdjustError::NoCalibration {
-                path: path.to_owned(),
-            });
+            return Err(AdjustError::NoCalibration { path: path.to_owned() });
         }
         let layer = target.layer.valid();
         let mut seen = 0;
@@ -49,15 +47,16 @@ impl<'a, M: Module> Calibration<'a, M> {
             }
         }
         if seen == 0 {
-            return Err(AdjustError::NotReached {
-                path: path.to_owned(),
-            });
+            return Err(AdjustError::NotReached { path: path.to_owned() });
         }
         Ok(())
     }
 }
 
-/// Mean and unbiased variance of each channel, averaged over batches with equal weights.
+/// Mean and variance of each channel, averaged over batches with equal weights.
+///
+/// The variance is the biased one, by which a batch is normalised in training mode: only so does a norm
+/// with the γ that undoes it keep its function there.
 #[derive(Default)]
 pub(super) struct Statistics {
     sums: Option<(Tensor<1>, Tensor<1>)>,
@@ -71,8 +70,7 @@ impl Statistics {
         let count = batch * height * width;
         let rows = values.swap_dims(0, 1).reshape([channels, count]);
         let mean = rows.clone().mean_dim(1);
-        let squares = (rows - mean.clone()).powi_scalar(2).sum_dim(1);
-        let variance = squares / count.saturating_sub(1).max(1) as f64;
+        let variance = (rows - mean.clone()).powi_scalar(2).mean_dim(1);
         let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
         self.batches += 1;
         self.sums = Some(match self.sums.take() {

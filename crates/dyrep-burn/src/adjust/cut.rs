@@ -35,10 +35,7 @@ pub fn cut<M: Module>(
     calibration: &mut Calibration<'_, M>,
 ) -> Result<M, AdjustError> {
     let target = Target::find(model, path)?;
-    let missing = |kind| AdjustError::NoSuchBranch {
-        path: path.to_owned(),
-        kind,
-    };
+    let missing = |kind| AdjustError::NoSuchBranch { path: path.to_owned(), kind };
     let RepConv2d::Block(block) = target.conv().valid() else {
         return Err(missing(kinds.first().copied().unwrap_or(BranchKind::Kxk)));
     };
@@ -60,29 +57,19 @@ pub fn cut<M: Module>(
 
 /// The block without the branches of the given kinds, or what it becomes when none is left.
 fn fold_back(block: Block, kinds: &[BranchKind]) -> RepConv2d {
-    let (cut, kept): (Vec<Branch>, Vec<Branch>) = block
-        .branches
-        .into_iter()
-        .partition(|branch| kinds.contains(&branch.kind()));
+    let (cut, kept): (Vec<Branch>, Vec<Branch>) =
+        block.branches.into_iter().partition(|branch| kinds.contains(&branch.kind()));
     let Kxk { conv, mut bn } = block.kxk;
     let mut conv = scale(conv, &NormAffine::of(&bn));
     set_identity(&mut bn);
-    if let Some(sum) = cut
-        .iter()
-        .map(Branch::fuse)
-        .reduce(|sum, next| add(&sum, &next))
-    {
+    if let Some(sum) = cut.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next)) {
         conv = absorb(conv, &sum);
     }
     if kept.is_empty() {
         return conv;
     }
     let kxk = Kxk { conv, bn };
-    RepConv2d::Block(Box::new(Block {
-        kxk,
-        branches: kept,
-        geometry: block.geometry,
-    }))
+    RepConv2d::Block(Box::new(Block { kxk, branches: kept, geometry: block.geometry }))
 }
 
 /// The convolution followed by the map `x · scale + shift`, in both modes.
@@ -90,7 +77,7 @@ fn scale(conv: RepConv2d, affine: &NormAffine) -> RepConv2d {
     let mut block = match conv {
         RepConv2d::Plain(_) => {
             let kernel = fold_norm(&conv.fuse(), affine);
-            return conv.into_plain(kernel);
+            return conv.into_plain(&kernel);
         }
         RepConv2d::Block(block) => block,
     };
@@ -118,7 +105,7 @@ fn absorb(conv: RepConv2d, kernel: &Kernel) -> RepConv2d {
     match conv {
         RepConv2d::Plain(_) => {
             let sum = add(&conv.fuse(), kernel);
-            conv.into_plain(sum)
+            conv.into_plain(&sum)
         }
         RepConv2d::Block(mut block) => {
             let inner = scale(block.kxk.conv, &NormAffine::of(&block.kxk.bn));

@@ -15,7 +15,7 @@ use super::{Calibration, NormRule, Target};
 use crate::block::{Block, Kxk};
 use crate::branch::{Branch, Branches, Pass};
 use crate::build::{Builder, Source, with_value};
-use crate::error::{AdjustError, BranchError};
+use crate::error::AdjustError;
 use crate::form::BlockForm;
 use crate::fuse::{add, subtract};
 use crate::rep_conv2d::RepConv2d;
@@ -54,14 +54,12 @@ pub fn grow<M: Module>(
 ) -> Result<M, AdjustError> {
     let target = Target::find(model, &growth.path)?;
     if !target.conv().is_plain() {
-        return Err(AdjustError::AlreadyGrown {
-            path: growth.path.clone(),
-        });
+        return Err(AdjustError::AlreadyGrown { path: growth.path.clone() });
     }
     let mut block = new_block(growth, target.conv().valid())?;
     let evaluation = model.valid();
     calibration.each_input(&evaluation, &growth.path, &target, |input, seen| {
-        block.forward_pass(input, Pass::Calibrate { seen });
+        block.forward_pass(&input, Pass::Calibrate { seen });
     })?;
     if growth.rule == NormRule::Neutral {
         scale_last_gammas(&mut block);
@@ -83,15 +81,10 @@ fn new_block(growth: &Growth, conv: RepConv2d) -> Result<Block, AdjustError> {
     let kinds = growth.branches.resolve(&geometry)?.unwrap_or_default();
     let form = BlockForm::of_kinds(&kinds, true, geometry.in_channels());
     let device = conv.innermost().weight.val().device();
-    let source = Source::Seeded {
-        seed: growth.seed,
-        event: growth.event,
-    };
+    let source = Source::Seeded { seed: growth.seed, event: growth.event };
     let mut builder = Builder::new(source, &device, &growth.path).with_last_gamma(LAST_GAMMA);
     let bn = builder.within("kxk", |builder| builder.norm("bn", geometry.out_channels()));
-    let RepConv2d::Plain(mut conv) = conv else {
-        unreachable!("checked by the caller")
-    };
+    let RepConv2d::Plain(mut conv) = conv else { unreachable!("checked by the caller") };
     if conv.bias.is_none() {
         let outputs = geometry.out_channels();
         let bias = builder.within("kxk", |builder| {
@@ -99,25 +92,9 @@ fn new_block(growth: &Growth, conv: RepConv2d) -> Result<Block, AdjustError> {
         });
         conv.bias = Some(bias);
     }
-    let branches =
-        Block::build_branches(&geometry, &form.branches, &mut builder).map_err(|reason| {
-            // `resolve` let only branches through that exist.
-            let kind = crate::branch::BranchKind::Kxk;
-            BranchError::Unavailable {
-                kind,
-                geometry: geometry.clone(),
-                reason,
-            }
-        })?;
-    let kxk = Kxk {
-        conv: RepConv2d::Plain(conv),
-        bn,
-    };
-    Ok(Block {
-        kxk,
-        branches,
-        geometry,
-    })
+    let branches = Block::build_branches(&geometry, &form.branches, &mut builder);
+    let kxk = Kxk { conv: RepConv2d::Plain(conv), bn };
+    Ok(Block { kxk, branches, geometry })
 }
 
 /// Scales the new γs by the k×k branch's spread: its own γ will be that, and their ratio should be the same
@@ -135,15 +112,11 @@ fn scale_last_gammas(block: &mut Block) {
 /// Takes what the new branches do out of the k×k convolution.
 fn compensate(block: &mut Block) {
     set_identity(&mut block.kxk.bn);
-    let Some(sum) = block
-        .branches
-        .iter()
-        .map(Branch::fuse)
-        .reduce(|sum, next| add(&sum, &next))
+    let Some(sum) = block.branches.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next))
     else {
         return;
     };
     let conv = block.kxk.conv.clone();
     let kernel = subtract(&conv.fuse(), &sum);
-    block.kxk.conv = conv.into_plain(kernel);
+    block.kxk.conv = conv.into_plain(&kernel);
 }

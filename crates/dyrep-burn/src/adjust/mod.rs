@@ -46,10 +46,8 @@ struct Target {
 impl Target {
     fn find<M: Module>(model: &M, path: &str) -> Result<Self, AdjustError> {
         let layers = layers(model);
-        let unknown = || AdjustError::NoSuchLayer {
-            path: path.to_owned(),
-            known: known_paths(&layers),
-        };
+        let unknown =
+            || AdjustError::NoSuchLayer { path: path.to_owned(), known: known_paths(&layers) };
         let paths = layers.iter().map(|(path, _)| path.as_str());
         let (layer_path, address) = nest::locate(path, paths).ok_or_else(unknown)?;
         let found = layers.iter().find(|(path, _)| path == layer_path);
@@ -64,18 +62,13 @@ impl Target {
     }
 
     fn conv(&self) -> &RepConv2d {
-        self.layer
-            .at(&self.address)
-            .unwrap_or_else(|| unreachable!("found there before"))
+        self.layer.at(&self.address).unwrap_or_else(|| unreachable!("found there before"))
     }
 
     /// The model with the target replaced, in the training state of the layer it was found in.
     fn put<M: Module>(self, model: M, replacement: RepConv2d) -> M {
         let trains = self.layer.trains();
-        let layer = self
-            .layer
-            .valid()
-            .replace_at(&self.address, |_| replacement);
+        let layer = self.layer.valid().replace_at(&self.address, |_| replacement);
         let mut layer = Some(if trains { layer.train() } else { layer });
         map_layers(model, |path, old| match layer.take() {
             Some(new) if path == self.layer_path => new,
@@ -88,9 +81,7 @@ impl Target {
 }
 
 fn known_paths(layers: &[(String, RepConv2d)]) -> String {
-    let convs = layers
-        .iter()
-        .flat_map(|(path, layer)| nest::all(path, layer));
+    let convs = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
     convs.map(|conv| conv.path).collect::<Vec<_>>().join(", ")
 }
 

@@ -25,15 +25,11 @@ pub fn prune_optimizer<M: Module>(
     let mut ids = Ids::default();
     model.visit(&mut ids);
     let failed = |reason: String| AdjustError::Optimizer { reason };
-    let bytes = optimizer
-        .into_bytes()
-        .map_err(|error| failed(error.to_string()))?;
+    let bytes = optimizer.into_bytes().map_err(|error| failed(error.to_string()))?;
     let (pruned, dropped) = prune(bytes, &ids.0).map_err(|error| failed(error.to_string()))?;
     if dropped > 0 {
-        *optimizer = optimizer
-            .clone()
-            .from_bytes(pruned)
-            .map_err(|error| failed(error.to_string()))?;
+        *optimizer =
+            optimizer.clone().from_bytes(pruned).map_err(|error| failed(error.to_string()))?;
     }
     Ok(dropped)
 }
@@ -65,10 +61,7 @@ fn prune(
         .chain(scalars.keys().filter_map(|name| id_of(name)))
         .filter(|id| !alive.contains(id))
         .collect();
-    let kept = tensors
-        .into_iter()
-        .filter(|tensor| lives(&tensor.name))
-        .collect();
+    let kept = tensors.into_iter().filter(|tensor| lives(&tensor.name)).collect();
     let mut writer = Writer::new(kept);
     for (name, value) in scalars.iter().filter(|(name, _)| lives(name)) {
         writer = writer.with_scalar(name, *value);

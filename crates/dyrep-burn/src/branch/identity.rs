@@ -4,10 +4,9 @@ use burn::module::Module;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
-use super::kind::small_kernel_offset;
+use super::kind::checked_offset;
 use super::norm::{Pass, normalize};
 use crate::build::Builder;
-use crate::error::BranchUnavailable;
 use crate::fuse::{NormAffine, embed, fold_norm, identity};
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
@@ -24,15 +23,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn build(
-        geometry: &ConvGeometry,
-        builder: &mut Builder<'_>,
-    ) -> Result<Self, BranchUnavailable> {
-        Ok(Self {
-            offset: small_kernel_offset(geometry, [true, true])?,
+    pub(crate) fn build(geometry: &ConvGeometry, builder: &mut Builder<'_>) -> Self {
+        Self {
+            offset: checked_offset(geometry, [true, true]),
             bn: builder.last_norm("bn", geometry.out_channels()),
             geometry: geometry.clone(),
-        })
+        }
     }
 
     pub(crate) fn forward(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
@@ -42,10 +38,6 @@ impl Identity {
     pub(crate) fn fuse(&self) -> Kernel {
         let device = self.bn.gamma.val().device();
         let kernel = identity(self.geometry.in_channels(), self.geometry.groups(), &device);
-        embed(
-            &fold_norm(&kernel, &NormAffine::of(&self.bn)),
-            &self.geometry,
-            self.offset,
-        )
+        embed(&fold_norm(&kernel, &NormAffine::of(&self.bn)), &self.geometry, self.offset)
     }
 }

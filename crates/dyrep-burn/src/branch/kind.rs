@@ -99,7 +99,7 @@ impl BranchKind {
 
 /// Where the first tap of a small kernel lies inside the block's: on axes that `shrink` (the small kernel
 /// is 1 there) at a middle tap that reads the output's own pixel, on the others at the first tap.
-pub(crate) fn small_kernel_offset(
+fn small_kernel_offset(
     geometry: &ConvGeometry,
     shrink: [bool; 2],
 ) -> Result<[usize; 2], BranchUnavailable> {
@@ -108,6 +108,12 @@ pub(crate) fn small_kernel_offset(
         offset[axis] = middle_tap(geometry, axis)?;
     }
     Ok(offset)
+}
+
+/// [`small_kernel_offset`] for a branch that [`BranchKind::check`] has let through.
+pub(crate) fn checked_offset(geometry: &ConvGeometry, shrink: [bool; 2]) -> [usize; 2] {
+    small_kernel_offset(geometry, shrink)
+        .unwrap_or_else(|reason| unreachable!("the form was checked: {reason}"))
 }
 
 fn middle_tap(geometry: &ConvGeometry, axis: usize) -> Result<usize, BranchUnavailable> {
@@ -124,12 +130,7 @@ fn middle_tap(geometry: &ConvGeometry, axis: usize) -> Result<usize, BranchUnava
     if before % dilation == 0 && (tap == kernel / 2 || tap == (kernel - 1) / 2) {
         return Ok(tap);
     }
-    Err(BranchUnavailable::OffCentre {
-        axis: name,
-        kernel,
-        dilation,
-        padding: before,
-    })
+    Err(BranchUnavailable::OffCentre { axis: name, kernel, dilation, padding: before })
 }
 
 fn check_identity(geometry: &ConvGeometry) -> Result<(), BranchUnavailable> {
@@ -140,9 +141,7 @@ fn check_identity(geometry: &ConvGeometry) -> Result<(), BranchUnavailable> {
         });
     }
     if geometry.stride() != [1, 1] {
-        return Err(BranchUnavailable::Strided {
-            stride: geometry.stride(),
-        });
+        return Err(BranchUnavailable::Strided { stride: geometry.stride() });
     }
     small_kernel_offset(geometry, [true, true])?;
     let span = geometry.span();
@@ -169,13 +168,10 @@ impl FromStr for BranchKind {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| UnknownName {
-                what: "branch",
-                name: name.to_owned(),
-                known: Self::ALL.map(Self::name).join(", "),
-            })
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| UnknownName {
+            what: "branch",
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
     }
 }

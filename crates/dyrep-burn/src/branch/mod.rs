@@ -24,13 +24,13 @@ pub use set::{Branches, Preset};
 pub use small::SmallConv;
 
 use crate::build::Builder;
-use crate::error::BranchUnavailable;
-use crate::form::{BranchForm, Form};
+use crate::form::BranchForm;
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
 
 /// An optional branch of a block.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a block has at most six")]
 pub enum Branch {
     /// `1x1`.
     Pointwise(SmallConv),
@@ -77,26 +77,18 @@ impl Branch {
         geometry: &ConvGeometry,
         form: &BranchForm,
         builder: &mut Builder<'_>,
-    ) -> Result<Self, BranchUnavailable> {
-        builder.within(form.kind().name(), |builder| {
-            Ok(match form {
-                BranchForm::Pointwise => {
-                    Self::Pointwise(SmallConv::build(geometry, [true, true], builder)?)
-                }
-                BranchForm::PointwiseKxk { mid_channels, conv } => {
-                    Self::PointwiseKxk(PointwiseKxk::build(geometry, *mid_channels, conv, builder))
-                }
-                BranchForm::PointwiseAvg => {
-                    Self::PointwiseAvg(PointwiseAvg::build(geometry, builder))
-                }
-                BranchForm::OneByK => {
-                    Self::OneByK(SmallConv::build(geometry, [true, false], builder)?)
-                }
-                BranchForm::KByOne => {
-                    Self::KByOne(SmallConv::build(geometry, [false, true], builder)?)
-                }
-                BranchForm::Identity => Self::Identity(Identity::build(geometry, builder)?),
-            })
+    ) -> Self {
+        builder.within(form.kind().name(), |builder| match form {
+            BranchForm::Pointwise => {
+                Self::Pointwise(SmallConv::build(geometry, [true, true], builder))
+            }
+            BranchForm::PointwiseKxk { mid_channels, conv } => {
+                Self::PointwiseKxk(PointwiseKxk::build(geometry, *mid_channels, conv, builder))
+            }
+            BranchForm::PointwiseAvg => Self::PointwiseAvg(PointwiseAvg::build(geometry, builder)),
+            BranchForm::OneByK => Self::OneByK(SmallConv::build(geometry, [true, false], builder)),
+            BranchForm::KByOne => Self::KByOne(SmallConv::build(geometry, [false, true], builder)),
+            BranchForm::Identity => Self::Identity(Identity::build(geometry, builder)),
         })
     }
 
@@ -120,7 +112,7 @@ impl Branch {
             Self::Pointwise(_) => BranchForm::Pointwise,
             Self::PointwiseKxk(branch) => BranchForm::PointwiseKxk {
                 mid_channels: branch.mid_channels(),
-                conv: Box::new(Form::of(&branch.conv2)),
+                conv: Box::new(branch.conv2.form()),
             },
             Self::PointwiseAvg(_) => BranchForm::PointwiseAvg,
             Self::OneByK(_) => BranchForm::OneByK,

@@ -58,8 +58,7 @@ pub(crate) fn normalize(norm: &BatchNorm, input: Tensor<4>, pass: Pass) -> Tenso
         (running * (1.0 - momentum) + batch.detach() * momentum).detach()
     };
     norm.running_mean.update(blend(running_mean, result.mean));
-    norm.running_var
-        .update(blend(running_var, result.variance * unbiased));
+    norm.running_var.update(blend(running_var, result.variance * unbiased));
     result.output
 }
 
@@ -79,9 +78,6 @@ pub(crate) fn pad_with_image_of_zero(
     let [_, channels, height, width] = input.dims();
     let inside = Tensor::<4>::ones([1, 1, height, width], &input.device());
     let border = 1.0 - inside.pad(pads, 0.0);
-    let image = NormAffine::of(norm)
-        .shift
-        .detach()
-        .reshape([1, channels, 1, 1]);
+    let image = NormAffine::of(norm).shift.detach().reshape([1, channels, 1, 1]);
     input.pad(pads, 0.0) + image * border
 }

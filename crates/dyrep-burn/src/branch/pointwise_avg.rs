@@ -68,9 +68,7 @@ impl PointwiseAvg {
     }
 
     fn pooling_geometry(&self) -> ConvGeometry {
-        self.geometry
-            .depthwise()
-            .with_padding(PaddingConfig2d::Valid)
+        self.geometry.depthwise().with_padding(PaddingConfig2d::Valid)
     }
 
     pub(crate) fn fuse(&self) -> Kernel {

@@ -52,10 +52,7 @@ impl PointwiseKxk {
 
     /// Geometry of the k×k convolution, which meets an input that is padded already.
     pub(crate) fn second_geometry(geometry: &ConvGeometry, mid_channels: usize) -> ConvGeometry {
-        geometry
-            .clone()
-            .with_in_channels(mid_channels)
-            .with_padding(PaddingConfig2d::Valid)
+        geometry.clone().with_in_channels(mid_channels).with_padding(PaddingConfig2d::Valid)
     }
 
     pub(crate) fn mid_channels(&self) -> usize {

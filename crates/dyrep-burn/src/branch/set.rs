@@ -27,13 +27,7 @@ pub enum Preset {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 5] = [
-        Self::Plain,
-        Self::AcNet,
-        Self::RepVgg,
-        Self::Dbb,
-        Self::DyRep,
-    ];
+    pub const ALL: [Self; 5] = [Self::Plain, Self::AcNet, Self::RepVgg, Self::Dbb, Self::DyRep];
 
     /// The preset's name.
     #[must_use]
@@ -75,14 +69,11 @@ impl FromStr for Preset {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL
-            .into_iter()
-            .find(|preset| preset.name() == name)
-            .ok_or_else(|| UnknownName {
-                what: "preset",
-                name: name.to_owned(),
-                known: Self::ALL.map(Self::name).join(", "),
-            })
+        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or_else(|| UnknownName {
+            what: "preset",
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
     }
 }
 
@@ -110,12 +101,11 @@ impl Branches {
             }
             Self::Exactly(kinds) => {
                 for &kind in kinds {
-                    kind.check(geometry)
-                        .map_err(|reason| BranchError::Unavailable {
-                            kind,
-                            geometry: geometry.clone(),
-                            reason,
-                        })?;
+                    kind.check(geometry).map_err(|reason| BranchError::Unavailable {
+                        kind,
+                        geometry: Box::new(geometry.clone()),
+                        reason,
+                    })?;
                 }
                 kinds.clone()
             }

@@ -1,6 +1,6 @@
 //! `1x1`, `1xk` and `kx1`: a smaller convolution, then a batch norm.
 //!
-//! The small kernel's taps are some of the block's taps (see [`small_kernel_offset`]), so the padding and
+//! The small kernel's taps are some of the block's taps (see [`checked_offset`]), so the padding and
 //! the stride are the block's, less what the missing taps would have read. Behind the middle that may be
 //! negative, for an even kernel: then the input is cropped.
 
@@ -11,10 +11,9 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::kind::small_kernel_offset;
+use super::kind::checked_offset;
 use super::norm::{Pass, normalize};
 use crate::build::Builder;
-use crate::error::BranchUnavailable;
 use crate::fuse::{NormAffine, embed, fold_norm};
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
@@ -39,22 +38,17 @@ impl SmallConv {
         geometry: &ConvGeometry,
         shrink: [bool; 2],
         builder: &mut Builder<'_>,
-    ) -> Result<Self, BranchUnavailable> {
-        let offset = small_kernel_offset(geometry, shrink)?;
-        let kernel_size = [0, 1].map(|axis| {
-            if shrink[axis] {
-                1
-            } else {
-                geometry.kernel_size()[axis]
-            }
-        });
+    ) -> Self {
+        let offset = checked_offset(geometry, shrink);
+        let kernel_size =
+            [0, 1].map(|axis| if shrink[axis] { 1 } else { geometry.kernel_size()[axis] });
         let small = geometry.shrunk(kernel_size);
-        Ok(Self {
+        Self {
             conv: builder.conv("conv", &small, false),
             bn: builder.last_norm("bn", geometry.out_channels()),
             geometry: geometry.clone(),
             offset,
-        })
+        }
     }
 
     pub(crate) fn forward(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
@@ -65,11 +59,7 @@ impl SmallConv {
             self.conv.dilation,
             self.conv.groups,
         );
-        normalize(
-            &self.bn,
-            conv2d(input, self.conv.weight.val(), None, options),
-            pass,
-        )
+        normalize(&self.bn, conv2d(input, self.conv.weight.val(), None, options), pass)
     }
 
     /// Crops the input where the padding behind would be negative, and gives the padding that is left.
@@ -92,20 +82,13 @@ impl SmallConv {
         if kept == size {
             return (input, pads);
         }
-        (
-            input.slice([0..batch, 0..channels, 0..kept[0], 0..kept[1]]),
-            pads,
-        )
+        (input.slice([0..batch, 0..channels, 0..kept[0], 0..kept[1]]), pads)
     }
 
     pub(crate) fn fuse(&self) -> Kernel {
         let [_, _, height, width] = self.conv.weight.dims();
         let small = self.geometry.shrunk([height, width]);
         let kernel = Kernel::new(self.conv.weight.val(), None, small);
-        embed(
-            &fold_norm(&kernel, &NormAffine::of(&self.bn)),
-            &self.geometry,
-            self.offset,
-        )
+        embed(&fold_norm(&kernel, &NormAffine::of(&self.bn)), &self.geometry, self.offset)
     }
 }

@@ -50,11 +50,7 @@ impl Change {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.change {
-            Change::Grew {
-                score,
-                plan,
-                branches,
-            } => {
+            Change::Grew { score, plan, branches } => {
                 write!(f, "grew {} into {}", plan.best.path, names(branches))?;
                 write!(f, ": its {score} of {:.3e} is the highest", plan.best.score)?;
                 write!(f, " of {} candidates", plan.candidates)?;
@@ -78,9 +74,5 @@ impl fmt::Display for Event {
 }
 
 fn names(kinds: &[BranchKind]) -> String {
-    kinds
-        .iter()
-        .map(|kind| kind.name())
-        .collect::<Vec<_>>()
-        .join(" + ")
+    kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" + ")
 }

@@ -78,11 +78,7 @@ impl Controller {
     /// A controller at the start of a run.
     #[must_use]
     pub fn new(config: ControllerConfig) -> Self {
-        Self {
-            config,
-            saliency: Saliency::default(),
-            events: vec![],
-        }
+        Self { config, saliency: Saliency::default(), events: vec![] }
     }
 
     /// Its configuration.
@@ -136,24 +132,14 @@ impl Controller {
             .collect();
         for plan in plan_cuts(&ratios, self.config.cut_rule) {
             let rule = self.config.norm_rule;
-            adjusted = cut(
-                &adjusted,
-                &plan.path,
-                &plan.branches,
-                rule,
-                &mut calibration,
-            )?;
+            adjusted = cut(&adjusted, &plan.path, &plan.branches, rule, &mut calibration)?;
             changes.push(Change::Cut(plan));
         }
         prune_optimizer(optimizer, &adjusted)?;
         *model = adjusted;
         let events: Vec<Event> = (first..)
             .zip(changes)
-            .map(|(number, change)| Event {
-                number,
-                epoch,
-                change,
-            })
+            .map(|(number, change)| Event { number, epoch, change })
             .collect();
         self.events.extend(events.iter().cloned());
         Ok(events)
@@ -167,41 +153,22 @@ impl Controller {
         calibration: &mut Calibration<'_, M>,
         changes: &mut Vec<Change>,
     ) -> Result<(M, Option<String>), AdjustError> {
-        let ControllerConfig {
-            score,
-            max_depth,
-            seed,
-            norm_rule: rule,
-            ..
-        } = self.config;
+        let ControllerConfig { score, max_depth, seed, norm_rule: rule, .. } = self.config;
         let scores = self.saliency.take(model, score, max_depth, [seed, event]);
         let Some(plan) = plan_growth(&scores) else {
             return Ok((model.clone(), None));
         };
         let path = plan.best.path.clone();
         let branches = self.config.branches.clone();
-        let growth = Growth {
-            path: path.clone(),
-            branches,
-            rule,
-            seed,
-            event,
-        };
+        let growth = Growth { path: path.clone(), branches, rule, seed, event };
         let grown = grow(model, &growth, calibration)?;
         let blocks = block_ratios(&grown);
         let block = blocks.into_iter().find(|block| block.path == path);
-        let mut kinds: Vec<_> = block
-            .into_iter()
-            .flat_map(|block| block.ratios)
-            .map(|(kind, _)| kind)
-            .collect();
+        let mut kinds: Vec<_> =
+            block.into_iter().flat_map(|block| block.ratios).map(|(kind, _)| kind).collect();
         kinds.push(crate::BranchKind::Kxk);
         kinds.sort_unstable();
-        changes.push(Change::Grew {
-            score,
-            plan,
-            branches: kinds,
-        });
+        changes.push(Change::Grew { score, plan, branches: kinds });
         Ok((grown, Some(path)))
     }
 }
@@ -211,30 +178,17 @@ impl Controller {
 #[must_use]
 pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
     let layers = layers(model);
-    let nested = layers
-        .iter()
-        .flat_map(|(path, layer)| nest::all(path, layer));
+    let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
     let blocks = nested.filter_map(|nested| match nested.conv {
         RepConv2d::Block(block) => Some((nested.path, block)),
         RepConv2d::Plain(_) => None,
     });
-    blocks
-        .map(|(path, block)| BlockRatios {
-            path,
-            ratios: ratios(block),
-        })
-        .collect()
+    blocks.map(|(path, block)| BlockRatios { path, ratios: ratios(block) }).collect()
 }
 
 fn ratios(block: &Block) -> Vec<(crate::BranchKind, f64)> {
     let strength = |norm: &burn::nn::BatchNorm| -> f64 {
-        norm.gamma
-            .val()
-            .abs()
-            .mean()
-            .into_data()
-            .iter::<f64>()
-            .sum()
+        norm.gamma.val().abs().mean().into_data().iter::<f64>().sum()
     };
     let kxk = strength(&block.kxk.bn);
     let ratio = |branch: &crate::Branch| (branch.kind(), strength(branch.last_norm()) / kxk);

@@ -19,18 +19,11 @@ pub struct GrowthPlan {
 /// Picks the candidate with the highest score; the first of equals. Scores that are not numbers lose.
 #[must_use]
 pub fn plan_growth(scores: &[Scored]) -> Option<GrowthPlan> {
-    let mut ranked: Vec<&Scored> = scores
-        .iter()
-        .filter(|scored| !scored.score.is_nan())
-        .collect();
+    let mut ranked: Vec<&Scored> = scores.iter().filter(|scored| !scored.score.is_nan()).collect();
     ranked.sort_by(|left, right| right.score.total_cmp(&left.score));
     let best = (*ranked.first()?).clone();
     let runner_up = ranked.get(1).map(|scored| (*scored).clone());
-    Some(GrowthPlan {
-        best,
-        runner_up,
-        candidates: scores.len(),
-    })
+    Some(GrowthPlan { best, runner_up, candidates: scores.len() })
 }
 
 /// How strong each optional branch of a block is.
@@ -54,10 +47,7 @@ pub struct CutRule {
 
 impl Default for CutRule {
     fn default() -> Self {
-        Self {
-            min_deviation: 0.02,
-            max_ratio: 0.1,
-        }
+        Self { min_deviation: 0.02, max_ratio: 0.1 }
     }
 }
 
@@ -80,10 +70,8 @@ pub struct CutPlan {
 /// turn comes.
 #[must_use]
 pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule) -> Vec<CutPlan> {
-    let mut plans: Vec<CutPlan> = blocks
-        .iter()
-        .filter_map(|block| plan_block(block, rule))
-        .collect();
+    let mut plans: Vec<CutPlan> =
+        blocks.iter().filter_map(|block| plan_block(block, rule)).collect();
     plans.sort_by_key(|plan| std::cmp::Reverse(plan.path.matches('.').count()));
     plans
 }
@@ -91,11 +79,7 @@ pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule) -> Vec<CutPlan> {
 fn plan_block(block: &BlockRatios, rule: CutRule) -> Option<CutPlan> {
     let count = block.ratios.len() as f64;
     let mean = block.ratios.iter().map(|(_, ratio)| ratio).sum::<f64>() / count;
-    let squares = block
-        .ratios
-        .iter()
-        .map(|(_, ratio)| (ratio - mean).powi(2))
-        .sum::<f64>();
+    let squares = block.ratios.iter().map(|(_, ratio)| (ratio - mean).powi(2)).sum::<f64>();
     let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
     let weak = |ratio: f64| match block.ratios.len() {
         1 => ratio <= rule.min_deviation,
@@ -117,27 +101,16 @@ mod tests {
     use super::*;
 
     fn scored(path: &str, score: f64) -> Scored {
-        Scored {
-            path: path.to_owned(),
-            score,
-        }
+        Scored { path: path.to_owned(), score }
     }
 
     fn block(ratios: &[(BranchKind, f64)]) -> BlockRatios {
-        BlockRatios {
-            path: "conv".to_owned(),
-            ratios: ratios.to_vec(),
-        }
+        BlockRatios { path: "conv".to_owned(), ratios: ratios.to_vec() }
     }
 
     #[test]
     fn the_highest_score_grows_and_nan_never_does() {
-        let scores = [
-            scored("a", 1.0),
-            scored("b", f64::NAN),
-            scored("c", 3.0),
-            scored("d", 2.0),
-        ];
+        let scores = [scored("a", 1.0), scored("b", f64::NAN), scored("c", 3.0), scored("d", 2.0)];
         let plan = plan_growth(&scores).unwrap();
         assert_eq!(plan.best, scored("c", 3.0));
         assert_eq!(plan.runner_up, Some(scored("d", 2.0)));
@@ -158,11 +131,7 @@ mod tests {
             (BranchKind::Identity, 0.050_306),
         ];
         let plans = plan_cuts(&[block(&ratios)], CutRule::default());
-        let cut = [
-            BranchKind::PointwiseAvg,
-            BranchKind::OneByK,
-            BranchKind::Identity,
-        ];
+        let cut = [BranchKind::PointwiseAvg, BranchKind::OneByK, BranchKind::Identity];
         assert_eq!(plans[0].branches, cut);
     }
 
@@ -175,10 +144,7 @@ mod tests {
     #[test]
     fn a_branch_left_alone_is_judged_too() {
         let weak = block(&[(BranchKind::Pointwise, 0.015)]);
-        assert_eq!(
-            plan_cuts(&[weak], CutRule::default())[0].branches,
-            [BranchKind::Pointwise]
-        );
+        assert_eq!(plan_cuts(&[weak], CutRule::default())[0].branches, [BranchKind::Pointwise]);
         let strong = block(&[(BranchKind::Pointwise, 0.05)]);
         assert_eq!(plan_cuts(&[strong], CutRule::default()), []);
     }
@@ -186,10 +152,7 @@ mod tests {
     #[test]
     fn inner_blocks_come_first() {
         let ratios = vec![(BranchKind::Pointwise, 0.0), (BranchKind::OneByK, 0.5)];
-        let at = |path: &str| BlockRatios {
-            path: path.to_owned(),
-            ratios: ratios.clone(),
-        };
+        let at = |path: &str| BlockRatios { path: path.to_owned(), ratios: ratios.clone() };
         let plans = plan_cuts(&[at("conv"), at("conv.kxk.conv")], CutRule::default());
         let paths: Vec<&str> = plans.iter().map(|plan| plan.path.as_str()).collect();
         assert_eq!(paths, ["conv.kxk.conv", "conv"]);

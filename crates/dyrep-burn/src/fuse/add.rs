@@ -12,12 +12,7 @@ use crate::kernel::Kernel;
 /// If the geometries differ: [`embed`](super::embed) brings a smaller kernel to the larger one's.
 #[must_use]
 pub fn add(left: &Kernel, right: &Kernel) -> Kernel {
-    combine(
-        left,
-        right,
-        |left, right| left + right,
-        |left, right| left + right,
-    )
+    combine(left, right, |left, right| left + right, |left, right| left + right)
 }
 
 /// The kernel that leaves `left` after `right` has been added to it: the compensation of growth.
@@ -26,12 +21,7 @@ pub fn add(left: &Kernel, right: &Kernel) -> Kernel {
 /// If the geometries differ.
 #[must_use]
 pub fn subtract(left: &Kernel, right: &Kernel) -> Kernel {
-    combine(
-        left,
-        right,
-        |left, right| left - right,
-        |left, right| left - right,
-    )
+    combine(left, right, |left, right| left - right, |left, right| left - right)
 }
 
 fn combine(
@@ -40,18 +30,10 @@ fn combine(
     weights: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
     biases: impl Fn(Tensor<1>, Tensor<1>) -> Tensor<1>,
 ) -> Kernel {
-    assert_eq!(
-        left.geometry(),
-        right.geometry(),
-        "only kernels of one geometry can be added"
-    );
+    assert_eq!(left.geometry(), right.geometry(), "only kernels of one geometry can be added");
     let bias = match (left.bias(), right.bias()) {
         (None, None) => None,
         _ => Some(biases(left.bias_or_zero(), right.bias_or_zero())),
     };
-    Kernel::new(
-        weights(left.weight(), right.weight()),
-        bias,
-        left.geometry().clone(),
-    )
+    Kernel::new(weights(left.weight(), right.weight()), bias, left.geometry().clone())
 }

@@ -13,10 +13,7 @@ use crate::kernel::Kernel;
 /// If `geometry` is not depthwise.
 #[must_use]
 pub fn average(geometry: &ConvGeometry, device: &Device) -> Kernel {
-    assert!(
-        geometry.is_depthwise(),
-        "average pooling acts on each channel alone: {geometry}"
-    );
+    assert!(geometry.is_depthwise(), "average pooling acts on each channel alone: {geometry}");
     let weight = Tensor::full(geometry.weight_shape(), 1.0 / area(geometry), device);
     Kernel::new(weight, None, geometry.clone())
 }
@@ -29,27 +26,15 @@ pub fn average(geometry: &ConvGeometry, device: &Device) -> Kernel {
 #[must_use]
 pub fn then_average(pointwise: &Kernel, geometry: &ConvGeometry) -> Kernel {
     let first = pointwise.geometry();
-    assert_eq!(
-        first.kernel_size(),
-        [1, 1],
-        "the first kernel must be 1×1: {first}"
-    );
-    assert_eq!(
-        first.stride(),
-        [1, 1],
-        "the first kernel must have stride 1: {first}"
-    );
+    assert_eq!(first.kernel_size(), [1, 1], "the first kernel must be 1×1: {first}");
+    assert_eq!(first.stride(), [1, 1], "the first kernel must have stride 1: {first}");
     let taps = Tensor::full(
         [1, 1, geometry.kernel_size()[0], geometry.kernel_size()[1]],
         1.0 / area(geometry),
         &pointwise.weight().device(),
     );
     // The taps sum to one, so a constant passes pooling unchanged: the bias stays.
-    Kernel::new(
-        pointwise.weight() * taps,
-        pointwise.bias(),
-        geometry.clone(),
-    )
+    Kernel::new(pointwise.weight() * taps, pointwise.bias(), geometry.clone())
 }
 
 fn area(geometry: &ConvGeometry) -> f64 {

@@ -16,16 +16,8 @@ use crate::kernel::Kernel;
 #[must_use]
 pub fn then_kxk(pointwise: &Kernel, kxk: &Kernel) -> Kernel {
     let (first, second) = (pointwise.geometry(), kxk.geometry());
-    assert_eq!(
-        first.kernel_size(),
-        [1, 1],
-        "the first kernel must be 1×1: {first}"
-    );
-    assert_eq!(
-        first.stride(),
-        [1, 1],
-        "the first kernel must have stride 1: {first}"
-    );
+    assert_eq!(first.kernel_size(), [1, 1], "the first kernel must be 1×1: {first}");
+    assert_eq!(first.stride(), [1, 1], "the first kernel must have stride 1: {first}");
     assert_eq!(
         (first.out_channels(), first.groups()),
         (second.in_channels(), second.groups()),
@@ -38,10 +30,7 @@ pub fn then_kxk(pointwise: &Kernel, kxk: &Kernel) -> Kernel {
     let taps = height * width;
 
     // [g, in, mid] × [g, mid, out·taps]: one small product for each group.
-    let first_weight = pointwise
-        .weight()
-        .reshape([groups, middle, inputs])
-        .swap_dims(1, 2);
+    let first_weight = pointwise.weight().reshape([groups, middle, inputs]).swap_dims(1, 2);
     let second_weight = kxk
         .weight()
         .reshape([groups, outputs, middle, taps])
@@ -57,10 +46,7 @@ pub fn then_kxk(pointwise: &Kernel, kxk: &Kernel) -> Kernel {
     let bias = match (pointwise.bias(), kxk.bias()) {
         (None, bias) => bias,
         (Some(first_bias), _) => {
-            let tap_sums = kxk
-                .weight()
-                .reshape([groups, outputs, middle, taps])
-                .sum_dim(3);
+            let tap_sums = kxk.weight().reshape([groups, outputs, middle, taps]).sum_dim(3);
             let through = tap_sums
                 .reshape([groups, outputs, middle])
                 .matmul(first_bias.reshape([groups, middle, 1]))

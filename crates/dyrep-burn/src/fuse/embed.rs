@@ -24,17 +24,9 @@ pub fn embed(kernel: &Kernel, geometry: &ConvGeometry, offset: [usize; 2]) -> Ke
         return Kernel::new(kernel.weight(), kernel.bias(), geometry.clone());
     }
     let [outputs, inputs, _, _] = kernel.weight().dims();
-    let zeros = Tensor::zeros(
-        [outputs, inputs, large[0], large[1]],
-        &kernel.weight().device(),
-    );
+    let zeros = Tensor::zeros([outputs, inputs, large[0], large[1]], &kernel.weight().device());
     let weight = zeros.slice_assign(
-        [
-            0..outputs,
-            0..inputs,
-            offset[0]..offset[0] + small[0],
-            offset[1]..offset[1] + small[1],
-        ],
+        [0..outputs, 0..inputs, offset[0]..offset[0] + small[0], offset[1]..offset[1] + small[1]],
         kernel.weight(),
     );
     Kernel::new(weight, kernel.bias(), geometry.clone())

@@ -15,9 +15,7 @@ use crate::kernel::Kernel;
 pub fn concat_groups(kernels: &[Kernel]) -> Kernel {
     let first = kernels.first().expect("at least one group");
     assert!(
-        kernels
-            .iter()
-            .all(|kernel| kernel.geometry() == first.geometry()),
+        kernels.iter().all(|kernel| kernel.geometry() == first.geometry()),
         "all groups must have the geometry {}",
         first.geometry()
     );

@@ -40,17 +40,6 @@ pub fn fold_norm(kernel: &Kernel, norm: &NormAffine) -> Kernel {
     Kernel::new(scaled, Some(bias), kernel.geometry().clone())
 }
 
-/// The kernel that [`fold_norm`] turns into `kernel`: its inverse.
-///
-/// # Errors to expect
-/// A scale of zero has no inverse: the result is then infinite, so callers keep scales away from zero.
-#[must_use]
-pub fn unfold_norm(kernel: &Kernel, norm: &NormAffine) -> Kernel {
-    let weight = kernel.weight() / per_output_channel(norm.scale.clone());
-    let bias = (kernel.bias_or_zero() - norm.shift.clone()) / norm.scale.clone();
-    Kernel::new(weight, Some(bias), kernel.geometry().clone())
-}
-
 fn per_output_channel(values: Tensor<1>) -> Tensor<4> {
     let [channels] = values.dims();
     values.reshape([channels, 1, 1, 1])

@@ -1,0 +1,273 @@
+//! The one error of the crate. Every variant carries the path or the numbers, and says what was
+//! expected, so that its text alone is enough to mend the data set.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::decode::Channels;
+use crate::image::Image;
+use crate::scan::EXTENSIONS;
+
+/// Everything that can go wrong between a folder on disk and a batch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The folder of a data set does not exist.
+    #[error("{}: no such folder", path.display())]
+    FolderMissing {
+        /// The folder that was asked for.
+        path: PathBuf,
+    },
+
+    /// The path of a data set exists and is not a folder.
+    #[error("{}: not a folder", path.display())]
+    NotAFolder {
+        /// The path that was asked for.
+        path: PathBuf,
+    },
+
+    /// A data set's folder holds no class folder.
+    #[error("{}: no class folders; expected <root>/<class>/<image>", path.display())]
+    NoClasses {
+        /// The root of the data set.
+        path: PathBuf,
+    },
+
+    /// A class folder holds no image at any depth.
+    #[error("{}: class folder without images; accepted extensions: {}", path.display(), EXTENSIONS.join(", "))]
+    EmptyClass {
+        /// The folder of the class.
+        path: PathBuf,
+    },
+
+    /// The name of a class folder is not UTF-8, so it cannot name a class.
+    #[error("{}: the name of a class folder must be UTF-8", path.display())]
+    ClassNameNotUtf8 {
+        /// The folder of the class.
+        path: PathBuf,
+    },
+
+    /// A symbolic link that is not followed. Skipping it in silence would change the data set.
+    #[error(
+        "{}: symbolic link to {}; only links to files inside the data set's own folder are followed",
+        path.display(), target.display()
+    )]
+    ForbiddenLink {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+
+    /// Two parts of one data set do not have the same classes, so their labels would not agree.
+    #[error(
+        "{} and {} have different classes; only in the first: {}; only in the second: {}",
+        first.display(), second.display(), list(only_first), list(only_second)
+    )]
+    ClassesDiffer {
+        /// The part whose classes are the reference.
+        first: PathBuf,
+        /// The part compared with it.
+        second: PathBuf,
+        /// Classes that the second part lacks.
+        only_first: Vec<String>,
+        /// Classes that the first part lacks.
+        only_second: Vec<String>,
+    },
+
+    /// A file or folder could not be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+
+    /// A file of length zero.
+    #[error("{}: the file is empty; expected a JPEG or PNG image", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The contents are no JPEG and no PNG, whatever the name says.
+    #[error("{}: the contents are {found}; expected a JPEG or PNG image", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What the first bytes look like.
+        found: String,
+    },
+
+    /// A JPEG that stops before its end marker. Decoders fill the missing part with grey.
+    #[error("{}: truncated JPEG: {bytes} bytes without an end-of-image marker", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+
+    /// The decoder refused the contents.
+    #[error("{}: cannot be decoded: {reason}", path.display())]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
+    },
+
+    /// The header declares more pixels than are decoded, as a decompression bomb does.
+    #[error("{}: {width}x{height} pixels declared; at most {limit} pixels are decoded", path.display())]
+    TooManyPixels {
+        /// The file.
+        path: PathBuf,
+        /// Declared width in pixels.
+        width: u32,
+        /// Declared height in pixels.
+        height: u32,
+        /// The largest accepted width × height.
+        limit: u64,
+    },
+
+    /// The channels of a file could only be converted by losing some of them.
+    #[error("{}: the image has channels {found}; expected {expected}", path.display())]
+    UnsupportedChannels {
+        /// The file.
+        path: PathBuf,
+        /// The file's channels, such as `4 (RGBA)`.
+        found: String,
+        /// The channels that were asked for.
+        expected: Channels,
+    },
+
+    /// An image with no or too many pixels, too many channels, or a buffer of another length.
+    #[error(
+        "image of {width}x{height} with {channels} channels and {bytes} bytes; \
+         expected 1 to {} pixels, 1 to 4 channels, and width*height*channels bytes",
+        Image::MAX_PIXELS
+    )]
+    InvalidImage {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Channels a pixel.
+        channels: usize,
+        /// Length of the pixel buffer.
+        bytes: usize,
+    },
+
+    /// A transform's output would have too many pixels, as when a thin strip is scaled by its
+    /// shorter side.
+    #[error("the output would be {width}x{height} pixels; at most {limit} are made")]
+    OutputTooLarge {
+        /// Width of the output in pixels.
+        width: u64,
+        /// Height of the output in pixels.
+        height: u64,
+        /// The largest accepted width × height.
+        limit: u64,
+    },
+
+    /// An image smaller than the crop to be cut from it.
+    #[error("image of {width}x{height} (after padding), too small for a crop of {size}x{size}")]
+    ImageTooSmall {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Side of the crop in pixels.
+        size: u32,
+    },
+
+    /// A transform was given an option that makes no sense.
+    #[error("{transform}: {option} is {found}; expected {expected}")]
+    InvalidTransform {
+        /// Name of the transform.
+        transform: &'static str,
+        /// Name of its option.
+        option: &'static str,
+        /// The value given.
+        found: String,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+
+    /// A transform or the batching failed on one sample; the cause is the source.
+    #[error("{name} (sample {index}): {source}")]
+    Sample {
+        /// The data set's name for the sample: a path where there is one.
+        name: String,
+        /// Its index in the data set.
+        index: usize,
+        /// What went wrong with it.
+        source: Box<DataError>,
+    },
+
+    /// Images of one batch have different shapes, so they cannot be stacked.
+    #[error(
+        "shape {found:?} in a batch of {expected:?} (channels, height, width); \
+         add a transform that makes all images the same size, such as RandomResizedCrop"
+    )]
+    MixedShapes {
+        /// `[channels, height, width]` of this image.
+        found: [usize; 3],
+        /// `[channels, height, width]` of the first image of the batch.
+        expected: [usize; 3],
+    },
+
+    /// A data set without samples cannot be loaded.
+    #[error("the data set has no samples")]
+    EmptyDataset,
+
+    /// Batches of size 0 were asked for.
+    #[error("the batch size is 0; expected at least 1")]
+    ZeroBatchSize,
+
+    /// The last, incomplete batch is to be dropped and there is no other.
+    #[error(
+        "{samples} samples make no full batch of {batch_size}, and incomplete batches are dropped"
+    )]
+    NoFullBatch {
+        /// Samples in the data set.
+        samples: usize,
+        /// Samples in a batch.
+        batch_size: usize,
+    },
+
+    /// The operating system refused to start a loader's thread.
+    #[error("loader thread {number} of {threads} could not be started: {source}")]
+    Thread {
+        /// Which thread, counted from 1.
+        number: usize,
+        /// Threads asked for.
+        threads: usize,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+}
+
+/// Names, shortened: a thousand missing classes tell no more than the first few and their number.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n <= SHOWN => names.join(", "),
+        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_of_classes_are_shortened() {
+        let names: Vec<String> = (0..7).map(|i| format!("c{i}")).collect();
+        assert_eq!(list(&names), "c0, c1, c2, c3, c4 and 2 more");
+        assert_eq!(list(&names[..2]), "c0, c1");
+        assert_eq!(list(&[]), "none");
+    }
+}

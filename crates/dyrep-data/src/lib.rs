@@ -1,0 +1,59 @@
+//! Data sets, decoding, transforms with torchvision's semantics, and a deterministic loader.
+//!
+//! ```text
+//! Dataset ── image(i) ──▶ Pipeline ── apply(image, rng(seed, epoch, i)) ──▶ Loader ──▶ Batch
+//! ```
+//!
+//! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
+//!   [`ImageFolder`] reads ImageNet's layout from disk.
+//! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
+//!   [`SampleRng`] of its own sample and from nothing else.
+//! * A [`Loader`] orders, decodes, transforms and batches. An epoch is a function of
+//!   (seed, epoch) alone: the number of threads changes its speed, never its contents.
+//!
+//! Pixels stay `u8` up to the [`Batch`]: uploading them takes a quarter of what `f32` would, and
+//! normalising is cheapest on the device. The crate knows no tensor and no model.
+//!
+//! Nothing is skipped or repaired in silence. A file that cannot be used, a link that leaves the
+//! data set, a channel that would have to be dropped: each is a [`DataError`] that names the file,
+//! what was found and what was expected.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use dyrep_data::{Digits, Loader, LoaderConfig, Pipeline};
+//!
+//! # fn main() -> Result<(), dyrep_data::DataError> {
+//! let config = LoaderConfig { batch_size: 64, shuffle: true, seed: 7, ..LoaderConfig::default() };
+//! let loader = Loader::new(Arc::new(Digits::train()), Pipeline::digits_train(), config)?;
+//! for batch in loader.epoch(0) {
+//!     let batch = batch?;
+//!     assert_eq!(batch.shape[1..], [1, 8, 8]); // [n, channels, height, width]
+//!     assert_eq!(batch.labels.len(), batch.shape[0]);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod dataset;
+mod decode;
+mod digits;
+mod error;
+mod image;
+mod image_folder;
+mod jpeg;
+mod loader;
+mod rng;
+mod scan;
+mod transform;
+
+pub use crate::dataset::Dataset;
+pub use crate::decode::Channels;
+pub use crate::digits::Digits;
+pub use crate::error::DataError;
+pub use crate::image::Image;
+pub use crate::image_folder::ImageFolder;
+pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig};
+pub use crate::rng::SampleRng;
+pub use crate::transform::{
+    CenterCrop, Pipeline, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+};

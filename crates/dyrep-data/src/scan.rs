@@ -1,0 +1,126 @@
+//! Finding classes and images on disk, in torchvision's order, without leaving the data set.
+//!
+//! DIFFERENCE: torchvision follows links to folders and takes hidden files and folders for data.
+//! Here hidden entries are ignored (`._x.JPEG`, `.ipynb_checkpoints` are no data), and a link is
+//! followed only to a file inside the data set's folder. Any other link is an error rather than
+//! skipped, because a missing class or image would change the training in silence.
+
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+
+/// Extensions taken for images, whatever their case.
+pub(crate) const EXTENSIONS: [&str; 3] = ["jpeg", "jpg", "png"];
+
+/// What an entry of a folder is to a data set.
+enum Kind {
+    Folder,
+    Image,
+    Ignored,
+}
+
+/// A data set's folder, resolved once so that links can be held against it.
+pub(crate) struct Scan {
+    root: PathBuf,
+    resolved: PathBuf,
+}
+
+impl Scan {
+    /// A scan of the folder at `root`, which itself may be a link.
+    pub(crate) fn new(root: &Path) -> Result<Self, DataError> {
+        let metadata = fs::metadata(root).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => DataError::FolderMissing { path: root.to_owned() },
+            _ => unreadable(root, source),
+        })?;
+        if !metadata.is_dir() {
+            return Err(DataError::NotAFolder { path: root.to_owned() });
+        }
+        let resolved = root.canonicalize().map_err(|source| unreadable(root, source))?;
+        Ok(Self { root: root.to_owned(), resolved })
+    }
+
+    /// Names of the class folders, sorted by their bytes as torchvision's are by code points.
+    pub(crate) fn classes(&self) -> Result<Vec<String>, DataError> {
+        let mut classes = Vec::new();
+        for entry in entries(&self.root)? {
+            if let Kind::Folder = self.kind(&entry)? {
+                let name = entry.file_name().into_string();
+                classes.push(name.map_err(|_| DataError::ClassNameNotUtf8 { path: entry.path() })?);
+            }
+        }
+        if classes.is_empty() {
+            return Err(DataError::NoClasses { path: self.root.clone() });
+        }
+        classes.sort_unstable();
+        Ok(classes)
+    }
+
+    /// The images of a class at any depth, relative to the class's folder.
+    ///
+    /// In the order of torchvision's `sorted(os.walk(class))`: by folder, compared as a string, then
+    /// by name.
+    pub(crate) fn images(&self, class: &str) -> Result<Vec<PathBuf>, DataError> {
+        let top = self.root.join(class);
+        let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
+        let mut pending = vec![PathBuf::new()];
+        while let Some(folder) = pending.pop() {
+            for entry in entries(&top.join(&folder))? {
+                match self.kind(&entry)? {
+                    Kind::Folder => pending.push(folder.join(entry.file_name())),
+                    Kind::Image => found.push((folder.clone(), entry.file_name().into())),
+                    Kind::Ignored => {}
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(DataError::EmptyClass { path: top });
+        }
+        // As bytes: `Path` compares component by component, which puts `a/b` before `a-b`.
+        let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
+        found.sort_by_cached_key(|(folder, name)| (bytes(folder), bytes(name)));
+        Ok(found.into_iter().map(|(folder, name)| folder.join(name)).collect())
+    }
+
+    fn kind(&self, entry: &DirEntry) -> Result<Kind, DataError> {
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            return Ok(Kind::Ignored);
+        }
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|source| unreadable(&path, source))?;
+        if kind.is_symlink() {
+            self.kind_of_link(&path)
+        } else if kind.is_dir() {
+            Ok(Kind::Folder)
+        } else if kind.is_file() && has_image_extension(&path) {
+            Ok(Kind::Image)
+        } else {
+            Ok(Kind::Ignored)
+        }
+    }
+
+    fn kind_of_link(&self, link: &Path) -> Result<Kind, DataError> {
+        let named_as_image = has_image_extension(link);
+        let target = link.canonicalize().map_err(|source| unreadable(link, source))?;
+        if target.is_dir() || (named_as_image && !target.starts_with(&self.resolved)) {
+            return Err(DataError::ForbiddenLink { path: link.to_owned(), target });
+        }
+        Ok(if named_as_image && target.is_file() { Kind::Image } else { Kind::Ignored })
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
+    fs::read_dir(folder).and_then(Iterator::collect).map_err(|source| unreadable(folder, source))
+}
+
+fn has_image_extension(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        EXTENSIONS.iter().any(|accepted| extension.eq_ignore_ascii_case(accepted))
+    })
+}
+
+fn unreadable(path: &Path, source: io::Error) -> DataError {
+    DataError::Unreadable { path: path.to_owned(), source }
+}

@@ -1,0 +1,151 @@
+//! What deployment changed: nothing but the cost.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use dyrep_burn::{Report, Structure, deploy, verify};
+use dyrep_data::Loader;
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::evaluate::{Accuracy, evaluate};
+use crate::input::InputSpec;
+
+/// Batches of the validation set that outputs are compared on.
+const VERIFY_BATCHES: usize = 4;
+/// Timed passes of each form, in alternation.
+const TIMED_PASSES: usize = 9;
+
+/// The cost of one form of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Learnable parameters.
+    pub params: usize,
+    /// Multiply-adds for one picture.
+    pub flops: u64,
+    /// Median seconds to infer one batch of the size given.
+    pub seconds: f64,
+}
+
+/// A trained model, its deployed form, and both measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Accuracy in training form, evaluation mode.
+    pub accuracy_before: Accuracy,
+    /// Accuracy deployed.
+    pub accuracy_after: Accuracy,
+    /// How far outputs are apart.
+    pub difference: Report,
+    /// Cost in training form.
+    pub before: Cost,
+    /// Cost deployed.
+    pub after: Cost,
+    /// Pictures in the batches whose inference was timed.
+    pub batch: usize,
+}
+
+/// How to run a model, and to count it.
+pub struct ModelFns<'a, M> {
+    /// Logits of pictures.
+    pub forward: &'a dyn Fn(&M, Tensor<4>) -> Tensor<2>,
+    /// Learnable parameters.
+    pub params: &'a dyn Fn(&M) -> usize,
+    /// Multiply-adds for a picture of `[channels, height, width]`.
+    pub flops: &'a dyn Fn(&M, [usize; 3]) -> u64,
+}
+
+impl Deployment {
+    /// Deploys `model` and measures both forms on the pictures of `validation`; returns the deployed model.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn measure<M: Module>(
+        model: &M,
+        fns: &ModelFns<'_, M>,
+        validation: &Loader,
+        input: &InputSpec,
+        device: &Device,
+    ) -> Result<(M, Self), TrainError> {
+        let device = device.clone().inner();
+        let (trained, deployed) = (model.valid(), deploy(model));
+        let mut inputs = vec![];
+        for batch in validation.epoch(0).take(VERIFY_BATCHES) {
+            inputs.push(input.images(&batch?, &device));
+        }
+        let difference = verify(&trained, &deployed, inputs.clone(), |m, x| (fns.forward)(m, x));
+        let accuracy = |model: &M| evaluate(model, validation, input, &device, fns.forward);
+        let [batch, channels, height, width] = inputs.first().map_or([0; 4], Tensor::dims);
+        let [before_seconds, after_seconds] = match inputs.first() {
+            Some(images) => time([&trained, &deployed], images, fns.forward),
+            None => [0.0; 2],
+        };
+        let cost = |model: &M, seconds| Cost {
+            params: (fns.params)(model),
+            flops: (fns.flops)(model, [channels, height, width]),
+            seconds,
+        };
+        let measured = Self {
+            accuracy_before: accuracy(&trained)?,
+            accuracy_after: accuracy(&deployed)?,
+            difference,
+            before: cost(&trained, before_seconds),
+            after: cost(&deployed, after_seconds),
+            batch,
+        };
+        Ok((deployed, measured))
+    }
+}
+
+/// Median seconds of each model, run in turn so that both see the machine's moods.
+fn time<M>(
+    models: [&M; 2],
+    images: &Tensor<4>,
+    forward: &dyn Fn(&M, Tensor<4>) -> Tensor<2>,
+) -> [f64; 2] {
+    let mut seconds = [vec![], vec![]];
+    for pass in 0..=TIMED_PASSES {
+        for (model, seconds) in models.iter().zip(&mut seconds) {
+            let started = Instant::now();
+            // Reading the result waits for the device.
+            let _logits = forward(model, images.clone()).into_data();
+            if pass > 0 {
+                seconds.push(started.elapsed().as_secs_f64());
+            }
+        }
+    }
+    seconds.map(|mut seconds| {
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    })
+}
+
+/// Writes a model's weights, in Burn's format, to a temporary file that is then renamed.
+///
+/// # Errors
+/// What Burn or the system says, with the path.
+pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), TrainError> {
+    let failed = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
+    let bytes = model.valid().into_record().into_bytes().map_err(|e| failed(e.to_string()))?;
+    write_atomically(path, &bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// Writes the structure of a model beside its weights.
+///
+/// # Errors
+/// What the system says, with the path.
+pub fn save_structure<M: Module>(model: &M, path: &Path) -> Result<(), TrainError> {
+    Ok(Structure::of(model).save(path)?)
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = Path::new(&temporary);
+    let mut file = std::fs::File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
+}

@@ -1,0 +1,103 @@
+//! What can go wrong while training.
+
+use dyrep_burn::{AdjustError, StructureError};
+use dyrep_data::DataError;
+
+/// A device that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The name is not a device's.
+    #[error("unknown device `{name}`; this program can use: {available}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// What can be used.
+        available: String,
+    },
+    /// The backend exists but is not in this program.
+    #[error(
+        "device `{name}` needs the backend `{backend}`, which is not compiled in: build with \
+         `--features {backend}`; this program can use: {available}"
+    )]
+    NotCompiled {
+        /// The name.
+        name: String,
+        /// The backend, and the feature that adds it.
+        backend: String,
+        /// What can be used.
+        available: String,
+    },
+    /// The number behind the colon is none, or the backend has no numbers.
+    #[error("device `{name}`: expected {expected}")]
+    BadIndex {
+        /// The name.
+        name: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The backend finds no such device on this machine.
+    #[error("device `{name}` is not there: {reason}")]
+    Unavailable {
+        /// The name.
+        name: String,
+        /// What the backend says.
+        reason: String,
+    },
+}
+
+/// A training that cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// An option that makes no sense.
+    #[error("{option}: expected {expected}, got {found}")]
+    Config {
+        /// The option.
+        option: &'static str,
+        /// What would be right.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// The pictures do not fit the model.
+    #[error("the model takes pictures of {expected} channels, the data set has {found}")]
+    Channels {
+        /// The model's channels.
+        expected: usize,
+        /// The data set's.
+        found: usize,
+    },
+    /// Data that cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The loss is not a number any more.
+    #[error(
+        "the loss is {loss} at epoch {epoch}, step {step}: training diverged; try a lower learning \
+         rate than {learning_rate}"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step within it at which it was noticed, from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+        /// The rate at the time.
+        learning_rate: f64,
+    },
+    /// A change of structure that failed.
+    #[error(transparent)]
+    Adjust(#[from] AdjustError),
+    /// A structure file that cannot be written or read.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// Weights that cannot be written or read.
+    #[error("weights file {}: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What Burn or the system says.
+        reason: String,
+    },
+}

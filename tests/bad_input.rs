@@ -1,0 +1,155 @@
+//! Bad input: each gets a typed error that names the thing and says what was expected.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use burn::nn::PaddingConfig2d;
+use burn::tensor::{Device, Tensor};
+use dyrep_burn::{
+    AdjustError, BranchKind, Calibration, Growth, NormRule, Preset, RepConv2d, RepConv2dConfig,
+    Structure, StructureError, cut, grow,
+};
+
+fn config() -> RepConv2dConfig {
+    RepConv2dConfig::new([4, 6], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+}
+
+fn refused(config: &RepConv2dConfig) -> String {
+    config.try_init(&Device::flex()).map(|layer| layer.form()).unwrap_err().to_string()
+}
+
+#[test]
+fn impossible_convolutions() {
+    assert_eq!(refused(&config().with_stride([0, 1])), "stride must be at least 1, got [0, 1]");
+    assert_eq!(
+        refused(&RepConv2dConfig::new([4, 6], [0, 3])),
+        "kernel_size must be at least 1, got [0, 3]"
+    );
+    assert_eq!(
+        refused(&config().with_groups(4)),
+        "4 groups must divide both the 4 input and the 6 output channels"
+    );
+    let middle = config().with_groups(2).with_mid_channels(Some(3)).with_branches(Preset::Dbb);
+    assert_eq!(
+        refused(&middle),
+        "the 3 middle channels of `1x1_kxk` must be a positive multiple of the 2 groups"
+    );
+}
+
+#[test]
+fn branches_that_do_not_exist() {
+    let unpadded = config().with_padding(PaddingConfig2d::Valid);
+    let error = refused(&unpadded.clone().with_branches([BranchKind::Pointwise]));
+    assert!(error.contains("no `1x1` branch") && error.contains("padded by 1"), "{error}");
+    let error = refused(&config().with_branches([BranchKind::Identity]));
+    assert!(error.contains("as many output as input channels, got 4 → 6"), "{error}");
+    let twice = [BranchKind::Pointwise, BranchKind::Pointwise];
+    assert_eq!(
+        refused(&config().with_branches(twice)),
+        "the branch `1x1` is named twice; a block has one of each kind"
+    );
+    let same = config().with_padding(PaddingConfig2d::Same).with_stride([2, 2]);
+    let error = refused(&same.with_branches([BranchKind::OneByK]));
+    assert!(error.contains("depends on the input's size"), "{error}");
+    // A preset leaves them out instead.
+    let layer = unpadded.with_branches(Preset::RepVgg).try_init(&Device::flex()).unwrap();
+    assert!(layer.block().unwrap().branches().is_empty());
+}
+
+#[test]
+#[should_panic(expected = "RepConv2d: 5 groups must divide both the 4 input")]
+fn init_panics_with_the_same_words() {
+    let _layer = config().with_groups(5).init(&Device::flex());
+}
+
+#[test]
+fn unknown_names() {
+    let error = "3x3".parse::<BranchKind>().unwrap_err().to_string();
+    assert!(error.starts_with("unknown branch `3x3`; known: 1x1, 1x1_kxk"), "{error}");
+    let error = "resrep".parse::<Preset>().unwrap_err().to_string();
+    assert_eq!(error, "unknown preset `resrep`; known: plain, acnet, repvgg, dbb, dyrep");
+}
+
+fn growth(path: &str) -> Growth {
+    let branches = Preset::DyRep.into();
+    Growth { path: path.to_owned(), branches, rule: NormRule::Published, seed: 0, event: 0 }
+}
+
+#[test]
+fn growing_without_batches_or_in_the_wrong_place() {
+    let layer = config().init(&Device::flex());
+    let mut run = |_: &RepConv2d, _: usize| {};
+    let error = grow(&layer, &growth(""), &mut Calibration::new(0, &mut run)).unwrap_err();
+    assert!(matches!(error, AdjustError::NoCalibration { .. }));
+    assert!(error.to_string().contains("at least one calibration batch"), "{error}");
+
+    let error = grow(&layer, &growth(""), &mut Calibration::new(3, &mut run)).unwrap_err();
+    assert!(matches!(error, AdjustError::NotReached { .. }), "{error}");
+
+    let error = grow(&layer, &growth("conv9"), &mut Calibration::new(1, &mut run)).unwrap_err();
+    assert!(error.to_string().contains("no re-parameterisable convolution at `conv9`"), "{error}");
+
+    let block = config().with_branches(Preset::AcNet).init(&Device::flex());
+    let error = grow(&block, &growth(""), &mut Calibration::new(1, &mut run)).unwrap_err();
+    assert!(matches!(error, AdjustError::AlreadyGrown { .. }), "{error}");
+
+    let rule = NormRule::Published;
+    let mut calibration = Calibration::new(1, &mut run);
+    let kinds = [BranchKind::Pointwise];
+    let error = cut(&block, "", &kinds, rule, &mut calibration).unwrap_err();
+    assert!(matches!(error, AdjustError::NoSuchBranch { kind: BranchKind::Pointwise, .. }));
+    let error = cut(&block, "", &[BranchKind::Kxk], rule, &mut calibration).unwrap_err();
+    assert!(matches!(error, AdjustError::NoSuchBranch { kind: BranchKind::Kxk, .. }), "{error}");
+    let error = cut(&layer, "", &kinds, rule, &mut calibration).unwrap_err();
+    assert!(matches!(error, AdjustError::NoSuchBranch { .. }), "{error}");
+}
+
+#[test]
+fn structure_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("structure.json");
+    let shown = path.display().to_string();
+
+    let error = Structure::load(&path).unwrap_err();
+    assert!(matches!(error, StructureError::Io { .. }));
+    assert!(error.to_string().contains(&shown), "{error}");
+
+    let layer = config().with_branches(Preset::DyRep).init(&Device::flex());
+    let whole = Structure::of(&layer).to_json();
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let error = Structure::load(&path).unwrap_err();
+        assert!(matches!(error, StructureError::Malformed { .. }), "{length}: {error}");
+        assert!(error.to_string().contains(&shown), "{error}");
+    }
+
+    std::fs::write(&path, whole.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    let error = Structure::load(&path).unwrap_err().to_string();
+    assert_eq!(error, format!("{shown}: structure version 2; this program reads version 1"));
+
+    // Parsed into validity: a branch that cannot exist is refused on reading.
+    std::fs::write(&path, whole.replace("\"1xk\"", "\"identity\"")).unwrap();
+    let error = Structure::load(&path).unwrap_err();
+    assert!(matches!(error, StructureError::Layer { .. }), "{error}");
+    std::fs::write(&path, whole.replace("\"groups\": 1", "\"groups\": 5")).unwrap();
+    assert!(Structure::load(&path).unwrap_err().to_string().contains("5 groups must divide"));
+}
+
+#[test]
+fn a_structure_of_another_network() {
+    let device = Device::flex();
+    let structure = Structure::of(&config().with_branches(Preset::AcNet).init(&device));
+    let wider = RepConv2dConfig::new([4, 8], [3, 3]).init(&device);
+    let error = structure.apply(wider.clone()).unwrap_err();
+    assert!(matches!(error, StructureError::OtherNetwork { .. }));
+    assert!(error.to_string().contains("4→8") && error.to_string().contains("4→6"), "{error}");
+    let error = structure.apply(vec![wider]).unwrap_err().to_string();
+    assert!(error.contains("the model has no layer ``"), "{error}");
+}
+
+#[test]
+#[should_panic(expected = "channels")]
+fn an_input_of_other_channels() {
+    let layer = config().with_branches(Preset::DyRep).init(&Device::flex());
+    let _output = layer.forward(Tensor::zeros([1, 3, 5, 5], &Device::flex()));
+}

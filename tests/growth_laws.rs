@@ -1,0 +1,164 @@
+//! Law 2: growing and cutting leave the function at inference unchanged.
+//!
+//! Random layers go through random sequences of growths and cuts, at any depth and by both rules; between
+//! two changes every parameter and statistic gets a random value, as training would give it.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use dyrep_burn::{
+    BranchKind, Branches, Calibration, Form, Growth, NormRule, Preset, RepConv2d, Structure,
+    block_ratios, cut, grow,
+};
+use dyrep_tests::close::relative_difference;
+use dyrep_tests::params;
+use dyrep_tests::random::{self, Draw};
+
+/// Of the largest output, for one change. The largest difference over the cases below is 4e-7.
+const TOLERANCE: f64 = 5e-6;
+const SEQUENCES: u64 = 120;
+const CHANGES: usize = 5;
+
+/// Plain convolutions inside the layer, by path, that could be grown.
+fn plain_paths(layer: &RepConv2d) -> Vec<String> {
+    let paths = params::read(layer).into_keys();
+    let weights = paths.filter_map(|path| match path.as_str() {
+        "weight" => Some(String::new()),
+        path if path.ends_with("kxk.conv.weight") || path.ends_with("1x1_kxk.conv2.weight") => {
+            path.strip_suffix(".weight").map(str::to_owned)
+        }
+        _ => None,
+    });
+    weights.collect()
+}
+
+fn change(layer: &RepConv2d, draw: &mut Draw, event: u64, batch: &Tensor<4>) -> RepConv2d {
+    let rule = if draw.chance(50) { NormRule::Published } else { NormRule::Neutral };
+    let mut run = |model: &RepConv2d, _: usize| drop(model.forward(batch.clone()));
+    let mut calibration = Calibration::new(2, &mut run);
+    let blocks = block_ratios(layer);
+    let blocks: Vec<_> = blocks.into_iter().filter(|block| !block.ratios.is_empty()).collect();
+    if blocks.is_empty() || draw.chance(50) {
+        let paths: Vec<String> = plain_paths(layer);
+        let shallow = paths.into_iter().filter(|path| path.matches("conv").count() < 3);
+        let shallow: Vec<String> = shallow.collect();
+        let Some(path) = shallow.get(draw.between(0, shallow.len().max(1) - 1)) else {
+            return layer.clone();
+        };
+        let presets = [Preset::DyRep, Preset::Dbb, Preset::AcNet, Preset::RepVgg];
+        let branches = Branches::from(presets[draw.between(0, 3)]);
+        let growth = Growth { path: path.clone(), branches, rule, seed: 7, event };
+        return grow(layer, &growth, &mut calibration).unwrap();
+    }
+    let block = &blocks[draw.between(0, blocks.len() - 1)];
+    let mut kinds: Vec<BranchKind> = block.ratios.iter().map(|(kind, _)| *kind).collect();
+    kinds.retain(|_| draw.chance(60));
+    if kinds.is_empty() {
+        kinds.push(block.ratios[0].0);
+    }
+    cut(layer, &block.path, &kinds, rule, &mut calibration).unwrap()
+}
+
+#[test]
+fn growing_and_cutting_keep_the_function() {
+    let device = Device::flex();
+    random::for_all(SEQUENCES, |draw| {
+        let geometry = random::geometry(draw);
+        let mut layer = random::plain(&geometry, draw.chance(50), &device);
+        let input = random::input(draw, &geometry, &device);
+        let batch = random::input(draw, &geometry, &device);
+        for event in 0..CHANGES as u64 {
+            layer = random::scramble(layer, draw);
+            let before = layer.forward(input.clone());
+            let changed = change(&layer, draw, event, &batch);
+            let difference = relative_difference(changed.forward(input.clone()), before.clone());
+            assert!(
+                difference <= TOLERANCE,
+                "{difference:.1e} at change {event} for {geometry}: {} → {}",
+                layer.form(),
+                changed.form()
+            );
+            // The control: a changed layer with other parameters is another function.
+            let other = random::scramble(changed.valid(), draw);
+            let control = relative_difference(other.forward(input.clone()), before);
+            assert!(control > 100.0 * TOLERANCE, "control: {control:.1e}");
+            // Law 5 across the change.
+            let structure = Structure::of(&changed);
+            assert_eq!(Structure::from_json(&structure.to_json()).unwrap(), structure);
+            layer = changed;
+        }
+    });
+}
+
+#[test]
+fn replicas_grow_the_same_ids_and_values() {
+    let device = Device::flex().autodiff();
+    let geometry = random::geometry(&mut Draw::new(3));
+    let batch = random::input(&mut Draw::new(4), &geometry, &Device::flex());
+    let layer = random::plain(&geometry, false, &device);
+    let replica = layer.clone().fork(&device);
+    let grown = [layer, replica].map(|layer| {
+        let mut run = |model: &RepConv2d, _: usize| drop(model.forward(batch.clone()));
+        let branches = Preset::DyRep.into();
+        let rule = NormRule::Published;
+        let growth = Growth { path: String::new(), branches, rule, seed: 1, event: 9 };
+        grow(&layer, &growth, &mut Calibration::new(3, &mut run)).unwrap()
+    });
+    assert_eq!(params::read(&grown[0]), params::read(&grown[1]));
+    let [first, second] = grown.each_ref().map(params::ids);
+    assert_eq!(first, second);
+    let distinct: BTreeSet<_> = first.values().collect();
+    assert_eq!(distinct.len(), first.len(), "no two parameters share an id");
+    assert!(params::trainable(&grown[0]), "what grows trains");
+}
+
+/// Training mode, where no batch norm follows: the published rule moves the outputs, the neutral one does
+/// not, measured on the very batch that it was calibrated on.
+#[test]
+fn the_neutral_rule_keeps_the_training_function() {
+    let device = Device::flex().autodiff();
+    random::for_all(30, |draw| {
+        let geometry = random::geometry(draw);
+        let plain = random::scramble(random::plain(&geometry, true, &Device::flex()), draw).train();
+        let shape = [8, geometry.in_channels(), 12 + geometry.span()[0], 12 + geometry.span()[1]];
+        let batch = draw.data(&shape, -1.0, 1.0);
+        let before = plain.forward(Tensor::from_data(batch.clone(), &device));
+        let moved = [NormRule::Published, NormRule::Neutral].map(|rule| {
+            let mut run = |model: &RepConv2d, _: usize| {
+                drop(model.forward(Tensor::from_data(batch.clone(), &Device::flex())));
+            };
+            let branches = Preset::DyRep.into();
+            let growth = Growth { path: String::new(), branches, rule, seed: 5, event: 0 };
+            let grown = grow(&plain, &growth, &mut Calibration::new(1, &mut run)).unwrap();
+            let after = grown.forward(Tensor::from_data(batch.clone(), &device));
+            relative_difference(after, before.clone())
+        });
+        // What is left under the neutral rule, 5e-5 at most in these cases, is n / (n − 1) in the new branches' share of one hundredth: a
+        // batch is normalised by its biased variance, running statistics are unbiased.
+        assert!(moved[1] < 2e-4, "neutral moved by {:.1e} for {geometry}", moved[1]);
+        assert!(moved[0] > 0.1, "published moved by {:.1e} only for {geometry}", moved[0]);
+    });
+}
+
+#[test]
+fn a_block_cut_to_nothing_is_a_plain_convolution_with_a_bias() {
+    let device = Device::flex();
+    random::for_all(60, |draw| {
+        let geometry = random::geometry(draw);
+        let form = random::form(draw, &geometry, 1);
+        let layer = random::scramble(random::layer(&geometry, &form, &device), draw);
+        let input = random::input(draw, &geometry, &device);
+        let kinds: Vec<BranchKind> =
+            layer.block().unwrap().branches().iter().map(dyrep_burn::Branch::kind).collect();
+        let mut run = |_: &RepConv2d, _: usize| unreachable!("a plain result needs no calibration");
+        let mut calibration = Calibration::new(0, &mut run);
+        let plain = cut(&layer, "", &kinds, NormRule::Neutral, &mut calibration).unwrap();
+        assert_eq!(plain.form(), Form::Plain { bias: true });
+        let difference = relative_difference(plain.forward(input.clone()), layer.forward(input));
+        assert!(difference <= TOLERANCE, "{difference:.1e} for {geometry}: {form}");
+    });
+}

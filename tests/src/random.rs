@@ -1,0 +1,185 @@
+//! Random layers: any geometry, any subset of branches, any nesting, with parameters that hide nothing.
+
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::{
+    BlockForm, BranchForm, BranchKind, ConvGeometry, Form, LayerStructure, RepConv2d,
+    RepConv2dConfig, Structure,
+};
+use rand::{RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::params;
+
+/// A source of random choices, the same for the same number on every machine.
+pub struct Draw(ChaCha8Rng);
+
+impl Draw {
+    /// The draw of the given number.
+    pub fn new(number: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(number))
+    }
+
+    /// A whole number in `low..=high`.
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        self.0.random_range(low..=high)
+    }
+
+    /// True with the given chance in percent.
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.between(1, 100) <= percent
+    }
+
+    /// A number in `low..high`.
+    pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
+        self.0.random_range(low..high)
+    }
+
+    /// Values in `low..high`, as data of the given shape.
+    pub fn data(&mut self, shape: &[usize], low: f32, high: f32) -> TensorData {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| self.uniform(low, high)).collect();
+        TensorData::new(values, shape.to_vec())
+    }
+}
+
+/// A geometry with kernel 1 to 7, stride and dilation 1 to 3, groups from dense to depthwise, and padding
+/// that may be centred, asymmetric or none.
+pub fn geometry(draw: &mut Draw) -> ConvGeometry {
+    let kernel = [draw.between(1, 7), draw.between(1, 7)];
+    let kernel = if draw.chance(60) { [kernel[0]; 2] } else { kernel };
+    let pick = |draw: &mut Draw| {
+        if draw.chance(60) { 1 } else { draw.between(2, 3) }
+    };
+    let stride = [pick(draw), pick(draw)];
+    let dilation = [pick(draw), pick(draw)];
+    let groups = draw.between(1, 3);
+    let inputs = groups * draw.between(1, 3);
+    let outputs = if draw.chance(50) { inputs } else { groups * draw.between(1, 3) };
+    let middle = |axis: usize| kernel[axis] / 2 * dilation[axis];
+    let explicit = |draw: &mut Draw| {
+        let [top, left] = [0, 1].map(|axis| match draw.between(1, 10) {
+            1..=6 => middle(axis),
+            7..=8 => (kernel[axis] - 1) / 2 * dilation[axis],
+            _ => draw.between(0, 4),
+        });
+        let behind = |draw: &mut Draw, before: usize| match draw.between(1, 10) {
+            1..=7 => before,
+            _ => draw.between(0, 5),
+        };
+        let (bottom, right) = (behind(draw, top), behind(draw, left));
+        PaddingConfig2d::Explicit(top, left, bottom, right)
+    };
+    let padding = match draw.between(1, 10) {
+        1 => PaddingConfig2d::Valid,
+        2 => PaddingConfig2d::Same,
+        _ => explicit(draw),
+    };
+    ConvGeometry::new([inputs, outputs], kernel)
+        .and_then(|geometry| geometry.with_stride(stride))
+        .and_then(|geometry| geometry.with_dilation(dilation))
+        .and_then(|geometry| geometry.with_groups(groups))
+        .unwrap()
+        .with_padding(padding)
+}
+
+/// A form with blocks nested up to `depth` deep; each branch that exists is there half of the time.
+pub fn form(draw: &mut Draw, geometry: &ConvGeometry, depth: usize) -> Form {
+    if depth == 0 {
+        return Form::Plain { bias: draw.chance(50) };
+    }
+    let inner = if draw.chance(60) { depth - 1 } else { 0 };
+    let kxk = Box::new(form(draw, geometry, inner));
+    let mut branches = vec![];
+    for kind in BranchKind::ALL {
+        if !kind.exists(geometry) || draw.chance(40) {
+            continue;
+        }
+        branches.extend(match kind {
+            BranchKind::Kxk => None,
+            BranchKind::Pointwise => Some(BranchForm::Pointwise),
+            BranchKind::PointwiseKxk => Some(sequential(draw, geometry, depth)),
+            BranchKind::PointwiseAvg => Some(BranchForm::PointwiseAvg),
+            BranchKind::OneByK => Some(BranchForm::OneByK),
+            BranchKind::KByOne => Some(BranchForm::KByOne),
+            BranchKind::Identity => Some(BranchForm::Identity),
+        });
+    }
+    Form::Block(BlockForm { kxk, branches })
+}
+
+fn sequential(draw: &mut Draw, geometry: &ConvGeometry, depth: usize) -> BranchForm {
+    let mid_channels = geometry.groups() * draw.between(1, 3);
+    let [_, outputs] = [geometry.in_channels(), geometry.out_channels()];
+    let second = ConvGeometry::new([mid_channels, outputs], geometry.kernel_size())
+        .and_then(|second| second.with_stride(geometry.stride()))
+        .and_then(|second| second.with_dilation(geometry.dilation()))
+        .and_then(|second| second.with_groups(geometry.groups()))
+        .unwrap();
+    let inner = if draw.chance(30) { depth - 1 } else { 0 };
+    let conv = Box::new(form(draw, &second, inner));
+    BranchForm::PointwiseKxk { mid_channels, conv }
+}
+
+/// A plain layer of a geometry.
+pub fn plain(geometry: &ConvGeometry, bias: bool, device: &Device) -> RepConv2d {
+    RepConv2dConfig::new([geometry.in_channels(), geometry.out_channels()], geometry.kernel_size())
+        .with_stride(geometry.stride())
+        .with_dilation(geometry.dilation())
+        .with_groups(geometry.groups())
+        .with_padding(geometry.padding().clone())
+        .with_bias(bias)
+        .init(device)
+}
+
+/// A layer of a form, through a structure's JSON: the only public way to build nested blocks at once.
+pub fn layer(geometry: &ConvGeometry, form: &Form, device: &Device) -> RepConv2d {
+    let wanted = LayerStructure { geometry: geometry.clone(), form: form.clone() };
+    let json = serde_json::json!({ "version": 1, "layers": { "": wanted } });
+    let structure = Structure::from_json(&json.to_string()).unwrap();
+    structure.apply(plain(geometry, false, device)).unwrap()
+}
+
+/// Gives every parameter and statistic a value under which no error can hide: γ of either sign, β and mean
+/// away from zero, variance away from one.
+pub fn scramble<M: Module>(module: M, draw: &mut Draw) -> M {
+    params::fill(module, |path, shape| {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        match name {
+            "gamma" => {
+                let data = draw.data(shape, 0.5, 1.5);
+                let values: Vec<f32> = data.iter::<f32>().collect();
+                let signed = values.iter().map(|v| if draw.chance(30) { -v } else { *v }).collect();
+                TensorData::new::<f32, _>(signed, shape.to_vec())
+            }
+            "running_var" => draw.data(shape, 0.3, 2.5),
+            "weight" => {
+                let fan_in: usize = shape[1..].iter().product();
+                let bound = (3.0 / fan_in as f32).sqrt();
+                draw.data(shape, -bound, bound)
+            }
+            _ => draw.data(shape, -0.7, 0.7),
+        }
+    })
+}
+
+/// A batch that the geometry can take, with a few rows and columns to spare.
+pub fn input(draw: &mut Draw, geometry: &ConvGeometry, device: &Device) -> Tensor<4> {
+    let size = geometry.span().map(|span| span + draw.between(0, 6));
+    let shape = [draw.between(1, 3), geometry.in_channels(), size[0], size[1]];
+    Tensor::from_data(draw.data(&shape, -1.0, 1.0), device)
+}
+
+/// Runs `check` on `cases` random draws. A failure names the draw's number, which alone replays it.
+pub fn for_all(cases: u64, check: impl Fn(&mut Draw)) {
+    for case in 0..cases {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            check(&mut Draw::new(case));
+        }));
+        if let Err(panic) = outcome {
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("random case {case} of {cases}: {text}");
+        }
+    }
+}

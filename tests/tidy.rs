@@ -1,0 +1,124 @@
+//! The rules of the house that a compiler does not check. Each message says why the rule is there.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates, each of which may use those before it. Models and data do not know each other.
+const ORDER: [&str; 4] = ["dyrep-burn", "dyrep-models", "dyrep-data", "dyrep-train"];
+
+/// Crates that one crate alone may use.
+const RESERVED: [(&str, &[&str]); 3] =
+    [("burn-train", &["dyrep-train"]), ("clap", &["dyrep-cli"]), ("indicatif", &["dyrep-cli"])];
+
+/// A file longer than this wants to be two.
+const LONGEST: usize = 400;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            files_below(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = vec![];
+    for folder in ["crates", "examples", "tests"] {
+        files_below(&root().join(folder), "rs", &mut found);
+    }
+    assert!(found.len() > 30, "the sources were not found");
+    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The names in `[dependencies]` of each crate.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let crates = fs::read_dir(root().join("crates")).unwrap().map(Result::unwrap);
+    let read = crates.map(|folder| {
+        let name = folder.file_name().into_string().unwrap();
+        let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
+        let mut section = "";
+        let mut names = vec![];
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                section = line;
+            } else if section == "[dependencies]" {
+                names.extend(line.split(['.', ' ', '=']).next().map(str::to_owned));
+            }
+        }
+        names.retain(|name| !name.is_empty() && !name.starts_with('#'));
+        (name, names)
+    });
+    read.collect()
+}
+
+#[test]
+fn crates_depend_downwards_only() {
+    let dependencies = dependencies();
+    for (name, uses) in &dependencies {
+        let place = ORDER.iter().position(|known| known == name);
+        let place = place.unwrap_or_else(|| panic!("add the new crate {name} to ORDER"));
+        for used in uses.iter().filter(|used| used.starts_with("dyrep-")) {
+            let below = ORDER[..place].contains(&used.as_str());
+            assert!(below, "{name} uses {used}: a lower layer must be usable without a higher one");
+        }
+        for (reserved, owners) in RESERVED {
+            let may = owners.contains(&name.as_str()) || !uses.iter().any(|used| used == reserved);
+            assert!(may, "{name} uses {reserved}, which only {owners:?} may: libraries stay light");
+        }
+    }
+    let knows = |user: &str, used: &str| dependencies[user].iter().any(|name| name == used);
+    assert!(!knows("dyrep-data", "burn"), "data is bytes: it must load without a tensor library");
+    assert!(!knows("dyrep-data", "dyrep-models") && !knows("dyrep-models", "dyrep-data"));
+}
+
+#[test]
+fn every_source_file_says_what_it_is() {
+    for (path, text) in sources() {
+        let opens = text.starts_with("//!") || text.starts_with("#![doc = include_str!");
+        assert!(opens, "{} must open with //!: a reader starts there", path.display());
+    }
+}
+
+#[test]
+fn files_stay_short() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(
+            lines <= LONGEST,
+            "{} has {lines} lines, more than {LONGEST}: one idea a file",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn every_crate_takes_the_workspace_lints() {
+    let mut manifests = vec![];
+    for folder in ["crates", "examples", "tests"] {
+        files_below(&root().join(folder), "toml", &mut manifests);
+    }
+    for path in manifests {
+        let text = fs::read_to_string(&path).unwrap();
+        let takes = text.contains("[lints]\nworkspace = true");
+        assert!(takes, "{}: lints, `unsafe` forbidden among them, hold everywhere", path.display());
+    }
+}
+
+#[test]
+fn the_readme_names_the_two_commands() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for command in ["cargo run --release --example resnet18_imagenet", "cargo test"] {
+        assert!(readme.lines().any(|line| line == command), "README.md lost `{command}`");
+    }
+}
