@@ -209,7 +209,8 @@ fn trained_grown_cut_deployed_saved_and_loaded() {
     assert_eq!(params::read(&loaded), params::read(&net.valid()));
     assert_eq!(params::trainable_ids(&loaded), params::trainable_ids(&net));
     // Deployed form: a fused layer has a bias, which the structure of the deployed model tells.
-    let structure = Structure::of(&deployed);
+    let structure = Structure::load(file("structure.json")).unwrap().deployed();
+    assert_eq!(structure, Structure::of(&deployed));
     let loaded = structure.apply(fresh).unwrap().load_file(file("deployed.bpk"));
     assert_eq!(params::read(&loaded), params::read(&deployed));
 }

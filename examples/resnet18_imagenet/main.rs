@@ -51,7 +51,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     let forward = |model: &ResNet, images: Tensor<4>| model.forward(images);
     println!(
         "ResNet-18 of width {}, {} on {}, {} for {} epochs on {}",
-        options.width,
+        task.width,
         options.strategy,
         task.name,
         task.counts(),

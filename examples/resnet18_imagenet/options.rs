@@ -36,11 +36,11 @@ pub(crate) struct Options {
     #[arg(long, default_value = "snip", value_name = "NAME")]
     pub(crate) score: Score,
 
-    /// Epochs [default: 6 on the digits, 120 on a folder]
+    /// Epochs [default: 10 on the digits, 120 on a folder]
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<usize>,
 
-    /// Epochs between two changes of structure [default: 1 on the digits, 5 on a folder]
+    /// Epochs between two changes of structure [default: 2 on the digits, 5 on a folder]
     #[arg(long, value_name = "N")]
     pub(crate) interval: Option<usize>,
 
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     pub(crate) batch_size: Option<usize>,
 
     /// Learning rate at the start; falls to zero along a cosine
-    #[arg(long, default_value_t = 0.1, value_name = "RATE")]
+    #[arg(long, default_value_t = 0.1, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) learning_rate: f64,
 
     /// Side of the square that pictures of a folder are cropped to; up to 64 the stem for small pictures
@@ -57,9 +57,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 224, value_name = "PIXELS")]
     pub(crate) image_size: u32,
 
-    /// Channels of the first stage; the published network has 64
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    pub(crate) width: usize,
+    /// Channels of the first stage [default: 32 on the digits, 64 on a folder, as published]
+    #[arg(long, value_name = "N")]
+    pub(crate) width: Option<usize>,
 
     /// Threads that decode pictures [default: 0 on the digits, all cores on a folder]
     #[arg(long, value_name = "N")]

@@ -117,7 +117,7 @@ impl<'a> Summary<'a> {
     ) -> Self {
         Self {
             model: "resnet18",
-            width: options.width,
+            width: task.width,
             strategy: options.strategy.to_string(),
             data: &task.name,
             device: options.device_name(),

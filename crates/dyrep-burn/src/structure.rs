@@ -67,6 +67,17 @@ impl Structure {
         &self.layers
     }
 
+    /// The structure after deployment: every block a plain convolution with a bias.
+    #[must_use]
+    pub fn deployed(&self) -> Self {
+        let fused = |layer: &LayerStructure| match &layer.form {
+            Form::Plain { .. } => layer.clone(),
+            Form::Block(_) => LayerStructure { form: Form::Plain { bias: true }, ..layer.clone() },
+        };
+        let layers = self.layers.iter().map(|(path, layer)| (path.clone(), fused(layer)));
+        Self { layers: layers.collect() }
+    }
+
     /// Rebuilds this structure in `model`, which must be the same network.
     ///
     /// Layers whose form differs get parameters that are functions of their path; load the weights next.
