@@ -152,13 +152,21 @@ fn a_block_cut_to_nothing_is_a_plain_convolution_with_a_bias() {
         let form = random::form(draw, &geometry, 1);
         let layer = random::scramble(random::layer(&geometry, &form, &device), draw);
         let input = random::input(draw, &geometry, &device);
+        let before = layer.forward(input.clone());
         let kinds: Vec<BranchKind> =
             layer.block().unwrap().branches().iter().map(dyrep_burn::Branch::kind).collect();
         let mut run = |_: &RepConv2d, _: usize| unreachable!("a plain result needs no calibration");
         let mut calibration = Calibration::new(0, &mut run);
         let plain = cut(&layer, "", &kinds, NormRule::Neutral, &mut calibration).unwrap();
         assert_eq!(plain.form(), Form::Plain { bias: true });
-        let difference = relative_difference(plain.forward(input.clone()), layer.forward(input));
+        let difference =
+            relative_difference(plain.forward(input.clone()), layer.forward(input.clone()));
         assert!(difference <= TOLERANCE, "{difference:.1e} for {geometry}: {form}");
+        // The same while training: what was cut trains on, also a bias that was not there before.
+        let rule = NormRule::Published;
+        let plain = cut(&layer.train(), "", &kinds, rule, &mut calibration).unwrap();
+        assert!(params::trainable(&plain));
+        let difference = relative_difference(plain.valid().forward(input.clone()), before.clone());
+        assert!(difference <= TOLERANCE, "training: {difference:.1e} for {geometry}: {form}");
     });
 }

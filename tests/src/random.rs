@@ -178,7 +178,8 @@ pub fn for_all(cases: u64, check: impl Fn(&mut Draw)) {
             check(&mut Draw::new(case));
         }));
         if let Err(panic) = outcome {
-            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
             panic!("random case {case} of {cases}: {text}");
         }
     }

@@ -132,7 +132,8 @@ impl RepConv2d {
     /// A plain layer with the value of `kernel` and the parameters' identities of this one.
     pub(crate) fn into_plain(self, kernel: &Kernel) -> Self {
         let innermost = self.innermost();
-        let trains = innermost.weight.is_require_grad();
+        // Off the graph nothing requires a gradient; what will, once training, is seen by going there.
+        let trains = innermost.weight.clone().train().is_require_grad();
         let bias = kernel.bias().map(|value| match innermost.bias.clone() {
             Some(bias) => with_value(bias, value),
             None => {

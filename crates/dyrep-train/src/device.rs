@@ -32,6 +32,7 @@ macro_rules! backend {
 }
 
 /// All backends, the preferred first.
+#[allow(deprecated, reason = "Burn will drop ndarray for flex; until then users ask for it")]
 fn backends() -> [Backend; 7] {
     [
         backend!("cuda", numbered: true, |number| {
