@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use clap::Parser;
+use dyrep_burn::write_atomically;
 use dyrep_models::ResNet;
 use dyrep_train::{Deployment, ModelFns, Trainer, save_structure, save_weights};
 
@@ -86,7 +87,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 
     let summary = Summary::new(&fitted, &deployment, options, &task, started.elapsed());
     let line = serde_json::to_string(&summary)?;
-    std::fs::write(file("summary.json"), &line)
+    write_atomically(&file("summary.json"), line.as_bytes())
         .map_err(|error| format!("{}: {error}", file("summary.json").display()))?;
     if options.json {
         println!("{line}");

@@ -8,6 +8,7 @@ mod config;
 mod controller;
 mod deploy;
 mod error;
+mod file;
 mod form;
 pub mod fuse;
 mod geometry;
@@ -33,6 +34,7 @@ pub use controller::{
 };
 pub use deploy::deploy;
 pub use error::*;
+pub use file::write_atomically;
 pub use form::{BlockForm, BranchForm, Form};
 pub use geometry::{AxisPadding, ConvGeometry};
 pub use kernel::Kernel;

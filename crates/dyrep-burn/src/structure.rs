@@ -5,7 +5,6 @@
 //! branch that cannot exist is refused, never built.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use burn::module::Module;
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::{Builder, Source};
 use crate::error::StructureError;
+use crate::file::write_atomically;
 use crate::form::Form;
 use crate::geometry::ConvGeometry;
 use crate::rep_conv2d::RepConv2d;
@@ -159,16 +159,7 @@ impl Structure {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
         let path = path.as_ref();
         let failed = |source| StructureError::Io { path: path.to_owned(), source };
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        let temporary = Path::new(&name);
-        let write = || {
-            let mut file = std::fs::File::create(temporary)?;
-            file.write_all(self.to_json().as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(temporary, path)
-        };
-        write().map_err(failed)
+        write_atomically(path, self.to_json().as_bytes()).map_err(failed)
     }
 
     /// Reads a structure file.

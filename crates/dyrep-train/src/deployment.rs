@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::{Report, Structure, deploy, verify};
+use dyrep_burn::{Report, Structure, deploy, verify, write_atomically};
 use dyrep_data::Loader;
 use serde::{Deserialize, Serialize};
 
@@ -137,15 +137,4 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), TrainError>
 /// What the system says, with the path.
 pub fn save_structure<M: Module>(model: &M, path: &Path) -> Result<(), TrainError> {
     Ok(Structure::of(model).save(path)?)
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = Path::new(&temporary);
-    let mut file = std::fs::File::create(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(temporary, path)
 }
