@@ -1,0 +1,19 @@
+//! Writing files so that a reader never finds half of one.
+
+use std::fs::{File, rename};
+use std::io::{Result, Write as _};
+use std::path::Path;
+
+/// Writes to `PATH.tmp`, syncs, then renames: whatever happens, `path` holds the old bytes or the new.
+///
+/// # Errors
+/// What the system says; `path` is then as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = Path::new(&temporary);
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    rename(temporary, path)
+}
