@@ -6,7 +6,7 @@
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::{
-    AdjustError, BranchKind, Calibration, Growth, NormRule, Preset, RepConv2d, RepConv2dConfig,
+    AdjustError, AdjustOptions, BranchKind, Calibration, Preset, RepConv2d, RepConv2dConfig,
     Structure, StructureError, cut, grow,
 };
 
@@ -70,37 +70,42 @@ fn unknown_names() {
     assert_eq!(error, "unknown preset `resrep`; known: plain, acnet, repvgg, dbb, dyrep");
 }
 
-fn growth(path: &str) -> Growth {
-    let branches = Preset::DyRep.into();
-    Growth { path: path.to_owned(), branches, rule: NormRule::Published, seed: 0, event: 0 }
+/// Growing at `path` with this many calibration batches, none of which does anything.
+fn refused_growth(layer: &RepConv2d, path: &str, batches: usize) -> AdjustError {
+    let mut run = |_: &RepConv2d, _: usize| {};
+    let mut calibration = Calibration::new(batches, &mut run);
+    grow(layer, path, &Preset::DyRep.into(), &AdjustOptions::default(), &mut calibration)
+        .unwrap_err()
 }
 
 #[test]
 fn growing_without_batches_or_in_the_wrong_place() {
     let layer = config().init(&Device::flex());
-    let mut run = |_: &RepConv2d, _: usize| {};
-    let error = grow(&layer, &growth(""), &mut Calibration::new(0, &mut run)).unwrap_err();
+    let error = refused_growth(&layer, "", 0);
     assert!(matches!(error, AdjustError::NoCalibration { .. }));
     assert!(error.to_string().contains("at least one calibration batch"), "{error}");
 
-    let error = grow(&layer, &growth(""), &mut Calibration::new(3, &mut run)).unwrap_err();
+    let error = refused_growth(&layer, "", 3);
     assert!(matches!(error, AdjustError::NotReached { .. }), "{error}");
 
-    let error = grow(&layer, &growth("conv9"), &mut Calibration::new(1, &mut run)).unwrap_err();
+    let error = refused_growth(&layer, "conv9", 1);
     assert!(error.to_string().contains("no re-parameterisable convolution at `conv9`"), "{error}");
 
     let block = config().with_branches(Preset::AcNet).init(&Device::flex());
-    let error = grow(&block, &growth(""), &mut Calibration::new(1, &mut run)).unwrap_err();
+    let error = refused_growth(&block, "", 1);
     assert!(matches!(error, AdjustError::AlreadyGrown { .. }), "{error}");
 
-    let rule = NormRule::Published;
+    let options = AdjustOptions::default();
+    let mut run = |_: &RepConv2d, _: usize| {};
     let mut calibration = Calibration::new(1, &mut run);
     let kinds = [BranchKind::Pointwise];
-    let error = cut(&block, "", &kinds, rule, &mut calibration).unwrap_err();
+    let error = cut(&block, "", &kinds, &options, &mut calibration).unwrap_err();
     assert!(matches!(error, AdjustError::NoSuchBranch { kind: BranchKind::Pointwise, .. }));
-    let error = cut(&block, "", &[BranchKind::Kxk], rule, &mut calibration).unwrap_err();
+    let error = cut(&block, "", &[BranchKind::Kxk], &options, &mut calibration).unwrap_err();
     assert!(matches!(error, AdjustError::NoSuchBranch { kind: BranchKind::Kxk, .. }), "{error}");
-    let error = cut(&layer, "", &kinds, rule, &mut calibration).unwrap_err();
+    let error = cut(&block, "", &[], &options, &mut calibration).unwrap_err();
+    assert!(matches!(error, AdjustError::NoBranchNamed { .. }), "{error}");
+    let error = cut(&layer, "", &kinds, &options, &mut calibration).unwrap_err();
     assert!(matches!(error, AdjustError::NoSuchBranch { .. }), "{error}");
 }
 

@@ -12,7 +12,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Tensor};
 use dyrep_burn::{
-    Calibration, Change, Controller, ControllerConfig, CutRule, Growth, NormRule, Preset,
+    AdjustOptions, Calibration, Change, Controller, ControllerConfig, CutRule, Event, Preset,
     RepConv2d, RepConv2dConfig, Score, Structure, Warning, cut, deploy, grow, layers,
     prune_optimizer, verify,
 };
@@ -121,10 +121,8 @@ fn step(net: Net, optimizer: &mut ModuleOptimizer, device: &Device) -> (Net, Gra
 fn grow_at(net: &Net, path: &str, event: u64) -> Net {
     let device = Device::flex();
     let mut run = |net: &Net, _: usize| drop(net.forward(batch(&device)));
-    let branches = Preset::DyRep.into();
-    let growth =
-        Growth { path: path.to_owned(), branches, rule: NormRule::Published, seed: 3, event };
-    grow(net, &growth, &mut Calibration::new(2, &mut run)).unwrap()
+    let options = AdjustOptions { seed: 3, event, ..AdjustOptions::default() };
+    grow(net, path, &Preset::DyRep.into(), &options, &mut Calibration::new(2, &mut run)).unwrap()
 }
 
 #[test]
@@ -178,9 +176,9 @@ fn trained_grown_cut_deployed_saved_and_loaded() {
     let kind = dyrep_burn::BranchKind::PointwiseKxk;
     let mut run = |_: &Net, _: usize| {};
     let mut calibration = Calibration::new(1, &mut run);
-    let rule = NormRule::Published;
+    let options = AdjustOptions::default();
     let evaluated = net.valid().forward(batch_of(3));
-    net = cut(&net, "list.1", &[kind], rule, &mut calibration).unwrap();
+    net = cut(&net, "list.1", &[kind], &options, &mut calibration).unwrap();
     let difference = relative_difference(net.valid().forward(batch_of(3)), evaluated);
     assert!(difference < 1e-5, "{difference:e}");
     assert_eq!(prune_optimizer(&mut optimizer, &net).unwrap(), 6, "2 weights, 2 γ and 2 β");
@@ -250,10 +248,10 @@ fn the_controller_grows_and_cuts_in_a_loop() {
             last_epoch: 8,
             calibration_batches: 2,
             // Cuts whatever is below the block's mean.
-            cut_rule: CutRule { min_deviation: 1e-9, max_ratio: 10.0 },
+            cut_rule: CutRule::Threshold { min_deviation: 1e-9, max_ratio: 10.0, lone: true },
             ..ControllerConfig::default()
         };
-        let mut controller = Controller::new(config);
+        let mut controller = Controller::new(config).unwrap();
         for epoch in 1..=10 {
             let gradients;
             (net, gradients) = step(net, &mut optimizer, &device);
@@ -265,13 +263,14 @@ fn the_controller_grows_and_cuts_in_a_loop() {
             let before = net.valid().forward(batch_of(9));
             let inner = Device::flex();
             let run = |net: &Net, _: usize| drop(net.forward(batch(&inner)));
-            let events = controller.adjust(&mut net, &mut optimizer, epoch, run).unwrap();
-            assert!(matches!(events[0].change, Change::Grew { .. }), "{score}");
+            let adjustment = controller.adjust(&mut net, &mut optimizer, epoch, run).unwrap();
+            assert!(matches!(adjustment.events[0].change, Change::Grew { .. }), "{score}");
+            assert_eq!(adjustment.steps, 2);
             let difference = relative_difference(net.valid().forward(batch_of(9)), before);
             assert!(difference < 1e-4, "{score}: {difference:e}");
         }
-        let events = controller.events();
-        assert!(events.iter().any(|event| matches!(event.change, Change::Cut(_))), "{score}");
+        let events: Vec<&Event> = controller.events().collect();
+        assert!(events.iter().any(|event| matches!(event.change, Change::Cut { .. })), "{score}");
         assert!(events.iter().enumerate().all(|(i, event)| event.number == i as u64));
         assert_eq!(prune_optimizer(&mut optimizer, &net).unwrap(), 0, "nothing is orphaned");
         let text = events[0].to_string();

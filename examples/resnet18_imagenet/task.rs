@@ -57,7 +57,7 @@ impl Task {
             width: 32,
             // The gains of branches start at 0.01; a few hundred steps spread them by thousandths, where the
             // published 0.02 is meant for a hundred epochs of ImageNet.
-            cut_rule: CutRule { min_deviation: 0.002, ..CutRule::default() },
+            cut_rule: CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true },
         };
         let name = "the shipped digits".to_owned();
         Self::new(name, sets, pipelines, InputSpec::digits(), Stem::Small, &defaults, options)

@@ -22,6 +22,9 @@ pub fn folder() -> PathBuf {
 pub struct Index {
     /// The blocks.
     pub blocks: Vec<BlockEntry>,
+    /// The files of whole runs, by the score that chose what grew.
+    #[serde(default)]
+    pub trajectories: BTreeMap<String, String>,
 }
 
 /// One block's hyper-parameters.
@@ -61,7 +64,10 @@ impl Tensors {
         let path = folder().join(file);
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let floats = tensors.iter().filter(|(_, view)| view.dtype() == Dtype::F32);
+        // Counts of batches are PyTorch's own; some files have them as floats.
+        let floats = tensors.iter().filter(|(name, view)| {
+            view.dtype() == Dtype::F32 && !name.ends_with("num_batches_tracked")
+        });
         let found = floats.map(|(name, view)| {
             let values: Vec<f32> = view
                 .data()

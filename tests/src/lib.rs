@@ -7,3 +7,4 @@ pub mod close;
 pub mod golden;
 pub mod params;
 pub mod random;
+pub mod trajectory;

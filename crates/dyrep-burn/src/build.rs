@@ -164,7 +164,8 @@ impl<'a> Builder<'a> {
         RunningState::with_id(self.id(name), Tensor::from_data(data, self.device))
     }
 
-    fn id(&self, name: &str) -> ParamId {
+    /// The id of a parameter called `name` at the builder's own path.
+    pub(crate) fn id(&self, name: &str) -> ParamId {
         match self.source {
             Source::Device(_) => ParamId::new(),
             Source::Seeded { .. } => ParamId::from(self.mix(name)),

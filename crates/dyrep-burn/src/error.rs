@@ -127,6 +127,19 @@ pub struct UnknownName {
     pub known: String,
 }
 
+impl UnknownName {
+    /// The one of `all` that is called `wanted`.
+    pub(crate) fn find<T: Copy, const N: usize>(
+        what: &'static str,
+        wanted: &str,
+        all: [T; N],
+        name: fn(T) -> &'static str,
+    ) -> Result<T, Self> {
+        let unknown = || Self { what, name: wanted.to_owned(), known: all.map(name).join(", ") };
+        all.into_iter().find(|&one| name(one) == wanted).ok_or_else(unknown)
+    }
+}
+
 /// A layer's configuration that cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -147,6 +160,16 @@ pub enum ConfigError {
         /// The groups.
         groups: usize,
     },
+}
+
+/// A text that is not a regular expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pattern `{pattern}` is not a regular expression: {reason}")]
+pub struct PatternError {
+    /// The text.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// A structure that cannot be read, written or applied.
@@ -189,12 +212,32 @@ pub enum StructureError {
         /// What is wrong.
         source: ConfigError,
     },
+    /// A change that cannot be made to this structure.
+    #[error("the convolution at `{path}` cannot be changed so: {reason}")]
+    Change {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The structure was taken from another network.
     #[error("the structure is for another network: {difference}")]
     OtherNetwork {
         /// The first difference found.
         difference: String,
     },
+}
+
+/// Options of a [`Controller`](crate::Controller) that make no sense.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("controller: {option} must be {expected}, got {found}")]
+pub struct ControllerConfigError {
+    /// The option.
+    pub option: &'static str,
+    /// What would do.
+    pub expected: &'static str,
+    /// What was given.
+    pub found: String,
 }
 
 /// A step of growing or cutting that cannot be done.
@@ -222,6 +265,12 @@ pub enum AdjustError {
         path: String,
         /// The branch.
         kind: BranchKind,
+    },
+    /// A cut without saying of what.
+    #[error("no branch was named to be cut from the block at `{path}`")]
+    NoBranchNamed {
+        /// The block's path.
+        path: String,
     },
     /// Branches that do not exist here.
     #[error(transparent)]

@@ -129,12 +129,7 @@ impl Form {
             }
         }
         for branch in &block.branches {
-            let kind = branch.kind();
-            kind.check(geometry).map_err(|reason| BranchError::Unavailable {
-                kind,
-                geometry: Box::new(geometry.clone()),
-                reason,
-            })?;
+            branch.kind().require(geometry)?;
             if let BranchForm::PointwiseKxk { mid_channels, conv } = branch {
                 let (mid_channels, groups) = (*mid_channels, geometry.groups());
                 if mid_channels == 0 || mid_channels % groups != 0 {
@@ -144,6 +139,24 @@ impl Form {
             }
         }
         block.kxk.check(geometry)
+    }
+
+    /// The form after deployment: a block becomes a plain convolution with a bias.
+    #[must_use]
+    pub fn deployed(&self) -> Self {
+        match self {
+            Self::Plain { bias } => Self::Plain { bias: *bias },
+            Self::Block(_) => Self::Plain { bias: true },
+        }
+    }
+
+    /// The form of the `kxk` convolution after a cut: its norm is folded in, and what the cut branches did
+    /// goes into the convolution at the end of the chain, which so gets a bias.
+    pub(crate) fn give_bias_to_innermost(&mut self) {
+        match self {
+            Self::Plain { bias } => *bias = true,
+            Self::Block(block) => block.kxk.give_bias_to_innermost(),
+        }
     }
 
     /// Number of branches in all blocks, `kxk` included; 1 for a plain convolution.

@@ -6,6 +6,7 @@ mod branch;
 mod build;
 mod config;
 mod controller;
+mod cost;
 mod deploy;
 mod error;
 mod file;
@@ -14,7 +15,7 @@ pub mod fuse;
 mod geometry;
 mod kernel;
 mod nest;
-mod profile;
+mod patterns;
 mod rep_conv2d;
 mod saliency;
 mod structure;
@@ -22,25 +23,28 @@ mod tap;
 mod verify;
 mod walk;
 
-pub use adjust::{Calibration, Growth, NormRule, cut, grow, prune_optimizer};
+pub use adjust::{
+    AdjustOptions, Calibration, Fidelity, NormRule, cut, grow, grow_with, prune_optimizer,
+};
 pub use block::{Block, Kxk};
 pub use branch::{
     Branch, BranchKind, Branches, Identity, PointwiseAvg, PointwiseKxk, Preset, SmallConv,
 };
 pub use config::RepConv2dConfig;
 pub use controller::{
-    BlockRatios, Change, Controller, ControllerConfig, CutPlan, CutRule, Event, GrowthPlan,
-    block_ratios, plan_cuts, plan_growth,
+    Adjustment, BlockRatios, Budget, Change, Controller, ControllerConfig, Costed, CutPlan,
+    CutRule, Event, EventLog, GrowthPlan, GrowthRule, block_ratios, plan_cuts, plan_growth,
 };
+pub use cost::{Cost, InputSizes, LayerCost, profile};
 pub use deploy::deploy;
 pub use error::*;
 pub use file::write_atomically;
 pub use form::{BlockForm, BranchForm, Form};
 pub use geometry::{AxisPadding, ConvGeometry};
 pub use kernel::Kernel;
-pub use profile::{LayerCost, profile};
+pub use patterns::PathPatterns;
 pub use rep_conv2d::RepConv2d;
-pub use saliency::{Saliency, Score, Scored};
+pub use saliency::{Score, Scored};
 pub use structure::{LayerStructure, Structure};
 pub use verify::{Difference, Report, Warning, verify};
 pub use walk::{layers, map_layers};

@@ -6,7 +6,9 @@
 use burn::tensor::Tensor;
 
 use crate::block::Block;
-use crate::branch::{Branch, Pass};
+use crate::branch::{Branch, Pass, PointwiseKxk};
+use crate::form::{BranchForm, Form};
+use crate::geometry::ConvGeometry;
 use crate::rep_conv2d::RepConv2d;
 
 const KXK: &str = "kxk.conv";
@@ -48,7 +50,7 @@ fn children(block: &Block) -> impl Iterator<Item = (&'static str, &RepConv2d)> {
     std::iter::once((KXK, &block.kxk.conv)).chain(others)
 }
 
-fn join(path: &str, name: &str) -> String {
+pub(crate) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
@@ -135,6 +137,31 @@ impl RepConv2d {
             Step::PointwiseKxk => block.pointwise_middle(input),
         };
         conv.input_at(rest, input)
+    }
+}
+
+impl Form {
+    /// The form at `address` inside this one, and the geometry it stands for there.
+    pub(crate) fn at_mut(
+        &mut self,
+        address: Address<'_>,
+        geometry: &ConvGeometry,
+    ) -> Option<(&mut Form, ConvGeometry)> {
+        let Some((step, rest)) = address.split_first() else {
+            return Some((self, geometry.clone()));
+        };
+        let Self::Block(block) = self else {
+            return None;
+        };
+        match step {
+            Step::Kxk => block.kxk.at_mut(rest, geometry),
+            Step::PointwiseKxk => block.branches.iter_mut().find_map(|branch| match branch {
+                BranchForm::PointwiseKxk { mid_channels, conv } => {
+                    conv.at_mut(rest, &PointwiseKxk::second_geometry(geometry, *mid_channels))
+                }
+                _ => None,
+            }),
+        }
     }
 }
 

@@ -1,25 +1,24 @@
 //! How much each convolution matters to the loss, gathered while training (DyRep, section 3.2).
 //!
 //! A score is one number for each candidate and step; what counts is its mean since the last adjustment.
-//! Sums stay on the device and are read once an interval.
-//!
-//! A trap: a convolution followed by a batch norm does the same whatever its scale, so its gradient is
-//! orthogonal to its weight and [`Score::SynFlow`], Σ g·w, is zero but for the norm's ε. Among such
-//! convolutions it ranks by rounding; [`Score::Snip`] and [`Score::GradNorm`] do not.
+//! Sums stay on the device and are read once an interval. `docs/scores.md` says what each one means.
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ParamId};
+use burn::module::ParamId;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::adjust::MeanGradient;
 use crate::build::mix;
 use crate::error::UnknownName;
-use crate::nest;
-use crate::walk::layers;
 
 /// A measure of a convolution's weight `w` with gradient `g`.
+///
+/// A trap: a convolution followed by a batch norm does the same whatever its scale, so its gradient is
+/// orthogonal to its weight and Σ g·w, [`SynFlow`](Self::SynFlow), is zero but for the norm's ε. Among such
+/// convolutions it ranks by rounding. The others do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Score {
@@ -31,13 +30,17 @@ pub enum Score {
     /// Σ g · w with its sign, on the real loss: the published default (after arXiv 2006.05467).
     #[serde(rename = "synflow")]
     SynFlow,
+    /// The squared gradient norm that the new branches would get at birth, from the mean gradient since the
+    /// last adjustment (after GradMax, arXiv 2201.05125). Needs the calibration batches once more.
+    BranchGain,
     /// A number drawn from (seed, path, adjustment): the control.
     Random,
 }
 
 impl Score {
     /// All scores.
-    pub const ALL: [Self; 4] = [Self::GradNorm, Self::Snip, Self::SynFlow, Self::Random];
+    pub const ALL: [Self; 5] =
+        [Self::GradNorm, Self::Snip, Self::SynFlow, Self::BranchGain, Self::Random];
 
     /// The score's name.
     #[must_use]
@@ -46,17 +49,8 @@ impl Score {
             Self::GradNorm => "grad_norm",
             Self::Snip => "snip",
             Self::SynFlow => "synflow",
+            Self::BranchGain => "branch_gain",
             Self::Random => "random",
-        }
-    }
-
-    /// The score of one step, `[1]`; none if it needs no gradient.
-    fn of_step(self, weight: Tensor<4>, gradient: Tensor<4>) -> Option<Tensor<1>> {
-        match self {
-            Self::GradNorm => Some(gradient.powi_scalar(2).sum().sqrt()),
-            Self::Snip => Some((gradient * weight).abs().sum()),
-            Self::SynFlow => Some((gradient * weight).sum()),
-            Self::Random => None,
         }
     }
 }
@@ -71,108 +65,147 @@ impl std::str::FromStr for Score {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|score| score.name() == name).ok_or_else(|| UnknownName {
-            what: "score",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+        UnknownName::find("score", name, Self::ALL, Self::name)
     }
 }
 
-/// A convolution that may grow, and its mean score.
+/// A convolution that may grow, and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
     /// The convolution's path.
     pub path: String,
-    /// Its mean score since the last adjustment.
+    /// Its score since the last adjustment.
     pub score: f64,
 }
 
-/// Sums of scores since the last adjustment.
+/// A plain convolution that may grow.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) path: String,
+    pub(crate) weight_id: ParamId,
+    pub(crate) bias_id: Option<ParamId>,
+    pub(crate) weight: Tensor<4>,
+}
+
+/// What is summed up for a candidate.
+#[derive(Clone, Debug)]
+enum Sum {
+    Score(Tensor<1>),
+    Gradient(MeanGradient),
+}
+
+impl Sum {
+    /// What one step adds; none for a score that needs no gradient.
+    fn of_step(score: Score, candidate: &Candidate, gradients: &GradientsParams) -> Option<Self> {
+        let gradient = gradients.get::<4>(candidate.weight_id)?;
+        let weight = candidate.weight.clone().without_autodiff();
+        Some(match score {
+            Score::GradNorm => Self::Score(gradient.powi_scalar(2).sum().sqrt()),
+            Score::Snip => Self::Score((gradient * weight).abs().sum()),
+            Score::SynFlow => Self::Score((gradient * weight).sum()),
+            Score::BranchGain => {
+                let bias = candidate.bias_id.and_then(|id| gradients.get::<1>(id));
+                Self::Gradient(MeanGradient { weight: gradient, bias })
+            }
+            Score::Random => return None,
+        })
+    }
+
+    fn add(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Score(left), Self::Score(right)) => Self::Score(left + right),
+            (Self::Gradient(left), Self::Gradient(right)) => Self::Gradient(MeanGradient {
+                weight: left.weight + right.weight,
+                bias: left.bias.zip(right.bias).map(|(left, right)| left + right),
+            }),
+            (_, other) => other,
+        }
+    }
+}
+
+/// What was observed of the candidates since the last adjustment.
+pub(crate) enum Observed {
+    /// Means of scores.
+    Scores(Vec<Scored>),
+    /// Means of gradients, from which the score is still to be computed.
+    Gradients(Vec<(String, MeanGradient)>),
+}
+
+/// Sums over the steps since the last adjustment.
 #[derive(Clone, Debug, Default)]
-pub struct Saliency {
-    sums: BTreeMap<String, Tensor<1>>,
+pub(crate) struct Saliency {
+    sums: BTreeMap<String, Sum>,
     steps: usize,
 }
 
 impl Saliency {
-    /// Adds one step's scores: call with the gradients, before the optimiser uses them.
-    ///
-    /// `max_depth` is how many blocks a candidate may end up nested in. Convolutions without a gradient,
-    /// frozen ones say, are not scored.
-    pub fn observe<M: Module>(
+    /// Adds one step: call with the gradients, before the optimiser uses them. Convolutions without a
+    /// gradient, frozen ones say, are not scored.
+    pub(crate) fn observe(
         &mut self,
-        model: &M,
+        candidates: &[Candidate],
         gradients: &GradientsParams,
         score: Score,
-        max_depth: usize,
     ) {
-        for (path, id, weight) in candidates(model, max_depth) {
-            let Some(gradient) = gradients.get::<4>(id) else {
+        for candidate in candidates {
+            let Some(value) = Sum::of_step(score, candidate, gradients) else {
                 continue;
             };
-            let Some(value) = score.of_step(weight.without_autodiff(), gradient) else {
-                continue;
-            };
-            let sum = match self.sums.remove(&path) {
-                Some(sum) => sum + value,
+            let sum = match self.sums.remove(&candidate.path) {
+                Some(sum) => sum.add(value),
                 None => value,
             };
-            self.sums.insert(path, sum);
+            self.sums.insert(candidate.path.clone(), sum);
         }
         self.steps += 1;
     }
 
     /// Steps observed since the last [`take`](Self::take).
-    #[must_use]
-    pub fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.steps
     }
 
-    /// The mean score of every candidate of `model`, in field order; starts anew.
+    /// The means of every candidate, in their order; starts anew.
     ///
     /// [`Score::Random`] is drawn here, from `seed` and `event`. Candidates never observed are left out.
-    pub fn take<M: Module>(
+    pub(crate) fn take(
         &mut self,
-        model: &M,
+        candidates: &[Candidate],
         score: Score,
-        max_depth: usize,
         [seed, event]: [u64; 2],
-    ) -> Vec<Scored> {
+    ) -> Observed {
         let Self { mut sums, steps } = std::mem::take(self);
-        let paths = candidates(model, max_depth).into_iter().map(|(path, _, _)| path);
+        let paths = candidates.iter().map(|candidate| candidate.path.clone());
         if score == Score::Random {
             let draw = |path: String| {
                 let score = mix([seed, event], &path) as f64 / u64::MAX as f64;
                 Scored { path, score }
             };
-            return paths.map(draw).collect();
+            return Observed::Scores(paths.map(draw).collect());
         }
-        let (paths, sums): (Vec<_>, Vec<_>) =
-            paths.filter_map(|path| sums.remove(&path).map(|sum| (path, sum))).unzip();
-        if sums.is_empty() {
-            return vec![];
-        }
-        // One read for all.
-        let sums = Tensor::cat(sums, 0).into_data();
-        let means = sums.iter::<f64>().map(|sum| sum / steps as f64);
-        paths.into_iter().zip(means).map(|(path, score)| Scored { path, score }).collect()
-    }
-}
-
-/// Plain convolutions with square kernels larger than 1×1 that may become a block at most `max_depth` deep.
-fn candidates<M: Module>(model: &M, max_depth: usize) -> Vec<(String, ParamId, Tensor<4>)> {
-    let mut found = vec![];
-    for (path, layer) in &layers(model) {
-        for nested in nest::all(path, layer) {
-            let crate::RepConv2d::Plain(conv) = nested.conv else {
-                continue;
-            };
-            let [height, width] = nested.conv.geometry().kernel_size();
-            if height == width && height > 1 && nested.depth < max_depth {
-                found.push((nested.path, conv.weight.id, conv.weight.val()));
+        let mut scores = vec![];
+        let mut gradients = vec![];
+        let steps = steps as f64;
+        for path in paths {
+            match sums.remove(&path) {
+                Some(Sum::Score(sum)) => scores.push((path, sum / steps)),
+                Some(Sum::Gradient(MeanGradient { weight, bias })) => {
+                    let bias = bias.map(|bias| bias / steps);
+                    gradients.push((path, MeanGradient { weight: weight / steps, bias }));
+                }
+                None => {}
             }
         }
+        if score == Score::BranchGain {
+            return Observed::Gradients(gradients);
+        }
+        let (paths, means): (Vec<_>, Vec<_>) = scores.into_iter().unzip();
+        // One read for all.
+        let means = match means.is_empty() {
+            true => vec![],
+            false => Tensor::cat(means, 0).into_data().iter::<f64>().collect(),
+        };
+        let scored = paths.into_iter().zip(means).map(|(path, score)| Scored { path, score });
+        Observed::Scores(scored.collect())
     }
-    found
 }

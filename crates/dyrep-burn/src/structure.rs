@@ -10,11 +10,13 @@ use std::path::Path;
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
+use crate::branch::{BranchKind, Branches};
 use crate::build::{Builder, Source};
 use crate::error::StructureError;
 use crate::file::write_atomically;
-use crate::form::Form;
+use crate::form::{BlockForm, Form};
 use crate::geometry::ConvGeometry;
+use crate::nest;
 use crate::rep_conv2d::RepConv2d;
 use crate::walk::{layers, map_layers};
 
@@ -22,7 +24,8 @@ use crate::walk::{layers, map_layers};
 const VERSION: u64 = 1;
 
 /// The form of every [`RepConv2d`] of a model, by path.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
 pub struct Structure {
     layers: BTreeMap<String, LayerStructure>,
 }
@@ -38,11 +41,46 @@ pub struct LayerStructure {
 }
 
 /// What a file holds before it is checked.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     version: u64,
     layers: BTreeMap<String, LayerStructure>,
+}
+
+impl TryFrom<Raw> for Structure {
+    type Error = StructureError;
+
+    fn try_from(raw: Raw) -> Result<Self, StructureError> {
+        raw.check("structure")
+    }
+}
+
+impl From<Structure> for Raw {
+    fn from(structure: Structure) -> Self {
+        Self { version: VERSION, layers: structure.layers }
+    }
+}
+
+impl Raw {
+    fn check(self, origin: &str) -> Result<Structure, StructureError> {
+        check_version(self.version, origin)?;
+        for (path, layer) in &self.layers {
+            layer.form.check(&layer.geometry).map_err(|source| StructureError::Layer {
+                origin: origin.to_owned(),
+                layer: path.clone(),
+                source,
+            })?;
+        }
+        Ok(Structure { layers: self.layers })
+    }
+}
+
+fn check_version(found: u64, origin: &str) -> Result<(), StructureError> {
+    if found == VERSION {
+        return Ok(());
+    }
+    Err(StructureError::Version { origin: origin.to_owned(), found, expected: VERSION })
 }
 
 /// Read first, so that a file of another version is called that and not malformed.
@@ -70,12 +108,70 @@ impl Structure {
     /// The structure after deployment: every block a plain convolution with a bias.
     #[must_use]
     pub fn deployed(&self) -> Self {
-        let fused = |layer: &LayerStructure| match &layer.form {
-            Form::Plain { .. } => layer.clone(),
-            Form::Block(_) => LayerStructure { form: Form::Plain { bias: true }, ..layer.clone() },
+        let fused = |layer: &LayerStructure| LayerStructure {
+            geometry: layer.geometry.clone(),
+            form: layer.form.deployed(),
         };
         let layers = self.layers.iter().map(|(path, layer)| (path.clone(), fused(layer)));
         Self { layers: layers.collect() }
+    }
+
+    /// Grows the plain convolution at `path` into a block, as [`grow`](crate::grow) does with tensors.
+    ///
+    /// # Errors
+    /// No such convolution, one that is a block already, or a branch named that does not exist there. The
+    /// structure is then unchanged.
+    pub fn grow(&mut self, path: &str, branches: &Branches) -> Result<(), StructureError> {
+        let refused = |reason: &str| StructureError::Change {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (form, geometry) =
+            self.conv_mut(path).ok_or_else(|| refused("no convolution there"))?;
+        if let Form::Block(_) = form {
+            return Err(refused("it is a block already"));
+        }
+        let kinds = branches.resolve(&geometry).map_err(|error| refused(&error.to_string()))?;
+        let kinds = kinds.unwrap_or_default();
+        *form = Form::Block(BlockForm::of_kinds(&kinds, true, geometry.in_channels()));
+        Ok(())
+    }
+
+    /// Takes branches from the block at `path`, as [`cut`](crate::cut) does with tensors; with none left
+    /// it becomes a convolution.
+    ///
+    /// # Errors
+    /// No block there, or none with such a branch. The structure is then unchanged.
+    pub fn cut(&mut self, path: &str, kinds: &[BranchKind]) -> Result<(), StructureError> {
+        let refused = |reason: String| StructureError::Change { path: path.to_owned(), reason };
+        let found = self.conv_mut(path);
+        let (form, _) = found.ok_or_else(|| refused("no convolution there".to_owned()))?;
+        let Form::Block(block) = form else {
+            return Err(refused("it is plain, there is nothing to cut".to_owned()));
+        };
+        let has = |kind| block.branches.iter().any(|branch| branch.kind() == kind);
+        if let Some(kind) = kinds.iter().find(|kind| !has(**kind)) {
+            return Err(refused(format!("it has no branch `{kind}` to cut")));
+        }
+        if kinds.is_empty() && !block.branches.is_empty() {
+            return Err(refused("no branch was named".to_owned()));
+        }
+        block.branches.retain(|branch| !kinds.contains(&branch.kind()));
+        block.kxk.give_bias_to_innermost();
+        if block.branches.is_empty() {
+            *form = (*block.kxk).clone();
+        }
+        Ok(())
+    }
+
+    fn conv_mut(&mut self, path: &str) -> Option<(&mut Form, ConvGeometry)> {
+        let (layer, address) = {
+            let paths = self.layers.keys().map(String::as_str);
+            let (layer, address) = nest::locate(path, paths)?;
+            (layer.to_owned(), address)
+        };
+        let LayerStructure { geometry, form } = self.layers.get_mut(&layer)?;
+        form.at_mut(&address, geometry)
     }
 
     /// Rebuilds this structure in `model`, which must be the same network.
@@ -121,8 +217,7 @@ impl Structure {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let raw = Raw { version: VERSION, layers: self.layers.clone() };
-        serde_json::to_string_pretty(&raw)
+        serde_json::to_string_pretty(self)
             .unwrap_or_else(|e| unreachable!("strings and sizes: {e}"))
     }
 
@@ -137,19 +232,8 @@ impl Structure {
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
         let malformed = |source| StructureError::Malformed { origin: origin.to_owned(), source };
         let VersionOnly { version } = serde_json::from_str(text).map_err(malformed)?;
-        if version != VERSION {
-            let (found, expected, origin) = (version, VERSION, origin.to_owned());
-            return Err(StructureError::Version { origin, found, expected });
-        }
-        let raw: Raw = serde_json::from_str(text).map_err(malformed)?;
-        for (path, layer) in &raw.layers {
-            layer.form.check(&layer.geometry).map_err(|source| StructureError::Layer {
-                origin: origin.to_owned(),
-                layer: path.clone(),
-                source,
-            })?;
-        }
-        Ok(Self { layers: raw.layers })
+        check_version(version, origin)?;
+        serde_json::from_str::<Raw>(text).map_err(malformed)?.check(origin)
     }
 
     /// Writes the structure to a file: to a temporary one beside it, synced, then renamed.

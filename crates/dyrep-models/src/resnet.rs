@@ -267,7 +267,7 @@ impl ResNet {
             let device = model.fc.weight.val().device();
             let _logits = model.forward(Tensor::zeros([1, channels, height, width], &device));
         });
-        layers.iter().map(|layer| layer.macs).sum::<u64>() + (features * classes) as u64
+        layers.iter().map(|layer| layer.trained.macs).sum::<u64>() + (features * classes) as u64
     }
 
     /// Learnable parameters, without running statistics.

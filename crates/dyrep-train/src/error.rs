@@ -1,6 +1,6 @@
 //! What can go wrong while training.
 
-use dyrep_burn::{AdjustError, StructureError};
+use dyrep_burn::{AdjustError, ControllerConfigError, StructureError};
 use dyrep_data::DataError;
 
 /// A device that cannot be used.
@@ -68,6 +68,9 @@ pub enum TrainError {
         /// The data set's.
         found: usize,
     },
+    /// A controller's option that makes no sense.
+    #[error(transparent)]
+    Controller(#[from] ControllerConfigError),
     /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::{Controller, ControllerConfig, Event, layers};
+use dyrep_burn::{Controller, ControllerConfig, Event, EventLog, layers};
 use dyrep_data::{Batch, DataError, Epoch, Loader};
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,15 @@ pub struct Fitted<M> {
     pub model: M,
     /// Every epoch.
     pub history: Vec<EpochReport>,
-    /// Every change of structure.
-    pub events: Vec<Event>,
+    /// Every change of structure; none if none was ever due.
+    pub log: Option<EventLog>,
+}
+
+impl<M> Fitted<M> {
+    /// Every change of structure, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.log.iter().flat_map(EventLog::events)
+    }
 }
 
 impl Trainer<'_> {
@@ -77,7 +84,7 @@ impl Trainer<'_> {
             forward,
             optimizer: self.config.sgd.init(),
             loss: CrossEntropyLossConfig::new().init(&self.device.clone().autodiff()),
-            controller: self.config.controller.clone().map(Controller::new),
+            controller: self.config.controller.clone().map(Controller::new).transpose()?,
             model,
         };
         let mut history = vec![];
@@ -105,8 +112,8 @@ impl Trainer<'_> {
             progress.on_epoch(&report);
             history.push(report);
         }
-        let events = run.controller.map(|controller| controller.events().to_vec());
-        Ok(Fitted { model: run.model, history, events: events.unwrap_or_default() })
+        let log = run.controller.and_then(|controller| controller.log().cloned());
+        Ok(Fitted { model: run.model, history, log })
     }
 
     /// The rate of a step, counted from 0 over the whole run: a cosine from the configured rate to zero
@@ -211,14 +218,15 @@ impl<M: Module> Run<'_, M> {
         let (trainer, forward) = (self.trainer, self.forward);
         let device = trainer.device.clone().inner();
         let mut batches = CalibrationBatches::new(trainer.train, epoch);
-        let events = controller.adjust(&mut self.model, &mut self.optimizer, epoch, |model, i| {
-            if let Some(batch) = batches.get(i) {
-                let _logits = forward(model, trainer.config.input.images(&batch, &device));
-            }
-        });
+        let adjusted =
+            controller.adjust(&mut self.model, &mut self.optimizer, epoch, |model, i| {
+                if let Some(batch) = batches.get(i) {
+                    let _logits = forward(model, trainer.config.input.images(&batch, &device));
+                }
+            });
         match batches.failed {
             Some(error) => Err(error.into()),
-            None => Ok(events?),
+            None => Ok(adjusted?.events.clone()),
         }
     }
 }

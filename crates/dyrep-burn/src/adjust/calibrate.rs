@@ -24,32 +24,47 @@ impl<'a, M: Module> Calibration<'a, M> {
         Self { batches, run }
     }
 
-    /// Gives `measure` each input that the target convolution of `model` gets, with its number.
+    /// Gives `measure` each input that the target convolutions of `model` get, with the target's place in
+    /// `targets` and the number of inputs that it got before.
     ///
     /// `model` must be in evaluation mode.
     pub(super) fn each_input(
         &mut self,
         model: &M,
-        path: &str,
-        target: &Target,
-        mut measure: impl FnMut(Tensor<4>, usize),
+        targets: &[&Target],
+        mut measure: impl FnMut(usize, Tensor<4>, usize),
     ) -> Result<(), AdjustError> {
-        if self.batches == 0 {
-            return Err(AdjustError::NoCalibration { path: path.to_owned() });
+        let path = |target: &Target| target.path.clone();
+        if let (0, Some(target)) = (self.batches, targets.first()) {
+            return Err(AdjustError::NoCalibration { path: path(target) });
         }
-        let layer = target.layer.valid();
-        let mut seen = 0;
+        let only = match targets {
+            [target] => Some(target.layer_id),
+            _ => None,
+        };
+        let layers: Vec<_> = targets.iter().map(|target| target.layer.valid()).collect();
+        let mut seen = vec![0; targets.len()];
         for batch in 0..self.batches {
-            let ((), flows) = tap::listen(Some(target.layer_id), || (self.run)(model, batch));
+            let ((), flows) = tap::listen(only, || (self.run)(model, batch));
             for flow in flows {
-                measure(layer.input_at(&target.address, flow.input), seen);
-                seen += 1;
+                for (i, target) in targets.iter().enumerate() {
+                    if target.layer_id == flow.layer {
+                        let input = layers[i].input_at(&target.address, flow.input.clone());
+                        measure(i, input, seen[i]);
+                        seen[i] += 1;
+                    }
+                }
             }
         }
-        if seen == 0 {
-            return Err(AdjustError::NotReached { path: path.to_owned() });
+        match seen.iter().position(|seen| *seen == 0) {
+            Some(i) => Err(AdjustError::NotReached { path: path(targets[i]) }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Passes the first batch through the model.
+    pub(crate) fn run_once(&mut self, model: &M) {
+        (self.run)(model, 0);
     }
 }
 

@@ -10,28 +10,31 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
 use super::calibrate::{Statistics, set_identity, set_neutral};
-use super::{Calibration, NormRule, Target};
+use super::redraw::redraw;
+use super::{AdjustOptions, Calibration, Fidelity, NormRule, Target};
 use crate::block::{Block, Kxk};
 use crate::branch::{Branch, BranchKind, Pass};
 use crate::build::with_value;
 use crate::error::AdjustError;
 use crate::fuse::{NormAffine, add, fold_norm};
 use crate::kernel::Kernel;
+use crate::nest::join;
 use crate::rep_conv2d::RepConv2d;
 
 /// Cuts the branches of the given `kinds` from the block at `path`.
 ///
 /// The model's function at inference stays the same up to rounding. Only [`NormRule::Neutral`] needs
-/// `calibration` batches, and only where the block keeps a branch.
+/// `calibration` batches, and only where the block keeps a branch. A block that has none but `kxk` becomes a
+/// convolution when no kind is named.
 ///
 /// # Errors
-/// No block at `path`, a kind that it does not have (`kxk` cannot be cut), or calibration that gives no
-/// batch. The model is then unchanged.
+/// No block at `path`, no kind named or one that it does not have (`kxk` cannot be cut), or calibration that
+/// gives no batch. The model is then unchanged.
 pub fn cut<M: Module>(
     model: &M,
     path: &str,
     kinds: &[BranchKind],
-    rule: NormRule,
+    options: &AdjustOptions,
     calibration: &mut Calibration<'_, M>,
 ) -> Result<M, AdjustError> {
     let target = Target::find(model, path)?;
@@ -43,11 +46,14 @@ pub fn cut<M: Module>(
     if let Some(&kind) = kinds.iter().find(|kind| !has(kind)) {
         return Err(missing(kind));
     }
-    let mut conv = fold_back(*block, kinds);
-    if rule == NormRule::Neutral && !conv.is_plain() {
+    if kinds.is_empty() && !block.branches.is_empty() {
+        return Err(AdjustError::NoBranchNamed { path: path.to_owned() });
+    }
+    let mut conv = fold_back(*block, kinds, path, options);
+    if options.norm_rule == NormRule::Neutral && !conv.is_plain() {
         let evaluation = model.valid();
         let mut chain = vec![];
-        calibration.each_input(&evaluation, path, &target, |input, _| {
+        calibration.each_input(&evaluation, &[&target], |_, input, _| {
             measure_chain(&conv, &input, &mut chain);
         })?;
         settle_chain(&mut conv, &chain);
@@ -56,12 +62,16 @@ pub fn cut<M: Module>(
 }
 
 /// The block without the branches of the given kinds, or what it becomes when none is left.
-fn fold_back(block: Block, kinds: &[BranchKind]) -> RepConv2d {
+fn fold_back(block: Block, kinds: &[BranchKind], path: &str, options: &AdjustOptions) -> RepConv2d {
     let (cut, kept): (Vec<Branch>, Vec<Branch>) =
         block.branches.into_iter().partition(|branch| kinds.contains(&branch.kind()));
     let Kxk { conv, mut bn } = block.kxk;
     let mut conv = scale(conv, &NormAffine::of(&bn));
     set_identity(&mut bn);
+    if let (Fidelity::Published, RepConv2d::Block(inner)) = (options.fidelity, &conv) {
+        let (redrawn, missing) = redraw(inner, &inner.fuse(), &join(path, "kxk.conv"), options);
+        conv = absorb(redrawn, &missing);
+    }
     if let Some(sum) = cut.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next)) {
         conv = absorb(conv, &sum);
     }

@@ -6,24 +6,28 @@
 
 mod calibrate;
 mod cut;
+mod gain;
 mod grow;
 mod optimizer;
+mod redraw;
 
 use burn::module::{Module, ParamId};
 use serde::{Deserialize, Serialize};
 
 pub use calibrate::Calibration;
 pub use cut::cut;
-pub use grow::{Growth, grow};
+pub(crate) use gain::{MeanGradient, branch_gains};
+pub use grow::{grow, grow_with};
 pub use optimizer::prune_optimizer;
 
+use crate::branch::Variance;
 use crate::error::AdjustError;
 use crate::nest::{self, Step};
 use crate::rep_conv2d::RepConv2d;
 use crate::walk::{layers, map_layers};
 
 /// How the batch norm of `kxk` is set after a change. The inference function is the same with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormRule {
     /// γ = 1, β = 0, mean 0, variance 1: the published rule. In training mode the branch is then
@@ -35,8 +39,57 @@ pub enum NormRule {
     Neutral,
 }
 
+impl NormRule {
+    /// Both rules.
+    pub const ALL: [Self; 2] = [Self::Published, Self::Neutral];
+
+    /// The rule's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Neutral => "neutral",
+        }
+    }
+
+    /// What new norms keep. Neutral in training mode means normalised at inference as a batch is there.
+    fn variance(self) -> Variance {
+        match self {
+            Self::Published => Variance::Unbiased,
+            Self::Neutral => Variance::Biased,
+        }
+    }
+}
+
+/// Whether faults of the published code are mended, or kept so that its runs can be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fidelity {
+    /// The weight of a growing convolution keeps its momentum; a block inside one that is cut keeps its
+    /// branches, scaled.
+    #[default]
+    Mended,
+    /// As in the published code: the weight of a growing convolution is a new parameter to the optimiser,
+    /// and a block at the `kxk.conv` of one that is cut is drawn anew, with statistics not yet measured.
+    Published,
+}
+
+/// How a change is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AdjustOptions {
+    /// How the batch norm of `kxk` is set.
+    pub norm_rule: NormRule,
+    /// Whether faults of the published code are mended.
+    pub fidelity: Fidelity,
+    /// The run's seed: ids and initial values of new parameters are functions of (seed, path, event).
+    pub seed: u64,
+    /// Number of this change within the run, the same on every replica.
+    pub event: u64,
+}
+
 /// A convolution of a model: the layer it lies in, and the way from there.
 struct Target {
+    path: String,
     layer_path: String,
     layer_id: ParamId,
     address: Vec<Step>,
@@ -45,15 +98,19 @@ struct Target {
 
 impl Target {
     fn find<M: Module>(model: &M, path: &str) -> Result<Self, AdjustError> {
-        let layers = layers(model);
+        Self::find_in(&layers(model), path)
+    }
+
+    fn find_in(layers: &[(String, RepConv2d)], path: &str) -> Result<Self, AdjustError> {
         let unknown =
-            || AdjustError::NoSuchLayer { path: path.to_owned(), known: known_paths(&layers) };
+            || AdjustError::NoSuchLayer { path: path.to_owned(), known: known_paths(layers) };
         let paths = layers.iter().map(|(path, _)| path.as_str());
         let (layer_path, address) = nest::locate(path, paths).ok_or_else(unknown)?;
         let found = layers.iter().find(|(path, _)| path == layer_path);
         let (_, layer) = found.ok_or_else(unknown)?;
         layer.at(&address).ok_or_else(unknown)?;
         Ok(Self {
+            path: path.to_owned(),
             layer_path: layer_path.to_owned(),
             layer_id: layer.id(),
             address,

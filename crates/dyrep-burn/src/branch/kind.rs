@@ -21,7 +21,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{BranchUnavailable, UnknownName};
+use crate::error::{BranchError, BranchUnavailable, UnknownName};
 use crate::geometry::ConvGeometry;
 
 /// A branch of a re-parameterised block, named as in DyRep's paper.
@@ -88,6 +88,14 @@ impl BranchKind {
             Self::KByOne => small_kernel_offset(geometry, [false, true]).map(drop),
             Self::Identity => check_identity(geometry),
         }
+    }
+
+    /// [`check`](Self::check) for a branch asked for by name.
+    pub(crate) fn require(self, geometry: &ConvGeometry) -> Result<(), BranchError> {
+        self.check(geometry).map_err(|reason| {
+            let geometry = Box::new(geometry.clone());
+            BranchError::Unavailable { kind: self, geometry, reason }
+        })
     }
 
     /// Whether a block of `geometry` can have this branch.
@@ -168,10 +176,6 @@ impl FromStr for BranchKind {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| UnknownName {
-            what: "branch",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+        UnknownName::find("branch", name, Self::ALL, Self::name)
     }
 }

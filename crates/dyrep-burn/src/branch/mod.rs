@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor};
 
 pub use identity::Identity;
 pub use kind::BranchKind;
-pub(crate) use norm::{Pass, normalize};
+pub(crate) use norm::{Pass, Variance, normalize};
 pub use pointwise_avg::PointwiseAvg;
 pub use pointwise_kxk::PointwiseKxk;
 pub use set::{Branches, Preset};

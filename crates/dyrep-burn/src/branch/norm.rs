@@ -23,14 +23,25 @@ pub(crate) enum Pass {
     Calibrate {
         /// Batches averaged so far.
         seen: usize,
+        /// Which estimate of the variance.
+        variance: Variance,
     },
+}
+
+/// An estimate of the variance of `n` values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variance {
+    /// Squares over `n`: what a batch is normalised by while training.
+    Biased,
+    /// Squares over `n − 1`: what running statistics keep.
+    Unbiased,
 }
 
 impl Pass {
     /// The weight of this batch in the running statistics; `None` if they are to be used, not updated.
     fn momentum(self, norm: &BatchNorm, input: &Tensor<4>) -> Option<f64> {
         match self {
-            Self::Calibrate { seen } => Some(1.0 / (seen as f64 + 1.0)),
+            Self::Calibrate { seen, .. } => Some(1.0 / (seen as f64 + 1.0)),
             Self::Ordinary => {
                 let trains = input.device().is_autodiff() && norm.training.is_enabled();
                 trains.then_some(norm.momentum)
@@ -52,8 +63,11 @@ pub(crate) fn normalize(norm: &BatchNorm, input: Tensor<4>, pass: Pass) -> Tenso
     let [batch, _, height, width] = input.dims();
     let count = batch * height * width;
     let result = batch_norm_train(input, gamma, beta, norm.epsilon);
-    // A single value has no spread to estimate; its variance of zero is kept as it is.
-    let unbiased = count as f64 / count.saturating_sub(1).max(1) as f64;
+    let unbiased = match pass {
+        Pass::Calibrate { variance: Variance::Biased, .. } => 1.0,
+        // A single value has no spread to estimate; its variance of zero is kept as it is.
+        _ => count as f64 / count.saturating_sub(1).max(1) as f64,
+    };
     let blend = |running: Tensor<1>, batch: Tensor<1>| {
         (running * (1.0 - momentum) + batch.detach() * momentum).detach()
     };

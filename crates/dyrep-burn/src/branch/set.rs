@@ -69,11 +69,7 @@ impl FromStr for Preset {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or_else(|| UnknownName {
-            what: "preset",
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+        UnknownName::find("preset", name, Self::ALL, Self::name)
     }
 }
 
@@ -100,12 +96,8 @@ impl Branches {
                 preset.branches().iter().copied().filter(exists).collect()
             }
             Self::Exactly(kinds) => {
-                for &kind in kinds {
-                    kind.check(geometry).map_err(|reason| BranchError::Unavailable {
-                        kind,
-                        geometry: Box::new(geometry.clone()),
-                        reason,
-                    })?;
+                for kind in kinds {
+                    kind.require(geometry)?;
                 }
                 kinds.clone()
             }

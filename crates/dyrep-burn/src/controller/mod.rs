@@ -7,78 +7,54 @@
 //!
 //! Deciding is pure ([`plan_growth`], [`plan_cuts`]); only [`Controller::adjust`] touches tensors.
 
-mod event;
+mod config;
+mod log;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Tensor;
 
-pub use event::{Change, Event};
-pub use plan::{BlockRatios, CutPlan, CutRule, GrowthPlan, plan_cuts, plan_growth};
+pub use config::ControllerConfig;
+pub use log::{Adjustment, Change, Event, EventLog};
+pub use plan::{
+    BlockRatios, Budget, Costed, CutPlan, CutRule, GrowthPlan, GrowthRule, plan_cuts, plan_growth,
+};
 
-use crate::adjust::{Calibration, Growth, NormRule, cut, grow, prune_optimizer};
+use crate::adjust::{
+    AdjustOptions, Calibration, Fidelity, branch_gains, cut, grow, prune_optimizer,
+};
 use crate::block::Block;
-use crate::branch::{Branches, Preset};
-use crate::error::AdjustError;
+use crate::branch::BranchKind;
+use crate::cost::InputSizes;
+use crate::error::{AdjustError, ControllerConfigError};
 use crate::nest;
 use crate::rep_conv2d::RepConv2d;
-use crate::saliency::{Saliency, Score};
+use crate::saliency::{Candidate, Observed, Saliency, Scored};
+use crate::structure::Structure;
 use crate::walk::layers;
-
-/// When and how a [`Controller`] changes the structure. Defaults are the paper's, but for the score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ControllerConfig {
-    /// What ranks the candidates.
-    pub score: Score,
-    /// The branches that a convolution grows.
-    pub branches: Branches,
-    /// Adjust after every so many epochs.
-    pub interval: usize,
-    /// The last epoch, counted from 1, after which the structure is adjusted.
-    pub last_epoch: usize,
-    /// How deep blocks may nest: 1 forbids blocks inside blocks.
-    pub max_depth: usize,
-    /// Training batches that new batch norms are measured on.
-    pub calibration_batches: usize,
-    /// How the batch norm of `kxk` is set after a change.
-    pub norm_rule: NormRule,
-    /// When a branch is weak enough to cut.
-    pub cut_rule: CutRule,
-    /// The seed of new parameters.
-    pub seed: u64,
-}
-
-impl Default for ControllerConfig {
-    fn default() -> Self {
-        Self {
-            score: Score::default(),
-            branches: Preset::DyRep.into(),
-            interval: 5,
-            last_epoch: 100,
-            max_depth: 2,
-            calibration_batches: 20,
-            norm_rule: NormRule::default(),
-            cut_rule: CutRule::default(),
-            seed: 0,
-        }
-    }
-}
 
 /// Watches training, and now and then grows the convolution that matters most and cuts weak branches.
 #[derive(Clone, Debug)]
 pub struct Controller {
     config: ControllerConfig,
     saliency: Saliency,
-    events: Vec<Event>,
+    /// None until the first model was seen.
+    log: Option<EventLog>,
+    /// The number of the next change.
+    next: u64,
 }
 
 impl Controller {
     /// A controller at the start of a run.
-    #[must_use]
-    pub fn new(config: ControllerConfig) -> Self {
-        Self { config, saliency: Saliency::default(), events: vec![] }
+    ///
+    /// # Errors
+    /// Options that make no sense.
+    pub fn new(config: ControllerConfig) -> Result<Self, ControllerConfigError> {
+        config.check()?;
+        Ok(Self { config, saliency: Saliency::default(), log: None, next: 0 })
     }
 
     /// Its configuration.
@@ -87,27 +63,32 @@ impl Controller {
         &self.config
     }
 
-    /// Every change so far, in order.
+    /// Every adjustment so far; none before the first.
     #[must_use]
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    pub fn log(&self) -> Option<&EventLog> {
+        self.log.as_ref()
+    }
+
+    /// Every change so far, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.log.iter().flat_map(EventLog::events)
     }
 
     /// Adds a step's scores. Call after the backward pass, before the optimiser's step.
     pub fn observe<M: Module>(&mut self, model: &M, gradients: &GradientsParams) {
-        let (score, depth) = (self.config.score, self.config.max_depth);
-        self.saliency.observe(model, gradients, score, depth);
+        let candidates = self.candidates(model);
+        self.saliency.observe(&candidates, gradients, self.config.score);
     }
 
     /// Whether the structure is to be adjusted after `epoch`, counted from 1.
     #[must_use]
     pub fn is_due(&self, epoch: usize) -> bool {
-        let interval = self.config.interval.max(1);
-        epoch > 0 && epoch.is_multiple_of(interval) && epoch <= self.config.last_epoch
+        let ControllerConfig { interval, first_epoch, last_epoch, .. } = self.config;
+        epoch > 0 && epoch.is_multiple_of(interval) && (first_epoch..=last_epoch).contains(&epoch)
     }
 
-    /// Grows the best candidate, cuts weak branches of all other blocks, and drops the optimiser's state of
-    /// parameters that are gone. Returns what was done.
+    /// Grows the best candidates, cuts branches of all other blocks, and drops the optimiser's state of
+    /// parameters that are gone. Returns the scores and what was done.
     ///
     /// The model's function at inference stays the same up to rounding. `run` passes the `i`-th calibration
     /// batch through the model it is given, which is in evaluation mode; the same `i` must give the same
@@ -121,56 +102,172 @@ impl Controller {
         optimizer: &mut ModuleOptimizer,
         epoch: usize,
         mut run: impl FnMut(&M, usize),
-    ) -> Result<Vec<Event>, AdjustError> {
+    ) -> Result<&Adjustment, AdjustError> {
         let mut calibration = Calibration::new(self.config.calibration_batches, &mut run);
-        let first = self.events.len() as u64;
-        let mut changes = vec![];
-        let (mut adjusted, grown) = self.grow_best(model, first, &mut calibration, &mut changes)?;
-        let ratios: Vec<_> = block_ratios(&adjusted)
-            .into_iter()
-            .filter(|block| Some(&block.path) != grown.as_ref())
-            .collect();
-        for plan in plan_cuts(&ratios, self.config.cut_rule) {
-            let rule = self.config.norm_rule;
-            adjusted = cut(&adjusted, &plan.path, &plan.branches, rule, &mut calibration)?;
-            changes.push(Change::Cut(plan));
-        }
+        let structure = Structure::of(model);
+        let sizes = InputSizes::measure(model, |model| calibration.run_once(model));
+        let steps = self.saliency.steps();
+        let scores = self.scores(model, &mut calibration)?;
+        let mut adjusting = Adjusting {
+            config: &self.config,
+            epoch,
+            model: model.clone(),
+            now: Costed { structure: structure.clone(), sizes },
+            calibration,
+            number: self.next,
+            events: vec![],
+        };
+        let grown = adjusting.grow(&scores)?;
+        adjusting.cut(&grown)?;
+        let Adjusting { model: adjusted, events, number, .. } = adjusting;
         prune_optimizer(optimizer, &adjusted)?;
         *model = adjusted;
-        let events: Vec<Event> = (first..)
-            .zip(changes)
-            .map(|(number, change)| Event { number, epoch, change })
-            .collect();
-        self.events.extend(events.iter().cloned());
-        Ok(events)
+        self.next = number;
+        let log = self.log.get_or_insert_with(|| EventLog::new(structure));
+        log.push(Adjustment { epoch, steps, score: self.config.score, scores, events });
+        Ok(log.adjustments().last().unwrap_or_else(|| unreachable!("pushed just now")))
     }
 
-    /// The model with its best candidate grown, and that candidate's path.
-    fn grow_best<M: Module>(
+    /// The candidates' scores since the last adjustment, in field order.
+    fn scores<M: Module>(
         &mut self,
         model: &M,
-        event: u64,
         calibration: &mut Calibration<'_, M>,
-        changes: &mut Vec<Change>,
-    ) -> Result<(M, Option<String>), AdjustError> {
-        let ControllerConfig { score, max_depth, seed, norm_rule: rule, .. } = self.config;
-        let scores = self.saliency.take(model, score, max_depth, [seed, event]);
-        let Some(plan) = plan_growth(&scores) else {
-            return Ok((model.clone(), None));
+    ) -> Result<Vec<Scored>, AdjustError> {
+        let candidates = self.candidates(model);
+        let ControllerConfig { score, seed, .. } = self.config;
+        let mut scores = match self.saliency.take(&candidates, score, [seed, self.next]) {
+            Observed::Scores(scores) => scores,
+            Observed::Gradients(gradients) => {
+                let options = options(&self.config, self.next);
+                let branches = &self.config.branches;
+                let gains = branch_gains(model, &gradients, branches, &options, calibration)?;
+                let paths = gradients.into_iter().map(|(path, _)| path);
+                paths.zip(gains).map(|(path, score)| Scored { path, score }).collect()
+            }
         };
-        let path = plan.best.path.clone();
-        let branches = self.config.branches.clone();
-        let growth = Growth { path: path.clone(), branches, rule, seed, event };
-        let grown = grow(model, &growth, calibration)?;
-        let blocks = block_ratios(&grown);
-        let block = blocks.into_iter().find(|block| block.path == path);
-        let mut kinds: Vec<_> =
-            block.into_iter().flat_map(|block| block.ratios).map(|(kind, _)| kind).collect();
-        kinds.push(crate::BranchKind::Kxk);
-        kinds.sort_unstable();
-        changes.push(Change::Grew { score, plan, branches: kinds });
-        Ok((grown, Some(path)))
+        if self.config.per_weight {
+            for scored in &mut scores {
+                let candidate = candidates.iter().find(|candidate| candidate.path == scored.path);
+                let weights = candidate.map_or(1, |it| it.weight.shape().num_elements());
+                scored.score /= weights as f64;
+            }
+        }
+        Ok(scores)
     }
+
+    /// Plain convolutions with square kernels larger than 1×1, not too deep, at paths that may grow, where
+    /// there is a branch to grow.
+    fn candidates<M: Module>(&self, model: &M) -> Vec<Candidate> {
+        let ControllerConfig { max_depth, grow_in, never_grow_in, branches, .. } = &self.config;
+        let mut found = vec![];
+        for (path, layer) in &layers(model) {
+            for nested in nest::all(path, layer) {
+                let RepConv2d::Plain(conv) = nested.conv else {
+                    continue;
+                };
+                let geometry = nested.conv.geometry();
+                let [height, width] = geometry.kernel_size();
+                let path_allows = (grow_in.is_empty() || grow_in.matches(&nested.path))
+                    && !never_grow_in.matches(&nested.path);
+                // Branches named that cannot exist are an error, to be reported when they are grown.
+                let has_branches = branches
+                    .resolve(&geometry)
+                    .map_or(true, |kinds| kinds.is_some_and(|kinds| kinds.len() > 1));
+                if height == width
+                    && height > 1
+                    && nested.depth < *max_depth
+                    && path_allows
+                    && has_branches
+                {
+                    found.push(Candidate {
+                        path: nested.path,
+                        weight_id: conv.weight.id,
+                        bias_id: conv.bias.as_ref().map(|bias| bias.id),
+                        weight: conv.weight.val(),
+                    });
+                }
+            }
+        }
+        found
+    }
+}
+
+fn options(config: &ControllerConfig, event: u64) -> AdjustOptions {
+    let ControllerConfig { norm_rule, fidelity, seed, .. } = *config;
+    AdjustOptions { norm_rule, fidelity, seed, event }
+}
+
+/// An adjustment on the way: a copy of the model and what was done to it.
+struct Adjusting<'a, M> {
+    config: &'a ControllerConfig,
+    epoch: usize,
+    model: M,
+    now: Costed,
+    calibration: Calibration<'a, M>,
+    /// Of the next change.
+    number: u64,
+    events: Vec<Event>,
+}
+
+impl<M: Module> Adjusting<'_, M> {
+    /// Grows what is best to grow; returns the paths.
+    fn grow(&mut self, scores: &[Scored]) -> Result<Vec<String>, AdjustError> {
+        let plans = plan_growth(scores, &self.config.growth_rule(), &self.now);
+        let mut grown = vec![];
+        for plan in plans {
+            let path = plan.chosen.path.clone();
+            let (options, branches) = (options(self.config, self.number), &self.config.branches);
+            self.model = grow(&self.model, &path, branches, &options, &mut self.calibration)?;
+            let mut branches: Vec<BranchKind> = block_ratios(&self.model)
+                .into_iter()
+                .filter(|block| block.path == path)
+                .flat_map(|block| block.ratios)
+                .map(|(kind, _)| kind)
+                .collect();
+            branches.push(BranchKind::Kxk);
+            branches.sort_unstable();
+            self.record(Change::Grew { score: self.config.score, plan, branches });
+            grown.push(path);
+        }
+        Ok(grown)
+    }
+
+    /// Cuts what the rule says from all blocks but those just `grown`.
+    fn cut(&mut self, grown: &[String]) -> Result<(), AdjustError> {
+        let rule = self.config.cut_rule;
+        let mut blocks = block_ratios(&self.model);
+        blocks.retain(|block| !grown.contains(&block.path));
+        let mut plans = plan_cuts(&blocks, rule, &self.now);
+        if self.config.fidelity == Fidelity::Published {
+            drop_redrawn(&mut plans);
+        }
+        for plan in plans {
+            let options = options(self.config, self.number);
+            let (path, branches) = (&plan.path, &plan.branches);
+            self.model = cut(&self.model, path, branches, &options, &mut self.calibration)?;
+            self.record(Change::Cut { rule, plan });
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, change: Change) {
+        let before = self.now.cost();
+        change
+            .apply(&mut self.now.structure)
+            .unwrap_or_else(|error| unreachable!("done to the model just now: {error}"));
+        let after = self.now.cost();
+        let (number, epoch) = (self.number, self.epoch);
+        self.events.push(Event { number, epoch, change, before, after });
+        self.number += 1;
+    }
+}
+
+/// Drops the cuts of blocks that the published code draws anew when it cuts the block around them: it looks
+/// at their strengths only afterwards.
+fn drop_redrawn(plans: &mut Vec<CutPlan>) {
+    let drawn: Vec<String> = plans.iter().map(|plan| nest::join(&plan.path, "kxk.conv")).collect();
+    plans.retain(|plan| !drawn.iter().any(|drawn| plan.path.starts_with(drawn)));
 }
 
 /// The strength of every optional branch of every block, nested ones too: r = mean |γ| of the branch's last
@@ -180,17 +277,30 @@ pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
     let layers = layers(model);
     let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
     let blocks = nested.filter_map(|nested| match nested.conv {
-        RepConv2d::Block(block) => Some((nested.path, block)),
+        RepConv2d::Block(block) => Some((nested.path, &**block)),
         RepConv2d::Plain(_) => None,
     });
-    blocks.map(|(path, block)| BlockRatios { path, ratios: ratios(block) }).collect()
+    let blocks: Vec<(String, &Block)> = blocks.collect();
+    let strengths: Vec<Tensor<1>> = blocks.iter().flat_map(|(_, block)| strengths(block)).collect();
+    if strengths.is_empty() {
+        return vec![];
+    }
+    // One read for all.
+    let strengths = Tensor::cat(strengths, 0).into_data();
+    let mut strengths = strengths.iter::<f64>();
+    let mut next = || strengths.next().unwrap_or(f64::NAN);
+    let ratios = blocks.into_iter().map(|(path, block)| {
+        let kxk = next();
+        let branches = block.branches.iter();
+        let ratios = branches.map(|branch| (branch.kind(), next() / kxk)).collect();
+        BlockRatios { path, ratios }
+    });
+    ratios.collect()
 }
 
-fn ratios(block: &Block) -> Vec<(crate::BranchKind, f64)> {
-    let strength = |norm: &burn::nn::BatchNorm| -> f64 {
-        norm.gamma.val().abs().mean().into_data().iter::<f64>().sum()
-    };
-    let kxk = strength(&block.kxk.bn);
-    let ratio = |branch: &crate::Branch| (branch.kind(), strength(branch.last_norm()) / kxk);
-    block.branches.iter().map(ratio).collect()
+/// Mean |γ| of `kxk`, then of each optional branch, each `[1]`.
+fn strengths(block: &Block) -> impl Iterator<Item = Tensor<1>> {
+    let branches = block.branches.iter().map(crate::Branch::last_norm);
+    let norms = std::iter::once(&block.kxk.bn).chain(branches);
+    norms.map(|norm| norm.gamma.val().without_autodiff().abs().mean())
 }

@@ -1,29 +1,110 @@
-//! What to grow and what to cut: decided from numbers alone, so it can be tested without a tensor.
+//! What to grow and what to cut: decided from numbers and forms alone, so it can be tested without a tensor.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::branch::BranchKind;
+use crate::branch::{BranchKind, Branches};
+use crate::cost::{Cost, InputSizes};
+use crate::nest::join;
 use crate::saliency::Scored;
+use crate::structure::Structure;
 
-/// The convolution to grow, and why.
+/// A structure and what it costs.
+#[derive(Clone, Debug)]
+pub struct Costed {
+    /// The structure.
+    pub structure: Structure,
+    /// The sizes of its layers' inputs.
+    pub sizes: InputSizes,
+}
+
+impl Costed {
+    /// The cost in training form.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.sizes.cost(&self.structure)
+    }
+
+    fn within(&self, budget: Budget) -> bool {
+        budget.allows(self.cost(), self.sizes.cost(&self.structure.deployed()))
+    }
+}
+
+/// What the re-parameterisable layers may cost in training form, as multiples of what they cost deployed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Parameters; none: no limit.
+    pub params: Option<f64>,
+    /// Multiply-adds; none: no limit.
+    pub flops: Option<f64>,
+}
+
+impl Budget {
+    /// Whether `cost` is within the budget of a network that costs `deployed` when deployed.
+    #[must_use]
+    pub fn allows(&self, cost: Cost, deployed: Cost) -> bool {
+        let allows = |limit: Option<f64>, cost: u64, deployed: u64| {
+            limit.is_none_or(|limit| cost as f64 <= limit * deployed as f64)
+        };
+        allows(self.params, cost.params, deployed.params)
+            && allows(self.flops, cost.macs, deployed.macs)
+    }
+}
+
+/// What may grow at one adjustment.
+#[derive(Clone, Copy, Debug)]
+pub struct GrowthRule<'a> {
+    /// How many convolutions, at most.
+    pub count: usize,
+    /// The branches that each gets.
+    pub branches: &'a Branches,
+    /// What the network may cost afterwards.
+    pub budget: Budget,
+}
+
+/// A convolution to grow, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GrowthPlan {
-    /// The best candidate.
-    pub best: Scored,
-    /// The next best, if there was another.
+    /// The convolution.
+    pub chosen: Scored,
+    /// Its place among the candidates by score, from 1.
+    pub rank: usize,
+    /// The candidate ranked next, if there is one.
     pub runner_up: Option<Scored>,
     /// How many candidates there were.
     pub candidates: usize,
 }
 
-/// Picks the candidate with the highest score; the first of equals. Scores that are not numbers lose.
+/// Picks the candidates with the highest scores that the budget allows; the first of equals. Scores that are
+/// not numbers lose.
 #[must_use]
-pub fn plan_growth(scores: &[Scored]) -> Option<GrowthPlan> {
+pub fn plan_growth(scores: &[Scored], rule: &GrowthRule<'_>, now: &Costed) -> Vec<GrowthPlan> {
     let mut ranked: Vec<&Scored> = scores.iter().filter(|scored| !scored.score.is_nan()).collect();
     ranked.sort_by(|left, right| right.score.total_cmp(&left.score));
-    let best = (*ranked.first()?).clone();
-    let runner_up = ranked.get(1).map(|scored| (*scored).clone());
-    Some(GrowthPlan { best, runner_up, candidates: scores.len() })
+    let mut now = now.clone();
+    let mut plans = vec![];
+    for (i, scored) in ranked.iter().enumerate() {
+        if plans.len() == rule.count {
+            break;
+        }
+        let mut grown = now.clone();
+        // A branch that cannot exist is reported where it is grown.
+        if grown.structure.grow(&scored.path, rule.branches).is_ok() {
+            if !grown.within(rule.budget) {
+                continue;
+            }
+            now = grown;
+        }
+        plans.push(GrowthPlan {
+            chosen: (*scored).clone(),
+            rank: i + 1,
+            runner_up: ranked.get(i + 1).map(|next| (*next).clone()),
+            candidates: scores.len(),
+        });
+    }
+    plans
 }
 
 /// How strong each optional branch of a block is.
@@ -31,23 +112,62 @@ pub fn plan_growth(scores: &[Scored]) -> Option<GrowthPlan> {
 pub struct BlockRatios {
     /// The block's path.
     pub path: String,
-    /// For each optional branch: mean |γ| of its last batch norm, over mean |γ| of `kxk`'s.
+    /// For each optional branch: mean |γ| of its last batch norm, over mean |γ| of `kxk`'s (DyRep,
+    /// equation 7).
     pub ratios: Vec<(BranchKind, f64)>,
 }
 
-/// When a branch is weak enough to cut (DyRep, section 3.3).
+/// Which branches are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CutRule {
-    /// Blocks whose ratios have no larger sample standard deviation keep all branches. A branch left alone
-    /// has no deviation; it is cut when its ratio is not above this.
-    pub min_deviation: f64,
-    /// Only branches with a ratio below this, and below the block's mean, are cut.
-    pub max_ratio: f64,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CutRule {
+    /// None.
+    Never,
+    /// The weak ones of each block (DyRep, section 3.3).
+    Threshold {
+        /// Blocks whose ratios have no larger sample standard deviation keep all branches.
+        min_deviation: f64,
+        /// Only branches with a ratio below this, and below the block's mean, are cut.
+        max_ratio: f64,
+        /// Whether a branch left alone in its block, which has no deviation, is cut when its ratio is not
+        /// above `min_deviation`. The published code never cuts it.
+        lone: bool,
+    },
+    /// All but the strongest of the whole network.
+    TopK {
+        /// How many optional branches stay, those of blocks grown in the same adjustment not counted.
+        keep: usize,
+    },
+    /// The weakest of the whole network, until the training form is within a budget. Blocks grown in the
+    /// same adjustment cost, but are not cut.
+    Budget(Budget),
+}
+
+impl CutRule {
+    /// The published rule.
+    #[must_use]
+    pub const fn published() -> Self {
+        Self::Threshold { min_deviation: 0.02, max_ratio: 0.1, lone: false }
+    }
 }
 
 impl Default for CutRule {
+    /// The published thresholds, which here also judge a branch left alone.
     fn default() -> Self {
-        Self { min_deviation: 0.02, max_ratio: 0.1 }
+        Self::Threshold { min_deviation: 0.02, max_ratio: 0.1, lone: true }
+    }
+}
+
+impl fmt::Display for CutRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => write!(f, "never"),
+            Self::Threshold { max_ratio, .. } => {
+                write!(f, "below {max_ratio} and below the block's mean")
+            }
+            Self::TopK { keep } => write!(f, "not among the {keep} strongest branches"),
+            Self::Budget(_) => write!(f, "the weakest of a network beyond its budget"),
+        }
     }
 }
 
@@ -66,95 +186,91 @@ pub struct CutPlan {
     pub deviation: f64,
 }
 
-/// Picks the weak branches of every block: innermost blocks first, so that each path still stands when its
-/// turn comes.
+/// Picks the branches to cut: innermost blocks first, so that each path still stands when its turn comes.
+///
+/// A block inside a branch that is cut goes with it, and needs no cut of its own.
 #[must_use]
-pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule) -> Vec<CutPlan> {
-    let mut plans: Vec<CutPlan> =
-        blocks.iter().filter_map(|block| plan_block(block, rule)).collect();
+pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule, now: &Costed) -> Vec<CutPlan> {
+    let weak = match rule {
+        CutRule::Never => vec![],
+        CutRule::Threshold { min_deviation, max_ratio, lone } => {
+            below_threshold(blocks, min_deviation, max_ratio, lone)
+        }
+        CutRule::TopK { keep } => {
+            let ranked = weakest_first(blocks);
+            let cut = ranked.len().saturating_sub(keep);
+            ranked[..cut].to_vec()
+        }
+        CutRule::Budget(budget) => beyond_budget(blocks, budget, now),
+    };
+    let gone: Vec<String> = weak
+        .iter()
+        .filter(|(_, kind)| *kind == BranchKind::PointwiseKxk)
+        .map(|(block, kind)| format!("{}.", join(&block.path, kind.name())))
+        .collect();
+    let stands = |block: &&BlockRatios| !gone.iter().any(|gone| block.path.starts_with(gone));
+    let plans = blocks.iter().filter(stands).filter_map(|block| {
+        let cut = weak.iter().filter(|(other, _)| other.path == block.path);
+        let mut branches: Vec<BranchKind> = cut.map(|(_, kind)| *kind).collect();
+        branches.sort_unstable();
+        let (mean, deviation) = spread(block);
+        let (path, ratios) = (block.path.clone(), block.ratios.clone());
+        (!branches.is_empty()).then_some(CutPlan { path, branches, ratios, mean, deviation })
+    });
+    let mut plans: Vec<CutPlan> = plans.collect();
     plans.sort_by_key(|plan| std::cmp::Reverse(plan.path.matches('.').count()));
     plans
 }
 
-fn plan_block(block: &BlockRatios, rule: CutRule) -> Option<CutPlan> {
+type Weak<'a> = (&'a BlockRatios, BranchKind);
+
+/// Mean and sample standard deviation of a block's ratios.
+fn spread(block: &BlockRatios) -> (f64, f64) {
     let count = block.ratios.len() as f64;
     let mean = block.ratios.iter().map(|(_, ratio)| ratio).sum::<f64>() / count;
     let squares = block.ratios.iter().map(|(_, ratio)| (ratio - mean).powi(2)).sum::<f64>();
-    let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
-    let weak = |ratio: f64| match block.ratios.len() {
-        1 => ratio <= rule.min_deviation,
-        _ => deviation > rule.min_deviation && ratio < mean && ratio < rule.max_ratio,
-    };
-    let cut = block.ratios.iter().filter(|(_, ratio)| weak(*ratio));
-    let branches: Vec<BranchKind> = cut.map(|(kind, _)| *kind).collect();
-    (!branches.is_empty()).then(|| CutPlan {
-        path: block.path.clone(),
-        branches,
-        ratios: block.ratios.clone(),
-        mean,
-        deviation,
-    })
+    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn below_threshold(
+    blocks: &[BlockRatios],
+    min_deviation: f64,
+    max_ratio: f64,
+    lone: bool,
+) -> Vec<Weak<'_>> {
+    let weak = blocks.iter().flat_map(|block| {
+        let (mean, deviation) = spread(block);
+        let weak = move |ratio: f64| match block.ratios.len() {
+            1 => lone && ratio <= min_deviation,
+            _ => deviation > min_deviation && ratio < mean && ratio < max_ratio,
+        };
+        let cut = block.ratios.iter().filter(move |(_, ratio)| weak(*ratio));
+        cut.map(move |(kind, _)| (block, *kind))
+    });
+    weak.collect()
+}
 
-    fn scored(path: &str, score: f64) -> Scored {
-        Scored { path: path.to_owned(), score }
-    }
+/// All branches by ratio; those whose ratio is not a number come last, and are cut last.
+fn weakest_first(blocks: &[BlockRatios]) -> Vec<Weak<'_>> {
+    let branches =
+        blocks.iter().flat_map(|block| block.ratios.iter().map(move |ratio| (block, ratio)));
+    let mut ranked: Vec<(&BlockRatios, &(BranchKind, f64))> = branches.collect();
+    let strength = |ratio: f64| if ratio.is_nan() { f64::INFINITY } else { ratio };
+    ranked.sort_by(|(_, left), (_, right)| strength(left.1).total_cmp(&strength(right.1)));
+    ranked.into_iter().map(|(block, (kind, _))| (block, *kind)).collect()
+}
 
-    fn block(ratios: &[(BranchKind, f64)]) -> BlockRatios {
-        BlockRatios { path: "conv".to_owned(), ratios: ratios.to_vec() }
+fn beyond_budget<'a>(blocks: &'a [BlockRatios], budget: Budget, now: &Costed) -> Vec<Weak<'a>> {
+    let mut now = now.clone();
+    let mut cut = vec![];
+    for (block, kind) in weakest_first(blocks) {
+        if now.within(budget) {
+            break;
+        }
+        // A block that went with its branch has no path any more.
+        if now.structure.cut(&block.path, &[kind]).is_ok() {
+            cut.push((block, kind));
+        }
     }
-
-    #[test]
-    fn the_highest_score_grows_and_nan_never_does() {
-        let scores = [scored("a", 1.0), scored("b", f64::NAN), scored("c", 3.0), scored("d", 2.0)];
-        let plan = plan_growth(&scores).unwrap();
-        assert_eq!(plan.best, scored("c", 3.0));
-        assert_eq!(plan.runner_up, Some(scored("d", 2.0)));
-        assert_eq!(plan.candidates, 4);
-        assert_eq!(plan_growth(&[scored("b", f64::NAN)]), None);
-        assert_eq!(plan_growth(&[]), None);
-    }
-
-    #[test]
-    fn branches_below_mean_and_threshold_are_cut_where_ratios_differ() {
-        // The ratios of a published run, and what it cut.
-        let ratios = [
-            (BranchKind::Pointwise, 0.079_743),
-            (BranchKind::PointwiseKxk, 0.120_284),
-            (BranchKind::PointwiseAvg, 0.064_509),
-            (BranchKind::OneByK, 0.067_988),
-            (BranchKind::KByOne, 0.091_429),
-            (BranchKind::Identity, 0.050_306),
-        ];
-        let plans = plan_cuts(&[block(&ratios)], CutRule::default());
-        let cut = [BranchKind::PointwiseAvg, BranchKind::OneByK, BranchKind::Identity];
-        assert_eq!(plans[0].branches, cut);
-    }
-
-    #[test]
-    fn a_block_that_has_just_grown_keeps_everything() {
-        let ratios = BranchKind::ALL.map(|kind| (kind, 0.01));
-        assert_eq!(plan_cuts(&[block(&ratios)], CutRule::default()), []);
-    }
-
-    #[test]
-    fn a_branch_left_alone_is_judged_too() {
-        let weak = block(&[(BranchKind::Pointwise, 0.015)]);
-        assert_eq!(plan_cuts(&[weak], CutRule::default())[0].branches, [BranchKind::Pointwise]);
-        let strong = block(&[(BranchKind::Pointwise, 0.05)]);
-        assert_eq!(plan_cuts(&[strong], CutRule::default()), []);
-    }
-
-    #[test]
-    fn inner_blocks_come_first() {
-        let ratios = vec![(BranchKind::Pointwise, 0.0), (BranchKind::OneByK, 0.5)];
-        let at = |path: &str| BlockRatios { path: path.to_owned(), ratios: ratios.clone() };
-        let plans = plan_cuts(&[at("conv"), at("conv.kxk.conv")], CutRule::default());
-        let paths: Vec<&str> = plans.iter().map(|plan| plan.path.as_str()).collect();
-        assert_eq!(paths, ["conv.kxk.conv", "conv"]);
-    }
+    cut
 }

@@ -1,0 +1,86 @@
+//! The published code's cut of a block with a block inside: the inner one is fused and grown once more.
+//!
+//! Its branches are drawn anew and not measured, what they do is taken out of the innermost convolution, so
+//! the function at inference stays; what they had learnt is lost, and their momentum is that of others. Kept
+//! for [`Fidelity::Published`](super::Fidelity) alone.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+
+use super::AdjustOptions;
+use super::calibrate::set_identity;
+use super::grow::LAST_GAMMA;
+use crate::block::Block;
+use crate::build::{Builder, Source};
+use crate::fuse::subtract;
+use crate::kernel::Kernel;
+use crate::rep_conv2d::RepConv2d;
+
+/// A block like `old` at `path`, drawn anew, that does what `kernel` does; parameters keep their ids.
+///
+/// The innermost convolution is left without the difference to `kernel`, which is returned.
+pub(super) fn redraw(
+    old: &Block,
+    kernel: &Kernel,
+    path: &str,
+    options: &AdjustOptions,
+) -> (RepConv2d, Kernel) {
+    let device = old.kxk.conv.innermost().weight.val().device();
+    let source = Source::Seeded { seed: options.seed, event: options.event };
+    let mut builder = Builder::new(source, &device, path).with_last_gamma(LAST_GAMMA);
+    let mut block = Block::build(&old.geometry, &old.form(), &mut builder).valid();
+    pass_through(&mut block);
+    let mut ids = Ids::default();
+    old.visit(&mut ids);
+    ids.path.clear();
+    let block = block.map(&mut ids);
+    let missing = subtract(kernel, &block.fuse());
+    (RepConv2d::Block(Box::new(block)), missing)
+}
+
+fn pass_through(block: &mut Block) {
+    set_identity(&mut block.kxk.bn);
+    if let RepConv2d::Block(inner) = &mut block.kxk.conv {
+        pass_through(inner);
+    }
+}
+
+/// Reads ids by path from one module, and gives them to another.
+#[derive(Default)]
+struct Ids {
+    path: Vec<String>,
+    ids: BTreeMap<String, ParamId>,
+}
+
+impl ModuleVisitor for Ids {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.ids.insert(self.path.join("."), param.id);
+    }
+}
+
+impl ModuleMapper for Ids {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, mut param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if let Some(id) = self.ids.get(&self.path.join(".")) {
+            param.id = *id;
+        }
+        param
+    }
+}

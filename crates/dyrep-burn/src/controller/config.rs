@@ -1,0 +1,144 @@
+//! What a controller does when.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Budget, CutRule, GrowthRule};
+use crate::adjust::{Fidelity, NormRule};
+use crate::branch::{Branches, Preset};
+use crate::error::ControllerConfigError;
+use crate::patterns::PathPatterns;
+use crate::saliency::Score;
+
+/// When and how a [`Controller`](super::Controller) changes the structure.
+///
+/// The schedule is that of the paper's ImageNet recipe; `docs/results.md` has the evidence for the other
+/// defaults, and [`published`](Self::published) gives the published code's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControllerConfig {
+    /// What ranks the candidates.
+    pub score: Score,
+    /// Whether a score is divided by the number of the convolution's weights: small layers then stand a
+    /// chance beside large ones.
+    pub per_weight: bool,
+    /// The branches that a convolution grows.
+    pub branches: Branches,
+    /// Adjust after every so many epochs.
+    pub interval: usize,
+    /// The first epoch, counted from 1, after which the structure may be adjusted.
+    pub first_epoch: usize,
+    /// The last one.
+    pub last_epoch: usize,
+    /// Convolutions that grow in one adjustment, at most.
+    pub growths: usize,
+    /// How deep blocks may nest: 1 forbids blocks inside blocks.
+    pub max_depth: usize,
+    /// Only convolutions whose path matches may grow; empty: all.
+    pub grow_in: PathPatterns,
+    /// Convolutions whose path matches never grow.
+    pub never_grow_in: PathPatterns,
+    /// What the training form may cost after a growth. A candidate that would cost more is passed over.
+    pub budget: Budget,
+    /// Training batches that new batch norms are measured on.
+    pub calibration_batches: usize,
+    /// How the batch norm of `kxk` is set after a change.
+    pub norm_rule: NormRule,
+    /// Which branches are cut.
+    pub cut_rule: CutRule,
+    /// Whether faults of the published code are mended.
+    pub fidelity: Fidelity,
+    /// The seed of new parameters.
+    pub seed: u64,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> Self {
+        Self {
+            score: Score::default(),
+            per_weight: false,
+            branches: Preset::DyRep.into(),
+            interval: 5,
+            first_epoch: 1,
+            last_epoch: 100,
+            growths: 1,
+            max_depth: 2,
+            grow_in: PathPatterns::default(),
+            never_grow_in: PathPatterns::default(),
+            budget: Budget::default(),
+            calibration_batches: 20,
+            norm_rule: NormRule::default(),
+            cut_rule: CutRule::default(),
+            fidelity: Fidelity::default(),
+            seed: 0,
+        }
+    }
+}
+
+impl ControllerConfig {
+    /// The published code's choices, its faults included: `synflow`, the published norm rule, and
+    /// [`Fidelity::Published`]. `docs/differences.md` lists what is different by default, and why.
+    #[must_use]
+    pub fn published() -> Self {
+        Self {
+            score: Score::SynFlow,
+            norm_rule: NormRule::Published,
+            cut_rule: CutRule::published(),
+            fidelity: Fidelity::Published,
+            ..Self::default()
+        }
+    }
+
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// The first one that makes no sense, with what would.
+    pub fn check(&self) -> Result<(), ControllerConfigError> {
+        let refuse = |option, expected, found: String| {
+            Err(ControllerConfigError { option, expected, found })
+        };
+        let counts = [
+            ("interval", self.interval),
+            ("growths", self.growths),
+            ("max_depth", self.max_depth),
+            ("calibration_batches", self.calibration_batches),
+        ];
+        if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return refuse(option, "at least 1", "0".to_owned());
+        }
+        if self.branches == Preset::Plain.into() {
+            return refuse(
+                "branches",
+                "a preset with branches, or their names",
+                "plain".to_owned(),
+            );
+        }
+        let cut_budget = match self.cut_rule {
+            CutRule::Budget(budget) => budget,
+            CutRule::Threshold { min_deviation, max_ratio, .. } => {
+                for (option, value) in [("min_deviation", min_deviation), ("max_ratio", max_ratio)]
+                {
+                    if value.is_nan() || value < 0.0 {
+                        return refuse(option, "a number not below 0", value.to_string());
+                    }
+                }
+                Budget::default()
+            }
+            CutRule::Never | CutRule::TopK { .. } => Budget::default(),
+        };
+        for budget in [self.budget, cut_budget] {
+            for (option, limit) in
+                [("budget on params", budget.params), ("budget on flops", budget.flops)]
+            {
+                if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 1.0) {
+                    let expected = "at least 1, a multiple of the deployed network's";
+                    return refuse(option, expected, limit.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn growth_rule(&self) -> GrowthRule<'_> {
+        GrowthRule { count: self.growths, branches: &self.branches, budget: self.budget }
+    }
+}

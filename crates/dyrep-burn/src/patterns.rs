@@ -1,0 +1,87 @@
+//! Choosing layers by their paths.
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::error::PatternError;
+
+/// Regular expressions, any of which may match anywhere in a path, as in Burn's parameter groups.
+///
+/// `layer3` chooses a stage, `\.conv2$` every second convolution of a residual block, `^stem$` one layer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct PathPatterns(Vec<Regex>);
+
+impl PathPatterns {
+    /// Patterns from their texts.
+    ///
+    /// # Errors
+    /// The first text that is not a regular expression.
+    pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
+        let parse = |pattern: S| {
+            Regex::new(pattern.as_ref()).map_err(|error| PatternError {
+                pattern: pattern.as_ref().to_owned(),
+                reason: error.to_string(),
+            })
+        };
+        patterns.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether any of them matches.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.is_match(path))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Regex::as_str)
+    }
+}
+
+impl PartialEq for PathPatterns {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts().eq(other.texts())
+    }
+}
+
+impl TryFrom<Vec<String>> for PathPatterns {
+    type Error = PatternError;
+
+    fn try_from(patterns: Vec<String>) -> Result<Self, PatternError> {
+        Self::new(patterns)
+    }
+}
+
+impl From<PathPatterns> for Vec<String> {
+    fn from(patterns: PathPatterns) -> Self {
+        patterns.texts().map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_pattern_may_match_anywhere() {
+        let patterns = PathPatterns::new(["^stem$", r"layer[34]\..*conv2$"]).unwrap();
+        assert!(patterns.matches("stem") && patterns.matches("layer3.0.conv2"));
+        assert!(!patterns.matches("stem.0") && !patterns.matches("layer2.0.conv2"));
+        assert!(!PathPatterns::default().matches("stem"));
+    }
+
+    #[test]
+    fn a_broken_pattern_is_named() {
+        let error = PathPatterns::new(["ok", "layer["]).unwrap_err();
+        assert!(error.to_string().contains("`layer[`"), "{error}");
+        assert!(serde_json::from_str::<PathPatterns>(r#"["("]"#).is_err());
+        let text = serde_json::to_string(&PathPatterns::new(["a", "b"]).unwrap()).unwrap();
+        assert_eq!(text, r#"["a","b"]"#);
+    }
+}
