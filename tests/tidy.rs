@@ -34,7 +34,7 @@ fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = vec![];
-    for folder in ["crates", "examples", "tests"] {
+    for folder in ["benches", "crates", "examples", "tests"] {
         files_below(&root().join(folder), "rs", &mut found);
     }
     assert!(found.len() > 30, "the sources were not found");
@@ -105,7 +105,7 @@ fn files_stay_short() {
 #[test]
 fn every_crate_takes_the_workspace_lints() {
     let mut manifests = vec![];
-    for folder in ["crates", "examples", "tests"] {
+    for folder in ["benches", "crates", "examples", "tests"] {
         files_below(&root().join(folder), "toml", &mut manifests);
     }
     for path in manifests {

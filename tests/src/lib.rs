@@ -5,6 +5,7 @@
 
 pub mod close;
 pub mod golden;
+pub mod network;
 pub mod params;
 pub mod random;
 pub mod trajectory;

@@ -15,17 +15,33 @@ pub fn fill<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> TensorDat
 
 /// All float parameters and running statistics by path.
 pub fn read<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
-    let mut reader = Reader { path: vec![], found: BTreeMap::new(), gradients: None };
-    module.visit(&mut reader);
-    reader.found
+    let seen = Reader::visit(module, None);
+    seen.into_iter().map(|(path, seen)| (path, seen.value)).collect()
 }
 
 /// The gradients of all parameters that have one, by path.
 pub fn gradients<M: Module>(module: &M, gradients: &Gradients) -> BTreeMap<String, TensorData> {
-    let gradients = Some(gradients);
-    let mut reader = Reader { path: vec![], found: BTreeMap::new(), gradients };
-    module.visit(&mut reader);
-    reader.found
+    let seen = Reader::visit(module, Some(gradients));
+    seen.into_iter().filter_map(|(path, seen)| Some((path, seen.gradient?))).collect()
+}
+
+/// The ids of all float parameters and running statistics by path.
+pub fn ids<M: Module>(module: &M) -> BTreeMap<String, u64> {
+    Reader::visit(module, None).into_iter().map(|(path, seen)| (path, seen.id)).collect()
+}
+
+/// The ids of all learnable parameters by path.
+pub fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, u64> {
+    ids(module).into_iter().filter(|(path, _)| !is_statistic(path)).collect()
+}
+
+/// Whether every learnable parameter wants a gradient.
+pub fn trainable<M: Module>(module: &M) -> bool {
+    Reader::visit(module, None).iter().all(|(path, seen)| is_statistic(path) || seen.trains)
+}
+
+fn is_statistic(path: &str) -> bool {
+    path.rsplit('.').next().is_some_and(|name| name.starts_with("running_"))
 }
 
 struct Filler<F> {
@@ -53,10 +69,26 @@ impl<F: FnMut(&str, &[usize]) -> TensorData> ModuleMapper for Filler<F> {
     }
 }
 
+/// What a visit finds of a parameter.
+struct Seen {
+    id: u64,
+    trains: bool,
+    value: TensorData,
+    gradient: Option<TensorData>,
+}
+
 struct Reader<'a> {
     path: Vec<String>,
-    found: BTreeMap<String, TensorData>,
+    found: BTreeMap<String, Seen>,
     gradients: Option<&'a Gradients>,
+}
+
+impl<'a> Reader<'a> {
+    fn visit<M: Module>(module: &M, gradients: Option<&'a Gradients>) -> BTreeMap<String, Seen> {
+        let mut reader = Self { path: vec![], found: BTreeMap::new(), gradients };
+        module.visit(&mut reader);
+        reader.found
+    }
 }
 
 impl ModuleVisitor for Reader<'_> {
@@ -69,54 +101,13 @@ impl ModuleVisitor for Reader<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = match self.gradients {
-            None => Some(param.val().into_data()),
-            Some(gradients) => param.val().grad(gradients).map(Tensor::into_data),
+        let gradient = self.gradients.and_then(|gradients| param.val().grad(gradients));
+        let seen = Seen {
+            id: param.id.val(),
+            trains: param.is_require_grad(),
+            value: param.val().into_data(),
+            gradient: gradient.map(Tensor::into_data),
         };
-        self.found.extend(data.map(|data| (self.path.join("."), data)));
+        self.found.insert(self.path.join("."), seen);
     }
-}
-
-/// The ids of all float parameters by path.
-pub fn ids<M: Module>(module: &M) -> BTreeMap<String, u64> {
-    struct Ids(Vec<String>, BTreeMap<String, u64>);
-    impl ModuleVisitor for Ids {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.insert(self.0.join("."), param.id.val());
-        }
-    }
-    let mut ids = Ids(vec![], BTreeMap::new());
-    module.visit(&mut ids);
-    ids.1
-}
-
-/// Whether every learnable parameter wants a gradient.
-pub fn trainable<M: Module>(module: &M) -> bool {
-    struct All(Vec<String>, bool);
-    impl ModuleVisitor for All {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let running = self.0.last().is_some_and(|name| name.starts_with("running_"));
-            self.1 &= running || param.is_require_grad();
-        }
-    }
-    let mut all = All(vec![], true);
-    module.visit(&mut all);
-    all.1
-}
-
-/// The ids of all learnable parameters by path.
-pub fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, u64> {
-    ids(module).into_iter().filter(|(path, _)| !path.contains("running_")).collect()
 }

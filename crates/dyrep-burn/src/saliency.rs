@@ -89,6 +89,7 @@ pub(crate) struct Candidate {
 
 /// What is summed up for a candidate.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a candidate")]
 enum Sum {
     Score(Tensor<1>),
     Gradient(MeanGradient),

@@ -186,6 +186,9 @@ pub struct CutPlan {
     pub deviation: f64,
 }
 
+/// A branch to cut, and its block.
+type Weak<'a> = (&'a BlockRatios, BranchKind);
+
 /// Picks the branches to cut: innermost blocks first, so that each path still stands when its turn comes.
 ///
 /// A block inside a branch that is cut goes with it, and needs no cut of its own.
@@ -203,6 +206,11 @@ pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule, now: &Costed) -> Vec<Cut
         }
         CutRule::Budget(budget) => beyond_budget(blocks, budget, now),
     };
+    by_block(blocks, &weak)
+}
+
+/// The cuts of each block that together cut the `weak` branches, innermost blocks first.
+fn by_block(blocks: &[BlockRatios], weak: &[Weak<'_>]) -> Vec<CutPlan> {
     let gone: Vec<String> = weak
         .iter()
         .filter(|(_, kind)| *kind == BranchKind::PointwiseKxk)
@@ -221,8 +229,6 @@ pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule, now: &Costed) -> Vec<Cut
     plans.sort_by_key(|plan| std::cmp::Reverse(plan.path.matches('.').count()));
     plans
 }
-
-type Weak<'a> = (&'a BlockRatios, BranchKind);
 
 /// Mean and sample standard deviation of a block's ratios.
 fn spread(block: &BlockRatios) -> (f64, f64) {
@@ -260,17 +266,19 @@ fn weakest_first(blocks: &[BlockRatios]) -> Vec<Weak<'_>> {
     ranked.into_iter().map(|(block, (kind, _))| (block, *kind)).collect()
 }
 
+/// As few of the weakest as bring the network within the budget; all if none does.
 fn beyond_budget<'a>(blocks: &'a [BlockRatios], budget: Budget, now: &Costed) -> Vec<Weak<'a>> {
-    let mut now = now.clone();
-    let mut cut = vec![];
-    for (block, kind) in weakest_first(blocks) {
-        if now.within(budget) {
-            break;
+    let ranked = weakest_first(blocks);
+    let within = |count: usize| {
+        let mut left = now.clone();
+        for plan in by_block(blocks, &ranked[..count]) {
+            // A path that does not stand is reported where it is cut.
+            let _ = left.structure.cut(&plan.path, &plan.branches);
         }
-        // A block that went with its branch has no path any more.
-        if now.structure.cut(&block.path, &[kind]).is_ok() {
-            cut.push((block, kind));
-        }
-    }
-    cut
+        left.within(budget)
+    };
+    // What is cut costs no more: the counts that do not suffice come first.
+    let counts: Vec<usize> = (0..=ranked.len()).collect();
+    let enough = counts.partition_point(|&count| !within(count)).min(ranked.len());
+    ranked[..enough].to_vec()
 }
