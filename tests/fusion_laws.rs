@@ -9,7 +9,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use dyrep_burn::{BranchKind, ConvGeometry, Kernel, RepConv2d, RepConv2dConfig, Structure, fuse};
+use dyrep_burn::{
+    BranchKind, ConvGeometry, Form, Kernel, RepConv2d, RepConv2dConfig, Structure, fuse,
+};
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::{params, random};
 
@@ -36,14 +38,20 @@ fn disturbed(layer: &RepConv2d) -> RepConv2d {
     })
 }
 
+/// A layer of any geometry and form, nested 0 to 3 deep, with random parameters and statistics.
+fn any_layer(draw: &mut random::Draw, device: &Device) -> (ConvGeometry, Form, RepConv2d) {
+    let geometry = random::geometry(draw);
+    let depth = draw.between(0, 3);
+    let form = random::form(draw, &geometry, depth);
+    let layer = random::scramble(random::layer(&geometry, &form, device), draw);
+    (geometry, form, layer)
+}
+
 #[test]
 fn a_block_equals_its_fused_convolution() {
     let device = Device::flex();
     random::for_all(CASES, |draw| {
-        let geometry = random::geometry(draw);
-        let depth = draw.between(0, 3);
-        let form = random::form(draw, &geometry, depth);
-        let layer = random::scramble(random::layer(&geometry, &form, &device), draw);
+        let (geometry, form, layer) = any_layer(draw, &device);
         assert_eq!(layer.form(), form);
         let input = random::input(draw, &geometry, &device);
         let [batch, _, height, width] = input.dims();
@@ -88,10 +96,7 @@ fn gradients_flow_through_fusion() {
 fn structures_read_back_rebuild_the_same_tree() {
     let device = Device::flex();
     random::for_all(CASES, |draw| {
-        let geometry = random::geometry(draw);
-        let depth = draw.between(0, 3);
-        let form = random::form(draw, &geometry, depth);
-        let layer = random::scramble(random::layer(&geometry, &form, &device), draw);
+        let (geometry, form, layer) = any_layer(draw, &device);
         let structure = Structure::of(&layer);
         let read = Structure::from_json(&structure.to_json()).unwrap();
         assert_eq!(read, structure);

@@ -241,9 +241,7 @@ impl Structure {
     /// # Errors
     /// What the system says.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
-        let path = path.as_ref();
-        let failed = |source| StructureError::Io { path: path.to_owned(), source };
-        write_atomically(path, self.to_json().as_bytes()).map_err(failed)
+        save_text(path.as_ref(), &self.to_json())
     }
 
     /// Reads a structure file.
@@ -251,11 +249,24 @@ impl Structure {
     /// # Errors
     /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, StructureError> {
-        let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| StructureError::Io { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string())
+        load_text(path.as_ref(), Self::parse)
     }
+}
+
+/// Writes a structure file or a log of structures.
+pub(crate) fn save_text(path: &Path, text: &str) -> Result<(), StructureError> {
+    let failed = |source| StructureError::Io { path: path.to_owned(), source };
+    write_atomically(path, text.as_bytes()).map_err(failed)
+}
+
+/// Reads such a file and parses it, with its name for messages.
+pub(crate) fn load_text<T>(
+    path: &Path,
+    parse: fn(&str, &str) -> Result<T, StructureError>,
+) -> Result<T, StructureError> {
+    let failed = |source| StructureError::Io { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    parse(&text, &path.display().to_string())
 }
 
 fn rebuild(path: &str, layer: &RepConv2d, wanted: &LayerStructure) -> RepConv2d {

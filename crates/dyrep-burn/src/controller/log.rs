@@ -9,9 +9,8 @@ use super::plan::{CutPlan, CutRule, GrowthPlan};
 use crate::branch::BranchKind;
 use crate::cost::Cost;
 use crate::error::StructureError;
-use crate::file::write_atomically;
 use crate::saliency::{Score, Scored};
-use crate::structure::Structure;
+use crate::structure::{Structure, load_text, save_text};
 
 /// The version written; the only one read.
 const VERSION: u64 = 1;
@@ -171,9 +170,7 @@ impl EventLog {
     /// # Errors
     /// What the system says.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
-        let path = path.as_ref();
-        let failed = |source| StructureError::Io { path: path.to_owned(), source };
-        write_atomically(path, self.to_json().as_bytes()).map_err(failed)
+        save_text(path.as_ref(), &self.to_json())
     }
 
     /// Reads a log file.
@@ -181,10 +178,7 @@ impl EventLog {
     /// # Errors
     /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, StructureError> {
-        let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| StructureError::Io { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string())
+        load_text(path.as_ref(), Self::parse)
     }
 
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
