@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 4] = ["dyrep-burn", "dyrep-models", "dyrep-data", "dyrep-train"];
+const ORDER: [&str; 5] =
+    ["dyrep-kernels", "dyrep-burn", "dyrep-models", "dyrep-data", "dyrep-train"];
 
 /// Crates that one crate alone may use.
 const RESERVED: [(&str, &[&str]); 3] =

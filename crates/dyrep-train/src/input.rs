@@ -38,13 +38,21 @@ impl InputSpec {
     pub fn images(&self, batch: &Batch, device: &Device) -> Tensor<4> {
         let channels = self.mean.len();
         assert_eq!(batch.shape[1], channels, "channels of the batch and of its normalisation");
-        let data = TensorData::new(batch.pixels.clone(), batch.shape);
-        let bytes = Tensor::<4, Int>::from_data(data, (device, DType::U8));
+        let bytes = batch.pixels.clone();
+        let pixels = if device.supports_dtype(DType::U8) {
+            // A quarter of the bytes to move.
+            let bytes = TensorData::new(bytes, batch.shape);
+            Tensor::<4, Int>::from_data(bytes, (device, DType::U8)).float()
+        } else {
+            // WebGPU's shading language has no bytes.
+            let floats: Vec<f32> = bytes.into_iter().map(f32::from).collect();
+            Tensor::<4>::from_data(TensorData::new(floats, batch.shape), device)
+        };
         let per_channel = |values: &[f32]| {
             let data = TensorData::new(values.to_vec(), [1, channels, 1, 1]);
             Tensor::<4>::from_data(data, device)
         };
-        (bytes.float() / self.scale - per_channel(&self.mean)) / per_channel(&self.std)
+        (pixels / self.scale - per_channel(&self.mean)) / per_channel(&self.std)
     }
 
     /// The batch's classes, `[batch]`.
