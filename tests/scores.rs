@@ -36,7 +36,12 @@ impl Net {
         };
         let norm = with_norm.then(|| BatchNormConfig::new(4).init(&device));
         let net = Self { first: conv([2, 4]), norm, second: conv([4, 12]) };
-        random::scramble(net, &mut Draw::new(8)).train()
+        let net = random::scramble(net, &mut Draw::new(8)).train();
+        // Running statistics become the batch's: evaluation and training mode then see the same.
+        for _ in 0..200 {
+            let _value = net.forward(batch(&device.clone().autodiff()));
+        }
+        net
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
@@ -94,8 +99,9 @@ fn synflow_is_blind_before_a_batch_norm() {
 
     // The function does not see the scale, nor do gradients see it but as its inverse.
     let net = Net::new(true);
+    let values = params::read(&net);
     let scaled = params::fill(net.clone(), |path, _| {
-        let data = params::read(&net)[path].clone();
+        let data = values[path].clone();
         if !path.starts_with("first.") {
             return data;
         }
@@ -135,8 +141,6 @@ fn branch_gain_is_the_gradient_norm_at_birth() {
                 AdjustOptions { norm_rule: NormRule::Neutral, seed: 4, ..AdjustOptions::default() };
             let mut run = |net: &Net, _: usize| drop(net.forward(batch(&Device::flex())));
             let mut calibration = Calibration::new(1, &mut run);
-            // A norm behind that trains would move with the running statistics: all others are set as in
-            // evaluation mode by the calibration itself.
             let grown =
                 grow(&net, &path, &Preset::DyRep.into(), &options, &mut calibration).unwrap();
             let gradients = params::gradients(&grown, &grown.loss().backward());
