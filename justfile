@@ -11,6 +11,15 @@ demo *args:
 test:
     cargo test
 
+# Strategies under one recipe, on a hard split of the digits: the tables of docs/results.md.
+study *args:
+    cargo bench --bench study -- {{args}}
+
+# Convolutions beside Burn's, then training beside PyTorch's (DYREP_PYTHON names its Python).
+bench *args:
+    cargo bench --bench convolution
+    cargo bench --bench vs_pytorch -- {{args}}
+
 # What has to hold before a change lands.
 ci:
     bash .ci/run
