@@ -18,7 +18,7 @@ use dyrep_tests::close::relative_difference;
 use dyrep_tests::params;
 use dyrep_tests::random::{self, Draw};
 
-/// Of the largest output, for one change. The largest difference over the cases below is 4e-7.
+/// Of the largest output, for one change. The largest difference over the cases below is 5e-7.
 const TOLERANCE: f64 = 5e-6;
 const SEQUENCES: u64 = 120;
 const CHANGES: usize = 5;
