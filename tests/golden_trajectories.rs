@@ -115,9 +115,7 @@ fn golden_trajectories_losses_scores_and_choices() {
         };
         for (score, mut controller) in controllers {
             let (mut net, mut optimizer) = (net.clone(), optimizer.clone());
-            let calibrate = |net: &SmallResNet, i: usize| {
-                drop(net.forward(rows.pictures(&run.recalibration_batches[i], &Device::flex())));
-            };
+            let calibrate = recalibrate(run, &rows);
             let adjusted = controller.adjust(&mut net, &mut optimizer, 1, calibrate).unwrap();
             assert_eq!(adjusted.scores.len(), segment.scores.len(), "{name}: candidates");
             for (path, want) in &segment.scores {
@@ -141,6 +139,11 @@ fn golden_trajectories_losses_scores_and_choices() {
     });
 }
 
+/// Passes the run's recalibration batches through a network.
+fn recalibrate<'a>(run: &'a Trajectory, rows: &'a Rows) -> impl FnMut(&SmallResNet, usize) + 'a {
+    |net, i| drop(net.forward(rows.pictures(&run.recalibration_batches[i], &Device::flex())))
+}
+
 /// The state after the steps, with the branches that grew next initialised as recorded.
 fn grown(run: &Trajectory, segment: &Segment, rows: &Rows, device: &Device) -> SmallResNet {
     let end = Tensors::read(&segment.end);
@@ -158,9 +161,7 @@ fn grown(run: &Trajectory, segment: &Segment, rows: &Rows, device: &Device) -> S
             }
         })
     };
-    let mut calibrate = |net: &SmallResNet, i: usize| {
-        drop(net.forward(rows.pictures(&run.recalibration_batches[i], &Device::flex())));
-    };
+    let mut calibrate = recalibrate(run, rows);
     let mut calibration = Calibration::new(run.recalibration_batches.len(), &mut calibrate);
     grow_with(&net, &path, &branches, &published(), &mut calibration, initialize).unwrap()
 }
@@ -296,10 +297,7 @@ fn golden_trajectories_momentum() {
         for fidelity in [Fidelity::Published, Fidelity::Mended] {
             let (mut net, mut optimizer) = (net.clone(), optimizer.clone());
             let options = AdjustOptions { fidelity, ..published() };
-            let mut calibrate = |net: &SmallResNet, i: usize| {
-                let rows = rows.pictures(&run.recalibration_batches[i], &Device::flex());
-                drop(net.forward(rows));
-            };
+            let mut calibrate = recalibrate(run, &rows);
             let mut calibration = Calibration::new(2, &mut calibrate);
             let branches = Branches::from(kinds(&segment.structure_after[&segment.grown], true));
             let (ids, path) = (params::ids(&net), our_path(&segment.grown));

@@ -23,6 +23,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 
 use clap::Parser;
+use dyrep_benches::exit_code;
 
 use nets::Architecture;
 use run::{Job, Outcome, Recipe};
@@ -64,13 +65,7 @@ struct Options {
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    match start(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(start(&Options::parse()))
 }
 
 fn start(options: &Options) -> Result<(), Failure> {

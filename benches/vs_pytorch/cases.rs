@@ -1,10 +1,9 @@
 //! What is measured, and what it should come to.
 
-use clap::ValueEnum;
 use dyrep_burn::Preset;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Model {
     Resnet18,
@@ -12,8 +11,7 @@ pub(crate) enum Model {
     MobilenetV1,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// Seconds of a training step.
     Step,
@@ -23,7 +21,7 @@ pub(crate) enum What {
     Peak,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) what: What,

@@ -19,6 +19,7 @@ mod peer;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
+use dyrep_benches::exit_code;
 use serde::Serialize;
 
 use cases::{Case, Network, What};
@@ -60,13 +61,7 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), String> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::branch::{BranchKind, Branches};
@@ -64,7 +65,7 @@ impl From<Structure> for Raw {
 
 impl Raw {
     fn check(self, origin: &str) -> Result<Structure, StructureError> {
-        check_version(self.version, origin)?;
+        check_version(self.version, VERSION, origin)?;
         for (path, layer) in &self.layers {
             layer.form.check(&layer.geometry).map_err(|source| StructureError::Layer {
                 origin: origin.to_owned(),
@@ -76,11 +77,23 @@ impl Raw {
     }
 }
 
-fn check_version(found: u64, origin: &str) -> Result<(), StructureError> {
-    if found == VERSION {
+fn check_version(found: u64, expected: u64, origin: &str) -> Result<(), StructureError> {
+    if found == expected {
         return Ok(());
     }
-    Err(StructureError::Version { origin: origin.to_owned(), found, expected: VERSION })
+    Err(StructureError::Version { origin: origin.to_owned(), found, expected })
+}
+
+/// Reads JSON that says its version, which is looked at first.
+pub(crate) fn parse_versioned<T: DeserializeOwned>(
+    text: &str,
+    expected: u64,
+    origin: &str,
+) -> Result<T, StructureError> {
+    let malformed = |source| StructureError::Malformed { origin: origin.to_owned(), source };
+    let VersionOnly { version } = serde_json::from_str(text).map_err(malformed)?;
+    check_version(version, expected, origin)?;
+    serde_json::from_str(text).map_err(malformed)
 }
 
 /// Read first, so that a file of another version is called that and not malformed.
@@ -230,10 +243,7 @@ impl Structure {
     }
 
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
-        let malformed = |source| StructureError::Malformed { origin: origin.to_owned(), source };
-        let VersionOnly { version } = serde_json::from_str(text).map_err(malformed)?;
-        check_version(version, origin)?;
-        serde_json::from_str::<Raw>(text).map_err(malformed)?.check(origin)
+        parse_versioned::<Raw>(text, VERSION, origin)?.check(origin)
     }
 
     /// Writes the structure to a file: to a temporary one beside it, synced, then renamed.

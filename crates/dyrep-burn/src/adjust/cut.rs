@@ -16,7 +16,7 @@ use crate::block::{Block, Kxk};
 use crate::branch::{Branch, BranchKind, Pass};
 use crate::build::with_value;
 use crate::error::AdjustError;
-use crate::fuse::{NormAffine, add, fold_norm};
+use crate::fuse::{NormAffine, add, fold_norm, subtract};
 use crate::kernel::Kernel;
 use crate::nest::join;
 use crate::rep_conv2d::RepConv2d;
@@ -69,7 +69,8 @@ fn fold_back(block: Block, kinds: &[BranchKind], path: &str, options: &AdjustOpt
     let mut conv = scale(conv, &NormAffine::of(&bn));
     set_identity(&mut bn);
     if let (Fidelity::Published, RepConv2d::Block(inner)) = (options.fidelity, &conv) {
-        let (redrawn, missing) = redraw(inner, &inner.fuse(), &join(path, "kxk.conv"), options);
+        let redrawn = redraw(inner, &join(path, "kxk.conv"), options);
+        let missing = subtract(&inner.fuse(), &redrawn.fuse());
         conv = absorb(redrawn, &missing);
     }
     if let Some(sum) = cut.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next)) {

@@ -14,19 +14,12 @@ use super::calibrate::set_identity;
 use super::grow::LAST_GAMMA;
 use crate::block::Block;
 use crate::build::{Builder, Source};
-use crate::fuse::subtract;
-use crate::kernel::Kernel;
 use crate::rep_conv2d::RepConv2d;
 
-/// A block like `old` at `path`, drawn anew, that does what `kernel` does; parameters keep their ids.
+/// A block like `old` at `path`, drawn anew, whose `kxk` norms pass values through; parameters keep their ids.
 ///
-/// The innermost convolution is left without the difference to `kernel`, which is returned.
-pub(super) fn redraw(
-    old: &Block,
-    kernel: &Kernel,
-    path: &str,
-    options: &AdjustOptions,
-) -> (RepConv2d, Kernel) {
+/// What it does is not yet what `old` does: the caller gives its innermost convolution the difference.
+pub(super) fn redraw(old: &Block, path: &str, options: &AdjustOptions) -> RepConv2d {
     let device = old.kxk.conv.innermost().weight.val().device();
     let source = Source::Seeded { seed: options.seed, event: options.event };
     let mut builder = Builder::new(source, &device, path).with_last_gamma(LAST_GAMMA);
@@ -34,10 +27,7 @@ pub(super) fn redraw(
     pass_through(&mut block);
     let mut ids = Ids::default();
     old.visit(&mut ids);
-    ids.path.clear();
-    let block = block.map(&mut ids);
-    let missing = subtract(kernel, &block.fuse());
-    (RepConv2d::Block(Box::new(block)), missing)
+    RepConv2d::Block(Box::new(block.map(&mut ids)))
 }
 
 fn pass_through(block: &mut Block) {

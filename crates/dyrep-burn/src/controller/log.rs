@@ -10,7 +10,7 @@ use crate::branch::BranchKind;
 use crate::cost::Cost;
 use crate::error::StructureError;
 use crate::saliency::{Score, Scored};
-use crate::structure::{Structure, load_text, save_text};
+use crate::structure::{Structure, load_text, parse_versioned, save_text};
 
 /// The version written; the only one read.
 const VERSION: u64 = 1;
@@ -182,13 +182,7 @@ impl EventLog {
     }
 
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
-        let origin = || origin.to_owned();
-        let log: Self = serde_json::from_str(text)
-            .map_err(|source| StructureError::Malformed { origin: origin(), source })?;
-        if log.version != VERSION {
-            let (found, expected) = (log.version, VERSION);
-            return Err(StructureError::Version { origin: origin(), found, expected });
-        }
+        let log: Self = parse_versioned(text, VERSION, origin)?;
         log.replay()?;
         Ok(log)
     }

@@ -27,10 +27,9 @@ use crate::adjust::{
     AdjustOptions, Calibration, Fidelity, branch_gains, cut, grow, prune_optimizer,
 };
 use crate::block::Block;
-use crate::branch::BranchKind;
 use crate::cost::InputSizes;
 use crate::error::{AdjustError, ControllerConfigError};
-use crate::nest;
+use crate::nest::{self, Nested};
 use crate::rep_conv2d::RepConv2d;
 use crate::saliency::{Candidate, Observed, Saliency, Scored};
 use crate::structure::Structure;
@@ -43,8 +42,6 @@ pub struct Controller {
     saliency: Saliency,
     /// None until the first model was seen.
     log: Option<EventLog>,
-    /// The number of the next change.
-    next: u64,
 }
 
 impl Controller {
@@ -54,7 +51,7 @@ impl Controller {
     /// Options that make no sense.
     pub fn new(config: ControllerConfig) -> Result<Self, ControllerConfigError> {
         config.check()?;
-        Ok(Self { config, saliency: Saliency::default(), log: None, next: 0 })
+        Ok(Self { config, saliency: Saliency::default(), log: None })
     }
 
     /// Its configuration.
@@ -114,18 +111,22 @@ impl Controller {
             model: model.clone(),
             now: Costed { structure: structure.clone(), sizes },
             calibration,
-            number: self.next,
+            first: self.next_event(),
             events: vec![],
         };
         let grown = adjusting.grow(&scores)?;
         adjusting.cut(&grown)?;
-        let Adjusting { model: adjusted, events, number, .. } = adjusting;
+        let Adjusting { model: adjusted, events, .. } = adjusting;
         prune_optimizer(optimizer, &adjusted)?;
         *model = adjusted;
-        self.next = number;
         let log = self.log.get_or_insert_with(|| EventLog::new(structure));
         log.push(Adjustment { epoch, steps, score: self.config.score, scores, events });
         Ok(log.adjustments().last().unwrap_or_else(|| unreachable!("pushed just now")))
+    }
+
+    /// The number of the next change.
+    fn next_event(&self) -> u64 {
+        self.events().count() as u64
     }
 
     /// The candidates' scores since the last adjustment, in field order.
@@ -136,10 +137,11 @@ impl Controller {
     ) -> Result<Vec<Scored>, AdjustError> {
         let candidates = self.candidates(model);
         let ControllerConfig { score, seed, .. } = self.config;
-        let mut scores = match self.saliency.take(&candidates, score, [seed, self.next]) {
+        let event = self.next_event();
+        let mut scores = match self.saliency.take(&candidates, score, [seed, event]) {
             Observed::Scores(scores) => scores,
             Observed::Gradients(gradients) => {
-                let options = options(&self.config, self.next);
+                let options = options(&self.config, event);
                 let branches = &self.config.branches;
                 let gains = branch_gains(model, &gradients, branches, &options, calibration)?;
                 let paths = gradients.into_iter().map(|(path, _)| path);
@@ -156,40 +158,42 @@ impl Controller {
         Ok(scores)
     }
 
-    /// Plain convolutions with square kernels larger than 1×1, not too deep, at paths that may grow, where
-    /// there is a branch to grow.
+    /// The plain convolutions that may grow.
     fn candidates<M: Module>(&self, model: &M) -> Vec<Candidate> {
+        let layers = layers(model);
+        let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
+        let candidate = |nested: Nested<'_>| match nested.conv {
+            RepConv2d::Plain(conv) if self.may_grow(&nested) => Some(Candidate {
+                path: nested.path,
+                weight_id: conv.weight.id,
+                bias_id: conv.bias.as_ref().map(|bias| bias.id),
+                weight: conv.weight.val(),
+            }),
+            _ => None,
+        };
+        nested.filter_map(candidate).collect()
+    }
+
+    /// Whether the kernel is square and larger than 1×1, it lies not too deep, its path may grow, and there is a
+    /// branch to grow.
+    fn may_grow(&self, nested: &Nested<'_>) -> bool {
         let ControllerConfig { max_depth, grow_in, never_grow_in, branches, .. } = &self.config;
-        let mut found = vec![];
-        for (path, layer) in &layers(model) {
-            for nested in nest::all(path, layer) {
-                let RepConv2d::Plain(conv) = nested.conv else {
-                    continue;
-                };
-                let geometry = nested.conv.geometry();
-                let [height, width] = geometry.kernel_size();
-                let path_allows = (grow_in.is_empty() || grow_in.matches(&nested.path))
-                    && !never_grow_in.matches(&nested.path);
-                // Branches named that cannot exist are an error, to be reported when they are grown.
-                let has_branches = branches
-                    .resolve(&geometry)
-                    .map_or(true, |kinds| kinds.is_some_and(|kinds| kinds.len() > 1));
-                if height == width
-                    && height > 1
-                    && nested.depth < *max_depth
-                    && path_allows
-                    && has_branches
-                {
-                    found.push(Candidate {
-                        path: nested.path,
-                        weight_id: conv.weight.id,
-                        bias_id: conv.bias.as_ref().map(|bias| bias.id),
-                        weight: conv.weight.val(),
-                    });
-                }
-            }
-        }
-        found
+        let path_allows = || {
+            (grow_in.is_empty() || grow_in.matches(&nested.path))
+                && !never_grow_in.matches(&nested.path)
+        };
+        let geometry = nested.conv.geometry();
+        let [height, width] = geometry.kernel_size();
+        // Branches named that cannot exist are an error, to be reported when they are grown.
+        let has_branches = || {
+            let kinds = branches.resolve(&geometry);
+            kinds.map_or(true, |kinds| kinds.is_some_and(|kinds| kinds.len() > 1))
+        };
+        height == width
+            && height > 1
+            && nested.depth < *max_depth
+            && path_allows()
+            && has_branches()
     }
 }
 
@@ -205,8 +209,8 @@ struct Adjusting<'a, M> {
     model: M,
     now: Costed,
     calibration: Calibration<'a, M>,
-    /// Of the next change.
-    number: u64,
+    /// The number of the first change.
+    first: u64,
     events: Vec<Event>,
 }
 
@@ -217,16 +221,11 @@ impl<M: Module> Adjusting<'_, M> {
         let mut grown = vec![];
         for plan in plans {
             let path = plan.chosen.path.clone();
-            let (options, branches) = (options(self.config, self.number), &self.config.branches);
+            let (options, branches) = (options(self.config, self.number()), &self.config.branches);
             self.model = grow(&self.model, &path, branches, &options, &mut self.calibration)?;
-            let mut branches: Vec<BranchKind> = block_ratios(&self.model)
-                .into_iter()
-                .filter(|block| block.path == path)
-                .flat_map(|block| block.ratios)
-                .map(|(kind, _)| kind)
-                .collect();
-            branches.push(BranchKind::Kxk);
-            branches.sort_unstable();
+            let layers = layers(&self.model);
+            let found = blocks(&layers).find(|(block, _)| *block == path);
+            let branches = found.map_or(vec![], |(_, block)| block.form().kinds());
             self.record(Change::Grew { score: self.config.score, plan, branches });
             grown.push(path);
         }
@@ -243,7 +242,7 @@ impl<M: Module> Adjusting<'_, M> {
             drop_redrawn(&mut plans);
         }
         for plan in plans {
-            let options = options(self.config, self.number);
+            let options = options(self.config, self.number());
             let (path, branches) = (&plan.path, &plan.branches);
             self.model = cut(&self.model, path, branches, &options, &mut self.calibration)?;
             self.record(Change::Cut { rule, plan });
@@ -257,9 +256,13 @@ impl<M: Module> Adjusting<'_, M> {
             .apply(&mut self.now.structure)
             .unwrap_or_else(|error| unreachable!("done to the model just now: {error}"));
         let after = self.now.cost();
-        let (number, epoch) = (self.number, self.epoch);
+        let (number, epoch) = (self.number(), self.epoch);
         self.events.push(Event { number, epoch, change, before, after });
-        self.number += 1;
+    }
+
+    /// Of the next change.
+    fn number(&self) -> u64 {
+        self.first + self.events.len() as u64
     }
 }
 
@@ -275,12 +278,7 @@ fn drop_redrawn(plans: &mut Vec<CutPlan>) {
 #[must_use]
 pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
     let layers = layers(model);
-    let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
-    let blocks = nested.filter_map(|nested| match nested.conv {
-        RepConv2d::Block(block) => Some((nested.path, &**block)),
-        RepConv2d::Plain(_) => None,
-    });
-    let blocks: Vec<(String, &Block)> = blocks.collect();
+    let blocks: Vec<(String, &Block)> = blocks(&layers).collect();
     let strengths: Vec<Tensor<1>> = blocks.iter().flat_map(|(_, block)| strengths(block)).collect();
     if strengths.is_empty() {
         return vec![];
@@ -296,6 +294,12 @@ pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
         BlockRatios { path, ratios }
     });
     ratios.collect()
+}
+
+/// Every block in the layers, nested ones too, with its path.
+fn blocks(layers: &[(String, RepConv2d)]) -> impl Iterator<Item = (String, &Block)> {
+    let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
+    nested.filter_map(|nested| Some((nested.path, nested.conv.block()?)))
 }
 
 /// Mean |γ| of `kxk`, then of each optional branch, each `[1]`.
