@@ -15,12 +15,19 @@
 // Matrix products take pointers, and threads write parts of one slice: each block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod block;
+mod bundle;
+mod columns;
+mod conv;
 mod depthwise;
-mod direct;
+mod lanes;
+
 mod lower;
+mod moments;
 mod product;
 mod shape;
 mod tile;
+mod winograd;
 
-pub use direct::{backward_input, backward_weight, forward};
+pub use conv::{backward, forward};
 pub use shape::{ConvShape, ShapeError};
