@@ -18,6 +18,8 @@
 pub mod block;
 mod depthwise;
 mod direct;
+mod flat;
+mod frame;
 mod lower;
 mod product;
 mod shape;
