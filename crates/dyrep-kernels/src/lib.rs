@@ -20,8 +20,9 @@ mod bundle;
 mod columns;
 mod conv;
 mod depthwise;
+mod flat;
+mod frame;
 mod lanes;
-
 mod lower;
 mod moments;
 mod product;
