@@ -83,13 +83,10 @@ pub(crate) fn add_tile(accumulators: &mut [Accumulator], map: &[f32], tile: &Til
     });
 }
 
-/// As lists, the mean moved by a bias.
-pub(crate) fn finish(accumulators: &[Accumulator], bias: Option<&[f32]>) -> Moments {
-    let mean = |(channel, accumulator): (usize, &Accumulator)| {
-        accumulator.mean() + bias.map_or(0.0, |bias| bias[channel])
-    };
+/// As lists.
+pub(crate) fn finish(accumulators: &[Accumulator]) -> Moments {
     Moments {
-        mean: accumulators.iter().enumerate().map(mean).collect(),
+        mean: accumulators.iter().map(Accumulator::mean).collect(),
         variance: accumulators.iter().map(Accumulator::variance).collect(),
     }
 }

@@ -12,6 +12,14 @@
 
 use crate::shape::ConvShape;
 
+mod affine;
+mod dense;
+#[cfg(test)]
+mod dense_tests;
+mod run;
+
+pub use run::{backward, forward};
+
 #[cfg(test)]
 pub(crate) mod random;
 #[cfg(test)]
@@ -193,6 +201,16 @@ impl<T> Branch<T> {
             },
             Self::Identity { norm } => Branch::Identity { norm: norm.map(f) },
             Self::Given { map, norm } => Branch::Given { map: f(map), norm: norm.map(f) },
+        }
+    }
+
+    /// The norm in the middle of the branch, if it has one.
+    pub fn middle(&self) -> Option<&MiddleNorm<T>> {
+        match self {
+            Self::Sequence { middle, .. } | Self::Average { first: Some((_, middle)), .. } => {
+                Some(middle)
+            }
+            _ => None,
         }
     }
 

@@ -12,6 +12,8 @@ use crate::shape::ConvShape;
 pub(crate) enum Kind {
     /// All of them.
     Dense,
+    /// All of them, and enough of them, of a 3×3, for Winograd's way.
+    Wide,
     /// Those of a group; two or three groups.
     Grouped,
     /// None.
@@ -40,9 +42,27 @@ fn values(draw: &mut ChaCha8Rng, count: usize, range: std::ops::Range<f32>) -> V
 }
 
 fn random_shape(draw: &mut ChaCha8Rng, kind: Kind) -> ConvShape {
+    if kind == Kind::Wide {
+        let channels = draw.random_range(16..=20);
+        let same = draw.random_range(0..2) == 0;
+        let two = |draw: &mut ChaCha8Rng, least: usize, most: usize| {
+            [0; 2].map(|_| draw.random_range(least..=most))
+        };
+        let padding = if same { [(1, 1); 2] } else { two(draw, 0, 2).map(|pad| (pad, 1)) };
+        return ConvShape {
+            batch: 3,
+            channels: [channels, if same { channels } else { 17 }],
+            input: two(draw, 8, 11),
+            kernel: [3, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding,
+            groups: 1,
+        };
+    }
     loop {
         let groups = match kind {
-            Kind::Dense => 1,
+            Kind::Dense | Kind::Wide => 1,
             Kind::Grouped => draw.random_range(2..=3),
             Kind::Depthwise => draw.random_range(1..=4),
         };
@@ -93,7 +113,11 @@ fn random_branch(draw: &mut ChaCha8Rng, shape: &ConvShape, kind: Kind) -> Branch
                 return Branch::Conv { window, weight, bias, norm };
             }
             2 => {
-                let per_group = if kind == Kind::Depthwise { 1 } else { draw.random_range(1..=3) };
+                let per_group = match kind {
+                    Kind::Depthwise => 1,
+                    Kind::Wide => 16,
+                    _ => draw.random_range(1..=3),
+                };
                 let middle = shape.groups * per_group;
                 return Branch::Sequence {
                     pointwise: values(draw, middle * each, 0.3..1.0),
