@@ -38,8 +38,11 @@ impl F8 {
 
     /// The first `count` lanes, zeros behind.
     #[inline(always)]
-    pub(crate) fn first(self, count: usize) -> Self {
-        Self(std::array::from_fn(|lane| if lane < count { self.0[lane] } else { 0.0 }))
+    pub(crate) fn first(mut self, count: usize) -> Self {
+        for (lane, value) in self.0.iter_mut().enumerate() {
+            *value = if lane < count { *value } else { 0.0 };
+        }
+        self
     }
 
     /// `self · factor + term`.
@@ -51,23 +54,33 @@ impl F8 {
     /// The sum of all lanes, in `f64`.
     #[inline(always)]
     pub(crate) fn sum(self) -> f64 {
-        self.0.iter().map(|lane| f64::from(*lane)).sum()
+        let mut sum = 0.0;
+        for lane in self.0 {
+            sum += f64::from(lane);
+        }
+        sum
     }
 
     /// The values at even and at odd places of sixteen.
     #[inline(always)]
     pub(crate) fn load_apart(values: &[f32]) -> [Self; 2] {
-        let mut pair = [0.0; 16];
-        pair.copy_from_slice(&values[..16]);
-        [0, 1].map(|odd| Self(std::array::from_fn(|lane| pair[2 * lane + odd])))
+        let values = &values[..16];
+        let (mut even, mut odd) = ([0.0; 8], [0.0; 8]);
+        for lane in 0..8 {
+            even[lane] = values[2 * lane];
+            odd[lane] = values[2 * lane + 1];
+        }
+        [Self(even), Self(odd)]
     }
 
     /// Writes two in turns, sixteen values.
     #[inline(always)]
     pub(crate) fn store_in_turns(even: Self, odd: Self, target: &mut [f32]) {
-        let lanes: [f32; 16] =
-            std::array::from_fn(|lane| if lane % 2 == 0 { even.0[lane / 2] } else { odd.0[lane / 2] });
-        target[..16].copy_from_slice(&lanes);
+        let target = &mut target[..16];
+        for lane in 0..8 {
+            target[2 * lane] = even.0[lane];
+            target[2 * lane + 1] = odd.0[lane];
+        }
     }
 }
 
@@ -77,7 +90,11 @@ macro_rules! lanewise {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
-                Self(std::array::from_fn(|lane| self.0[lane] $operator other.0[lane]))
+                let mut lanes = self.0;
+                for (lane, other) in lanes.iter_mut().zip(other.0) {
+                    *lane = *lane $operator other;
+                }
+                Self(lanes)
             }
         }
     };
@@ -87,7 +104,10 @@ lanewise!(Add, add, +);
 lanewise!(Sub, sub, -);
 lanewise!(Mul, mul, *);
 
-/// Runs `body` compiled for the best instructions that this machine has; what it calls must be `inline(always)`.
+/// Runs `body` compiled for the best instructions that this machine has.
+///
+/// Only what is inlined into it is compiled so: the closure must be marked `#[inline(always)]` where it is written,
+/// and so must all that it calls. Adaptors that take closures of their own (`array::map`) are not.
 #[inline(always)]
 pub(crate) fn fast<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)

@@ -28,11 +28,9 @@ impl Accumulator {
         let shifts = F8::splat(shift);
         let (pairs, rest) = values.as_chunks::<16>();
         for pair in pairs {
-            for half in 0..2 {
-                let deviation = F8::load(&pair[8 * half..]) - shifts;
-                sum[half] = sum[half] + deviation;
-                squares[half] = deviation.mul_add(deviation, squares[half]);
-            }
+            let (first, second) = (F8::load(pair) - shifts, F8::load(&pair[8..]) - shifts);
+            sum = [sum[0] + first, sum[1] + second];
+            squares = [first.mul_add(first, squares[0]), second.mul_add(second, squares[1])];
         }
         let (mut total, mut total_squares) =
             ((sum[0] + sum[1]).sum(), (squares[0] + squares[1]).sum());
@@ -74,12 +72,17 @@ pub(crate) fn add_tile(accumulators: &mut [Accumulator], map: &[f32], tile: &Til
     const PIECE: usize = 4096;
     let channels = accumulators.len();
     accumulators.par_iter_mut().enumerate().for_each(|(channel, accumulator)| {
-        fast(|| {
-            for image in tile.images.clone() {
-                let place: Range<usize> = tile.place(image, channel, channels);
-                map[place].chunks(PIECE).for_each(|piece| accumulator.add(piece));
-            }
-        });
+        fast(
+            #[inline(always)]
+            || {
+                for image in tile.images.clone() {
+                    let place: Range<usize> = tile.place(image, channel, channels);
+                    for piece in map[place].chunks(PIECE) {
+                        accumulator.add(piece);
+                    }
+                }
+            },
+        );
     });
 }
 

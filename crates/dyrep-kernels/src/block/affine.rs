@@ -98,7 +98,7 @@ pub(super) fn sums(
     let of_channel = |channel: usize| {
         let mut total = 0.0;
         let mut dots = vec![0.0; maps.len()];
-        fast(|| {
+        fast(#[inline(always)] || {
             for start in (channel * pixels..gradient.len()).step_by(channels * pixels) {
                 for first in (start..start + pixels).step_by(PIECE) {
                     let piece = first..(first + PIECE).min(start + pixels);
@@ -122,7 +122,7 @@ fn sum(values: &[f32]) -> f64 {
     let (chunks, rest) = values.as_chunks::<16>();
     let mut sums = [F8::ZERO; 2];
     for chunk in chunks {
-        sums = [0, 1].map(|half| sums[half] + F8::load(&chunk[8 * half..]));
+        sums = [sums[0] + F8::load(chunk), sums[1] + F8::load(&chunk[8..])];
     }
     (sums[0] + sums[1]).sum() + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
 }
@@ -135,10 +135,11 @@ fn dot_about(left: &[f32], right: &[f32], mean: f32) -> f64 {
         (left.as_chunks::<16>(), right.as_chunks::<16>());
     let mut sums = [F8::ZERO; 2];
     for (left, right) in lefts.iter().zip(rights) {
-        sums = [0, 1].map(|half| {
-            let deviation = F8::load(&right[8 * half..]) - means;
-            F8::load(&left[8 * half..]).mul_add(deviation, sums[half])
-        });
+        let (first, second) = (F8::load(right) - means, F8::load(&right[8..]) - means);
+        sums = [
+            F8::load(left).mul_add(first, sums[0]),
+            F8::load(&left[8..]).mul_add(second, sums[1]),
+        ];
     }
     let rest = left_rest.iter().zip(right_rest);
     let rest = rest.map(|(left, right)| f64::from(*left) * f64::from(right - mean));
@@ -149,7 +150,7 @@ fn dot_about(left: &[f32], right: &[f32], mean: f32) -> f64 {
 pub(super) fn combine(maps: &[(&[f32], &AtBatch)], pixels: usize, target: &mut [f32]) {
     let planes = target.par_chunks_exact_mut(pixels).enumerate();
     planes.for_each(|(plane, target)| {
-        fast(|| {
+        fast(#[inline(always)] || {
             let channels = maps.first().map_or(1, |(_, norm)| norm.scale.len());
             let channel = plane % channels;
             target.fill(maps.iter().map(|(_, norm)| norm.shift[channel]).sum());
@@ -166,7 +167,7 @@ pub(super) fn combine(maps: &[(&[f32], &AtBatch)], pixels: usize, target: &mut [
 pub(super) fn add_mix(gradient: &[f32], mix: &Mix<'_>, pixels: usize, target: &mut [f32]) {
     let planes = target.par_chunks_exact_mut(pixels).enumerate();
     planes.for_each(|(plane, target)| {
-        fast(|| {
+        fast(#[inline(always)] || {
             let [a, b, c] = mix.weights[plane % mix.weights.len()];
             let place = plane * pixels..(plane + 1) * pixels;
             let values = gradient[place.clone()].iter().zip(&mix.map[place]);

@@ -79,7 +79,7 @@ pub(super) fn source(
 ) {
     let half = grid.half();
     frame.resize((grid.frame_rows() + 1) * 2 * half, 0.0);
-    fast(|| {
+    fast(#[inline(always)] || {
         for image in 0..grid.images {
             fill_frame(bundle, grid, channel, image, frame);
             for row in 0..grid.high {
@@ -123,19 +123,62 @@ fn fill_frame(bundle: &Bundle<'_>, grid: &Grid, channel: usize, image: usize, fr
 /// [`source`] of eight tiles, from four rows of a frame.
 #[inline(always)]
 fn source_lanes(rows: &[f32], half: usize, first: usize, target: &mut [f32], pitch: usize) {
-    // By column of the tile: its four rows.
-    let column = |column: usize| {
-        let start = first + column / 2 + column % 2 * half;
-        let [a, b, c, d] = [0, 1, 2, 3].map(|row| F8::load(&rows[row * 2 * half + start..]));
-        [a - c, b + c, c - b, b - d]
-    };
-    let [a, b, c, d] = [0, 1, 2, 3].map(column);
+    // By column of the tile: even and odd values, then those of the next tile.
+    let columns = [
+        source_side(load_rows(rows, first, 2 * half)),
+        source_side(load_rows(rows, half + first, 2 * half)),
+        source_side(load_rows(rows, first + 1, 2 * half)),
+        source_side(load_rows(rows, half + first + 1, 2 * half)),
+    ];
     for row in 0..4 {
-        let values = [a[row] - c[row], b[row] + c[row], c[row] - b[row], b[row] - d[row]];
-        for (column, value) in values.into_iter().enumerate() {
-            value.store(&mut target[(4 * row + column) * pitch..]);
-        }
+        let [a, b, c, d] = source_side(across(&columns, row));
+        let target = &mut target[4 * row * pitch..];
+        a.store(target);
+        b.store(&mut target[pitch..]);
+        c.store(&mut target[2 * pitch..]);
+        d.store(&mut target[3 * pitch..]);
     }
+}
+
+/// Bᵀ along one side.
+#[inline(always)]
+fn source_side([a, b, c, d]: [F8; 4]) -> [F8; 4] {
+    [a - c, b + c, c - b, b - d]
+}
+
+/// B along one side.
+#[inline(always)]
+fn raise_side([a, b, c, d]: [F8; 4]) -> [F8; 4] {
+    [a, b - c + d, b + c - a, F8::ZERO - d]
+}
+
+/// Aᵀ along one side.
+#[inline(always)]
+fn output_side([a, b, c, d]: [F8; 4]) -> [F8; 2] {
+    [a + b + c, b - c - d]
+}
+
+/// A along one side.
+#[inline(always)]
+fn gradient_side([a, b]: [F8; 2]) -> [F8; 4] {
+    [a, a + b, a - b, F8::ZERO - b]
+}
+
+/// Eight values from each of four places, `pitch` apart.
+#[inline(always)]
+fn load_rows(values: &[f32], first: usize, pitch: usize) -> [F8; 4] {
+    [
+        F8::load(&values[first..]),
+        F8::load(&values[first + pitch..]),
+        F8::load(&values[first + 2 * pitch..]),
+        F8::load(&values[first + 3 * pitch..]),
+    ]
+}
+
+/// One row of four columns.
+#[inline(always)]
+fn across<const N: usize>(columns: &[[F8; N]; 4], row: usize) -> [F8; 4] {
+    [columns[0][row], columns[1][row], columns[2][row], columns[3][row]]
 }
 
 /// Aᵀ m A of one channel and image: `starts` says where in `products` each component's places are; `target` is the
@@ -147,22 +190,25 @@ pub(super) fn output(
     image: usize,
     target: &mut [f32],
 ) {
-    fast(|| {
+    fast(#[inline(always)] || {
         for (row, lines) in target.chunks_mut(2 * grid.width).enumerate() {
             let place = grid.place(image, row);
             let (upper, lower) = lines.split_at_mut(grid.width);
             for first in (0..grid.wide).step_by(LANES) {
-                let [a, b, c, d] = [0, 1, 2, 3].map(|column| {
-                    let [a, b, c, d] = [0, 1, 2, 3].map(|row| match starts[4 * row + column] {
-                        Some(start) => F8::load(&products[start + place + first..]),
-                        None => F8::ZERO,
-                    });
-                    [a + b + c, b - c - d]
-                });
-                for (number, line) in [&mut *upper, &mut *lower].into_iter().enumerate() {
-                    let [a, b, c, d] = [a, b, c, d].map(|column| column[number]);
-                    put_in_turns(a + b + c, b - c - d, 2 * first, line);
+                let mut columns = [[F8::ZERO; 2]; 4];
+                for (column, target) in columns.iter_mut().enumerate() {
+                    let mut values = [F8::ZERO; 4];
+                    for (row, value) in values.iter_mut().enumerate() {
+                        if let Some(start) = starts[4 * row + column] {
+                            *value = F8::load(&products[start + place + first..]);
+                        }
+                    }
+                    *target = output_side(values);
                 }
+                let [even, odd] = output_side(across(&columns, 0));
+                put_in_turns(even, odd, 2 * first, upper);
+                let [even, odd] = output_side(across(&columns, 1));
+                put_in_turns(even, odd, 2 * first, lower);
             }
         }
     });
@@ -197,7 +243,7 @@ pub(super) fn gradient(
     let line = 2 * grid.wide.next_multiple_of(LANES);
     rows.clear();
     rows.resize(2 * line, 0.0);
-    fast(|| {
+    fast(#[inline(always)] || {
         for row in 0..grid.high {
             let place = grid.place(image, row);
             for below in 0..2 {
@@ -210,15 +256,12 @@ pub(super) fn gradient(
                 }
             }
             for first in (0..grid.wide).step_by(LANES) {
-                let upper = F8::load_apart(&rows[2 * first..]);
-                let lower = F8::load_apart(&rows[line + 2 * first..]);
-                let [even, odd] = [0, 1].map(|side| {
-                    let (a, b) = (upper[side], lower[side]);
-                    [a, a + b, a - b, F8::ZERO - b]
-                });
+                let [upper_even, upper_odd] = F8::load_apart(&rows[2 * first..]);
+                let [lower_even, lower_odd] = F8::load_apart(&rows[line + 2 * first..]);
+                let even = gradient_side([upper_even, lower_even]);
+                let odd = gradient_side([upper_odd, lower_odd]);
                 for row in 0..4 {
-                    let (a, b) = (even[row], odd[row]);
-                    let values = [a, a + b, a - b, F8::ZERO - b];
+                    let values = gradient_side([even[row], odd[row]]);
                     for (column, value) in values.into_iter().enumerate() {
                         if let Some(own) = own.place(4 * row + column) {
                             value.store(&mut target[own * grid.pitch + place + first..]);
@@ -246,28 +289,28 @@ pub(super) fn raise(
     let half = grid.half();
     frame.clear();
     frame.resize((grid.frame_rows() + 1) * 2 * half, 0.0);
-    fast(|| {
+    fast(#[inline(always)] || {
         for row in 0..grid.high {
             let place = grid.place(image, row);
             let rows = &mut frame[2 * row * 2 * half..][..4 * 2 * half];
             for first in (0..grid.wide).step_by(LANES) {
                 let count = grid.wide - first;
-                let load = |number: usize| {
-                    let start = (number * channels + channel) * grid.pitch + place + first;
-                    F8::load(&raised[start..]).first(count)
-                };
-                // By column of the tile: its four rows, on their way back.
-                let [a, b, c, d] = [0, 1, 2, 3].map(|column| {
-                    let [a, b, c, d] = [0, 1, 2, 3].map(|row| load(4 * row + column));
-                    [a, b - c + d, b + c - a, F8::ZERO - d]
-                });
+                let start = channel * grid.pitch + place + first;
+                let component = channels * grid.pitch;
+                let mut columns = [[F8::ZERO; 4]; 4];
+                for (column, target) in columns.iter_mut().enumerate() {
+                    let [a, b, c, d] = load_rows(raised, start + column * component, 4 * component);
+                    let values = [a.first(count), b.first(count), c.first(count), d.first(count)];
+                    *target = raise_side(values);
+                }
                 for row in 0..4 {
-                    let [a, b, c, d] = [a, b, c, d].map(|column| column[row]);
+                    // Even and odd values, then those of the next tile.
+                    let [a, b, c, d] = raise_side(across(&columns, row));
                     let (even, odd) = rows[row * 2 * half..][..2 * half].split_at_mut(half);
                     a.add_to(&mut even[first..]);
-                    (b + c - a).add_to(&mut even[first + 1..]);
-                    (b - c + d).add_to(&mut odd[first..]);
-                    (F8::ZERO - d).add_to(&mut odd[first + 1..]);
+                    c.add_to(&mut even[first + 1..]);
+                    b.add_to(&mut odd[first..]);
+                    d.add_to(&mut odd[first + 1..]);
                 }
             }
         }
