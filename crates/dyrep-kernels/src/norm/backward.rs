@@ -102,17 +102,24 @@ impl Norm<'_> {
             let (x, g) = (input, output_gradient);
             let (of_input, of_residual) = (&of_input, of_residual.as_ref());
             let least = floor(!matches!(passed, Passed::All));
-            let again = move |line: [f32; 3], [x, g]: [f32; 2]| {
-                if on_line(line, x) <= least { 0.0 } else { g }
-            };
-            let read = |_: [f32; 3], [_, g, y]: [f32; 3]| if y <= 0.0 { 0.0 } else { g };
+            let own = [gamma, beta];
             match passed {
-                Passed::OfOutput(y) => {
-                    sweep.run([x, g, y], read, [gamma, beta], of_input, of_residual);
-                }
-                Passed::All | Passed::OfNorm => {
-                    sweep.run([x, g], again, [gamma, beta], of_input, of_residual);
-                }
+                Passed::OfOutput(y) => sweep.run(
+                    [x, g, y],
+                    #[inline(always)]
+                    |_, [_, g, y]| if y <= 0.0 { 0.0 } else { g },
+                    own,
+                    of_input,
+                    of_residual,
+                ),
+                Passed::All | Passed::OfNorm => sweep.run(
+                    [x, g],
+                    #[inline(always)]
+                    move |line, [x, g]| if on_line(line, x) <= least { 0.0 } else { g },
+                    own,
+                    of_input,
+                    of_residual,
+                ),
             }
         });
         Ok(())
@@ -141,10 +148,15 @@ impl Sweep<'_> {
         let Self { norm, part, moments: Moments { mean, variance }, statistics } = *self;
         let line = |channel| norm.line(channel, mean[channel], variance[channel]).values();
         let lines: Vec<[f32; 3]> = part.channels.clone().map(line).collect();
-        let sums = part.sums(slices, &lines, move |line, values| {
-            let gradient = passed(line, values);
-            [gradient, gradient * (values[0] - line[0])]
-        });
+        let sums = part.sums(
+            slices,
+            &lines,
+            #[inline(always)]
+            move |line, values| {
+                let gradient = passed(line, values);
+                [gradient, gradient * (values[0] - line[0])]
+            },
+        );
         let mut slopes = Vec::with_capacity(lines.len());
         for (place, ([sum, along], line)) in sums.into_iter().zip(lines).enumerate() {
             let inverse = norm.inverse_deviation(variance[part.channels.start + place]);
@@ -158,15 +170,32 @@ impl Sweep<'_> {
             let (slope, offset) = (own * along * inverse * inverse, own * sum);
             slopes.push([centre, scale, shift, slope as f32, offset as f32]);
         }
-        let value = move |[centre, scale, shift, slope, offset]: [f32; 5], values: [f32; N]| {
-            let gradient = passed([centre, scale, shift], values);
-            [gradient * scale + ((values[0] - centre) * slope + offset), gradient]
-        };
         match of_residual {
-            Some(of_residual) => part.write_two([of_input, of_residual], slices, &slopes, value),
-            None => part.write(of_input, slices, &slopes, move |slopes, _, values| {
-                value(slopes, values)[0]
-            }),
+            Some(of_residual) => part.write_two(
+                [of_input, of_residual],
+                slices,
+                &slopes,
+                #[inline(always)]
+                move |slopes, values| both(slopes, values, passed),
+            ),
+            None => part.write(
+                of_input,
+                slices,
+                &slopes,
+                #[inline(always)]
+                move |slopes, _, values| both(slopes, values, passed)[0],
+            ),
         }
     }
+}
+
+/// Gradients of a value of the input and of the residual.
+#[inline(always)]
+fn both<const N: usize>(
+    [centre, scale, shift, slope, offset]: [f32; 5],
+    values: [f32; N],
+    passed: impl Fn([f32; 3], [f32; N]) -> f32,
+) -> [f32; 2] {
+    let gradient = passed([centre, scale, shift], values);
+    [gradient * scale + ((values[0] - centre) * slope + offset), gradient]
 }

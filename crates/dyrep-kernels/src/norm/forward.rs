@@ -128,10 +128,15 @@ impl Norm<'_> {
         let mut centres: Vec<[f32; 1]> =
             part.channels.clone().map(|channel| [self.sample_mean(input, channel)]).collect();
         let around = |centres: &[[f32; 1]]| {
-            let sums = part.sums([input], centres, |[centre], [value]| {
-                let distance = value - centre;
-                [distance, distance * distance]
-            });
+            let sums = part.sums(
+                [input],
+                centres,
+                #[inline(always)]
+                |[centre], [value]| {
+                    let distance = value - centre;
+                    [distance, distance * distance]
+                },
+            );
             sums.into_iter().map(|[sum, squares]| {
                 let distance = sum / count;
                 [distance, (squares / count - distance * distance).max(0.0)]
@@ -175,26 +180,51 @@ impl Norm<'_> {
         let line = |(place, channel)| self.line(channel, mean[place], variance[place]).values();
         let lines: Vec<[f32; 3]> = part.channels.clone().enumerate().map(line).collect();
         let floor = floor(relu);
-        let raised = move |value: f32| if value < floor { floor } else { value };
         match (input, residual) {
             (Some(input), None) => {
-                part.write(output, [input], &lines, move |line, _, [value]| {
-                    raised(on_line(line, value))
-                });
+                part.write(
+                    output,
+                    [input],
+                    &lines,
+                    #[inline(always)]
+                    move |line, _, [value]| raised(on_line(line, value), floor),
+                );
             }
             (Some(input), Some(residual)) => {
-                part.write(output, [input, residual], &lines, move |line, _, [value, residual]| {
-                    raised(on_line(line, value) + residual)
-                });
+                part.write(
+                    output,
+                    [input, residual],
+                    &lines,
+                    #[inline(always)]
+                    move |line, _, [value, residual]| {
+                        raised(on_line(line, value) + residual, floor)
+                    },
+                );
             }
             (None, None) => {
-                part.write(output, [], &lines, move |line, value, []| raised(on_line(line, value)));
+                part.write(
+                    output,
+                    [],
+                    &lines,
+                    #[inline(always)]
+                    move |line, value, []| raised(on_line(line, value), floor),
+                );
             }
             (None, Some(residual)) => {
-                part.write(output, [residual], &lines, move |line, value, [residual]| {
-                    raised(on_line(line, value) + residual)
-                });
+                part.write(
+                    output,
+                    [residual],
+                    &lines,
+                    #[inline(always)]
+                    move |line, value, [residual]| raised(on_line(line, value) + residual, floor),
+                );
             }
         }
     }
+}
+
+/// The value, or `floor` where that is greater. Not-a-number stays.
+#[inline(always)]
+fn raised(value: f32, floor: f32) -> f32 {
+    if value < floor { floor } else { value }
 }

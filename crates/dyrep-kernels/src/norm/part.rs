@@ -100,21 +100,31 @@ impl Part {
         if self.in_rows() {
             let table = self.laid_out(coefficients);
             let mut totals = vec![[0.0; 2]; self.channels.len()];
-            Arch::new().dispatch(|| self.row_sums(slices, &table, term, &mut totals));
+            Arch::new().dispatch(
+                #[inline(always)]
+                || self.row_sums(slices, &table, term, &mut totals),
+            );
             return totals;
         }
         let coefficients = coefficients[0];
         let mut total = [0.0; 2];
         let work = |run: Range<usize>| {
             let spans = self.spans().skip(run.start).take(run.len());
-            Arch::new().dispatch(|| {
-                let mut sums = Sums::default();
-                for span in spans {
-                    let slices = slices.map(|slice| &slice[span.clone()]);
-                    sums.add(slices, |values| term(coefficients, values));
-                }
-                sums.total()
-            })
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let mut sums = Sums::default();
+                    for span in spans {
+                        let slices = slices.map(|slice| &slice[span.clone()]);
+                        sums.add(
+                            slices,
+                            #[inline(always)]
+                            |values| term(coefficients, values),
+                        );
+                    }
+                    sums.total()
+                },
+            )
         };
         self.runs(work, |[first, second]| total = [total[0] + first, total[1] + second]);
         vec![total]
@@ -158,20 +168,23 @@ impl Part {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
         let work = |run: Range<usize>| {
             let spans = self.spans().skip(run.start).take(run.len());
-            Arch::new().dispatch(|| {
-                for span in spans {
-                    let slices = slices.map(|slice| &slice[span.clone()]);
-                    // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
-                    let target = unsafe { target.part(span) };
-                    match &table {
-                        Some(table) => {
-                            let table = table.each_ref().map(<[f32; ROW]>::as_slice);
-                            lanes::write(target, slices, table, value);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for span in spans {
+                        let slices = slices.map(|slice| &slice[span.clone()]);
+                        // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
+                        let target = unsafe { target.part(span) };
+                        match &table {
+                            Some(table) => {
+                                let table = table.each_ref().map(<[f32; ROW]>::as_slice);
+                                lanes::write(target, slices, table, value);
+                            }
+                            None => lanes::write(target, slices, coefficients[0], value),
                         }
-                        None => lanes::write(target, slices, coefficients[0], value),
                     }
-                }
-            });
+                },
+            );
         };
         self.runs(work, |()| ());
     }
@@ -187,21 +200,24 @@ impl Part {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
         let work = |run: Range<usize>| {
             let spans = self.spans().skip(run.start).take(run.len());
-            Arch::new().dispatch(|| {
-                for span in spans {
-                    let slices = slices.map(|slice| &slice[span.clone()]);
-                    // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
-                    let [first, second] =
-                        targets.map(|target| unsafe { target.part(span.clone()) });
-                    match &table {
-                        Some(table) => {
-                            let table = table.each_ref().map(<[f32; ROW]>::as_slice);
-                            lanes::write_two(first, second, slices, table, value);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for span in spans {
+                        let slices = slices.map(|slice| &slice[span.clone()]);
+                        // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
+                        let [first, second] =
+                            targets.map(|target| unsafe { target.part(span.clone()) });
+                        match &table {
+                            Some(table) => {
+                                let table = table.each_ref().map(<[f32; ROW]>::as_slice);
+                                lanes::write_two(first, second, slices, table, value);
+                            }
+                            None => lanes::write_two(first, second, slices, coefficients[0], value),
                         }
-                        None => lanes::write_two(first, second, slices, coefficients[0], value),
                     }
-                }
-            });
+                },
+            );
         };
         self.runs(work, |()| ());
     }
