@@ -1,4 +1,4 @@
-//! Fast convolutions on the CPU, over plain slices of `f32` in NCHW order.
+//! Fast convolutions, batch norms and max poolings on the CPU, over plain slices of `f32` in NCHW order.
 //!
 //! ```text
 //! ConvShape (validated) ─▶ plan: depthwise | pointwise | lowered ─▶ tiles in parallel ─▶ gemm
@@ -8,6 +8,9 @@
 //!   out as a matrix of taps × channels by pixels that stays in cache, and multiplied by the weights.
 //! - **Pointwise**: a 1×1 kernel of stride 1 without padding needs no lowering.
 //! - **Depthwise**: taps are added row by row, without a product of matrices.
+//!
+//! Beside them, **batch norm** ([`Norm`]) with the residual and the ReLU that follow it in the same pass, and
+//! **max pooling** ([`max_pool`]).
 //!
 //! The matrix products are those of the `gemm` crate, which picks its instructions (AVX-512, AVX2, NEON) when
 //! the program runs. Nothing here knows tensors or networks.
@@ -25,10 +28,14 @@ mod frame;
 mod lanes;
 mod lower;
 mod moments;
+mod norm;
+mod pool;
 mod product;
 mod shape;
 mod tile;
 mod winograd;
 
 pub use conv::{backward, forward};
+pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
+pub use pool::{PoolShape, max_pool, max_pool_backward};
 pub use shape::{ConvShape, ShapeError};
