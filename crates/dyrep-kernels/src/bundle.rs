@@ -63,6 +63,12 @@ pub(crate) struct Kernel<'a> {
     pub(crate) outputs: usize,
 }
 
+impl Kernel<'_> {
+    pub(crate) fn taps(&self) -> usize {
+        self.window.size[0] * self.window.size[1]
+    }
+}
+
 /// Kernels of one geometry over one source. The shape's own output channels do not count.
 #[derive(Clone, Debug)]
 pub(crate) struct Bundle<'a> {

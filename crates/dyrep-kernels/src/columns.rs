@@ -1,13 +1,13 @@
 //! Convolution by columns (im2col): what each output pixel sees becomes a column of a matrix.
 //!
-//! A tile at a time, so that the matrix stays in cache; rows in the order `[group, tap, channel]`, so that what a
-//! smaller kernel sees is some of the rows of what the largest sees: kernels that read one input share the matrix.
+//! A tile at a time, so that the matrix stays in cache; rows in the order of a weight's values,
+//! `[group, channel, tap]`. A kernel with all taps is multiplied as it lies in memory; one with fewer takes, for each
+//! of its taps, every so many rows. So kernels that read one input share its matrix.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::block::Window;
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, split};
 use crate::lower::{lower_row, raise_row};
 use crate::moments::{self, Accumulator};
@@ -25,113 +25,75 @@ fn plan(bundle: &Bundle<'_>) -> Vec<Tile> {
     tiles(&bundle.shape, (TILE / rows).clamp(PIXELS.start, PIXELS.end), 1)
 }
 
-/// Taps that follow each other in a kernel and in a bundle's: first taps, and how many.
+/// A slice of `len` values out of `memory`, whatever they are.
+pub(crate) fn sized(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if memory.len() < len {
+        memory.resize(len, 0.0);
+    }
+    &mut memory[..len]
+}
+
+/// How a bundle's kernels lie in memory.
 #[derive(Clone, Copy)]
-struct Run {
-    /// In the bundle's kernel.
-    tap: usize,
-    /// In the window.
-    inside: usize,
-    taps: usize,
-}
-
-fn runs(window: Window, kernel: [usize; 2]) -> Vec<Run> {
-    let Window { start, size } = window;
-    if size[1] == kernel[1] {
-        return vec![Run { tap: start[0] * kernel[1], inside: 0, taps: size[0] * size[1] }];
-    }
-    let row = |row: usize| Run {
-        tap: (start[0] + row) * kernel[1] + start[1],
-        inside: row * size[1],
-        taps: size[1],
-    };
-    (0..size[0]).map(row).collect()
-}
-
-/// A kernel's weight with its values in the order `[run, group, out, tap, channel]`.
-struct Arranged {
-    runs: Vec<Run>,
-    values: Vec<f32>,
-    /// Output and input channels of a group, and groups.
-    outputs: usize,
-    inputs: usize,
+struct Sizes {
     groups: usize,
+    /// Input channels of a group.
+    inputs: usize,
+    /// Taps of the bundle.
     taps: usize,
+    /// Taps side by side.
+    wide: usize,
 }
 
-impl Arranged {
-    /// All zeros.
-    fn empty(bundle: &Bundle<'_>, kernel: &Kernel<'_>) -> Self {
-        let groups = bundle.shape.groups;
-        Self {
-            runs: runs(kernel.window, bundle.shape.kernel),
-            values: vec![0.0; kernel.weight.len()],
-            outputs: kernel.outputs / groups,
-            inputs: bundle.shape.channels[0] / groups,
-            groups,
-            taps: kernel.window.size[0] * kernel.window.size[1],
-        }
+impl Sizes {
+    fn of(bundle: &Bundle<'_>) -> Self {
+        let shape = &bundle.shape;
+        let [groups, inputs] = [shape.groups, shape.channels[0] / shape.groups];
+        Self { groups, inputs, taps: shape.taps(), wide: shape.kernel[1] }
     }
 
-    fn new(bundle: &Bundle<'_>, kernel: &Kernel<'_>) -> Self {
-        let mut arranged = Self::empty(bundle, kernel);
-        let row = arranged.inputs * arranged.taps;
-        let mut rest = arranged.values.as_mut_slice();
-        for run in &arranged.runs {
-            let len = run.taps * arranged.inputs;
-            let (part, behind) = rest.split_at_mut(len * kernel.outputs);
-            rest = behind;
-            let weights = kernel.weight.par_chunks_exact(row);
-            part.par_chunks_exact_mut(len).zip(weights).for_each(|(target, weight)| {
-                for (place, target) in target.iter_mut().enumerate() {
-                    let (tap, channel) = (place / arranged.inputs, place % arranged.inputs);
-                    *target = weight[channel * arranged.taps + run.inside + tap];
-                }
-            });
-        }
-        arranged
+    /// Rows of a group.
+    fn rows(&self) -> usize {
+        self.inputs * self.taps
     }
 
-    /// Back in the order of a weight.
-    fn restore(&self, weight: &mut [f32]) {
-        let row = self.inputs * self.taps;
-        let mut rest = self.values.as_slice();
-        for run in &self.runs {
-            let len = run.taps * self.inputs;
-            let (part, behind) = rest.split_at(len * self.outputs * self.groups);
-            rest = behind;
-            let rows = weight.par_chunks_exact_mut(row).zip(part.par_chunks_exact(len));
-            rows.for_each(|(weight, values)| {
-                for (place, value) in values.iter().enumerate() {
-                    let (tap, channel) = (place / self.inputs, place % self.inputs);
-                    weight[channel * self.taps + run.inside + tap] = *value;
-                }
-            });
-        }
+    /// Output channels of a group.
+    fn outputs(&self, kernel: &Kernel<'_>) -> usize {
+        kernel.outputs / self.groups
     }
 
-    /// Values of one run of one group.
-    fn part_lens(&self) -> impl Iterator<Item = usize> + '_ {
-        self.runs.iter().flat_map(|run| {
-            std::iter::repeat_n(run.taps * self.inputs * self.outputs, self.groups)
+    /// A group's rows of a gradient.
+    fn of_group<'a>(&self, gradient: &Matrix<'a>, kernel: &Kernel<'_>, group: usize) -> Matrix<'a> {
+        let outputs = self.outputs(kernel);
+        gradient.rows(&(group * outputs..(group + 1) * outputs))
+    }
+
+    fn is_full(&self, kernel: &Kernel<'_>) -> bool {
+        kernel.taps() == self.taps
+    }
+
+    /// Which of the bundle's taps a kernel has, in the kernel's order.
+    fn taps_of(&self, kernel: &Kernel<'_>) -> impl Iterator<Item = usize> + use<> {
+        let (window, wide) = (kernel.window, self.wide);
+        (0..kernel.taps()).map(move |tap| {
+            let [high, side] = [tap / window.size[1], tap % window.size[1]];
+            (window.start[0] + high) * wide + window.start[1] + side
         })
     }
 
-    /// `[out, taps · channels]` of a run of a group.
-    fn matrix(&self, run: usize, group: usize) -> Matrix<'_> {
-        let before: usize = self.runs[..run].iter().map(|run| run.taps).sum();
-        let columns = self.runs[run].taps * self.inputs;
-        let start = self.outputs * (before * self.inputs * self.groups + group * columns);
-        Matrix::new(&self.values[start..], self.outputs, columns, columns)
+    /// A group's weight with all its taps, `[outputs, channels · taps]`.
+    fn weight<'a>(&self, kernel: &Kernel<'a>, group: usize) -> Matrix<'a> {
+        let outputs = self.outputs(kernel);
+        let rows = self.rows();
+        Matrix::new(&kernel.weight[group * outputs * rows..], outputs, rows, rows)
     }
 
-    /// `[channels, out]` of one of the bundle's taps, if the kernel has it.
-    fn tap_transposed(&self, tap: usize, group: usize) -> Option<Matrix<'_>> {
-        let has = |run: &Run| (run.tap..run.tap + run.taps).contains(&tap);
-        let run = self.runs.iter().position(has)?;
-        let first = (tap - self.runs[run].tap) * self.inputs;
-        let columns = first..first + self.inputs;
-        Some(self.matrix(run, group).columns(&columns).transposed())
+    /// One tap, by the kernel's own count, of a group's weight: `[outputs, channels]`.
+    fn tap<'a>(&self, kernel: &Kernel<'a>, group: usize, tap: usize) -> Matrix<'a> {
+        let (outputs, taps) = (self.outputs(kernel), kernel.taps());
+        let row = self.inputs * taps;
+        let values = &kernel.weight[group * outputs * row + tap..];
+        Matrix::strided(values, [outputs, self.inputs], [row, taps])
     }
 }
 
@@ -139,8 +101,8 @@ impl Arranged {
 enum Columns<'a> {
     /// The map itself, for a pointwise kernel and one image.
     Map(Matrix<'a>),
-    /// `[group, tap, channel, pixels]`.
-    Lowered(&'a [f32]),
+    /// `[group, channel, tap, pixels]`, and how many pixels.
+    Lowered(&'a [f32], usize),
 }
 
 impl<'a> Columns<'a> {
@@ -151,35 +113,36 @@ impl<'a> Columns<'a> {
             let values = &bundle.source.values[tile.place(tile.images.start, 0, channels).start..];
             return Self::Map(Matrix::new(values, channels, tile.pixels(), shape.pixels_in()));
         }
-        let (pixels, taps, inputs) = (tile.pixels(), shape.taps(), shape.per_group()[0]);
+        let (pixels, taps) = (tile.pixels(), shape.taps());
         let lowered = sized(memory, channels * taps * pixels);
         lowered.par_chunks_exact_mut(pixels).enumerate().for_each(|(row, target)| {
-            let (group, tap, channel) =
-                (row / (inputs * taps), row / inputs % taps, row % inputs);
-            lower_row(shape, &bundle.source, group * inputs + channel, tap, tile, target);
+            lower_row(shape, &bundle.source, row / taps, row % taps, tile, target);
         });
-        Self::Lowered(lowered)
+        Self::Lowered(lowered, pixels)
     }
 
-    /// `[taps · channels, pixels]` of a run of a group.
-    fn rows(&self, bundle: &Bundle<'_>, group: usize, run: Run, pixels: usize) -> Matrix<'_> {
-        let (taps, inputs) = (bundle.shape.taps(), bundle.shape.per_group()[0]);
+    /// `[channels · taps, pixels]` of a group.
+    fn all(&self, sizes: Sizes, group: usize) -> Matrix<'_> {
+        let rows = group * sizes.rows()..(group + 1) * sizes.rows();
         match self {
-            Self::Map(map) => map.rows(&(group * inputs..(group + 1) * inputs)),
-            Self::Lowered(lowered) => {
-                let first = (group * taps + run.tap) * inputs;
-                Matrix::new(&lowered[first * pixels..], run.taps * inputs, pixels, pixels)
+            Self::Map(map) => map.rows(&rows),
+            Self::Lowered(lowered, pixels) => {
+                Matrix::new(&lowered[rows.start * pixels..], rows.len(), *pixels, *pixels)
             }
         }
     }
-}
 
-/// A slice of `len` values out of `memory`, whatever they are.
-pub(crate) fn sized(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if memory.len() < len {
-        memory.resize(len, 0.0);
+    /// `[channels, pixels]` of one of the bundle's taps of a group.
+    fn tap(&self, sizes: Sizes, group: usize, tap: usize) -> Matrix<'_> {
+        match self {
+            Self::Map(_) => self.all(sizes, group),
+            Self::Lowered(lowered, pixels) => {
+                let first = group * sizes.rows() + tap;
+                let values = &lowered[first * pixels..];
+                Matrix::new(values, sizes.inputs, *pixels, sizes.taps * pixels)
+            }
+        }
     }
-    &mut memory[..len]
 }
 
 pub(crate) fn forward(
@@ -187,7 +150,6 @@ pub(crate) fn forward(
     outputs: &mut [&mut [f32]],
     mut moments: Option<&mut [Vec<Accumulator>]>,
 ) {
-    let weights: Vec<_> = bundle.kernels.iter().map(|kernel| Arranged::new(bundle, kernel)).collect();
     let (mut lowered, mut product) = (vec![], vec![]);
     for tile in plan(bundle) {
         let pixels = tile.pixels();
@@ -199,13 +161,13 @@ pub(crate) fn forward(
                 let start = tile.place(tile.images.start, 0, kernel.outputs).start;
                 &mut output[start..tile.images.end * kernel.outputs * plane]
             });
-            multiply(bundle, &weights, &columns, parts, [pixels, plane]);
+            multiply(bundle, &columns, parts, [pixels, plane]);
         } else {
             let product = sized(&mut product, bundle.outputs() * pixels);
             let lens: Vec<usize> =
                 bundle.kernels.iter().map(|kernel| kernel.outputs * pixels).collect();
             let parts = split(product, lens.iter().copied()).into_iter();
-            multiply(bundle, &weights, &columns, parts, [pixels, pixels]);
+            multiply(bundle, &columns, parts, [pixels, pixels]);
             let parts = split(product, lens);
             for ((part, kernel), output) in parts.iter().zip(&bundle.kernels).zip(&mut *outputs) {
                 scatter(part, kernel.outputs, &tile, output);
@@ -220,58 +182,83 @@ pub(crate) fn forward(
 /// The products of every kernel with a tile's columns, each into its part, `[outputs, pixels]` with rows `stride`
 /// apart.
 fn multiply<'a>(
-    bundle: &Bundle<'_>,
-    weights: &'a [Arranged],
+    bundle: &'a Bundle<'_>,
     columns: &'a Columns<'_>,
     parts: impl Iterator<Item = &'a mut [f32]>,
     [pixels, stride]: [usize; 2],
 ) {
-    multiply_all(parts.zip(weights).flat_map(|(part, weight)| {
-        let groups = part.chunks_mut(weight.outputs * stride).enumerate();
+    let sizes = Sizes::of(bundle);
+    multiply_all(parts.zip(&bundle.kernels).flat_map(|(part, kernel)| {
+        let outputs = sizes.outputs(kernel);
+        let groups = part.chunks_mut(outputs * stride).enumerate();
         groups.map(move |(group, part)| {
-            let term = |(run, place): (usize, &Run)| {
-                [weight.matrix(run, group), columns.rows(bundle, group, *place, pixels)]
+            let terms = if sizes.is_full(kernel) {
+                vec![[sizes.weight(kernel, group), columns.all(sizes, group)]]
+            } else {
+                let taps = sizes.taps_of(kernel).enumerate();
+                let term = |(own, tap)| {
+                    [sizes.tap(kernel, group, own), columns.tap(sizes, group, tap)]
+                };
+                taps.map(term).collect()
             };
-            Product {
-                target: MatrixMut::new(part, weight.outputs, pixels, stride),
-                terms: weight.runs.iter().enumerate().map(term).collect(),
-                add: false,
-            }
+            Product { target: MatrixMut::new(part, outputs, pixels, stride), terms, add: false }
         })
     }));
 }
 
 pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut wanted: Gradients<'_>) {
-    let weights: Vec<_> = bundle.kernels.iter().map(|kernel| Arranged::new(bundle, kernel)).collect();
-    let mut sums: Vec<_> = bundle.kernels.iter().map(|kernel| Arranged::empty(bundle, kernel)).collect();
+    let sizes = Sizes::of(bundle);
+    // Kernels with fewer taps: `[group, tap, output, channel]`, put in order at the end.
+    let partial = |kernel: &Kernel<'_>| if sizes.is_full(kernel) { 0 } else { kernel.weight.len() };
+    let mut sums: Vec<Vec<f32>> =
+        bundle.kernels.iter().map(|kernel| vec![0.0; partial(kernel)]).collect();
     let (mut lowered, mut gathered, mut raised) = (vec![], vec![], vec![]);
-    for tile in plan(bundle) {
-        let pixels = tile.pixels();
+    for (number, tile) in plan(bundle).into_iter().enumerate() {
         let gradients = gather_all(bundle, gradients, &tile, &mut gathered);
         let columns = Columns::new(bundle, &tile, &mut lowered);
-        let products = sums.iter_mut().zip(&gradients).flat_map(|(sum, gradient)| {
-            let (groups, rows, inputs) = (sum.groups, sum.outputs, sum.inputs);
-            let runs = sum.runs.clone();
-            let lens: Vec<usize> = sum.part_lens().collect();
-            let parts = split(&mut sum.values, lens).into_iter().enumerate();
+        let targets = wanted.weights.iter_mut().zip(&mut sums).zip(&bundle.kernels).zip(&gradients);
+        let products = targets.flat_map(|(((weight, sum), kernel), gradient)| {
+            let rows = sizes.outputs(kernel);
+            let full = sizes.is_full(kernel);
+            let width = if full { sizes.rows() } else { sizes.inputs };
+            let target: &mut [f32] = if full { weight } else { sum };
+            let each = if full { 1 } else { kernel.taps() };
+            let taps: Vec<usize> = sizes.taps_of(kernel).collect();
             let columns = &columns;
-            parts.map(move |(number, part)| {
-                let (run, group) = (runs[number / groups], number % groups);
-                let width = run.taps * inputs;
-                let seen = columns.rows(bundle, group, run, pixels);
-                let gradient = gradient.rows(&(group * rows..(group + 1) * rows));
-                let target = MatrixMut::new(part, rows, width, width);
-                Product::new(target, gradient, seen.transposed()).adding()
+            target.chunks_exact_mut(rows * width).enumerate().map(move |(part, target)| {
+                let (group, tap) = (part / each, taps[part % each]);
+                let seen = if full {
+                    columns.all(sizes, group)
+                } else {
+                    columns.tap(sizes, group, tap)
+                };
+                let gradient = sizes.of_group(gradient, kernel, group);
+                let target = MatrixMut::new(target, rows, width, width);
+                Product { target, terms: vec![[gradient, seen.transposed()]], add: number > 0 }
             })
         });
         multiply_all(products);
         if let Some(source) = &mut wanted.source {
-            raise_tile(bundle, &weights, &gradients, &tile, &mut raised, source);
+            raise_tile(bundle, &gradients, &tile, &mut raised, source);
         }
     }
-    for (sum, weight) in sums.iter().zip(&mut wanted.weights) {
-        sum.restore(weight);
+    for ((weight, sum), kernel) in wanted.weights.iter_mut().zip(&sums).zip(&bundle.kernels) {
+        if !sizes.is_full(kernel) {
+            interleave(sizes, kernel, sum, weight);
+        }
     }
+}
+
+/// From `[group, tap, output, channel]` to `[group, output, channel, tap]`.
+fn interleave(sizes: Sizes, kernel: &Kernel<'_>, sum: &[f32], weight: &mut [f32]) {
+    let (taps, outputs, inputs) = (kernel.taps(), sizes.outputs(kernel), sizes.inputs);
+    weight.par_chunks_exact_mut(inputs * taps).enumerate().for_each(|(row, weight)| {
+        let (group, output) = (row / outputs, row % outputs);
+        for (place, value) in weight.iter_mut().enumerate() {
+            let (channel, tap) = (place / taps, place % taps);
+            *value = sum[((group * taps + tap) * outputs + output) * inputs + channel];
+        }
+    });
 }
 
 /// The gradients of every kernel's outputs, `[outputs, pixels]`.
@@ -300,42 +287,55 @@ fn gather_all<'a>(
 /// Adds a tile's share to the gradient of the source.
 fn raise_tile(
     bundle: &Bundle<'_>,
-    weights: &[Arranged],
     gradients: &[Matrix<'_>],
     tile: &Tile,
     memory: &mut Vec<f32>,
     source: &mut [f32],
 ) {
-    let shape = &bundle.shape;
-    let (pixels, taps, inputs) = (tile.pixels(), shape.taps(), shape.per_group()[0]);
+    let (shape, sizes) = (&bundle.shape, Sizes::of(bundle));
+    let (pixels, taps) = (tile.pixels(), sizes.taps);
     let raised = sized(memory, shape.channels[0] * taps * pixels);
-    let parts = raised.chunks_mut(inputs * pixels).enumerate();
-    let products = parts.filter_map(|(number, part)| {
-        let (group, tap) = (number / taps, number % taps);
-        let pairs = weights.iter().zip(gradients);
-        let terms = pairs.filter_map(|(weight, gradient)| {
-            let rows = group * weight.outputs..(group + 1) * weight.outputs;
-            Some([weight.tap_transposed(tap, group)?, gradient.rows(&rows)])
+    // First the kernels with all taps, in one product a group.
+    let pairs = || gradients.iter().zip(&bundle.kernels);
+    let groups = raised.chunks_exact_mut(sizes.rows() * pixels).enumerate();
+    multiply_all(groups.filter_map(|(group, part)| {
+        let full = pairs().filter(|(_, kernel)| sizes.is_full(kernel));
+        let terms = full.map(|(gradient, kernel)| {
+            [sizes.weight(kernel, group).transposed(), sizes.of_group(gradient, kernel, group)]
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
             part.fill(0.0);
             return None;
         }
-        Some(Product { target: MatrixMut::new(part, inputs, pixels, pixels), terms, add: false })
-    });
-    multiply_all(products);
+        let target = MatrixMut::new(part, sizes.rows(), pixels, pixels);
+        Some(Product { target, terms, add: false })
+    }));
+    // Then what the others add to the rows of their taps.
+    for tap in 0..taps {
+        let groups = raised.chunks_exact_mut(sizes.rows() * pixels).enumerate();
+        multiply_all(groups.filter_map(|(group, part)| {
+            let terms = pairs().filter(|(_, kernel)| !sizes.is_full(kernel));
+            let terms = terms.filter_map(|(gradient, kernel)| {
+                let own = sizes.taps_of(kernel).position(|own| own == tap)?;
+                let weight = sizes.tap(kernel, group, own).transposed();
+                Some([weight, sizes.of_group(gradient, kernel, group)])
+            });
+            let terms: Vec<_> = terms.collect();
+            let part = &mut part[tap * pixels..];
+            let target = MatrixMut::new(part, sizes.inputs, pixels, taps * pixels);
+            (!terms.is_empty()).then_some(Product { target, terms, add: true })
+        }));
+    }
     let plane = shape.pixels_in();
     let planes = tile.planes(shape.channels[0]);
     let (first, each) = (tile.images.start, tile.pixels_of_image());
     let planes = source[planes.start * plane..planes.end * plane].par_chunks_exact_mut(plane);
     planes.enumerate().for_each(|(number, target)| {
         let (image, channel) = (number / shape.channels[0], number % shape.channels[0]);
-        let (group, channel) = (channel / inputs, channel % inputs);
         let one = tile.only(first + image);
         for tap in 0..taps {
-            let row = (group * taps + tap) * inputs + channel;
-            let row = &raised[row * pixels + image * each..][..each];
+            let row = &raised[(channel * taps + tap) * pixels + image * each..][..each];
             raise_row(shape, row, tap, &one, target);
         }
     });

@@ -29,12 +29,22 @@ pub(crate) struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Rows `row_stride` apart.
     pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        let matrix = Self { values, rows, columns, row_stride, column_stride: 1 };
+        Self::strided(values, [rows, columns], [row_stride, 1])
+    }
+
+    /// Rows and columns so far apart.
+    pub(crate) fn strided(
+        values: &'a [f32],
+        [rows, columns]: [usize; 2],
+        [row_stride, column_stride]: [usize; 2],
+    ) -> Self {
+        let last = |count: usize, stride: usize| count.saturating_sub(1) * stride;
         assert!(
-            rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= values.len(),
+            rows * columns == 0
+                || last(rows, row_stride) + last(columns, column_stride) < values.len(),
             "a matrix reaches beyond its slice"
         );
-        matrix
+        Self { values, rows, columns, row_stride, column_stride }
     }
 
     pub(crate) fn transposed(self) -> Self {
