@@ -32,6 +32,11 @@ impl Source<'_> {
         self.affine.map_or(0.0, |affine| affine.border[channel])
     }
 
+    /// Scale and shift of a channel.
+    pub(crate) fn change(&self, channel: usize) -> [f32; 2] {
+        self.affine.map_or([1.0, 0.0], |affine| [affine.scale[channel], affine.shift[channel]])
+    }
+
     /// Copies values of a channel as they are seen; `step` apart in the map.
     #[inline(always)]
     pub(crate) fn read(&self, channel: usize, start: usize, step: usize, target: &mut [f32]) {

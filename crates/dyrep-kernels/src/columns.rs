@@ -9,9 +9,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, split};
-use crate::lower::{lower_row, raise_row};
+use crate::lower::{Places, lower_row, raise_row};
 use crate::moments::{self, Accumulator};
 use crate::product::{Matrix, MatrixMut, Product, multiply_all};
+use crate::scratch::Scratch;
 use crate::tile::{Tile, gather, scatter, tiles};
 
 /// Values of a tile's matrices: 3 MiB, which stays in the last cache.
@@ -23,14 +24,6 @@ const PIXELS: Range<usize> = 256..4096;
 fn plan(bundle: &Bundle<'_>) -> Vec<Tile> {
     let rows = bundle.shape.channels[0] * bundle.shape.taps() + bundle.outputs();
     tiles(&bundle.shape, (TILE / rows).clamp(PIXELS.start, PIXELS.end), 1)
-}
-
-/// A slice of `len` values out of `memory`, whatever they are.
-pub(crate) fn sized(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if memory.len() < len {
-        memory.resize(len, 0.0);
-    }
-    &mut memory[..len]
 }
 
 /// How a bundle's kernels lie in memory.
@@ -106,7 +99,7 @@ enum Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn new(bundle: &Bundle<'a>, tile: &Tile, memory: &'a mut Vec<f32>) -> Self {
+    fn new(bundle: &Bundle<'a>, tile: &Tile, memory: &'a mut Scratch) -> Self {
         let shape = &bundle.shape;
         let channels = shape.channels[0];
         if shape.is_pointwise() && tile.images.len() == 1 && bundle.source.affine.is_none() {
@@ -114,9 +107,14 @@ impl<'a> Columns<'a> {
             return Self::Map(Matrix::new(values, channels, tile.pixels(), shape.pixels_in()));
         }
         let (pixels, taps) = (tile.pixels(), shape.taps());
-        let lowered = sized(memory, channels * taps * pixels);
+        let places = Places::new(shape, tile);
+        let lowered = memory.sized(channels * taps * pixels);
         lowered.par_chunks_exact_mut(pixels).enumerate().for_each(|(row, target)| {
-            lower_row(shape, &bundle.source, row / taps, row % taps, tile, target);
+            let (source, channel, tap) = (&bundle.source, row / taps, row % taps);
+            match &places {
+                Some(places) => places.lower_row(shape, source, channel, tap, tile, target),
+                None => lower_row(shape, source, channel, tap, tile, target),
+            }
         });
         Self::Lowered(lowered, pixels)
     }
@@ -150,7 +148,7 @@ pub(crate) fn forward(
     outputs: &mut [&mut [f32]],
     mut moments: Option<&mut [Vec<Accumulator>]>,
 ) {
-    let (mut lowered, mut product) = (vec![], vec![]);
+    let (mut lowered, mut product) = (Scratch::new(), Scratch::new());
     for tile in plan(bundle) {
         let pixels = tile.pixels();
         let columns = Columns::new(bundle, &tile, &mut lowered);
@@ -163,7 +161,7 @@ pub(crate) fn forward(
             });
             multiply(bundle, &columns, parts, [pixels, plane]);
         } else {
-            let product = sized(&mut product, bundle.outputs() * pixels);
+            let product = product.sized(bundle.outputs() * pixels);
             let lens: Vec<usize> =
                 bundle.kernels.iter().map(|kernel| kernel.outputs * pixels).collect();
             let parts = split(product, lens.iter().copied()).into_iter();
@@ -212,7 +210,7 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
     let partial = |kernel: &Kernel<'_>| if sizes.is_full(kernel) { 0 } else { kernel.weight.len() };
     let mut sums: Vec<Vec<f32>> =
         bundle.kernels.iter().map(|kernel| vec![0.0; partial(kernel)]).collect();
-    let (mut lowered, mut gathered, mut raised) = (vec![], vec![], vec![]);
+    let [mut lowered, mut gathered, mut raised] = [(); 3].map(|()| Scratch::new());
     for (number, tile) in plan(bundle).into_iter().enumerate() {
         let gradients = gather_all(bundle, gradients, &tile, &mut gathered);
         let columns = Columns::new(bundle, &tile, &mut lowered);
@@ -266,10 +264,10 @@ fn gather_all<'a>(
     bundle: &Bundle<'_>,
     gradients: &[Gradient<'a>],
     tile: &Tile,
-    memory: &'a mut Vec<f32>,
+    memory: &'a mut Scratch,
 ) -> Vec<Matrix<'a>> {
     let pixels = tile.pixels();
-    let gathered = sized(memory, bundle.outputs() * pixels);
+    let gathered = memory.sized(bundle.outputs() * pixels);
     let parts = split(gathered, bundle.kernels.iter().map(|kernel| kernel.outputs * pixels));
     let each = parts.into_iter().zip(gradients).zip(&bundle.kernels);
     let matrix = |((part, gradient), kernel): ((&'a mut [f32], &Gradient<'a>), &Kernel<'_>)| {
@@ -289,12 +287,12 @@ fn raise_tile(
     bundle: &Bundle<'_>,
     gradients: &[Matrix<'_>],
     tile: &Tile,
-    memory: &mut Vec<f32>,
+    memory: &mut Scratch,
     source: &mut [f32],
 ) {
     let (shape, sizes) = (&bundle.shape, Sizes::of(bundle));
     let (pixels, taps) = (tile.pixels(), sizes.taps);
-    let raised = sized(memory, shape.channels[0] * taps * pixels);
+    let raised = memory.sized(shape.channels[0] * taps * pixels);
     // First the kernels with all taps, in one product a group.
     let pairs = || gradients.iter().zip(&bundle.kernels);
     let groups = raised.chunks_exact_mut(sizes.rows() * pixels).enumerate();
@@ -327,6 +325,7 @@ fn raise_tile(
             (!terms.is_empty()).then_some(Product { target, terms, add: true })
         }));
     }
+    let places = Places::new(shape, tile);
     let plane = shape.pixels_in();
     let planes = tile.planes(shape.channels[0]);
     let (first, each) = (tile.images.start, tile.pixels_of_image());
@@ -336,7 +335,10 @@ fn raise_tile(
         let one = tile.only(first + image);
         for tap in 0..taps {
             let row = &raised[(channel * taps + tap) * pixels + image * each..][..each];
-            raise_row(shape, row, tap, &one, target);
+            match &places {
+                Some(places) => places.raise_row(row, tap, target),
+                None => raise_row(shape, row, tap, &one, target),
+            }
         }
     });
 }

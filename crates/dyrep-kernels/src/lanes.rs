@@ -30,6 +30,40 @@ impl F8 {
         target[..8].copy_from_slice(&self.0);
     }
 
+    /// Values `step` apart, zeros where there are no more.
+    #[inline(always)]
+    pub(crate) fn load_every(values: &[f32], step: usize) -> Self {
+        let mut lanes = [0.0; 8];
+        if values.len() > 7 * step {
+            for (lane, value) in lanes.iter_mut().enumerate() {
+                *value = values[lane * step];
+            }
+        } else {
+            for (value, found) in lanes.iter_mut().zip(values.iter().step_by(step)) {
+                *value = *found;
+            }
+        }
+        Self(lanes)
+    }
+
+    /// Writes to places `step` apart, as far as they go.
+    #[inline(always)]
+    pub(crate) fn store_every(self, target: &mut [f32], step: usize) {
+        for (target, value) in target.iter_mut().step_by(step).zip(self.0) {
+            *target = value;
+        }
+    }
+
+    /// Writes as many values as there is room for.
+    #[inline(always)]
+    pub(crate) fn store_first(self, target: &mut [f32]) {
+        if target.len() >= 8 {
+            self.store(target);
+        } else {
+            target.copy_from_slice(&self.0[..target.len()]);
+        }
+    }
+
     /// Adds to the first eight values.
     #[inline(always)]
     pub(crate) fn add_to(self, target: &mut [f32]) {

@@ -31,6 +31,7 @@ mod moments;
 mod norm;
 mod pool;
 mod product;
+mod scratch;
 mod shape;
 mod tile;
 mod winograd;

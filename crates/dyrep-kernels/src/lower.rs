@@ -88,3 +88,73 @@ pub(crate) fn raise_row(
         }
     });
 }
+
+/// Where the taps of a narrow map read, written out: rows of a few pixels cost more to find than to copy.
+pub(crate) struct Places {
+    /// `[tap, pixel of one image]`: the place in a plane, or [`BEYOND`].
+    table: Vec<u32>,
+    pixels: usize,
+}
+
+/// Marks what lies beyond the border.
+const BEYOND: u32 = u32::MAX;
+/// Output columns from which copying rows is as fast.
+const WIDE: usize = 12;
+
+impl Places {
+    /// The table of a tile's rows, if they are narrow.
+    pub(crate) fn new(shape: &ConvShape, tile: &Tile) -> Option<Self> {
+        let fits = u32::try_from(shape.pixels_in()).is_ok_and(|pixels| pixels < BEYOND);
+        if shape.output()[1] >= WIDE || !fits {
+            return None;
+        }
+        let one = tile.only(tile.images.start);
+        let pixels = one.pixels();
+        let mut table = vec![BEYOND; shape.taps() * pixels];
+        for (tap, row) in table.chunks_exact_mut(pixels).enumerate() {
+            each_row(shape, &one, tap, |place, columns, inside| {
+                let Some((_, first)) = inside else { return };
+                let reads = (first..).step_by(shape.stride[1]);
+                let targets = &mut row[place + columns.start..place + columns.end];
+                // A place in a plane, which fits as checked above.
+                targets.iter_mut().zip(reads).for_each(|(target, place)| *target = place as u32);
+            });
+        }
+        Some(Self { table, pixels })
+    }
+
+    fn of(&self, tap: usize) -> &[u32] {
+        &self.table[tap * self.pixels..][..self.pixels]
+    }
+
+    /// As [`lower_row`].
+    pub(crate) fn lower_row(
+        &self,
+        shape: &ConvShape,
+        source: &Source<'_>,
+        channel: usize,
+        tap: usize,
+        tile: &Tile,
+        row: &mut [f32],
+    ) {
+        let border = source.border(channel);
+        let [scale, shift] = source.change(channel);
+        for (image, target) in tile.images.clone().zip(row.chunks_exact_mut(self.pixels)) {
+            let plane = (image * shape.channels[0] + channel) * shape.pixels_in();
+            let plane = &source.values[plane..][..shape.pixels_in()];
+            for (target, place) in target.iter_mut().zip(self.of(tap)) {
+                let value = plane.get(*place as usize);
+                *target = value.map_or(border, |value| value * scale + shift);
+            }
+        }
+    }
+
+    /// As [`raise_row`].
+    pub(crate) fn raise_row(&self, row: &[f32], tap: usize, plane: &mut [f32]) {
+        for (value, place) in row.iter().zip(self.of(tap)) {
+            if let Some(target) = plane.get_mut(*place as usize) {
+                *target += value;
+            }
+        }
+    }
+}

@@ -17,9 +17,9 @@ mod weights;
 use rayon::prelude::*;
 
 use crate::bundle::{Bundle, Gradient, Gradients};
-use crate::columns::sized;
 use crate::moments::{self, Accumulator};
 use crate::product::{Matrix, MatrixMut, Product, multiply_all};
+use crate::scratch::Scratch;
 use crate::tile::{Shared, Tile, tiles};
 use transform::Grid;
 use weights::{Components, Transformed};
@@ -31,7 +31,7 @@ const CHUNK: usize = 1 << 20;
 /// Channels below which the transforms cost more than they save.
 const CHANNELS: usize = 16;
 /// Tiles below which the kernel's transform costs more than it saves.
-const TILES: usize = 48;
+const TILES: usize = 192;
 
 /// Whether a bundle is a 3×3 of stride 1 and large enough.
 pub(crate) fn pays(bundle: &Bundle<'_>) -> bool {
@@ -60,8 +60,8 @@ fn plan(bundle: &Bundle<'_>, components: &[Components]) -> Vec<Tile> {
 }
 
 /// V of a tile: `[channel, component, place]`.
-fn transform_source<'a>(bundle: &Bundle<'_>, grid: &Grid, memory: &'a mut Vec<f32>) -> &'a [f32] {
-    let values = sized(memory, bundle.shape.channels[0] * COMPONENTS * grid.pitch);
+fn transform_source<'a>(bundle: &Bundle<'_>, grid: &Grid, memory: &'a mut Scratch) -> &'a [f32] {
+    let values = memory.sized(bundle.shape.channels[0] * COMPONENTS * grid.pitch);
     let channels = values.par_chunks_exact_mut(COMPONENTS * grid.pitch).enumerate();
     channels.for_each_init(Vec::new, |frame, (channel, target)| {
         transform::source(bundle, grid, channel, frame, target);
@@ -83,12 +83,12 @@ pub(crate) fn forward(
     let components = components(bundle);
     let weights = Transformed::new(bundle, &components);
     let channels = bundle.shape.channels[0];
-    let (mut seen, mut products) = (vec![], vec![]);
+    let (mut seen, mut products) = (Scratch::new(), Scratch::new());
     for tile in plan(bundle, &components) {
         let grid = Grid::new(&bundle.shape, &tile);
         let seen = transform_source(bundle, &grid, &mut seen);
         // `[component, kernel, output, place]`; a vector read at the end may reach beyond.
-        let memory = sized(&mut products, weights.rows() * grid.pitch + grid.pitch);
+        let memory = products.sized(weights.rows() * grid.pitch + grid.pitch);
         let mut rest = &mut *memory;
         let tasks: Vec<_> = (0..COMPONENTS)
             .filter_map(|number| {
@@ -125,7 +125,7 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
     let weights = Transformed::new(bundle, &components);
     let mut sums = Transformed::empty(bundle, &components);
     let channels = bundle.shape.channels[0];
-    let (mut seen, mut given, mut raised) = (vec![], vec![], vec![]);
+    let [mut seen, mut given, mut raised] = [(); 3].map(|()| Scratch::new());
     for tile in plan(bundle, &components) {
         let grid = Grid::new(&bundle.shape, &tile);
         let seen = transform_source(bundle, &grid, &mut seen);
@@ -147,7 +147,7 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
         multiply_all(tasks);
         let Some(source) = &mut wanted.source else { continue };
         // `[component, channel, place]`; a vector read at the end may reach beyond.
-        let raised = sized(&mut raised, COMPONENTS * channels * grid.pitch + grid.pitch);
+        let raised = raised.sized(COMPONENTS * channels * grid.pitch + grid.pitch);
         let parts = raised.chunks_exact_mut(channels * grid.pitch).enumerate();
         let tasks = parts.take(COMPONENTS).filter_map(|(number, part)| {
             let term = |kernel: usize| {
@@ -183,13 +183,13 @@ fn transform_gradients<'a>(
     components: &[Components],
     tile: &Tile,
     grid: &Grid,
-    memory: &'a mut Vec<f32>,
+    memory: &'a mut Scratch,
 ) -> Vec<&'a [f32]> {
     let len = |number: usize| {
         bundle.kernels[number].outputs * components[number].count() * grid.pitch
     };
     let lens: Vec<usize> = (0..bundle.kernels.len()).map(len).collect();
-    let memory = sized(memory, lens.iter().sum());
+    let memory = memory.sized(lens.iter().sum());
     let parts = crate::bundle::split(memory, lens);
     let each = parts.into_iter().zip(gradients).zip(components).zip(&bundle.kernels);
     let transformed = each.map(|(((part, gradient), own), kernel)| {

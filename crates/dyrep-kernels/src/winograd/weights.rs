@@ -5,8 +5,12 @@ use rayon::prelude::*;
 use super::COMPONENTS;
 use crate::block::Window;
 use crate::bundle::Bundle;
+use crate::lanes::{F8, fast};
 use crate::product::Matrix;
 use crate::tile::Shared;
+
+/// Channels at a time.
+const LANES: usize = 8;
 
 /// G: what each of three taps adds to four components.
 const G: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -80,8 +84,8 @@ impl Transformed {
         let channels = transformed.channels;
         let shared = Shared::new(&mut transformed.values);
         for (kernel, starts) in bundle.kernels.iter().zip(&transformed.starts) {
-            let taps = kernel.window.size[0] * kernel.window.size[1];
-            let rows = kernel.weight.par_chunks_exact(channels * taps).enumerate();
+            let row = channels * kernel.taps();
+            let rows = kernel.weight.par_chunks_exact(row).enumerate();
             rows.for_each(|(output, weight)| {
                 let mut targets: [&mut [f32]; COMPONENTS] = starts.map(|start| {
                     let row = start.map_or(0..0, |start| {
@@ -91,14 +95,14 @@ impl Transformed {
                     // SAFETY: rows of different outputs, kernels and components do not overlap.
                     unsafe { shared.part(row) }
                 });
-                for (channel, weight) in weight.chunks_exact(taps).enumerate() {
-                    let transformed = transform(kernel.window, weight);
-                    for (target, value) in targets.iter_mut().zip(transformed) {
-                        if let Some(target) = target.get_mut(channel) {
-                            *target = value;
+                fast(
+                    #[inline(always)]
+                    || {
+                        for first in (0..channels).step_by(LANES) {
+                            transform(kernel.window, weight, first, &mut targets);
                         }
-                    }
-                }
+                    },
+                );
             });
         }
         transformed
@@ -151,51 +155,98 @@ impl Transformed {
 
     /// The gradient of a kernel's weight from that of its transform: Gᵀ · G.
     pub(super) fn restore(&self, bundle: &Bundle<'_>, kernel: usize, weight: &mut [f32]) {
-        let window = bundle.kernels[kernel].window;
-        let taps = window.size[0] * window.size[1];
+        let kernel_of = &bundle.kernels[kernel];
         let channels = self.channels;
-        let rows = weight.par_chunks_exact_mut(channels * taps).enumerate();
+        let rows = weight.par_chunks_exact_mut(channels * kernel_of.taps()).enumerate();
         rows.for_each(|(output, weight)| {
-            for (channel, weight) in weight.chunks_exact_mut(taps).enumerate() {
-                let value = |start: usize| self.values[(start + output) * channels + channel];
-                let components = self.starts[kernel].map(|start| start.map_or(0.0, value));
-                restore(window, &components, weight);
-            }
+            let components: [&[f32]; COMPONENTS] = self.starts[kernel].map(|start| match start {
+                Some(start) => &self.values[(start + output) * channels..][..channels],
+                None => &[],
+            });
+            fast(
+                #[inline(always)]
+                || {
+                    for first in (0..channels).step_by(LANES) {
+                        restore(kernel_of.window, &components, first, weight);
+                    }
+                },
+            );
         });
     }
 }
 
-/// G g Gᵀ of a kernel that has the window's taps.
+/// G along one side.
 #[inline(always)]
-fn transform(window: Window, weight: &[f32]) -> [f32; COMPONENTS] {
+fn side([a, b, c]: [F8; 3]) -> [F8; 4] {
+    let half = F8::splat(0.5);
+    let (ends, middle) = (half * (a + c), half * b);
+    [a, ends + middle, ends - middle, c]
+}
+
+/// Gᵀ along one side.
+#[inline(always)]
+fn side_back([a, b, c, d]: [F8; 4]) -> [F8; 3] {
+    let half = F8::splat(0.5);
+    let both = half * (b + c);
+    [a + both, half * (b - c), both + d]
+}
+
+/// G g Gᵀ of a kernel that has the window's taps, for eight channels.
+#[inline(always)]
+fn transform(
+    window: Window,
+    weight: &[f32],
+    first: usize,
+    targets: &mut [&mut [f32]; COMPONENTS],
+) {
     let Window { start, size } = window;
-    let mut taps = [[0.0; 3]; 3];
-    for (row, values) in weight.chunks_exact(size[1]).enumerate() {
-        taps[start[0] + row][start[1]..start[1] + size[1]].copy_from_slice(values);
+    let taps = size[0] * size[1];
+    let weight = &weight[first * taps..];
+    // By column: its rows.
+    let mut columns = [[F8::ZERO; 3]; 3];
+    for row in 0..size[0] {
+        for column in 0..size[1] {
+            let values = F8::load_every(&weight[row * size[1] + column..], taps);
+            columns[start[1] + column][start[0] + row] = values;
+        }
     }
-    let along = |[a, b, c]: [f32; 3]| {
-        let (ends, middle) = (0.5 * (a + c), 0.5 * b);
-        [a, ends + middle, ends - middle, c]
-    };
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|column| along(taps.map(|row| row[column])));
-    let rows: [[f32; 4]; 4] = std::array::from_fn(|row| along(columns.map(|column| column[row])));
-    std::array::from_fn(|number| rows[number / 4][number % 4])
+    let columns = [side(columns[0]), side(columns[1]), side(columns[2])];
+    for row in 0..4 {
+        let values = side([columns[0][row], columns[1][row], columns[2][row]]);
+        for (column, value) in values.into_iter().enumerate() {
+            if let Some(target) = targets[4 * row + column].get_mut(first..) {
+                value.store_first(target);
+            }
+        }
+    }
 }
 
 /// The transpose of [`transform`].
 #[inline(always)]
-fn restore(window: Window, components: &[f32; COMPONENTS], weight: &mut [f32]) {
+fn restore(window: Window, components: &[&[f32]; COMPONENTS], first: usize, weight: &mut [f32]) {
     let Window { start, size } = window;
-    let along = |[a, b, c, d]: [f32; 4]| {
-        let both = 0.5 * (b + c);
-        [a + both, 0.5 * (b - c), both + d]
-    };
-    let rows: [[f32; 3]; 4] =
-        std::array::from_fn(|row| along(std::array::from_fn(|column| components[4 * row + column])));
-    let columns: [[f32; 3]; 3] = std::array::from_fn(|column| along(rows.map(|row| row[column])));
-    for (row, values) in weight.chunks_exact_mut(size[1]).enumerate() {
+    let taps = size[0] * size[1];
+    let mut rows = [[F8::ZERO; 3]; 4];
+    for (row, target) in rows.iter_mut().enumerate() {
+        let mut values = [F8::ZERO; 4];
         for (column, value) in values.iter_mut().enumerate() {
-            *value = columns[start[1] + column][start[0] + row];
+            if let Some(component) = components[4 * row + column].get(first..) {
+                *value = F8::load_every(component, 1);
+            }
+        }
+        *target = side_back(values);
+    }
+    let weight = &mut weight[first * taps..];
+    for column in 0..3 {
+        let values = [rows[0][column], rows[1][column], rows[2][column], rows[3][column]];
+        let values = side_back(values);
+        for (row, value) in values.into_iter().enumerate() {
+            let inside = |place: usize, axis: usize| {
+                place.checked_sub(start[axis]).filter(|place| *place < size[axis])
+            };
+            if let (Some(row), Some(column)) = (inside(row, 0), inside(column, 1)) {
+                value.store_every(&mut weight[row * size[1] + column..], taps);
+            }
         }
     }
 }
