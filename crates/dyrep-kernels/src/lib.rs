@@ -39,4 +39,5 @@ mod winograd;
 pub use conv::{backward, forward};
 pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};
+pub use product::multiply;
 pub use shape::{ConvShape, ShapeError};

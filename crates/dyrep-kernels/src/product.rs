@@ -9,6 +9,8 @@ use std::ops::Range;
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
+use crate::shape::{ConvShape, ShapeError};
+
 /// Floating-point operations worth a task of their own.
 const TASK: usize = 6_000_000;
 /// Blocks of one product at most.
@@ -187,6 +189,29 @@ impl<'a> Product<'a> {
     }
 }
 
+/// `product = left · right`, rows one after the other: what everything else here is made of.
+///
+/// # Shapes
+/// - left `[rows, depth]`, right `[depth, columns]`, product `[rows, columns]`
+///
+/// # Errors
+/// A slice of another length.
+pub fn multiply(
+    [rows, depth, columns]: [usize; 3],
+    left: &[f32],
+    right: &[f32],
+    product: &mut [f32],
+) -> Result<(), ShapeError> {
+    ConvShape::check_len("the left matrix", rows * depth, left.len())?;
+    ConvShape::check_len("the right matrix", depth * columns, right.len())?;
+    ConvShape::check_len("the product", rows * columns, product.len())?;
+    let (left, right) =
+        (Matrix::new(left, rows, depth, depth), Matrix::new(right, depth, columns, columns));
+    let target = MatrixMut::new(product, rows, columns, columns);
+    multiply_all([Product { target, terms: vec![[left, right]], add: false }]);
+    Ok(())
+}
+
 /// Computes products side by side.
 pub(crate) fn multiply_all<'a>(products: impl IntoIterator<Item = Product<'a>>) {
     let tasks: Vec<Product<'_>> = products.into_iter().flat_map(Product::tasks).collect();
@@ -221,6 +246,15 @@ mod tests {
                     assert_eq!(target[row * stride + column], expected);
                 }
             }
+            let mut product = vec![f32::NAN; rows * columns];
+            multiply([rows, depth, columns], &left, &right, &mut product).unwrap();
+            for (row, values) in product.chunks_exact(columns).enumerate() {
+                for (column, value) in values.iter().enumerate() {
+                    assert_eq!(1.0 + 2.0 * value, target[row * stride + column]);
+                }
+            }
+            let error = multiply([rows, depth, columns + 1], &left, &right, &mut product);
+            assert!(error.unwrap_err().to_string().starts_with("the right matrix must have"));
         }
     }
 }
