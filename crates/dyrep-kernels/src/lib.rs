@@ -15,6 +15,7 @@
 // Matrix products take pointers, and threads write parts of one slice: each block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod block;
 mod depthwise;
 mod direct;
 mod lower;
