@@ -19,9 +19,11 @@ pub mod block;
 mod depthwise;
 mod direct;
 mod lower;
+mod norm;
 mod product;
 mod shape;
 mod tile;
 
 pub use direct::{backward_input, backward_weight, forward};
+pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
 pub use shape::{ConvShape, ShapeError};
