@@ -14,7 +14,7 @@ use stand_in::{backward, forward, supports};
 use super::conv::fits;
 use super::norm::blend;
 use super::operation::{Forward, Kept, Needs, Operation};
-use super::{Inputs, Kernels, KERNELS, run};
+use super::{Inputs, KERNELS, Kernels, run};
 use crate::block::Block;
 use crate::branch::{Branch, Pass, PointwiseAvg, PointwiseKxk, SmallConv};
 use crate::rep_conv2d::RepConv2d;
@@ -25,7 +25,8 @@ use crate::rep_conv2d::RepConv2d;
 /// # Panics
 /// If tensors of the block are neither `f32` nor on its input's device.
 pub(crate) fn train_block(block: &Block, input: &Tensor<4>) -> Option<Tensor<4>> {
-    let trains = input.device().is_autodiff() && norms(block).all(|norm| norm.training.is_enabled());
+    let trains =
+        input.device().is_autodiff() && norms(block).all(|norm| norm.training.is_enabled());
     if !trains || KERNELS.get() == Kernels::Composed || !super::is_fast(input) {
         return None;
     }
@@ -196,7 +197,8 @@ impl Operation for WholeBlock {
         let [height, width] = self.0.shape.output();
         let mut output = vec![0.0; self.0.shape.output_len()];
         let (moments, saved) = fits(forward(&self.holding(inputs), &mut output, keep));
-        let statistics = moments.into_iter().flat_map(|Moments { mean, variance }| [mean, variance]);
+        let statistics =
+            moments.into_iter().flat_map(|Moments { mean, variance }| [mean, variance]);
         let shape = [batch, outputs, height, width];
         Forward { output, shape, statistics: statistics.collect(), saved }
     }
@@ -205,7 +207,12 @@ impl Operation for WholeBlock {
         Needs { inputs: vec![true; wanted.len()], output: false, statistics: true }
     }
 
-    fn backward(&self, kept: &Kept<'_>, gradient: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
+    fn backward(
+        &self,
+        kept: &Kept<'_>,
+        gradient: &[f32],
+        wanted: &[bool],
+    ) -> Vec<Option<Vec<f32>>> {
         let moments: Vec<Moments> = kept
             .statistics
             .chunks_exact(2)

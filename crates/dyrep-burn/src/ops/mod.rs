@@ -13,9 +13,9 @@
 // Without the flex backend nothing calls the kernels.
 #![cfg_attr(not(feature = "flex"), allow(dead_code))]
 
+mod block;
 #[cfg(feature = "flex")]
 mod bridge;
-mod block;
 mod conv;
 mod norm;
 mod operation;
