@@ -9,6 +9,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
     BranchKind, ConvGeometry, Form, Kernel, RepConv2d, RepConv2dConfig, Structure, fuse,
 };
@@ -49,8 +50,13 @@ fn any_layer(draw: &mut random::Draw, device: &Device) -> (ConvGeometry, Form, R
 
 #[test]
 fn a_block_equals_its_fused_convolution() {
+    check_fusion(CASES);
+    with_kernels(Kernels::Composed, || check_fusion(CASES / 4));
+}
+
+fn check_fusion(cases: u64) {
     let device = Device::flex();
-    random::for_all(CASES, |draw| {
+    random::for_all(cases, |draw| {
         let (geometry, form, layer) = any_layer(draw, &device);
         assert_eq!(layer.form(), form);
         let input = random::input(draw, &geometry, &device);

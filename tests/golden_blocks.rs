@@ -1,6 +1,6 @@
 //! Every reference block: our layer, given the published implementation's parameters, does the same.
 //!
-//! Checked against tensors that the published code wrote: output with running statistics, the fused
+//! Both by the kernels and composed from tensor operations. Checked against tensors that the published code wrote: output with running statistics, the fused
 //! convolution and its output, and one training step's output, gradients and running statistics. PyTorch
 //! keeps the unbiased variance in `running_var`, Burn's own `BatchNorm` the biased one; blocks keep the
 //! unbiased one, so nothing has to be converted here.
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::RepConv2d;
+use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_tests::close::{assert_close, relative_difference_of};
 use dyrep_tests::golden::{BlockEntry, Tensors, index, published_name};
 use dyrep_tests::params;
@@ -29,7 +30,10 @@ fn each_block(check: impl Fn(&BlockEntry, &Tensors)) {
     let blocks = index().blocks;
     assert!(!blocks.is_empty(), "the index lists no block");
     for entry in &blocks {
-        check(entry, &Tensors::read(&entry.file));
+        let golden = Tensors::read(&entry.file);
+        for kernels in [Kernels::Fast, Kernels::Composed] {
+            with_kernels(kernels, || check(entry, &golden));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
     AdjustOptions, BranchKind, Branches, Calibration, Fidelity, Form, NormRule, Preset, RepConv2d,
     Structure, block_ratios, cut, grow,
@@ -66,8 +67,13 @@ fn change(layer: &RepConv2d, draw: &mut Draw, event: u64, batch: &Tensor<4>) -> 
 
 #[test]
 fn growing_and_cutting_keep_the_function() {
+    check_changes(SEQUENCES);
+    with_kernels(Kernels::Composed, || check_changes(SEQUENCES / 4));
+}
+
+fn check_changes(sequences: u64) {
     let device = Device::flex();
-    random::for_all(SEQUENCES, |draw| {
+    random::for_all(sequences, |draw| {
         let geometry = random::geometry(draw);
         let mut layer = random::plain(&geometry, draw.chance(50), &device);
         let input = random::input(draw, &geometry, &device);

@@ -117,7 +117,8 @@ fn measure(shape: &ConvShape) -> [f64; 4] {
         });
         let back = seconds(|| {
             let wanted = Some(input_gradient.as_mut_slice());
-            let done = backward(shape, &input, &weight, &gradient, wanted, &mut weight_gradient);
+            let weights = Some(weight_gradient.as_mut_slice());
+            let done = backward(shape, &input, &weight, &gradient, wanted, weights);
             done.unwrap_or_else(|e| panic!("{e}"));
         });
         let flex = seconds(|| drop(conv2d(x.clone(), w.clone(), None, options()).into_data()));

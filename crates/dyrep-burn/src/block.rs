@@ -10,6 +10,7 @@ use crate::form::{BlockForm, BranchForm};
 use crate::fuse::{NormAffine, add, fold_norm};
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
+use crate::ops::train_block;
 use crate::rep_conv2d::RepConv2d;
 
 /// The branch that every block has: a k×k convolution, itself plain or a block, and a batch norm.
@@ -95,6 +96,11 @@ impl Block {
     }
 
     pub(crate) fn forward_pass(&self, input: &Tensor<4>, pass: Pass) -> Tensor<4> {
+        if pass == Pass::Ordinary
+            && let Some(output) = train_block(self, input)
+        {
+            return output;
+        }
         let kxk = self.kxk.conv.forward_pass(input.clone(), pass);
         let kxk = normalize(&self.kxk.bn, kxk, pass);
         self.branches.iter().fold(kxk, |sum, branch| sum + branch.forward_pass(input.clone(), pass))

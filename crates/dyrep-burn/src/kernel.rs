@@ -7,10 +7,10 @@
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 use crate::geometry::ConvGeometry;
+use crate::ops::conv2d;
 
 /// One convolution: `weight` `[out, in / groups, height, width]`, `bias` `[out]`, and how it is applied.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ pub mod fuse;
 mod geometry;
 mod kernel;
 mod nest;
+pub mod ops;
 mod patterns;
 mod rep_conv2d;
 mod saliency;

@@ -15,6 +15,7 @@ use crate::build::{Builder, conv2d, mix, with_value};
 use crate::form::Form;
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
+use crate::ops::convolve;
 use crate::{tap, walk};
 
 /// A 2-D convolution that can grow branches and fuse them back; use it where you would use [`Conv2d`].
@@ -68,7 +69,7 @@ impl RepConv2d {
 
     pub(crate) fn forward_pass(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
         match self {
-            Self::Plain(conv) => conv.forward(input),
+            Self::Plain(conv) => convolve(conv, input),
             Self::Block(block) => block.forward_pass(&input, pass),
         }
     }

@@ -115,8 +115,8 @@ impl Gradient<'_> {
 
 /// Where gradients go.
 pub(crate) struct Gradients<'a> {
-    /// One for each kernel, overwritten.
-    pub(crate) weights: Vec<&'a mut [f32]>,
+    /// One for each kernel, overwritten, where it is wanted.
+    pub(crate) weights: Vec<Option<&'a mut [f32]>>,
     /// Of the source as it is seen, inside the border; added to.
     pub(crate) source: Option<&'a mut [f32]>,
 }

@@ -213,17 +213,22 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
     let [mut lowered, mut gathered, mut raised] = [(); 3].map(|()| Scratch::new());
     for (number, tile) in plan(bundle).into_iter().enumerate() {
         let gradients = gather_all(bundle, gradients, &tile, &mut gathered);
-        let columns = Columns::new(bundle, &tile, &mut lowered);
+        let any = wanted.weights.iter().any(Option::is_some);
+        let columns = any.then(|| Columns::new(bundle, &tile, &mut lowered));
         let targets = wanted.weights.iter_mut().zip(&mut sums).zip(&bundle.kernels).zip(&gradients);
-        let products = targets.flat_map(|(((weight, sum), kernel), gradient)| {
+        let wanted_ones = targets.filter_map(|(((weight, sum), kernel), gradient)| {
+            Some((weight.as_deref_mut()?, sum, kernel, gradient))
+        });
+        let products = wanted_ones.flat_map(|(weight, sum, kernel, gradient)| {
             let rows = sizes.outputs(kernel);
             let full = sizes.is_full(kernel);
             let width = if full { sizes.rows() } else { sizes.inputs };
             let target: &mut [f32] = if full { weight } else { sum };
             let each = if full { 1 } else { kernel.taps() };
             let taps: Vec<usize> = sizes.taps_of(kernel).collect();
-            let columns = &columns;
-            target.chunks_exact_mut(rows * width).enumerate().map(move |(part, target)| {
+            let columns = columns.as_ref();
+            target.chunks_exact_mut(rows * width).enumerate().filter_map(move |(part, target)| {
+                let columns = columns?;
                 let (group, tap) = (part / each, taps[part % each]);
                 let seen = if full {
                     columns.all(sizes, group)
@@ -232,7 +237,8 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
                 };
                 let gradient = sizes.of_group(gradient, kernel, group);
                 let target = MatrixMut::new(target, rows, width, width);
-                Product { target, terms: vec![[gradient, seen.transposed()]], add: number > 0 }
+                let terms = vec![[gradient, seen.transposed()]];
+                Some(Product { target, terms, add: number > 0 })
             })
         });
         multiply_all(products);
@@ -241,7 +247,7 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
         }
     }
     for ((weight, sum), kernel) in wanted.weights.iter_mut().zip(&sums).zip(&bundle.kernels) {
-        if !sizes.is_full(kernel) {
+        if let (Some(weight), false) = (weight, sizes.is_full(kernel)) {
             interleave(sizes, kernel, sum, weight);
         }
     }

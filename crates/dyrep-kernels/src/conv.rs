@@ -22,7 +22,10 @@ pub fn forward(
     bias: Option<&[f32]>,
     output: &mut [f32],
 ) -> Result<(), ShapeError> {
-    check(shape, input, weight, output)?;
+    shape.check()?;
+    ConvShape::check_len("the input", shape.input_len(), input.len())?;
+    ConvShape::check_len("the weight", shape.weight_len(), weight.len())?;
+    ConvShape::check_len("the output", shape.output_len(), output.len())?;
     if let Some(bias) = bias {
         ConvShape::check_len("the bias", shape.channels[1], bias.len())?;
     }
@@ -41,7 +44,8 @@ pub fn forward(
     Ok(())
 }
 
-/// Gradients of input and weight from that of the output; the input's only where it is wanted.
+/// Gradients of input and weight from that of the output, where they are wanted. The input is read only for the
+/// weight's gradient and the weight only for the input's: either may be empty otherwise.
 ///
 /// # Errors
 /// As [`forward`].
@@ -51,18 +55,25 @@ pub fn backward(
     weight: &[f32],
     output_gradient: &[f32],
     input_gradient: Option<&mut [f32]>,
-    weight_gradient: &mut [f32],
+    weight_gradient: Option<&mut [f32]>,
 ) -> Result<(), ShapeError> {
-    check(shape, input, weight, output_gradient)?;
-    ConvShape::check_len("the weight's gradient", shape.weight_len(), weight_gradient.len())?;
+    shape.check()?;
+    ConvShape::check_len("the output's gradient", shape.output_len(), output_gradient.len())?;
+    if let Some(gradient) = &weight_gradient {
+        ConvShape::check_len("the input", shape.input_len(), input.len())?;
+        ConvShape::check_len("the weight's gradient", shape.weight_len(), gradient.len())?;
+    }
     if let Some(gradient) = &input_gradient {
+        ConvShape::check_len("the weight", shape.weight_len(), weight.len())?;
         ConvShape::check_len("the input's gradient", shape.input_len(), gradient.len())?;
     }
     if shape.is_depthwise() {
         if let Some(input_gradient) = input_gradient {
             depthwise::backward_input(shape, output_gradient, weight, input_gradient);
         }
-        depthwise::backward_weight(shape, input, output_gradient, weight_gradient);
+        if let Some(weight_gradient) = weight_gradient {
+            depthwise::backward_weight(shape, input, output_gradient, weight_gradient);
+        }
         return Ok(());
     }
     let source = input_gradient.map(|gradient| {
@@ -82,16 +93,4 @@ fn bundle<'a>(shape: &ConvShape, input: &'a [f32], weight: &'a [f32]) -> Bundle<
         source: Source { values: input, affine: None },
         kernels: vec![Kernel { window, weight, outputs: shape.channels[1] }],
     }
-}
-
-fn check(
-    shape: &ConvShape,
-    input: &[f32],
-    weight: &[f32],
-    output: &[f32],
-) -> Result<(), ShapeError> {
-    shape.check()?;
-    ConvShape::check_len("the input", shape.input_len(), input.len())?;
-    ConvShape::check_len("the weight", shape.weight_len(), weight.len())?;
-    ConvShape::check_len("the output", shape.output_len(), output.len())
 }

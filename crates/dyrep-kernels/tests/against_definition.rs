@@ -132,7 +132,8 @@ fn convolution_and_gradients_are_the_definition() {
         let mut input_gradient = vec![f32::NAN; shape.input_len()];
         let mut weight_gradient = vec![f32::NAN; shape.weight_len()];
         let wanted = Some(input_gradient.as_mut_slice());
-        backward(&shape, &input, &weight, &gradient, wanted, &mut weight_gradient).unwrap();
+        let weights = Some(weight_gradient.as_mut_slice());
+        backward(&shape, &input, &weight, &gradient, wanted, weights).unwrap();
 
         let per_channel = shape.output_len() / shape.batch / shape.channels[1];
         let mut outputs: Vec<f64> = (0..shape.output_len())
@@ -164,15 +165,28 @@ fn convolution_and_gradients_are_the_definition() {
 
 #[test]
 fn the_same_in_every_run_and_without_bias() {
-    let Case { shape, input, weight, gradient, .. } = case(3);
+    for number in 0..40 {
+        the_same(case(number));
+    }
+}
+
+fn the_same(Case { shape, input, weight, gradient, .. }: Case) {
     let twice = [0, 1].map(|_| {
         let mut output = vec![0.0; shape.output_len()];
         forward(&shape, &input, &weight, None, &mut output).unwrap();
         let mut weights = vec![0.0; shape.weight_len()];
-        backward(&shape, &input, &weight, &gradient, None, &mut weights).unwrap();
+        backward(&shape, &input, &weight, &gradient, None, Some(&mut weights)).unwrap();
         (output, weights)
     });
     assert_eq!(twice[0], twice[1]);
+    // What is not wanted is not read either.
+    let [mut both, mut alone] = [0; 2].map(|_| vec![f32::NAN; shape.input_len()]);
+    let mut weights = vec![f32::NAN; shape.weight_len()];
+    backward(&shape, &input, &weight, &gradient, Some(&mut both), Some(&mut weights)).unwrap();
+    backward(&shape, &[], &weight, &gradient, Some(&mut alone), None).unwrap();
+    assert_eq!(both, alone);
+    backward(&shape, &input, &[], &gradient, None, Some(&mut weights)).unwrap();
+    assert_eq!(weights, twice[0].1);
     let mut with_zero = vec![0.0; shape.output_len()];
     forward(&shape, &input, &weight, Some(&vec![0.0; shape.channels[1]]), &mut with_zero).unwrap();
     assert_eq!(twice[0].0, with_zero);

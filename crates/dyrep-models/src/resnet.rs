@@ -6,8 +6,8 @@
 use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use dyrep_burn::ops::{batch_norm, batch_norm_add_relu, batch_norm_relu};
 use dyrep_burn::{Branches, RepConv2d, RepConv2dConfig, profile};
 use serde::{Deserialize, Serialize};
 
@@ -210,13 +210,13 @@ pub struct BasicBlock {
 
 impl BasicBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let inside = relu(self.bn1.forward(self.conv1.forward(input.clone())));
-        let inside = self.bn2.forward(self.conv2.forward(inside));
+        let inside = batch_norm_relu(&self.bn1, self.conv1.forward(input.clone()));
+        let inside = self.conv2.forward(inside);
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(conv.forward(input)),
+            Some((conv, norm)) => batch_norm(norm, conv.forward(input)),
             None => input,
         };
-        relu(inside + shortcut)
+        batch_norm_add_relu(&self.bn2, inside, shortcut)
     }
 }
 
@@ -247,7 +247,7 @@ impl ResNet {
     /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = relu(self.bn1.forward(self.conv1.forward(images)));
+        let mut x = batch_norm_relu(&self.bn1, self.conv1.forward(images));
         if let Some(pool) = &self.maxpool {
             x = pool.forward(x);
         }

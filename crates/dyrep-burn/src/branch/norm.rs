@@ -9,9 +9,9 @@
 
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
-use burn::tensor::module::{batch_norm, batch_norm_train};
 
 use crate::fuse::NormAffine;
+use crate::ops::{Tail, blend, normalize_batch, normalize_by};
 
 /// How the batch norms of a block see a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,32 +48,32 @@ impl Pass {
             }
         }
     }
+
+    /// What running statistics take a batch's biased variance of `count` values times.
+    pub(crate) fn unbias(self, count: usize) -> f64 {
+        match self {
+            Self::Calibrate { variance: Variance::Biased, .. } => 1.0,
+            // A single value has no spread to estimate; its variance of zero is kept as it is.
+            _ => count as f64 / count.saturating_sub(1).max(1) as f64,
+        }
+    }
 }
 
 /// Normalises `input` `[batch, channels, height, width]`.
 pub(crate) fn normalize(norm: &BatchNorm, input: Tensor<4>, pass: Pass) -> Tensor<4> {
-    // Statistics stay where the last update left them, which another device may have been.
-    let device = input.device();
-    let running_mean = norm.running_mean.value_sync().to_device(&device);
-    let running_var = norm.running_var.value_sync().to_device(&device);
-    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let affine = [norm.gamma.val(), norm.beta.val()];
     let Some(momentum) = pass.momentum(norm, &input) else {
-        return batch_norm(input, gamma, beta, running_mean, running_var, norm.epsilon);
+        // Statistics stay where the last update left them, which another device may have been.
+        let device = input.device();
+        let running = [&norm.running_mean, &norm.running_var];
+        let running = running.map(|state| state.value_sync().to_device(&device));
+        return normalize_by(input, affine, running, norm.epsilon, Tail::default());
     };
-    let [batch, _, height, width] = input.dims();
-    let count = batch * height * width;
-    let result = batch_norm_train(input, gamma, beta, norm.epsilon);
-    let unbiased = match pass {
-        Pass::Calibrate { variance: Variance::Biased, .. } => 1.0,
-        // A single value has no spread to estimate; its variance of zero is kept as it is.
-        _ => count as f64 / count.saturating_sub(1).max(1) as f64,
-    };
-    let blend = |running: Tensor<1>, batch: Tensor<1>| {
-        (running * (1.0 - momentum) + batch.detach() * momentum).detach()
-    };
-    norm.running_mean.update(blend(running_mean, result.mean));
-    norm.running_var.update(blend(running_var, result.variance * unbiased));
-    result.output
+    let [count, _, height, width] = input.dims();
+    let unbias = pass.unbias(count * height * width);
+    let batch = normalize_batch(input, affine, norm.epsilon, Tail::default());
+    blend(norm, batch.moments, momentum, unbias);
+    batch.output
 }
 
 /// Pads `input` with the norm's image of zero, so that what follows sees at the border what it would see

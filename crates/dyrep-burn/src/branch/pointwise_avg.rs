@@ -16,6 +16,7 @@ use crate::build::Builder;
 use crate::fuse::{NormAffine, average, fold_norm, then_average};
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
+use crate::ops::convolve;
 
 /// The pooling branch.
 #[derive(Module, Debug)]
@@ -48,7 +49,7 @@ impl PointwiseAvg {
         let pads = self.geometry.pads([height, width]);
         let padded = match (&self.conv, &self.bn) {
             (Some(conv), Some(bn)) => {
-                let mixed = normalize(bn, conv.forward(input), pass);
+                let mixed = normalize(bn, convolve(conv, input), pass);
                 pad_with_image_of_zero(bn, mixed, pads)
             }
             _ if pads == [(0, 0), (0, 0)] => input,

@@ -15,6 +15,7 @@ use crate::form::Form;
 use crate::fuse::{NormAffine, fold_norm, then_kxk};
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
+use crate::ops::convolve;
 use crate::rep_conv2d::RepConv2d;
 
 /// The sequential branch. Its k×k convolution may itself be a block.
@@ -68,7 +69,7 @@ impl PointwiseKxk {
     pub(crate) fn middle(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
         let [_, _, height, width] = input.dims();
         let pads = self.geometry.pads([height, width]);
-        let middle = normalize(&self.bn1, self.conv1.forward(input), pass);
+        let middle = normalize(&self.bn1, convolve(&self.conv1, input), pass);
         pad_with_image_of_zero(&self.bn1, middle, pads)
     }
 

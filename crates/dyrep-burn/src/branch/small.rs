@@ -8,7 +8,6 @@ use burn::module::Module;
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 use super::kind::checked_offset;
@@ -17,6 +16,7 @@ use crate::build::Builder;
 use crate::fuse::{NormAffine, embed, fold_norm};
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
+use crate::ops::conv2d;
 
 /// A convolution smaller than the block's along one axis or both, followed by a batch norm.
 ///
@@ -49,6 +49,11 @@ impl SmallConv {
             geometry: geometry.clone(),
             offset,
         }
+    }
+
+    /// First of the block's taps that the kernel has.
+    pub(crate) fn offset(&self) -> [usize; 2] {
+        self.offset
     }
 
     pub(crate) fn forward(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {

@@ -155,7 +155,7 @@ pub(super) fn backward(
             Branch::Sequence { middle, weight, norm, .. } => {
                 let seen = Seen::new(middle, of_map, shape);
                 let bundle = second(shape, seen.source(map), weight, norm);
-                let weights = vec![weights[number].as_mut_slice()];
+                let weights = vec![Some(weights[number].as_mut_slice())];
                 bundle.backward(&[behind(number)], Gradients { weights, source: Some(&mut raised) });
                 &middle.norm
             }
@@ -175,7 +175,7 @@ pub(super) fn backward(
         let numbers = (0..block.branches.len()).filter(|number| convs(&block.branches[*number]));
         let gradients: Vec<_> = numbers.map(behind).collect();
         let weights = weights.iter_mut().zip(&block.branches);
-        let weights = weights.filter(|(_, branch)| convs(branch)).map(|(weight, _)| weight.as_mut_slice());
+        let weights = weights.filter(|(_, branch)| convs(branch)).map(|(weight, _)| Some(weight.as_mut_slice()));
         let weights = weights.collect();
         bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
     }
@@ -188,7 +188,7 @@ pub(super) fn backward(
             Gradient { values: raised, mix: Some(reversed.mix(map)) }
         });
         let gradients: Vec<_> = gradients.collect();
-        let weights = firsts.iter_mut().map(Vec::as_mut_slice).collect();
+        let weights = firsts.iter_mut().map(|weight| Some(weight.as_mut_slice())).collect();
         bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
     }
 

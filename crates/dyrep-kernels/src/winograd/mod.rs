@@ -122,13 +122,13 @@ pub(crate) fn forward(
 
 pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut wanted: Gradients<'_>) {
     let components = components(bundle);
-    let weights = Transformed::new(bundle, &components);
-    let mut sums = Transformed::empty(bundle, &components);
+    let weights = wanted.source.is_some().then(|| Transformed::new(bundle, &components));
+    let any = wanted.weights.iter().any(Option::is_some);
+    let mut sums = any.then(|| Transformed::empty(bundle, &components));
     let channels = bundle.shape.channels[0];
     let [mut seen, mut given, mut raised] = [(); 3].map(|()| Scratch::new());
     for tile in plan(bundle, &components) {
         let grid = Grid::new(&bundle.shape, &tile);
-        let seen = transform_source(bundle, &grid, &mut seen);
         // `[kernel, output, component, place]`.
         let given = transform_gradients(bundle, gradients, &components, &tile, &grid, &mut given);
         let gradient = |kernel: usize, number: usize| {
@@ -137,15 +137,18 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
             let values = &given[kernel][place * grid.pitch..];
             Some(Matrix::new(values, outputs, grid.places, own.count() * grid.pitch))
         };
-        let parts = sums.parts_mut();
-        let tasks = parts.into_iter().filter_map(|(number, kernel, part)| {
-            let rows = bundle.kernels[kernel].outputs;
-            let target = MatrixMut::new(part, rows, channels, channels);
-            let seen = component(seen, number, channels, &grid).transposed();
-            Some(Product::new(target, gradient(kernel, number)?, seen).adding())
-        });
-        multiply_all(tasks);
-        let Some(source) = &mut wanted.source else { continue };
+        if let Some(sums) = &mut sums {
+            let seen = transform_source(bundle, &grid, &mut seen);
+            let parts = sums.parts_mut().into_iter();
+            let parts = parts.filter(|(_, kernel, _)| wanted.weights[*kernel].is_some());
+            multiply_all(parts.filter_map(|(number, kernel, part)| {
+                let rows = bundle.kernels[kernel].outputs;
+                let target = MatrixMut::new(part, rows, channels, channels);
+                let seen = component(seen, number, channels, &grid).transposed();
+                Some(Product::new(target, gradient(kernel, number)?, seen).adding())
+            }));
+        }
+        let (Some(source), Some(weights)) = (&mut wanted.source, &weights) else { continue };
         // `[component, channel, place]`; a vector read at the end may reach beyond.
         let raised = raised.sized(COMPONENTS * channels * grid.pitch + grid.pitch);
         let parts = raised.chunks_exact_mut(channels * grid.pitch).enumerate();
@@ -172,7 +175,9 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
         });
     }
     for (number, weight) in wanted.weights.iter_mut().enumerate() {
-        sums.restore(bundle, number, weight);
+        if let (Some(weight), Some(sums)) = (weight, &sums) {
+            sums.restore(bundle, number, weight);
+        }
     }
 }
 

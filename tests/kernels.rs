@@ -1,0 +1,258 @@
+//! The fast kernels and the tensor operations that they stand for give the same outputs, gradients and running
+//! statistics, with and without gradient checkpointing.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use dyrep_burn::ops::{Kernels, batch_norm, batch_norm_add_relu, batch_norm_relu, with_kernels};
+use dyrep_burn::{Preset, RepConv2d};
+use dyrep_models::{ResNetConfig, Stem};
+use dyrep_tests::close::relative_difference_of;
+use dyrep_tests::random::{self, Draw};
+use dyrep_tests::{params, random::for_all};
+
+/// Of a result's largest value.
+const TOLERANCE: f64 = 1e-5;
+/// Of the largest gradient of a case, for gradients that cancel to rounding.
+const ROUNDING: f64 = 5e-6;
+
+type Results = BTreeMap<String, TensorData>;
+
+fn values(data: &TensorData) -> Vec<f64> {
+    data.iter::<f64>().collect()
+}
+
+fn largest(data: &TensorData) -> f64 {
+    values(data).into_iter().fold(0.0, |most, value| most.max(value.abs()))
+}
+
+/// Compares what `compute` finds by the kernels, without and with checkpointing, to what it finds composed.
+fn assert_same(tolerance: f64, rounding: f64, compute: impl Fn(&Device) -> Results) {
+    let plain = Device::flex().autodiff();
+    let checkpointing = plain.clone().gradient_checkpointing();
+    let want = with_kernels(Kernels::Composed, || compute(&plain));
+    let gradients = want.iter().filter(|(name, _)| name.starts_with("gradient "));
+    let most = gradients.map(|(_, data)| largest(data)).fold(0.0, f64::max);
+    for device in [plain, checkpointing] {
+        let got = with_kernels(Kernels::Fast, || compute(&device));
+        assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+        for (name, want) in &want {
+            let got = &got[name];
+            assert_eq!(got.shape(), want.shape(), "shape of {name}");
+            assert_eq!(got.dtype(), want.dtype(), "type of {name}");
+            let difference = relative_difference_of(&values(got), &values(want)) * largest(want);
+            let spare = if name.starts_with("gradient ") { rounding * most } else { 0.0 };
+            let allowed = tolerance * largest(want) + spare;
+            assert!(difference <= allowed, "{name}: {difference:.1e}, more than {allowed:.1e}");
+        }
+    }
+}
+
+/// Output, gradients and running statistics of a step of `module` towards a random target.
+fn step<M: Module>(
+    module: &M,
+    draw: &mut Draw,
+    input: Tensor<4>,
+    forward: impl Fn(&M, Tensor<4>) -> Tensor<4>,
+) -> Results {
+    let input = input.require_grad();
+    let output = forward(module, input.clone());
+    let target = Tensor::from_data(draw.data(&output.dims(), -1.0, 1.0), &output.device());
+    let gradients = (output.clone() * target).sum().backward();
+    let mut found = Results::from([("output".to_owned(), output.into_data())]);
+    if let Some(gradient) = input.grad(&gradients) {
+        found.insert("gradient input".to_owned(), gradient.into_data());
+    }
+    let of_params = params::gradients(module, &gradients).into_iter();
+    found.extend(of_params.map(|(path, data)| (format!("gradient {path}"), data)));
+    // `valid` brings pending updates in.
+    found.extend(
+        params::read(&module.valid()).into_iter().filter(|(path, _)| path.contains("running_")),
+    );
+    found
+}
+
+fn layer_step(case: u64, depth: usize, device: &Device) -> Results {
+    let draw = &mut Draw::new(case);
+    let geometry = random::geometry(draw);
+    let form = random::form(draw, &geometry, depth);
+    let layer = random::scramble(random::layer(&geometry, &form, device), draw);
+    let input = random::input(draw, &geometry, device);
+    step(&layer, draw, input, RepConv2d::forward)
+}
+
+#[test]
+fn convolutions() {
+    for case in 0..300 {
+        assert_same(TOLERANCE, ROUNDING, |device| layer_step(case, 0, device));
+    }
+}
+
+#[test]
+fn blocks() {
+    for case in 0..200 {
+        let depth = 1 + case as usize % 3;
+        assert_same(1e-4, 5e-5, |device| layer_step(case, depth, device));
+    }
+}
+
+/// A norm of random parameters, its input and a residual, which is the input half of the time.
+fn norm_and_inputs(draw: &mut Draw, device: &Device) -> (BatchNorm, [Tensor<4>; 2]) {
+    let shape = [draw.between(1, 4), draw.between(1, 9), draw.between(1, 9), draw.between(1, 9)];
+    let norm = random::scramble(BatchNormConfig::new(shape[1]).init(device), draw);
+    let input: Tensor<4> = Tensor::from_data(draw.data(&shape, -1.0, 2.0), device);
+    let residual = match draw.chance(50) {
+        true => Tensor::from_data(draw.data(&shape, -1.0, 1.0), device),
+        false => input.clone(),
+    };
+    (norm, [input, residual])
+}
+
+#[test]
+fn batch_norms() {
+    for case in 0..300 {
+        // A variance of zero, of a single value a channel, makes gradients of rounding alone.
+        assert_same(1e-4, 1e-4, |device| {
+            let draw = &mut Draw::new(case);
+            let (mut norm, [input, residual]) = norm_and_inputs(draw, device);
+            if draw.chance(30) {
+                norm = norm.freeze();
+            }
+            let tail = draw.between(0, 2);
+            step(&norm, draw, input, |norm, input| match tail {
+                0 => batch_norm(norm, input),
+                1 => batch_norm_relu(norm, input),
+                _ => batch_norm_add_relu(norm, input.clone(), residual.clone() + input),
+            })
+        });
+    }
+}
+
+/// Burn's own pass is what ours must do, in both modes.
+#[test]
+fn batch_norms_are_those_of_burn() {
+    for_all(50, |draw| {
+        let device = Device::flex().autodiff();
+        let number = draw.between(0, 1000) as u64;
+        let by = |ours: bool| {
+            let draw = &mut Draw::new(number);
+            let (norm, [input, _]) = norm_and_inputs(draw, &device);
+            let forward = |norm: &BatchNorm, input: Tensor<4>| match ours {
+                true => batch_norm(norm, input),
+                false => norm.forward(input),
+            };
+            let mut found = step(&norm, draw, input.clone(), forward);
+            let evaluated = forward(&norm.valid(), input.inner());
+            found.insert("evaluated".to_owned(), evaluated.into_data());
+            found
+        };
+        let (got, want) = (by(true), by(false));
+        for (name, want) in want.iter().filter(|(name, _)| !name.starts_with("gradient ")) {
+            let difference = relative_difference_of(&values(&got[name]), &values(want));
+            assert!(difference < TOLERANCE, "{name}: {difference:.1e}");
+        }
+    });
+}
+
+fn network_step(branches: Preset, device: &Device) -> Results {
+    let draw = &mut Draw::new(7);
+    let config = ResNetConfig::resnet18(5).with_width(4).with_stem(Stem::Imagenet);
+    let net = config.with_branches(branches).init(device).unwrap();
+    let net = random::scramble(net, draw);
+    let pictures = Tensor::<4>::from_data(draw.data(&[4, 3, 48, 40], -1.0, 1.0), device);
+    let classes = Tensor::<1, Int>::from_data([0, 4, 2, 1], device);
+    let logits = net.forward(pictures);
+    let loss = CrossEntropyLossConfig::new().init(device).forward(logits.clone(), classes);
+    let gradients = loss.backward();
+    let mut found = Results::from([("output".to_owned(), logits.into_data())]);
+    let of_params = params::gradients(&net, &gradients).into_iter();
+    found.extend(of_params.map(|(path, data)| (format!("gradient {path}"), data)));
+    let evaluated = net.valid();
+    found
+        .extend(params::read(&evaluated).into_iter().filter(|(path, _)| path.contains("running_")));
+    let pictures = Tensor::from_data(draw.data(&[2, 3, 33, 40], -1.0, 1.0), &Device::flex());
+    found.insert("evaluated".to_owned(), evaluated.forward(pictures).into_data());
+    found
+}
+
+#[test]
+fn whole_networks() {
+    for branches in [Preset::Plain, Preset::Dbb, Preset::DyRep] {
+        // Eighteen layers of random scales and a few values a channel at the end magnify rounding.
+        assert_same(1e-3, 1e-3, |device| network_step(branches, device));
+    }
+}
+
+#[test]
+fn views_of_other_tensors() {
+    let of = |kernels, view: fn(Tensor<4>) -> Tensor<4>| {
+        with_kernels(kernels, || {
+            let draw = &mut Draw::new(3);
+            let geometry = dyrep_burn::ConvGeometry::new([3, 4], [3, 3]).unwrap();
+            let layer = random::scramble(random::plain(&geometry, true, &Device::flex()), draw);
+            let norm = random::scramble(BatchNormConfig::new(4).init(&Device::flex()), draw);
+            let whole = draw.data(&[3, 3, 8, 8], -1.0, 1.0);
+            let seen = view(Tensor::from_data(whole, &Device::flex()));
+            batch_norm_relu(&norm, layer.forward(seen)).into_data()
+        })
+    };
+    let views: [fn(Tensor<4>) -> Tensor<4>; 5] = [
+        |x| x.swap_dims(2, 3),
+        |x| x.swap_dims(0, 1),
+        |x| x.slice([1..3, 0..3, 0..8, 0..8]),
+        |x| x.slice([0..2, 0..3, 2..7, 1..8]),
+        |x| x.flip([3]),
+    ];
+    for view in views {
+        let (got, want) = (of(Kernels::Fast, view), of(Kernels::Composed, view));
+        assert_eq!(got.shape(), want.shape());
+        assert!(relative_difference_of(&values(&got), &values(&want)) < TOLERANCE);
+    }
+}
+
+#[test]
+fn double_precision_is_composed() {
+    let draw = &mut Draw::new(4);
+    let norm = random::scramble(BatchNormConfig::new(2).init(&Device::flex()), draw);
+    let norm = norm.map(&mut Double);
+    let input = Tensor::<4>::from_data(draw.data(&[2, 2, 3, 3], -1.0, 1.0), &Device::flex());
+    let output = batch_norm(&norm, input.cast(DType::F64));
+    assert_eq!(output.dtype(), DType::F64);
+}
+
+struct Double;
+
+impl burn::module::ModuleMapper for Double {
+    fn map_float<const D: usize>(
+        &mut self,
+        param: burn::module::Param<Tensor<D>>,
+    ) -> burn::module::Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(DType::F64))
+    }
+}
+
+#[test]
+fn the_choice_is_undone_also_by_a_panic() {
+    let geometry = dyrep_burn::ConvGeometry::new([16, 16], [3, 3]).unwrap();
+    let draw = &mut Draw::new(5);
+    let layer = random::scramble(random::plain(&geometry, true, &Device::flex()), draw);
+    let input = random::input(draw, &geometry, &Device::flex());
+    let before = layer.forward(input.clone()).into_data();
+    let failed = std::panic::catch_unwind(|| with_kernels(Kernels::Composed, || panic!("here")));
+    assert!(failed.is_err());
+    assert_eq!(layer.forward(input).into_data(), before);
+}
+
+#[test]
+#[should_panic(expected = "channel")]
+fn other_channels_are_refused() {
+    let geometry = dyrep_burn::ConvGeometry::new([3, 4], [3, 3]).unwrap();
+    let layer = random::plain(&geometry, true, &Device::flex());
+    let _output = layer.forward(Tensor::zeros([1, 2, 8, 8], &Device::flex()));
+}
