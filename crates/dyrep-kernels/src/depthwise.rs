@@ -60,11 +60,12 @@ pub(crate) fn backward_input(
                 let gradient = &output_gradient[start..][..shape.pixels_out()];
                 layout.fill_outputs(&mut scratch.outputs, 0, gradient);
                 let (outputs, frame) = (&scratch.outputs, &mut scratch.input);
+                let zero = (0, Start::Value(0.0));
                 if channel == input * each {
-                    layout.slide_back(outputs, &taps[channel], 0, frame, target);
+                    layout.slide_back(outputs, &taps[channel], zero, frame, target);
                 } else {
                     part.resize(target.len(), 0.0);
-                    layout.slide_back(outputs, &taps[channel], 0, frame, part);
+                    layout.slide_back(outputs, &taps[channel], zero, frame, part);
                     target.iter_mut().zip(&*part).for_each(|(sum, value)| *sum += value);
                 }
             }

@@ -83,7 +83,10 @@ impl Layout {
     }
 
     /// For each phase the taps that bring the outputs' gradient back to it, from [`Self::outputs`].
-    pub(crate) fn taps_back(&self, weights: impl IntoIterator<Item = f32>) -> Vec<Vec<(usize, f32)>> {
+    pub(crate) fn taps_back(
+        &self,
+        weights: impl IntoIterator<Item = f32>,
+    ) -> Vec<Vec<(usize, f32)>> {
         let mut phases = vec![Vec::new(); self.shape.stride[0] * self.shape.stride[1]];
         for (tap, weight) in weights.into_iter().enumerate().filter(|(_, weight)| *weight != 0.0) {
             let (phase, offset) = self.place(tap);
@@ -183,30 +186,34 @@ impl Layout {
         }
     }
 
-    /// Brings outputs of one image back to a plane of the input through `taps` of [`Self::taps_back`].
+    /// Brings outputs of one image back to a plane of the input through `taps` of [`Self::taps_back`], and adds
+    /// what the plane starts from.
     pub(crate) fn slide_back(
         &self,
         outputs: &[f32],
         taps: &[Vec<(usize, f32)>],
-        image: usize,
+        (image, start): (usize, Start<'_>),
         frame: &mut Vec<f32>,
         plane: &mut [f32],
     ) {
         let ConvShape { input, stride, padding, .. } = self.shape;
-        let start = image * self.image_len();
+        let below = image * self.image_len();
         if stride == [1, 1] {
-            let first = start + padding[0].0 * self.pitch + padding[1].0;
+            let first = below + padding[0].0 * self.pitch + padding[1].0;
             let rows = Rows { count: input[0], width: input[1], pitch: self.pitch };
-            slide(&outputs[first..], &taps[0], rows, Start::Value(0.0), plane);
+            slide(&outputs[first..], &taps[0], rows, start, plane);
             return;
         }
         frame.resize(self.input_memory(), 0.0);
         for (phase, taps) in taps.iter().enumerate() {
-            let target = &mut frame[phase * self.phase_len() + start..][..self.image_len()];
+            let target = &mut frame[phase * self.phase_len() + below..][..self.image_len()];
             let rows = Rows::one(self.image_len());
-            slide(&outputs[start..], taps, rows, Start::Value(0.0), target);
+            slide(&outputs[below..], taps, rows, Start::Value(0.0), target);
         }
-        plane.fill(0.0);
+        match start {
+            Start::Value(value) => plane.fill(value),
+            Start::Map(map) => plane.copy_from_slice(map),
+        }
         self.add_back(frame, image, plane);
     }
 }

@@ -1,0 +1,321 @@
+//! A depthwise block in training as one operation: every channel by itself, over all images.
+//!
+//! Before their norms all branches of a channel are linear forms of what its taps read ([`form`]). Their means
+//! and variances, and the gradients of their weights, follow from sums over the taps ([`sums`]) without any
+//! branch being computed. With the statistics known the norms are linear too, and all branches together are
+//! one convolution:
+//!
+//! ```text
+//! statistics: one pass over the input       output: one convolution of the input
+//! gradients:  one pass over input and the output's gradient, then the input's gradient from both
+//! ```
+//!
+//! Nothing is kept for the way back but the norms' moments.
+
+mod backward;
+mod form;
+mod lags;
+mod sums;
+#[cfg(test)]
+mod tests;
+
+use rayon::prelude::*;
+
+pub(crate) use backward::backward;
+
+use self::form::{Form, Middle, Moment, Seen};
+use self::sums::{Collector, Geometry, Sums};
+use super::{Block, Branch, Moments};
+use crate::flat::{Start, add_scaled, slide, squares, sum};
+use crate::frame::Layout;
+use crate::shape::ConvShape;
+
+/// Values of a frame: several small images go below each other, as long as they stay in the first-level cache.
+const FRAME: usize = 4096;
+
+/// Whether the block is one that this module computes: every channel by itself, from the input to the output.
+pub(crate) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
+    let ConvShape { channels: [inputs, outputs], groups, .. } = block.shape;
+    let one_middle = |branch: &Branch<T>| match branch {
+        Branch::Sequence { pointwise, .. } => pointwise.as_ref().len() == groups,
+        _ => true,
+    };
+    groups == inputs && groups == outputs && block.branches.iter().all(one_middle)
+}
+
+/// The sum of the normalised branches, and the norms' moments in the order in which [`Block::map`] meets them.
+pub(crate) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Moments> {
+    let call = Call::new(block);
+    let channels = call.shape().groups;
+    let planes = by_channel(output, call.shape().pixels_out(), channels);
+    let moments = planes.into_par_iter().enumerate().map_init(
+        || Scratch::new(&call.layout),
+        |scratch, (channel, planes)| call.forward_channel(channel, planes, scratch),
+    );
+    let moments: Vec<Vec<Moment>> = moments.collect();
+    let norms = moments.first().map_or(0, Vec::len);
+    let of_norm = |norm: usize| Moments {
+        mean: moments.iter().map(|moments| moments[norm].mean as f32).collect(),
+        variance: moments.iter().map(|moments| moments[norm].variance as f32).collect(),
+    };
+    (0..norms).map(of_norm).collect()
+}
+
+/// The planes of each channel, image by image.
+fn by_channel(values: &mut [f32], pixels: usize, channels: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut planes: Vec<Vec<&mut [f32]>> = (0..channels).map(|_| Vec::new()).collect();
+    for (place, plane) in values.chunks_exact_mut(pixels).enumerate() {
+        planes[place % channels].push(plane);
+    }
+    planes
+}
+
+/// The planes of one channel, image by image.
+fn planes_of<'a>(
+    values: &'a [f32],
+    pixels: usize,
+    channels: usize,
+    channel: usize,
+) -> impl Iterator<Item = &'a [f32]> + Clone {
+    values.chunks_exact(pixels).skip(channel).step_by(channels)
+}
+
+/// What all channels of a call share.
+struct Call<'a> {
+    block: &'a Block<&'a [f32]>,
+    layout: Layout,
+    geometry: Geometry,
+    /// A frame of ones.
+    ones: Vec<f32>,
+    /// The layout of `ones`.
+    single: Layout,
+}
+
+/// Memory that a thread uses again for each of its channels.
+struct Scratch {
+    input: Vec<f32>,
+    collector: Collector,
+    outputs: Vec<f32>,
+    branch: Vec<f32>,
+    back: Vec<f32>,
+    part: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(layout: &Layout) -> Self {
+        Self {
+            input: vec![0.0; layout.input_memory()],
+            collector: Collector::new(layout),
+            outputs: vec![0.0; layout.output_memory()],
+            branch: vec![0.0; layout.output_memory()],
+            back: Vec::new(),
+            part: vec![0.0; layout.shape.pixels_in()],
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    fn new(block: &'a Block<&'a [f32]>) -> Self {
+        let single = Layout::new(&block.shape, 1);
+        let images = (FRAME / single.frame_len()).clamp(1, block.shape.batch);
+        let mut ones = vec![0.0; single.input_memory()];
+        single.fill(&mut ones, 0, &vec![1.0; block.shape.pixels_in()]);
+        Self {
+            block,
+            layout: Layout::new(&block.shape, images),
+            geometry: Geometry::new(&block.shape),
+            ones,
+            single,
+        }
+    }
+
+    fn shape(&self) -> &ConvShape {
+        &self.block.shape
+    }
+
+    /// The input's planes of a channel.
+    fn input(&self, channel: usize) -> impl Iterator<Item = &'a [f32]> + Clone {
+        planes_of(self.block.input, self.shape().pixels_in(), self.shape().groups, channel)
+    }
+
+    /// The outputs of a channel over a batch.
+    fn count(&self) -> f64 {
+        (self.shape().batch * self.shape().pixels_out()) as f64
+    }
+
+    /// One channel's part of every branch; maps as a whole.
+    fn branches(&self, channel: usize) -> Vec<Branch<&'a [f32]>> {
+        let channels = self.shape().groups;
+        let part = |values: &'a [f32]| {
+            let each = values.len() / channels;
+            &values[channel * each..][..each]
+        };
+        let of_channel = |branch: &Branch<&'a [f32]>| match branch {
+            Branch::Given { map, norm } => {
+                Branch::Given { map: *map, norm: norm.clone().map(&mut |values| part(values)) }
+            }
+            branch => branch.clone().map(&mut |values| part(values)),
+        };
+        self.block.branches.iter().map(of_channel).collect()
+    }
+
+    /// Fills a frame with the images from `first` on.
+    fn fill(&self, frame: &mut [f32], first: usize, planes: impl Iterator<Item = &'a [f32]>) {
+        if first + self.layout.images > self.shape().batch {
+            frame.fill(0.0);
+        }
+        for (image, plane) in planes.skip(first).take(self.layout.images).enumerate() {
+            self.layout.fill(frame, image, plane);
+        }
+    }
+
+    /// The first image of each frame.
+    fn frames(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.shape().batch).step_by(self.layout.images)
+    }
+
+    /// Sums over what the taps of a channel read.
+    fn sums(&self, channel: usize, inside: bool, scratch: &mut Scratch) -> Sums {
+        scratch.collector.start(&self.layout);
+        for first in self.frames() {
+            self.fill(&mut scratch.input, first, self.input(channel));
+            scratch.collector.add(&self.layout, &scratch.input);
+        }
+        scratch.collector.finish(&self.layout, &self.geometry, inside)
+    }
+
+    fn forward_channel(
+        &self,
+        channel: usize,
+        mut output: Vec<&mut [f32]>,
+        scratch: &mut Scratch,
+    ) -> Vec<Moment> {
+        let shape = self.shape();
+        let branches = self.branches(channel);
+        let tapped = branches.iter().any(|branch| form::is_tapped(shape, branch));
+        let in_the_middle = branches.iter().any(|branch| form::middle(branch).is_some());
+        let sums = tapped.then(|| self.sums(channel, in_the_middle, scratch));
+        let pixels = Pixels::lazy(self.input(channel));
+        let (mut moments, mut merged) = (Vec::new(), Merged::new(shape.taps()));
+        let mut maps = Vec::new();
+        for branch in &branches {
+            let middle = form::middle(branch).map(|(pointwise, norm)| {
+                let moment = scaled(pixels.moment(), f64::from(pointwise[0]));
+                moments.push(moment);
+                Middle::new(pointwise, norm, moment, shape.batch * shape.pixels_in())
+            });
+            let norm = branch.last_norm();
+            let beta = f64::from(norm.beta[0]);
+            match (form::seen(shape, branch, middle), branch, &sums) {
+                (Seen::Taps(form, _), _, Some(sums)) => {
+                    let moment = form.moment(sums, &self.geometry, self.count());
+                    let (slope, _) = form::slope(norm, moment);
+                    merged.add(&form, slope, beta - slope * moment.mean);
+                    moments.push(moment);
+                }
+                (_, Branch::Given { map, .. }, _) => {
+                    let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
+                    let moment = moment_of(planes);
+                    let (slope, _) = form::slope(norm, moment);
+                    merged.constant += beta - slope * moment.mean;
+                    maps.push((*map, slope as f32));
+                    moments.push(moment);
+                }
+                _ => {
+                    let moment = pixels.moment();
+                    let (slope, _) = form::slope(norm, moment);
+                    merged.constant += beta - slope * moment.mean;
+                    maps.push((self.block.input, slope as f32));
+                    moments.push(moment);
+                }
+            }
+        }
+        self.write(channel, &merged, &mut output, scratch);
+        for (map, slope) in maps {
+            let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
+            let pairs = output.iter_mut().zip(planes);
+            pairs.for_each(|(output, plane)| add_scaled(output, plane, slope, 0.0));
+        }
+        moments
+    }
+
+    /// The output of all branches that are forms.
+    fn write(
+        &self,
+        channel: usize,
+        merged: &Merged,
+        output: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
+        let layout = &self.layout;
+        let taps = layout.taps(merged.u.iter().map(|weight| *weight as f32));
+        let constant = Start::Value(merged.constant as f32);
+        let map = merged.v.iter().any(|weight| *weight != 0.0).then(|| {
+            let mut map = vec![0.0; self.shape().pixels_out()];
+            let taps = self.single.taps(merged.v.iter().map(|weight| *weight as f32));
+            slide(&self.ones, &taps, self.single.rows(), constant, &mut map);
+            map
+        });
+        let start = map.as_ref().map_or(constant, |map| Start::Map(map));
+        for first in self.frames() {
+            self.fill(&mut scratch.input, first, self.input(channel));
+            let planes = output[first..].iter_mut().take(layout.images).enumerate();
+            for (image, plane) in planes {
+                let frame = &scratch.input[image * layout.image_len()..];
+                slide(frame, &taps, layout.rows(), start, plane);
+            }
+        }
+    }
+}
+
+/// Forms added up.
+struct Merged {
+    u: Vec<f64>,
+    v: Vec<f64>,
+    constant: f64,
+}
+
+impl Merged {
+    fn new(taps: usize) -> Self {
+        Self { u: vec![0.0; taps], v: vec![0.0; taps], constant: 0.0 }
+    }
+
+    /// Adds a form times `slope`, plus `shift`.
+    fn add(&mut self, form: &Form, slope: f64, shift: f64) {
+        self.u.iter_mut().zip(&form.u).for_each(|(sum, weight)| *sum += slope * weight);
+        self.v.iter_mut().zip(&form.v).for_each(|(sum, weight)| *sum += slope * weight);
+        self.constant += slope * form.constant + shift;
+    }
+}
+
+/// The moments of the input's channel, found when first asked for.
+struct Pixels<I> {
+    planes: I,
+    moment: std::cell::OnceCell<Moment>,
+}
+
+impl<'a, I: Iterator<Item = &'a [f32]> + Clone> Pixels<I> {
+    fn lazy(planes: I) -> Self {
+        Self { planes, moment: std::cell::OnceCell::new() }
+    }
+
+    fn moment(&self) -> Moment {
+        *self.moment.get_or_init(|| moment_of(self.planes.clone()))
+    }
+}
+
+/// The moments of a map times `scale`.
+fn scaled(moment: Moment, scale: f64) -> Moment {
+    Moment { mean: scale * moment.mean, variance: scale * scale * moment.variance }
+}
+
+/// Mean and variance over planes, in two passes.
+fn moment_of<'a>(planes: impl Iterator<Item = &'a [f32]> + Clone) -> Moment {
+    let count = planes.clone().map(<[f32]>::len).sum::<usize>() as f64;
+    let mean = planes.clone().map(sum).sum::<f64>() / count;
+    let center = mean as f32;
+    let square = planes.map(|plane| squares(plane, center)).sum::<f64>() / count;
+    // The center is the mean but for rounding.
+    let off = mean - f64::from(center);
+    Moment { mean, variance: (square - off * off).max(0.0) }
+}
