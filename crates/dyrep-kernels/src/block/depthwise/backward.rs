@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::super::{Block, Branch, Moments};
 use super::form::{self, Form, Middle, Moment, Seen, dot};
+use super::lags::Lags;
 use super::sums::Sums;
 use super::{Call, Merged, Pixels, Scratch, by_channel, planes_of};
 use crate::flat::{Rows, Start, add_scaled, correlate, product, slide, sum};
@@ -32,7 +33,7 @@ pub(crate) fn backward(
         jobs.iter_mut().zip(planes).for_each(|(job, planes)| job.maps.push(planes));
     }
     let parameters = jobs.into_par_iter().enumerate().map_init(
-        || Scratch::new(&call.layout),
+        || Scratch::new(&call),
         |scratch, (channel, job)| {
             let pass = Pass::new(&call, moments, output_gradient, channel);
             pass.run(job, scratch)
@@ -101,6 +102,9 @@ struct Flow {
     gradient: f64,
 }
 
+/// Offsets and weights.
+type Taps = Vec<(usize, f32)>;
+
 /// The way back through one channel.
 struct Pass<'a> {
     call: &'a Call<'a>,
@@ -142,11 +146,12 @@ impl<'a> Pass<'a> {
         let mut total = vec![0.0; layout.phase_len()];
         scratch.collector.start(layout);
         for first in call.frames() {
-            call.fill(&mut scratch.input, first, call.input(self.channel));
-            scratch.collector.add(layout, &scratch.input);
+            let frame = &mut scratch.input[layout.reach()..];
+            call.fill(frame, first, call.input(self.channel));
+            scratch.collector.add(layout, frame);
             self.fill_gradient(&mut scratch.outputs, first);
             let outputs = &scratch.outputs[layout.outputs()];
-            correlate(outputs, &scratch.input, &offsets, &mut pixels);
+            correlate(outputs, frame, &offsets, &mut pixels);
             add_scaled(&mut total, outputs, 1.0, 0.0);
         }
         let sums = scratch.collector.finish(layout, &call.geometry, inside);
@@ -305,25 +310,29 @@ impl<'a> Pass<'a> {
                 (layout.taps(narrow(&form.u, 1.0)), layout.taps_back(narrow(&form.u, *scale)))
             })
             .collect();
+        let pairs = flow.pairs();
+        let through = Lags::taps(layout, &pairs);
         for first in call.frames() {
-            call.fill(&mut scratch.input, first, call.input(self.channel));
+            call.fill(&mut scratch.input[layout.reach()..], first, call.input(self.channel));
             self.fill_gradient(&mut scratch.outputs, first);
-            let Scratch { input: frame, outputs, branch, back, part, .. } = scratch;
-            let images = input[first..].iter_mut().take(layout.images).enumerate();
-            for (image, plane) in images {
-                layout.slide_back(outputs, &taps, (image, Start::Map(&start)), back, plane);
+            let last = input.len().min(first + layout.images);
+            let planes = &mut input[first..last];
+            let Some(lags) = &mut scratch.collector.lags else {
+                self.back_form_by_form((&start, &taps), &forms, planes, scratch);
+                continue;
+            };
+            let [(top, _), (left, _)] = layout.shape.padding;
+            let [count, width] = layout.shape.input;
+            let rows = Rows { count, width, pitch: layout.pitch };
+            for (image, plane) in planes.iter_mut().enumerate() {
+                let (outputs, part) = (&scratch.outputs, &mut scratch.part);
+                let start = (image, Start::Map(&start));
+                layout.slide_back(outputs, &taps, start, &mut scratch.back, part);
+                let pixels =
+                    &scratch.input[image * layout.image_len() + top * layout.pitch + left..];
+                slide(pixels, &through, rows, Start::Map(part), plane);
             }
-            for (taps, taps_back) in &forms {
-                let rows = Rows::one(layout.phase_len());
-                slide(frame, taps, rows, Start::Value(0.0), &mut branch[layout.outputs()]);
-                layout.clear_gaps(branch);
-                let images = input[first..].iter_mut().take(layout.images).enumerate();
-                for (image, plane) in images {
-                    let zero = (image, Start::Value(0.0));
-                    layout.slide_back(branch, taps_back, zero, back, part);
-                    add_scaled(plane, part, 1.0, 0.0);
-                }
-            }
+            lags.take_off(layout, &scratch.input[layout.reach()..], &pairs, planes);
         }
         if flow.scale != 0.0 {
             let planes = input.iter_mut().zip(call.input(self.channel));
@@ -332,6 +341,32 @@ impl<'a> Pass<'a> {
         if flow.gradient != 0.0 {
             let planes = input.iter_mut().zip(self.gradient());
             planes.for_each(|(plane, g)| add_scaled(plane, g, flow.gradient as f32, 0.0));
+        }
+    }
+
+    /// The gradient of the input where there is a stride: each branch's values flow back by themselves.
+    fn back_form_by_form(
+        &self,
+        (start, taps): (&[f32], &[Taps]),
+        forms: &[(Taps, Vec<Taps>)],
+        planes: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
+        let layout = &self.call.layout;
+        let Scratch { input, outputs, branch, back, part, .. } = scratch;
+        let frame = &input[layout.reach()..];
+        for (image, plane) in planes.iter_mut().enumerate() {
+            layout.slide_back(outputs, taps, (image, Start::Map(start)), back, plane);
+        }
+        for (taps, taps_back) in forms {
+            let rows = Rows::one(layout.phase_len());
+            slide(frame, taps, rows, Start::Value(0.0), &mut branch[layout.outputs()]);
+            layout.clear_gaps(branch);
+            for (image, plane) in planes.iter_mut().enumerate() {
+                let zero = (image, Start::Value(0.0));
+                layout.slide_back(branch, taps_back, zero, back, part);
+                add_scaled(plane, part, 1.0, 0.0);
+            }
         }
     }
 
@@ -380,5 +415,17 @@ impl Flow {
         let constant = back.b * form.constant + back.c;
         self.constants.iter_mut().zip(&form.u).for_each(|(sum, u)| *sum += constant * u);
         self.forms.push((form.clone(), back.b));
+    }
+
+    /// How much of what tap `s` reads flows back through tap `t`, `[taps, taps]`.
+    fn pairs(&self) -> Vec<f64> {
+        let taps = self.merged.u.len();
+        let mut pairs = vec![0.0; taps * taps];
+        for (form, scale) in &self.forms {
+            for (row, u) in pairs.chunks_exact_mut(taps).zip(&form.u) {
+                row.iter_mut().zip(&form.u).for_each(|(sum, other)| *sum += scale * u * other);
+            }
+        }
+        pairs
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Moments>
     let channels = call.shape().groups;
     let planes = by_channel(output, call.shape().pixels_out(), channels);
     let moments = planes.into_par_iter().enumerate().map_init(
-        || Scratch::new(&call.layout),
+        || Scratch::new(&call),
         |scratch, (channel, planes)| call.forward_channel(channel, planes, scratch),
     );
     let moments: Vec<Vec<Moment>> = moments.collect();
@@ -93,6 +93,7 @@ struct Call<'a> {
 
 /// Memory that a thread uses again for each of its channels.
 struct Scratch {
+    /// A frame behind as many zeros as taps reach.
     input: Vec<f32>,
     collector: Collector,
     outputs: Vec<f32>,
@@ -102,10 +103,11 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(layout: &Layout) -> Self {
+    fn new(call: &Call<'_>) -> Self {
+        let layout = &call.layout;
         Self {
-            input: vec![0.0; layout.input_memory()],
-            collector: Collector::new(layout),
+            input: vec![0.0; layout.reach() + layout.input_memory()],
+            collector: Collector::new(layout, &call.geometry),
             outputs: vec![0.0; layout.output_memory()],
             branch: vec![0.0; layout.output_memory()],
             back: Vec::new(),
@@ -178,8 +180,9 @@ impl<'a> Call<'a> {
     fn sums(&self, channel: usize, inside: bool, scratch: &mut Scratch) -> Sums {
         scratch.collector.start(&self.layout);
         for first in self.frames() {
-            self.fill(&mut scratch.input, first, self.input(channel));
-            scratch.collector.add(&self.layout, &scratch.input);
+            let frame = &mut scratch.input[self.layout.reach()..];
+            self.fill(frame, first, self.input(channel));
+            scratch.collector.add(&self.layout, frame);
         }
         scratch.collector.finish(&self.layout, &self.geometry, inside)
     }
@@ -258,10 +261,11 @@ impl<'a> Call<'a> {
         });
         let start = map.as_ref().map_or(constant, |map| Start::Map(map));
         for first in self.frames() {
-            self.fill(&mut scratch.input, first, self.input(channel));
+            let frame = &mut scratch.input[layout.reach()..];
+            self.fill(frame, first, self.input(channel));
             let planes = output[first..].iter_mut().take(layout.images).enumerate();
             for (image, plane) in planes {
-                let frame = &scratch.input[image * layout.image_len()..];
+                let frame = &frame[image * layout.image_len()..];
                 slide(frame, &taps, layout.rows(), start, plane);
             }
         }

@@ -9,7 +9,7 @@ use crate::flat::{add_scaled, correlate};
 use crate::frame::Layout;
 use crate::shape::{ConvShape, reach};
 
-use super::lags;
+use super::lags::Lags;
 
 /// Outputs that read a pixel, by tap: they depend on sizes alone.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ pub(super) struct Sums {
 pub(super) struct Collector {
     offsets: Vec<usize>,
     second: Vec<f64>,
-    lags: Option<lags::Lags>,
+    pub(super) lags: Option<Lags>,
     /// All frames so far.
     total: Vec<f32>,
     /// What one tap reads, without what lies between the rows.
@@ -107,11 +107,11 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(super) fn new(layout: &Layout, geometry: &Geometry) -> Self {
         Self {
             offsets: layout.offsets(),
             second: Vec::new(),
-            lags: lags::Lags::new(layout),
+            lags: Lags::new(layout, geometry),
             total: Vec::new(),
             read: vec![0.0; layout.output_memory()],
         }
