@@ -71,6 +71,11 @@ impl Layout {
         phase * self.phase_len() + offset
     }
 
+    /// Rows of an image within a phase.
+    pub(crate) fn image_rows(&self) -> usize {
+        self.rows
+    }
+
     /// The offsets of all taps.
     pub(crate) fn offsets(&self) -> Vec<usize> {
         (0..self.shape.taps()).map(|tap| self.offset(tap)).collect()
@@ -118,10 +123,17 @@ impl Layout {
 
     /// Copies a plane of the input into a frame that was zero, or held another plane at the same place.
     pub(crate) fn fill(&self, frame: &mut [f32], image: usize, plane: &[f32]) {
+        let ConvShape { input, stride, padding, .. } = self.shape;
+        if stride == [1, 1] {
+            let first = image * self.image_len() + padding[0].0 * self.pitch + padding[1].0;
+            let rows = frame[first..].chunks_mut(self.pitch).zip(plane.chunks_exact(input[1]));
+            rows.for_each(|(target, row)| target[..input[1]].copy_from_slice(row));
+            return;
+        }
         self.each_run(image, |place, row, start| {
-            let row = &plane[row * self.shape.input[1]..][..self.shape.input[1]];
+            let row = &plane[row * input[1]..][..input[1]];
             let target = &mut frame[place];
-            match self.shape.stride[1] {
+            match stride[1] {
                 1 => target.copy_from_slice(&row[start..]),
                 2 => copy_every_second(target, &row[start..]),
                 step => {

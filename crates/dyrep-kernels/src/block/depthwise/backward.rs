@@ -139,7 +139,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The input's sums and the gradient's, in one pass.
-    fn sums(&self, inside: bool, scratch: &mut Scratch) -> (Sums, GradientSums) {
+    fn sums(&self, scratch: &mut Scratch) -> (Sums, GradientSums) {
         let (call, layout) = (self.call, &self.call.layout);
         let offsets = layout.offsets();
         let mut pixels = vec![0.0; offsets.len()];
@@ -154,13 +154,12 @@ impl<'a> Pass<'a> {
             correlate(outputs, frame, &offsets, &mut pixels);
             add_scaled(&mut total, outputs, 1.0, 0.0);
         }
-        let sums = scratch.collector.finish(layout, &call.geometry, inside);
-        let mut with_inside = vec![0.0; offsets.len()];
-        for image in total.chunks_exact(layout.image_len()) {
-            let sums = call.geometry.sums_inside(image, layout.pitch);
-            with_inside.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        }
-        let all = sum(&total);
+        let sums = scratch.collector.finish(layout, &call.geometry);
+        let (image, others) = total.split_at_mut(layout.image_len());
+        let others = others.chunks_exact(layout.image_len());
+        others.for_each(|other| add_scaled(image, other, 1.0, 0.0));
+        let with_inside = call.geometry.sums_inside(image, layout.pitch);
+        let all = sum(image);
         (sums, GradientSums { all, pixels, inside: with_inside })
     }
 
@@ -168,8 +167,7 @@ impl<'a> Pass<'a> {
     fn run(&self, mut job: Job<'_>, scratch: &mut Scratch) -> Vec<Option<Vec<f32>>> {
         let (call, shape) = (self.call, self.call.shape());
         let branches = call.branches(self.channel);
-        let in_the_middle = branches.iter().any(|branch| form::middle(branch).is_some());
-        let (sums, gradient) = self.sums(in_the_middle, scratch);
+        let (sums, gradient) = self.sums(scratch);
         let pixels = Pixels::lazy(call.input(self.channel));
         let mut moments = self.moments.iter().map(|moments| Moment {
             mean: f64::from(moments.mean[self.channel]),

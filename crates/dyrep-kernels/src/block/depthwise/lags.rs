@@ -28,6 +28,8 @@ struct Line {
     /// 0 if it goes down, 1 if it goes right.
     axis: usize,
     reads: Vec<Read>,
+    /// Where the values of each read start, once they are gathered.
+    offsets: Vec<usize>,
 }
 
 /// The ring of a shape, and the memory for its lines.
@@ -36,6 +38,7 @@ pub(super) struct Lags {
     lines: Vec<Line>,
     values: Vec<f32>,
     result: Vec<f32>,
+    weights: Vec<(usize, f32)>,
     /// Offsets of lags, which are not negative.
     offsets: Vec<usize>,
     /// Sums over all pixels, by lag.
@@ -69,9 +72,10 @@ impl Lags {
         }
         let taps = shape.taps();
         Some(Self {
-            lines: lines(shape),
+            lines: lines(shape, layout.images),
             values: Vec::new(),
             result: Vec::new(),
+            weights: Vec::new(),
             offsets: half(shape).map(|lag| offset(layout, lag)).map(isize::unsigned_abs).collect(),
             by_lag: vec![0.0; half(shape).count()],
             on_ring: vec![0.0; taps * taps],
@@ -89,14 +93,12 @@ impl Lags {
         let taps = layout.shape.taps();
         for line in &self.lines {
             let len = line.gather(layout, frame, &mut self.values);
-            let mut sums = [0.0; MOST];
             for (number, read) in line.reads.iter().enumerate() {
                 let left = &self.values[number * len..][..len];
-                let others = &line.reads[number..];
-                let offsets: Vec<usize> = (number..line.reads.len()).map(|n| n * len).collect();
-                for (offsets, others) in offsets.chunks(MOST).zip(others.chunks(MOST)) {
+                let others = line.reads[number..].chunks(MOST);
+                for (offsets, others) in line.offsets[number..].chunks(MOST).zip(others) {
+                    let mut sums = [0.0; MOST];
                     let sums = &mut sums[..offsets.len()];
-                    sums.fill(0.0);
                     correlate(left, &self.values, offsets, sums);
                     for (other, sum) in others.iter().zip(sums) {
                         self.on_ring[read.tap * taps + other.tap] += *sum;
@@ -153,11 +155,12 @@ impl Lags {
             self.result.resize(len, 0.0);
             for read in &line.reads {
                 let row = &pairs[read.tap * taps..][..taps];
-                let weights = line.reads.iter().enumerate();
-                let weights = weights.map(|(place, read)| (place * len, -row[read.tap] as f32));
-                let weights: Vec<_> = weights.collect();
+                let weights = line.offsets.iter().zip(&line.reads);
+                let weights = weights.map(|(offset, read)| (*offset, -row[read.tap] as f32));
+                self.weights.clear();
+                self.weights.extend(weights);
                 let start = Start::Value(0.0);
-                slide(&self.values, &weights, Rows::one(len), start, &mut self.result);
+                slide(&self.values, &self.weights, Rows::one(len), start, &mut self.result);
                 for (values, plane) in self.result.chunks_exact(line.len).zip(&mut *planes) {
                     line.scatter(&layout.shape, read, values, plane);
                 }
@@ -182,7 +185,7 @@ fn offset(layout: &Layout, [down, right]: [isize; 2]) -> isize {
 }
 
 /// The ring's lines: rows above and below the outputs, which go on to both sides, and columns beside them.
-fn lines(shape: &ConvShape) -> Vec<Line> {
+fn lines(shape: &ConvShape, images: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     for axis in [0, 1] {
         let other = 1 - axis;
@@ -214,7 +217,9 @@ fn lines(shape: &ConvShape) -> Vec<Line> {
             });
             let reads: Vec<Read> = reads.collect();
             if !reads.is_empty() {
-                lines.push(Line { len: along.end.abs_diff(along.start), axis: other, reads });
+                let len = along.end.abs_diff(along.start);
+                let offsets = (0..reads.len()).map(|number| number * len * images).collect();
+                lines.push(Line { len, axis: other, reads, offsets });
             }
         }
     }

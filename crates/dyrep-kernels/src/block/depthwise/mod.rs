@@ -177,14 +177,14 @@ impl<'a> Call<'a> {
     }
 
     /// Sums over what the taps of a channel read.
-    fn sums(&self, channel: usize, inside: bool, scratch: &mut Scratch) -> Sums {
+    fn sums(&self, channel: usize, scratch: &mut Scratch) -> Sums {
         scratch.collector.start(&self.layout);
         for first in self.frames() {
             let frame = &mut scratch.input[self.layout.reach()..];
             self.fill(frame, first, self.input(channel));
             scratch.collector.add(&self.layout, frame);
         }
-        scratch.collector.finish(&self.layout, &self.geometry, inside)
+        scratch.collector.finish(&self.layout, &self.geometry)
     }
 
     fn forward_channel(
@@ -196,8 +196,7 @@ impl<'a> Call<'a> {
         let shape = self.shape();
         let branches = self.branches(channel);
         let tapped = branches.iter().any(|branch| form::is_tapped(shape, branch));
-        let in_the_middle = branches.iter().any(|branch| form::middle(branch).is_some());
-        let sums = tapped.then(|| self.sums(channel, in_the_middle, scratch));
+        let sums = tapped.then(|| self.sums(channel, scratch));
         let pixels = Pixels::lazy(self.input(channel));
         let (mut moments, mut merged) = (Vec::new(), Merged::new(shape.taps()));
         let mut maps = Vec::new();

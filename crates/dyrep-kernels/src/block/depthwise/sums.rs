@@ -50,25 +50,61 @@ impl Geometry {
     /// For every tap the sum of `map`, rows of outputs a pitch apart, over where the tap reads a pixel.
     pub(super) fn sums_inside(&self, map: &[f32], pitch: usize) -> Vec<f64> {
         let wide = self.columns.len();
-        let mut sums = vec![0.0; self.rows.len() * wide];
-        // Columns that all taps read are summed once, the few others for each tap.
-        let start = self.columns.iter().map(|range| range.start).max().unwrap_or(0);
-        let end = self.columns.iter().map(|range| range.end).min().unwrap_or(0).max(start);
         let rows = self.rows.iter().map(|range| range.end).max().unwrap_or(0);
+        let mut running = vec![0.0; wide * (rows + 1)];
         for row in 0..rows {
-            let values = &map[row * pitch..];
-            let core = sum(values, start..end);
-            for (column, range) in self.columns.iter().enumerate() {
-                let left = sum(values, range.start..range.end.min(start));
-                let right = sum(values, range.start.max(end)..range.end);
-                for (tap, rows) in self.rows.iter().enumerate() {
-                    if rows.contains(&row) {
-                        sums[tap * wide + column] += left + core + right;
-                    }
+            let (above, below) = running.split_at_mut((row + 1) * wide);
+            below[..wide].copy_from_slice(&above[row * wide..]);
+            self.add_row(&map[row * pitch..], &mut below[..wide]);
+        }
+        let sum = |tap: usize| {
+            let (rows, column) = (&self.rows[tap / wide], tap % wide);
+            running[rows.end * wide + column] - running[rows.start * wide + column]
+        };
+        (0..self.rows.len() * wide).map(sum).collect()
+    }
+
+    /// For every two taps `t`, `s` the sum of what `t` reads in `frame`, where `s` reads a pixel.
+    fn products_inside(&self, layout: &Layout, frame: &[f32]) -> Vec<f64> {
+        let ConvShape { stride, dilation, .. } = layout.shape;
+        let (high, wide, rows) = (self.rows.len(), self.columns.len(), layout.image_rows());
+        // Sums over a frame's rows from the first on, for what each column of taps reads where another does.
+        let mut running = vec![0.0; stride[0] * wide * (rows + 1) * wide];
+        for phase in 0..stride[0] {
+            for column in 0..wide {
+                let place = column * dilation[1];
+                let first = (phase * stride[1] + place % stride[1]) * layout.phase_len();
+                let table = (phase * wide + column) * (rows + 1) * wide;
+                for row in 0..rows {
+                    let (above, below) = running[table..].split_at_mut((row + 1) * wide);
+                    below[..wide].copy_from_slice(&above[row * wide..]);
+                    let start = first + row * layout.pitch + place / stride[1];
+                    self.add_row(&frame[start..], &mut below[..wide]);
                 }
             }
         }
-        sums
+        let taps = high * wide;
+        let sum = |pair: usize| {
+            let (t, s) = (pair / taps, pair % taps);
+            let (rows_of_s, place) = (&self.rows[s / wide], t / wide * dilation[0]);
+            let table = (place % stride[0] * wide + t % wide) * (rows + 1) * wide;
+            let until = |row: usize| running[table + (place / stride[0] + row) * wide + s % wide];
+            until(rows_of_s.end) - until(rows_of_s.start)
+        };
+        (0..taps * taps).map(sum).collect()
+    }
+
+    /// Adds a row's sums over where each column of taps reads a pixel.
+    fn add_row(&self, values: &[f32], sums: &mut [f64]) {
+        // Columns that all taps read are summed once, the few others for each tap.
+        let start = self.columns.iter().map(|range| range.start).max().unwrap_or(0);
+        let end = self.columns.iter().map(|range| range.end).min().unwrap_or(0).max(start);
+        let core = sum(values, start..end);
+        for (range, total) in self.columns.iter().zip(sums) {
+            let left = sum(values, range.start..range.end.min(start));
+            let right = sum(values, range.start.max(end)..range.end);
+            *total += left + core + right;
+        }
     }
 }
 
@@ -81,7 +117,12 @@ fn sum(values: &[f32], range: Range<usize>) -> f64 {
     for chunk in chunks {
         lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
     }
-    lanes.iter().chain(rest).map(|value| f64::from(*value)).sum()
+    if chunks.is_empty() {
+        return rest.iter().map(|value| f64::from(*value)).sum();
+    }
+    let [a, b, c, d, e, f, g, h] = lanes.map(f64::from);
+    let lanes = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    lanes + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
 }
 
 /// Sums over one channel of the input.
@@ -91,7 +132,7 @@ pub(super) struct Sums {
     pub(super) first: Vec<f64>,
     /// `Σ x_t x_s`, `[taps, taps]`.
     pub(super) second: Vec<f64>,
-    /// `Σ x_t in_s`, `[taps, taps]`; empty if no branch has a middle norm.
+    /// `Σ x_t in_s`, `[taps, taps]`.
     pub(super) inside: Vec<f64>,
 }
 
@@ -122,7 +163,7 @@ impl Collector {
         self.second.clear();
         self.second.resize(taps * taps, 0.0);
         self.total.clear();
-        self.total.resize(layout.frame_len(), 0.0);
+        self.total.resize(layout.frame_len() + layout.reach(), 0.0);
         if let Some(lags) = &mut self.lags {
             lags.start();
         }
@@ -147,7 +188,7 @@ impl Collector {
     }
 
     /// The sums of all frames since the start.
-    pub(super) fn finish(&mut self, layout: &Layout, geometry: &Geometry, inside: bool) -> Sums {
+    pub(super) fn finish(&mut self, layout: &Layout, geometry: &Geometry) -> Sums {
         let taps = self.offsets.len();
         if let Some(lags) = &self.lags {
             lags.finish(layout, &mut self.second);
@@ -157,36 +198,15 @@ impl Collector {
                 self.second[t * taps + s] = self.second[s * taps + t];
             }
         }
+        // Images one below the other count alike.
         let len = layout.image_len();
-        let everywhere = Geometry::everywhere(&layout.shape);
-        let (mut first, mut sums_inside) = (Vec::new(), Vec::new());
-        let mut images = vec![0.0; len];
-        for &offset in &self.offsets {
-            // Images one below the other count alike.
-            images.fill(0.0);
-            for image in 0..layout.images {
-                let values = &self.total[offset + image * len..];
-                images.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            }
-            first.extend(everywhere.sums_inside(&images, layout.pitch));
-            if inside {
-                sums_inside.extend(geometry.sums_inside(&images, layout.pitch));
-            }
+        for phase in self.total.chunks_exact_mut(layout.phase_len()) {
+            let (first, others) = phase.split_at_mut(len);
+            others.chunks_exact(len).for_each(|image| add_scaled(first, image, 1.0, 0.0));
         }
-        Sums { first, second: self.second.clone(), inside: sums_inside }
-    }
-}
-
-impl Geometry {
-    /// Of a single tap that reads a pixel everywhere: its sums are those over all outputs.
-    fn everywhere(shape: &ConvShape) -> Self {
-        let [height, width] = shape.output();
-        let (rows, columns) = (std::iter::once(0..height), std::iter::once(0..width));
-        Self {
-            rows: rows.collect(),
-            columns: columns.collect(),
-            inside: Vec::new(),
-            both_inside: Vec::new(),
-        }
+        let inside = geometry.products_inside(layout, &self.total);
+        // A tap reads zeros where it reads no pixel.
+        let first = (0..taps).map(|tap| inside[tap * taps + tap]).collect();
+        Sums { first, second: self.second.clone(), inside }
     }
 }
