@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::flat::{Rows, SLACK, Start, slide};
+use crate::flat::{Rows, SLACK, Start, copy_rows, slide};
 use crate::shape::ConvShape;
 
 /// The places of pixels and taps.
@@ -126,9 +126,7 @@ impl Layout {
         let ConvShape { input, stride, padding, .. } = self.shape;
         if stride == [1, 1] {
             let first = image * self.image_len() + padding[0].0 * self.pitch + padding[1].0;
-            let rows = frame[first..].chunks_mut(self.pitch).zip(plane.chunks_exact(input[1]));
-            rows.for_each(|(target, row)| target[..input[1]].copy_from_slice(row));
-            return;
+            return copy_rows(plane, input[1], &mut frame[first..], self.pitch);
         }
         self.each_run(image, |place, row, start| {
             let row = &plane[row * input[1]..][..input[1]];
@@ -183,9 +181,7 @@ impl Layout {
     /// Copies a plane of the output's gradient into a memory for outputs, whose gaps stay as they are.
     pub(crate) fn fill_outputs(&self, memory: &mut [f32], image: usize, plane: &[f32]) {
         let start = self.reach() + image * self.image_len();
-        let width = self.shape.output()[1];
-        let rows = memory[start..].chunks_mut(self.pitch).zip(plane.chunks_exact(width));
-        rows.for_each(|(target, row)| target[..width].copy_from_slice(row));
+        copy_rows(plane, self.shape.output()[1], &mut memory[start..], self.pitch);
     }
 
     /// Makes zero what lies between the rows and images of outputs.
