@@ -146,8 +146,18 @@ impl Layout {
     pub(crate) fn add_back(&self, frame: &[f32], image: usize, plane: &mut [f32]) {
         self.each_run(image, |place, row, start| {
             let row = &mut plane[row * self.shape.input[1]..][..self.shape.input[1]];
-            let pairs = row[start..].iter_mut().step_by(self.shape.stride[1]).zip(&frame[place]);
-            pairs.for_each(|(target, source)| *target += source);
+            let (row, source) = (&mut row[start..], &frame[place]);
+            match self.shape.stride[1] {
+                // A loop of its own, so that the compiler knows the step.
+                2 => {
+                    let pairs = row.iter_mut().step_by(2).zip(source);
+                    pairs.for_each(|(target, source)| *target += source);
+                }
+                step => {
+                    let pairs = row.iter_mut().step_by(step).zip(source);
+                    pairs.for_each(|(target, source)| *target += source);
+                }
+            }
         });
     }
 

@@ -102,6 +102,10 @@ struct Flow {
     gradient: f64,
 }
 
+fn narrow(values: &[f64], scale: f64) -> Vec<f32> {
+    values.iter().map(|value| (value * scale) as f32).collect()
+}
+
 /// Offsets and weights.
 type Taps = Vec<(usize, f32)>;
 
@@ -149,8 +153,9 @@ impl<'a> Pass<'a> {
             let frame = &mut scratch.input[layout.reach()..];
             call.fill(frame, first, call.input(self.channel));
             scratch.collector.add(layout, frame);
-            self.fill_gradient(&mut scratch.outputs, first);
-            let outputs = &scratch.outputs[layout.outputs()];
+            let outputs = &mut scratch.outputs[..layout.output_memory()];
+            self.fill_gradient(outputs, first);
+            let outputs = &outputs[layout.outputs()];
             correlate(outputs, frame, &offsets, &mut pixels);
             add_scaled(&mut total, outputs, 1.0, 0.0);
         }
@@ -255,7 +260,6 @@ impl<'a> Pass<'a> {
         flow: &mut Flow,
     ) -> Vec<Option<Vec<f32>>> {
         let shape = self.call.shape();
-        let narrow = |values: Vec<f64>| Some(values.iter().map(|value| *value as f32).collect());
         let zero = |bias: &Option<&[f32]>| bias.as_ref().map(|_| Some(vec![0.0]));
         let mut parameters = Vec::new();
         if let Some((middle, weights)) = &middle {
@@ -276,8 +280,9 @@ impl<'a> Pass<'a> {
         }
         match (branch, middle) {
             (Branch::Conv { window, bias, .. }, _) => {
-                let weight = window.taps(shape.kernel).map(|tap| with_pixels[tap]).collect();
-                parameters.push(narrow(weight));
+                let weight: Vec<f64> =
+                    window.taps(shape.kernel).map(|tap| with_pixels[tap]).collect();
+                parameters.push(Some(narrow(&weight, 1.0)));
                 parameters.extend(zero(bias));
             }
             (Branch::Sequence { bias, .. }, Some((middle, _))) => {
@@ -285,7 +290,7 @@ impl<'a> Pass<'a> {
                 // back, which is zero.
                 let pairs = with_pixels.iter().zip(with_inside);
                 let weight = pairs.map(|(x, inside)| middle.slope * x + middle.step * inside);
-                parameters.push(narrow(weight.collect()));
+                parameters.push(Some(narrow(&weight.collect::<Vec<f64>>(), 1.0)));
                 parameters.extend(zero(bias));
             }
             _ => {}
@@ -296,41 +301,49 @@ impl<'a> Pass<'a> {
     /// The gradient of the input.
     fn write(&self, flow: &Flow, input: &mut [&mut [f32]], scratch: &mut Scratch) {
         let (call, layout) = (self.call, &self.call.layout);
-        let narrow = |values: &[f64], scale: f64| -> Vec<f32> {
-            values.iter().map(|value| (value * scale) as f32).collect()
-        };
         let start = self.constants(flow, scratch);
-        let taps = layout.taps_back(narrow(&flow.merged.u, 1.0));
-        let forms: Vec<_> = flow
-            .forms
-            .iter()
-            .map(|(form, scale)| {
-                (layout.taps(narrow(&form.u, 1.0)), layout.taps_back(narrow(&form.u, *scale)))
-            })
-            .collect();
-        let pairs = flow.pairs();
+        let mut taps = layout.taps_back(narrow(&flow.merged.u, 1.0));
+        let with_lags = scratch.collector.lags.is_some();
+        let mut forms = Vec::new();
+        if !with_lags {
+            let len = layout.output_memory();
+            scratch.outputs.resize(len * (flow.forms.len() + 1), 0.0);
+            for (number, (form, scale)) in flow.forms.iter().enumerate() {
+                forms.push(layout.taps(narrow(&form.u, 1.0)));
+                let back = layout.taps_back(narrow(&form.u, *scale)).into_iter().zip(&mut taps);
+                for (back, taps) in back {
+                    let behind = |(offset, weight)| (offset + (number + 1) * len, weight);
+                    taps.extend(back.into_iter().map(behind));
+                }
+            }
+        }
+        let pairs = if with_lags { flow.pairs() } else { Vec::new() };
         let through = Lags::taps(layout, &pairs);
         for first in call.frames() {
-            call.fill(&mut scratch.input[layout.reach()..], first, call.input(self.channel));
-            self.fill_gradient(&mut scratch.outputs, first);
+            if !call.is_one_frame() {
+                call.fill(&mut scratch.input[layout.reach()..], first, call.input(self.channel));
+                self.fill_gradient(&mut scratch.outputs[..layout.output_memory()], first);
+            }
             let last = input.len().min(first + layout.images);
             let planes = &mut input[first..last];
-            let Some(lags) = &mut scratch.collector.lags else {
-                self.back_form_by_form((&start, &taps), &forms, planes, scratch);
-                continue;
-            };
-            let [(top, _), (left, _)] = layout.shape.padding;
-            let [count, width] = layout.shape.input;
-            let rows = Rows { count, width, pitch: layout.pitch };
+            self.own_values(&forms, scratch);
             for (image, plane) in planes.iter_mut().enumerate() {
-                let (outputs, part) = (&scratch.outputs, &mut scratch.part);
+                let Scratch { input, outputs, back, part, .. } = &mut *scratch;
                 let start = (image, Start::Map(&start));
-                layout.slide_back(outputs, &taps, start, &mut scratch.back, part);
-                let pixels =
-                    &scratch.input[image * layout.image_len() + top * layout.pitch + left..];
+                if !with_lags {
+                    layout.slide_back(outputs, &taps, start, back, plane);
+                    continue;
+                }
+                layout.slide_back(outputs, &taps, start, back, part);
+                let [(top, _), (left, _)] = layout.shape.padding;
+                let pixels = &input[image * layout.image_len() + top * layout.pitch + left..];
+                let [count, width] = layout.shape.input;
+                let rows = Rows { count, width, pitch: layout.pitch };
                 slide(pixels, &through, rows, Start::Map(part), plane);
             }
-            lags.take_off(layout, &scratch.input[layout.reach()..], &pairs, planes);
+            if let Some(lags) = &mut scratch.collector.lags {
+                lags.take_off(layout, &scratch.input[layout.reach()..], &pairs, planes);
+            }
         }
         if flow.scale != 0.0 {
             let planes = input.iter_mut().zip(call.input(self.channel));
@@ -342,29 +355,15 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The gradient of the input where there is a stride: each branch's values flow back by themselves.
-    fn back_form_by_form(
-        &self,
-        (start, taps): (&[f32], &[Taps]),
-        forms: &[(Taps, Vec<Taps>)],
-        planes: &mut [&mut [f32]],
-        scratch: &mut Scratch,
-    ) {
+    /// Each form's own values, behind the output's gradient.
+    fn own_values(&self, forms: &[Taps], scratch: &mut Scratch) {
         let layout = &self.call.layout;
-        let Scratch { input, outputs, branch, back, part, .. } = scratch;
-        let frame = &input[layout.reach()..];
-        for (image, plane) in planes.iter_mut().enumerate() {
-            layout.slide_back(outputs, taps, (image, Start::Map(start)), back, plane);
-        }
-        for (taps, taps_back) in forms {
-            let rows = Rows::one(layout.phase_len());
-            slide(frame, taps, rows, Start::Value(0.0), &mut branch[layout.outputs()]);
-            layout.clear_gaps(branch);
-            for (image, plane) in planes.iter_mut().enumerate() {
-                let zero = (image, Start::Value(0.0));
-                layout.slide_back(branch, taps_back, zero, back, part);
-                add_scaled(plane, part, 1.0, 0.0);
-            }
+        let Scratch { input, outputs, .. } = scratch;
+        let memories = outputs.chunks_exact_mut(layout.output_memory()).skip(1);
+        for (taps, memory) in forms.iter().zip(memories) {
+            let (rows, start) = (Rows::one(layout.phase_len()), Start::Value(0.0));
+            slide(&input[layout.reach()..], taps, rows, start, &mut memory[layout.outputs()]);
+            layout.clear_gaps(memory);
         }
     }
 

@@ -31,7 +31,7 @@ use crate::frame::Layout;
 use crate::shape::ConvShape;
 
 /// Values of a frame: several small images go below each other, as long as they stay in the first-level cache.
-const FRAME: usize = 4096;
+const FRAME: usize = 1 << 15;
 
 /// Whether the block is one that this module computes: every channel by itself, from the input to the output.
 pub(crate) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
@@ -96,8 +96,8 @@ struct Scratch {
     /// A frame behind as many zeros as taps reach.
     input: Vec<f32>,
     collector: Collector,
+    /// The output's gradient, and behind it, if there is a stride, the branches' own values.
     outputs: Vec<f32>,
-    branch: Vec<f32>,
     back: Vec<f32>,
     part: Vec<f32>,
 }
@@ -109,7 +109,6 @@ impl Scratch {
             input: vec![0.0; layout.reach() + layout.input_memory()],
             collector: Collector::new(layout, &call.geometry),
             outputs: vec![0.0; layout.output_memory()],
-            branch: vec![0.0; layout.output_memory()],
             back: Vec::new(),
             part: vec![0.0; layout.shape.pixels_in()],
         }
@@ -169,6 +168,11 @@ impl<'a> Call<'a> {
         for (image, plane) in planes.skip(first).take(self.layout.images).enumerate() {
             self.layout.fill(frame, image, plane);
         }
+    }
+
+    /// Whether one frame takes all images: then it still holds them when a channel is passed over again.
+    fn is_one_frame(&self) -> bool {
+        self.layout.images == self.shape().batch
     }
 
     /// The first image of each frame.
@@ -232,7 +236,7 @@ impl<'a> Call<'a> {
                 }
             }
         }
-        self.write(channel, &merged, &mut output, scratch);
+        self.write(channel, &merged, &mut output, (scratch, tapped));
         for (map, slope) in maps {
             let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
             let pairs = output.iter_mut().zip(planes);
@@ -247,7 +251,7 @@ impl<'a> Call<'a> {
         channel: usize,
         merged: &Merged,
         output: &mut [&mut [f32]],
-        scratch: &mut Scratch,
+        (scratch, tapped): (&mut Scratch, bool),
     ) {
         let layout = &self.layout;
         let taps = layout.taps(merged.u.iter().map(|weight| *weight as f32));
@@ -261,7 +265,9 @@ impl<'a> Call<'a> {
         let start = map.as_ref().map_or(constant, |map| Start::Map(map));
         for first in self.frames() {
             let frame = &mut scratch.input[layout.reach()..];
-            self.fill(frame, first, self.input(channel));
+            if !(tapped && self.is_one_frame()) {
+                self.fill(frame, first, self.input(channel));
+            }
             let planes = output[first..].iter_mut().take(layout.images).enumerate();
             for (image, plane) in planes {
                 let frame = &frame[image * layout.image_len()..];
