@@ -9,7 +9,7 @@ use super::super::{Block, Branch, Moments};
 use super::form::{self, Form, Middle, Moment, Seen, dot};
 use super::lags::Lags;
 use super::sums::Sums;
-use super::{Call, Merged, Pixels, Scratch, by_channel, planes_of};
+use super::{Call, Merged, Scratch, by_channel, planes_of};
 use crate::flat::{Rows, Start, add_scaled, correlate, product, slide, sum};
 
 /// Gradients of `Σ output · output_gradient`; none for running statistics.
@@ -173,7 +173,7 @@ impl<'a> Pass<'a> {
         let (call, shape) = (self.call, self.call.shape());
         let branches = call.branches(self.channel);
         let (sums, gradient) = self.sums(scratch);
-        let pixels = Pixels::lazy(call.input(self.channel));
+        let pixels = call.input_moment(self.channel, &branches, Some(&sums));
         let mut moments = self.moments.iter().map(|moments| Moment {
             mean: f64::from(moments.mean[self.channel]),
             variance: f64::from(moments.variance[self.channel]),
@@ -202,7 +202,7 @@ impl<'a> Pass<'a> {
                     let (back, norm) = back(with_y);
                     let taps = self.taps(&form, back, &sums, &gradient);
                     flow.add(&form, back);
-                    parameters.extend(self.of_branch(branch, &taps, middle, &pixels, &mut flow));
+                    parameters.extend(self.of_branch(branch, &taps, middle, pixels, &mut flow));
                     parameters.extend(norm);
                 }
                 (_, Branch::Given { map, .. }) => {
@@ -251,12 +251,12 @@ impl<'a> Pass<'a> {
     }
 
     /// Gradients of a branch's parameters before its last norm, in the order of its fields.
-    fn of_branch<I: Iterator<Item = &'a [f32]> + Clone>(
+    fn of_branch(
         &self,
         branch: &Branch<&[f32]>,
         [with_pixels, with_inside]: &[Vec<f64>; 2],
         middle: Option<(Middle, Vec<f64>)>,
-        pixels: &Pixels<I>,
+        input: Moment,
         flow: &mut Flow,
     ) -> Vec<Option<Vec<f32>>> {
         let shape = self.call.shape();
@@ -268,7 +268,6 @@ impl<'a> Pass<'a> {
             let count = (shape.batch * shape.pixels_in()) as f64;
             let gamma = middle.inverse * (middle.scale * with_x - middle.moment.mean * sum);
             let slope = middle.gamma * middle.inverse;
-            let input = pixels.moment();
             let spread = middle.inverse * middle.scale * input.variance;
             let pointwise = slope * (with_x - sum * input.mean - gamma * spread);
             // What the middle norm sends back besides its gradient times a slope, which the form contains.

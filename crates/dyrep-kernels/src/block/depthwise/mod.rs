@@ -191,6 +191,25 @@ impl<'a> Call<'a> {
         scratch.collector.finish(&self.layout, &self.geometry)
     }
 
+    /// Mean and variance of a channel of the input, if any branch asks for them.
+    fn input_moment(
+        &self,
+        channel: usize,
+        branches: &[Branch<&[f32]>],
+        sums: Option<&Sums>,
+    ) -> Moment {
+        let shape = self.shape();
+        if let (Some(center), Some(sums)) = (form::center(shape), sums) {
+            let mean = sums.first[center] / self.count();
+            let square = sums.second[center * (shape.taps() + 1)] / self.count();
+            return Moment { mean, variance: (square - mean * mean).max(0.0) };
+        }
+        let asks = |branch: &Branch<&[f32]>| {
+            form::middle(branch).is_some() || matches!(branch, Branch::Identity { .. })
+        };
+        if branches.iter().any(asks) { moment_of(self.input(channel)) } else { Moment::default() }
+    }
+
     fn forward_channel(
         &self,
         channel: usize,
@@ -201,12 +220,12 @@ impl<'a> Call<'a> {
         let branches = self.branches(channel);
         let tapped = branches.iter().any(|branch| form::is_tapped(shape, branch));
         let sums = tapped.then(|| self.sums(channel, scratch));
-        let pixels = Pixels::lazy(self.input(channel));
+        let pixels = self.input_moment(channel, &branches, sums.as_ref());
         let (mut moments, mut merged) = (Vec::new(), Merged::new(shape.taps()));
         let mut maps = Vec::new();
         for branch in &branches {
             let middle = form::middle(branch).map(|(pointwise, norm)| {
-                let moment = scaled(pixels.moment(), f64::from(pointwise[0]));
+                let moment = scaled(pixels, f64::from(pointwise[0]));
                 moments.push(moment);
                 Middle::new(pointwise, norm, moment, shape.batch * shape.pixels_in())
             });
@@ -228,7 +247,7 @@ impl<'a> Call<'a> {
                     moments.push(moment);
                 }
                 _ => {
-                    let moment = pixels.moment();
+                    let moment = pixels;
                     let (slope, _) = form::slope(norm, moment);
                     merged.constant += beta - slope * moment.mean;
                     maps.push((self.block.input, slope as f32));
@@ -294,22 +313,6 @@ impl Merged {
         self.u.iter_mut().zip(&form.u).for_each(|(sum, weight)| *sum += slope * weight);
         self.v.iter_mut().zip(&form.v).for_each(|(sum, weight)| *sum += slope * weight);
         self.constant += slope * form.constant + shift;
-    }
-}
-
-/// The moments of the input's channel, found when first asked for.
-struct Pixels<I> {
-    planes: I,
-    moment: std::cell::OnceCell<Moment>,
-}
-
-impl<'a, I: Iterator<Item = &'a [f32]> + Clone> Pixels<I> {
-    fn lazy(planes: I) -> Self {
-        Self { planes, moment: std::cell::OnceCell::new() }
-    }
-
-    fn moment(&self) -> Moment {
-        *self.moment.get_or_init(|| moment_of(self.planes.clone()))
     }
 }
 
