@@ -12,6 +12,7 @@
 
 use crate::shape::ConvShape;
 
+#[allow(dead_code, reason = "what takes a whole block will call it")]
 pub(crate) mod depthwise;
 #[cfg(test)]
 pub(crate) mod random;
@@ -29,6 +30,7 @@ pub struct Window {
 
 impl Window {
     /// The places of its taps among those of `kernel`, row by row.
+    #[allow(dead_code, reason = "what takes a whole block will call it")]
     pub(crate) fn taps(self, kernel: [usize; 2]) -> impl Iterator<Item = usize> {
         let [rows, columns] = self.size;
         (0..rows * columns).map(move |tap| {

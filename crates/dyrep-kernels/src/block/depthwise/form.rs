@@ -114,8 +114,8 @@ pub(super) fn middle<'a, 'b>(
     branch: &'b Branch<&'a [f32]>,
 ) -> Option<(&'a [f32], &'b MiddleNorm<&'a [f32]>)> {
     match branch {
-        Branch::Sequence { pointwise, middle, .. } => Some((pointwise, middle)),
-        Branch::Average { first: Some((pointwise, middle)), .. } => Some((pointwise, middle)),
+        Branch::Sequence { pointwise, middle, .. }
+        | Branch::Average { first: Some((pointwise, middle)), .. } => Some((pointwise, middle)),
         _ => None,
     }
 }

@@ -13,14 +13,18 @@
 //! Nothing is kept for the way back but the norms' moments.
 
 mod backward;
+mod flow;
 mod form;
 mod lags;
+#[cfg(test)]
+mod speed;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 use rayon::prelude::*;
 
+#[allow(unused_imports, reason = "what takes a whole block will call it")]
 pub(crate) use backward::backward;
 
 use self::form::{Form, Middle, Moment, Seen};
@@ -30,7 +34,7 @@ use crate::flat::{Start, add_scaled, slide, squares, sum};
 use crate::frame::Layout;
 use crate::shape::ConvShape;
 
-/// Values of a frame: several small images go below each other, as long as they stay in the first-level cache.
+/// Values of a frame: images go below each other, all of a batch where they stay in the second-level cache.
 const FRAME: usize = 1 << 15;
 
 /// Whether the block is one that this module computes: every channel by itself, from the input to the output.
@@ -71,12 +75,12 @@ fn by_channel(values: &mut [f32], pixels: usize, channels: usize) -> Vec<Vec<&mu
 }
 
 /// The planes of one channel, image by image.
-fn planes_of<'a>(
-    values: &'a [f32],
+fn planes_of(
+    values: &[f32],
     pixels: usize,
     channels: usize,
     channel: usize,
-) -> impl Iterator<Item = &'a [f32]> + Clone {
+) -> impl Iterator<Item = &[f32]> + Clone {
     values.chunks_exact(pixels).skip(channel).step_by(channels)
 }
 
