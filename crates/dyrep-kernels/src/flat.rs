@@ -45,8 +45,9 @@ pub(crate) enum Start<'a> {
 #[inline(always)]
 fn load<S: Simd>(source: &[f32], at: usize) -> S::f32s {
     debug_assert!(at + S::F32_LANES <= source.len(), "{at} of {}", source.len());
-    // SAFETY: both callers assert before their loops that the largest place they read, and a vector behind it,
-    // lie within the slice.
+    const { assert!(S::F32_LANES <= SLACK, "no vector is wider") }
+    // SAFETY: `slide` and `correlate` assert before their loops that the last place they read, and the slack
+    // behind it, lie within the slice; others look at the length first. No vector is wider than the slack.
     unsafe { source.as_ptr().add(at).cast::<S::f32s>().read_unaligned() }
 }
 

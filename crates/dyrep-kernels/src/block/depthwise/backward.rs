@@ -9,7 +9,7 @@ use super::super::{Block, Branch, Moments};
 use super::flow::{Flow, narrow};
 use super::form::{self, Form, Middle, Moment, Seen, dot};
 use super::sums::Sums;
-use super::{Call, Scratch, by_channel, planes_of};
+use super::{Call, FRAME, Scratch, by_channel, planes_of};
 use crate::flat::{add_scaled, correlate, product, sum};
 
 /// Gradients of `Σ output · output_gradient`; none for running statistics.
@@ -18,7 +18,16 @@ pub(crate) fn backward(
     moments: &[Moments],
     output_gradient: &[f32],
 ) -> Block<Option<Vec<f32>>> {
-    let call = Call::new(block);
+    backward_in(FRAME, block, moments, output_gradient)
+}
+
+pub(super) fn backward_in(
+    frame: usize,
+    block: &Block<&[f32]>,
+    moments: &[Moments],
+    output_gradient: &[f32],
+) -> Block<Option<Vec<f32>>> {
+    let call = Call::new(block, frame);
     let shape = call.shape();
     let mut input = vec![0.0; shape.input_len()];
     let given = block.branches.iter().filter(|branch| matches!(branch, Branch::Given { .. }));
@@ -112,9 +121,6 @@ impl<'a> Pass<'a> {
 
     pub(super) fn fill_gradient(&self, memory: &mut [f32], first: usize) {
         let layout = &self.call.layout;
-        if first + layout.images > self.call.shape().batch {
-            memory.fill(0.0);
-        }
         for (image, plane) in self.gradient().skip(first).take(layout.images).enumerate() {
             layout.fill_outputs(memory, image, plane);
         }

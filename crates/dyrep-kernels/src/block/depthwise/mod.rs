@@ -49,7 +49,11 @@ pub(crate) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
 
 /// The sum of the normalised branches, and the norms' moments in the order in which [`Block::map`] meets them.
 pub(crate) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Moments> {
-    let call = Call::new(block);
+    forward_in(FRAME, block, output)
+}
+
+fn forward_in(frame: usize, block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Moments> {
+    let call = Call::new(block, frame);
     let channels = call.shape().groups;
     let planes = by_channel(output, call.shape().pixels_out(), channels);
     let moments = planes.into_par_iter().enumerate().map_init(
@@ -120,9 +124,12 @@ impl Scratch {
 }
 
 impl<'a> Call<'a> {
-    fn new(block: &'a Block<&'a [f32]>) -> Self {
+    /// Frames of at most `frame` values, if one image takes no more; all hold as many images.
+    fn new(block: &'a Block<&'a [f32]>, frame: usize) -> Self {
         let single = Layout::new(&block.shape, 1);
-        let images = (FRAME / single.frame_len()).clamp(1, block.shape.batch);
+        let batch = block.shape.batch;
+        let most = (frame / single.frame_len()).clamp(1, batch);
+        let images = (1..=most).rev().find(|images| batch.is_multiple_of(*images)).unwrap_or(1);
         let mut ones = vec![0.0; single.input_memory()];
         single.fill(&mut ones, 0, &vec![1.0; block.shape.pixels_in()]);
         Self {
@@ -166,9 +173,6 @@ impl<'a> Call<'a> {
 
     /// Fills a frame with the images from `first` on.
     fn fill(&self, frame: &mut [f32], first: usize, planes: impl Iterator<Item = &'a [f32]>) {
-        if first + self.layout.images > self.shape().batch {
-            frame.fill(0.0);
-        }
         for (image, plane) in planes.skip(first).take(self.layout.images).enumerate() {
             self.layout.fill(frame, image, plane);
         }
