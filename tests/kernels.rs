@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -82,7 +82,8 @@ fn layer_step(case: u64, depth: usize, device: &Device) -> Results {
     let draw = &mut Draw::new(case);
     let geometry = random::geometry(draw);
     let form = random::form(draw, &geometry, depth);
-    let layer = random::scramble(random::layer(&geometry, &form, device), draw);
+    let layer = random::scramble(random::layer(&geometry, &form, &Device::flex()), draw);
+    let layer = layer.map(&mut Onto(device));
     let input = random::input(draw, &geometry, device);
     step(&layer, draw, input, RepConv2d::forward)
 }
@@ -226,13 +227,19 @@ fn double_precision_is_composed() {
     assert_eq!(output.dtype(), DType::F64);
 }
 
+/// Makes parameters that train on a device; [`Module::train`] knows no checkpointing.
+struct Onto<'a>(&'a Device);
+
+impl ModuleMapper for Onto<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| Tensor::from_data(tensor.into_data(), self.0).require_grad())
+    }
+}
+
 struct Double;
 
-impl burn::module::ModuleMapper for Double {
-    fn map_float<const D: usize>(
-        &mut self,
-        param: burn::module::Param<Tensor<D>>,
-    ) -> burn::module::Param<Tensor<D>> {
+impl ModuleMapper for Double {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|tensor| tensor.cast(DType::F64))
     }
 }
