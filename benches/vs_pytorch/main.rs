@@ -5,6 +5,9 @@
 //! cargo bench --bench vs_pytorch -- --json
 //! ```
 //!
+//! The limit is what the convolutions' arithmetic would take by its definition, at the speed of large matrix products
+//! measured when the program starts: Winograd's way may be below it, everything that is not a product is above.
+//!
 //! Both sides build the same networks and take turns, one pass each; the figures are medians. Without PyTorch it
 //! says so and measures nothing.
 
@@ -19,7 +22,7 @@ mod peer;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
-use dyrep_benches::exit_code;
+use dyrep_benches::{exit_code, peak};
 use serde::Serialize;
 
 use cases::{Case, Network, What};
@@ -58,6 +61,8 @@ struct Row {
     peer: f64,
     ratio: f64,
     goal: f64,
+    /// Seconds that the convolutions' multiply-adds would take as large matrix products; none for memory.
+    limit: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -88,12 +93,18 @@ fn run(options: &Options) -> Result<(), String> {
         }
     }
     if !options.json {
-        println!("{:<46}{:>12}{:>12}{:>8}{:>8}", "", "ours", "PyTorch", "ratio", "goal");
+        let columns = ["ours", "PyTorch", "ratio", "goal", "limit"];
+        let [ours, peer, ratio, goal, limit] = columns;
+        println!("{:<46}{ours:>12}{peer:>12}{ratio:>8}{goal:>8}{limit:>12}", "");
     }
+    let peak = peak();
+    eprintln!("matrix products: {:.0} GFLOP/s", 1e-9 * peak);
     for case in cases {
+        let limit = (case.what != What::Peak)
+            .then(|| ours::operations(case.network, case.what == What::Step) / peak);
         let (ours, peer) = measure(&case, options.rounds.max(1))?;
         let Case { name, goal, .. } = case;
-        let row = Row { name, ours, peer, ratio: ours / peer, goal };
+        let row = Row { name, ours, peer, ratio: ours / peer, goal, limit };
         if options.json {
             println!("{}", serde_json::to_string(&row).map_err(|e| e.to_string())?);
         } else {
@@ -103,7 +114,9 @@ fn run(options: &Options) -> Result<(), String> {
                     [ours, peer].map(|time| format!("{:.1} ms", 1e3 * time))
                 }
             };
-            println!("{name:<46}{:>12}{:>12}{:>8.2}{goal:>8}", figures[0], figures[1], row.ratio);
+            let limit = limit.map_or(String::new(), |limit| format!("{:.1} ms", 1e3 * limit));
+            let [ours, peer] = figures;
+            println!("{name:<46}{ours:>12}{peer:>12}{:>8.2}{goal:>8}{limit:>12}", row.ratio);
         }
     }
     Ok(())

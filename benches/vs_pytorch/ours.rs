@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
-use dyrep_burn::{Branches, Preset, Structure, deploy};
+use dyrep_burn::{Branches, Preset, Structure, deploy, profile};
 use dyrep_models::{ResNet, ResNetConfig};
 use dyrep_train::SgdRecipe;
 
@@ -37,6 +37,20 @@ impl Net {
             Self::MobileNet(net) => net.forward(pictures),
         }
     }
+}
+
+/// Floating-point operations that a network asks for by its definition, convolutions alone: of a training step, in
+/// which the backward pass counts twice, or of a forward pass of what is deployed.
+pub(crate) fn operations(network: Network, training: bool) -> f64 {
+    let device = Device::flex();
+    let net = grown(Net::new(network.model, &device), network.branches);
+    let Network { batch, size, .. } = network;
+    let layers = profile(&net, |net| drop(net.forward(Tensor::zeros([1, 3, size, size], &device))));
+    let macs = layers.iter().map(|layer| match training {
+        true => 3 * layer.trained.macs,
+        false => layer.deployed.macs,
+    });
+    2.0 * batch as f64 * macs.sum::<u64>() as f64
 }
 
 /// A network in training.

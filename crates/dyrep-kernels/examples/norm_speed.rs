@@ -7,12 +7,16 @@ use std::time::Instant;
 use dyrep_kernels::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, ShapeError, Tail};
 use rayon::prelude::*;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 60;
 
 fn main() -> Result<(), ShapeError> {
+    let only = std::env::args().nth(1).and_then(|pixels| pixels.parse().ok());
     for [batch, channels, pixels] in
         [[8, 64, 112 * 112], [16, 64, 16 * 16], [16, 512, 2 * 2], [8, 512, 7 * 7]]
     {
+        if only.is_some_and(|only: usize| only != pixels) {
+            continue;
+        }
         measure(NormShape { batch, channels, pixels })?;
     }
     Ok(())
@@ -31,7 +35,7 @@ fn measure(shape: NormShape) -> Result<(), ShapeError> {
     let relu = Tail { residual: None, relu: true };
     let added = Tail { residual: Some(&r), relu: true };
     let mut best = [f64::INFINITY; 8];
-    let repeats = (2_000_000 / shape.len()).max(1);
+    let repeats = (500_000 / shape.len()).max(1);
     for _ in 0..ROUNDS {
         let mut note = |which: usize, run: &mut dyn FnMut() -> Result<(), ShapeError>| {
             let start = Instant::now();

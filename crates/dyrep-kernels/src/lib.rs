@@ -1,4 +1,4 @@
-//! Fast convolutions on the CPU, over plain slices of `f32` in NCHW order.
+//! Fast convolutions, batch norms and max poolings on the CPU, over plain slices of `f32` in NCHW order.
 //!
 //! ```text
 //! ConvShape (validated) ─▶ plan: depthwise | pointwise | lowered ─▶ tiles in parallel ─▶ gemm
@@ -9,6 +9,9 @@
 //! - **Pointwise**: a 1×1 kernel of stride 1 without padding needs no lowering.
 //! - **Depthwise**: taps are added row by row, without a product of matrices.
 //!
+//! Beside them, **batch norm** ([`Norm`]) with the residual and the ReLU that follow it in the same pass, and
+//! **max pooling** ([`max_pool`]).
+//!
 //! The matrix products are those of the `gemm` crate, which picks its instructions (AVX-512, AVX2, NEON) when
 //! the program runs. Nothing here knows tensors or networks.
 
@@ -16,14 +19,25 @@
 #![allow(unsafe_code)]
 
 pub mod block;
+mod bundle;
+mod columns;
+mod conv;
 mod depthwise;
-mod direct;
+mod flat;
+mod frame;
+mod lanes;
 mod lower;
+mod moments;
 mod norm;
+mod pool;
 mod product;
+mod scratch;
 mod shape;
 mod tile;
+mod winograd;
 
-pub use direct::{backward_input, backward_weight, forward};
+pub use conv::{backward, forward};
 pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
+pub use pool::{PoolShape, max_pool, max_pool_backward};
+pub use product::multiply;
 pub use shape::{ConvShape, ShapeError};

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::bundle::Source;
 use crate::shape::{ConvShape, reach};
 use crate::tile::Tile;
 
@@ -10,9 +11,10 @@ use crate::tile::Tile;
 fn each_row(
     shape: &ConvShape,
     tile: &Tile,
-    tap: [usize; 2],
+    tap: usize,
     mut visit: impl FnMut(usize, Range<usize>, Option<(usize, usize)>),
 ) {
+    let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
     let [height, width] = shape.output();
     let along = |axis: usize, output: usize| {
         let (before, _) = shape.padding[axis];
@@ -41,69 +43,118 @@ fn each_row(
     }
 }
 
-/// Writes the lowered matrix of a tile and a group, `[channels of the group · taps, pixels of the tile]`, rows in
-/// the order of a weight's values.
-pub(crate) fn lower(
+/// Writes one row of the lowered matrix of a tile: what one tap sees of one channel.
+pub(crate) fn lower_row(
     shape: &ConvShape,
-    input: &[f32],
-    group: usize,
+    source: &Source<'_>,
+    channel: usize,
+    tap: usize,
     tile: &Tile,
-    lowered: &mut [f32],
+    row: &mut [f32],
 ) {
-    let pixels = tile.pixels(shape);
     let (width, step) = (shape.output()[1], shape.stride[1]);
-    let rows = lowered.chunks_exact_mut(pixels);
-    for (index, row) in rows.enumerate() {
-        let (plane, tap) = plane_and_tap(shape, group, index);
-        each_row(shape, tile, tap, |place, columns, inside| {
-            let target = &mut row[place..place + width];
-            let Some((image, first)) = inside else {
-                target.fill(0.0);
-                return;
-            };
-            let first = (image * shape.channels[0] + plane) * shape.pixels_in() + first;
-            target[..columns.start].fill(0.0);
-            target[columns.end..].fill(0.0);
-            let target = &mut target[columns];
-            let source = &input[first..];
-            if step == 1 {
-                target.copy_from_slice(&source[..target.len()]);
-            } else {
-                let source = source.iter().step_by(step);
-                target.iter_mut().zip(source).for_each(|(target, source)| *target = *source);
-            }
-        });
-    }
+    let border = source.border(channel);
+    each_row(shape, tile, tap, |place, columns, inside| {
+        let target = &mut row[place..place + width];
+        let Some((image, first)) = inside else {
+            target.fill(border);
+            return;
+        };
+        let start = (image * shape.channels[0] + channel) * shape.pixels_in() + first;
+        target[..columns.start].fill(border);
+        target[columns.end..].fill(border);
+        source.read(channel, start, step, &mut target[columns]);
+    });
 }
 
-/// Adds a lowered matrix back to where its values were read from: the transpose of [`lower`].
-///
-/// `gradient` is that of the tile's images alone.
-pub(crate) fn raise(
+/// Adds one row of a lowered matrix, of a tile of one image, back to the plane that its values were read from: the
+/// transpose of [`lower_row`].
+pub(crate) fn raise_row(
     shape: &ConvShape,
-    lowered: &[f32],
-    group: usize,
+    row: &[f32],
+    tap: usize,
     tile: &Tile,
-    gradient: &mut [f32],
+    plane: &mut [f32],
 ) {
-    let pixels = tile.pixels(shape);
     let step = shape.stride[1];
-    for (index, row) in lowered.chunks_exact(pixels).enumerate() {
-        let (plane, tap) = plane_and_tap(shape, group, index);
-        each_row(shape, tile, tap, |place, columns, inside| {
-            let Some((image, first)) = inside else { return };
-            let image = image - tile.images.start;
-            let first = (image * shape.channels[0] + plane) * shape.pixels_in() + first;
-            let source = &row[place + columns.start..place + columns.end];
-            let target = gradient[first..].iter_mut().step_by(step);
+    each_row(shape, tile, tap, |place, columns, inside| {
+        let Some((_, first)) = inside else { return };
+        let source = &row[place + columns.start..place + columns.end];
+        let target = plane[first..].iter_mut();
+        if step == 1 {
             target.zip(source).for_each(|(target, source)| *target += source);
-        });
-    }
+        } else {
+            target.step_by(step).zip(source).for_each(|(target, source)| *target += source);
+        }
+    });
 }
 
-fn plane_and_tap(shape: &ConvShape, group: usize, index: usize) -> (usize, [usize; 2]) {
-    let taps = shape.taps();
-    let (channel, tap) = (index / taps, index % taps);
-    let plane = group * shape.per_group()[0] + channel;
-    (plane, [tap / shape.kernel[1], tap % shape.kernel[1]])
+/// Where the taps of a narrow map read, written out: rows of a few pixels cost more to find than to copy.
+pub(crate) struct Places {
+    /// `[tap, pixel of one image]`: the place in a plane, or [`BEYOND`].
+    table: Vec<u32>,
+    pixels: usize,
+}
+
+/// Marks what lies beyond the border.
+const BEYOND: u32 = u32::MAX;
+/// Output columns from which copying rows is as fast.
+const WIDE: usize = 12;
+
+impl Places {
+    /// The table of a tile's rows, if they are narrow.
+    pub(crate) fn new(shape: &ConvShape, tile: &Tile) -> Option<Self> {
+        let fits = u32::try_from(shape.pixels_in()).is_ok_and(|pixels| pixels < BEYOND);
+        if shape.output()[1] >= WIDE || !fits {
+            return None;
+        }
+        let one = tile.only(tile.images.start);
+        let pixels = one.pixels();
+        let mut table = vec![BEYOND; shape.taps() * pixels];
+        for (tap, row) in table.chunks_exact_mut(pixels).enumerate() {
+            each_row(shape, &one, tap, |place, columns, inside| {
+                let Some((_, first)) = inside else { return };
+                let reads = (first..).step_by(shape.stride[1]);
+                let targets = &mut row[place + columns.start..place + columns.end];
+                // A place in a plane, which fits as checked above.
+                targets.iter_mut().zip(reads).for_each(|(target, place)| *target = place as u32);
+            });
+        }
+        Some(Self { table, pixels })
+    }
+
+    fn of(&self, tap: usize) -> &[u32] {
+        &self.table[tap * self.pixels..][..self.pixels]
+    }
+
+    /// As [`lower_row`].
+    pub(crate) fn lower_row(
+        &self,
+        shape: &ConvShape,
+        source: &Source<'_>,
+        channel: usize,
+        tap: usize,
+        tile: &Tile,
+        row: &mut [f32],
+    ) {
+        let border = source.border(channel);
+        let [scale, shift] = source.change(channel);
+        for (image, target) in tile.images.clone().zip(row.chunks_exact_mut(self.pixels)) {
+            let plane = (image * shape.channels[0] + channel) * shape.pixels_in();
+            let plane = &source.values[plane..][..shape.pixels_in()];
+            for (target, place) in target.iter_mut().zip(self.of(tap)) {
+                let value = plane.get(*place as usize);
+                *target = value.map_or(border, |value| value * scale + shift);
+            }
+        }
+    }
+
+    /// As [`raise_row`].
+    pub(crate) fn raise_row(&self, row: &[f32], tap: usize, plane: &mut [f32]) {
+        for (value, place) in row.iter().zip(self.of(tap)) {
+            if let Some(target) = plane.get_mut(*place as usize) {
+                *target += value;
+            }
+        }
+    }
 }

@@ -49,6 +49,16 @@ pub enum ShapeError {
         /// The padded input's size.
         padded: usize,
     },
+    /// Padding in which a whole pooling window could lie.
+    #[error("along the {axis} {padding} padded pixels must be fewer than the window's {kernel}")]
+    Padding {
+        /// `height` or `width`.
+        axis: &'static str,
+        /// The padding.
+        padding: usize,
+        /// The window's size.
+        kernel: usize,
+    },
     /// A slice of another length than the shape says.
     #[error("{name} must have {expected} values, got {found}")]
     Length {

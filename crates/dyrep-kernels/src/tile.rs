@@ -1,60 +1,113 @@
-//! Tiles: which output pixels one matrix product computes.
+//! Tiles: the output pixels that are computed together.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::shape::ConvShape;
+use rayon::prelude::*;
 
-/// Values of a lowered tile: 1 MiB, which stays in the second-level cache.
-const LOWERED: usize = 1 << 18;
-/// Fewer pixels make thin products, more gain nothing.
-const PIXELS: Range<usize> = 128..2048;
+use crate::shape::ConvShape;
 
 /// Some rows of one image's output, or all rows of several images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tile {
     pub(crate) images: Range<usize>,
     pub(crate) rows: Range<usize>,
+    /// Columns, and pixels of a whole plane, of the output.
+    width: usize,
+    plane: usize,
 }
 
 impl Tile {
+    /// All of the output.
+    pub(crate) fn whole(shape: &ConvShape) -> Self {
+        let [height, width] = shape.output();
+        Self { images: 0..shape.batch, rows: 0..height, width, plane: height * width }
+    }
+
     /// Output pixels in the tile.
-    pub(crate) fn pixels(&self, shape: &ConvShape) -> usize {
-        self.images.len() * self.pixels_of_image(shape)
+    pub(crate) fn pixels(&self) -> usize {
+        self.images.len() * self.pixels_of_image()
     }
 
     /// Output pixels of each of its images.
-    pub(crate) fn pixels_of_image(&self, shape: &ConvShape) -> usize {
-        self.rows.len() * shape.output()[1]
+    pub(crate) fn pixels_of_image(&self) -> usize {
+        self.rows.len() * self.width
     }
 
-    /// Where the tile starts within an image's output.
-    pub(crate) fn start(&self, shape: &ConvShape) -> usize {
-        self.rows.start * shape.output()[1]
+    /// Where the tile lies in the plane of one of its images, and one of `channels`.
+    pub(crate) fn place(&self, image: usize, channel: usize, channels: usize) -> Range<usize> {
+        let start = (image * channels + channel) * self.plane + self.rows.start * self.width;
+        start..start + self.pixels_of_image()
+    }
+
+    /// What it has of one of its images.
+    pub(crate) fn only(&self, image: usize) -> Self {
+        Self { images: image..image + 1, ..self.clone() }
+    }
+
+    /// The images' planes, of `channels` each, in a list of all planes.
+    pub(crate) fn planes(&self, channels: usize) -> Range<usize> {
+        self.images.start * channels..self.images.end * channels
     }
 }
 
-/// Tiles that cover the output, at least a few for each of `threads` where there is as much to do.
-pub(crate) fn tiles(shape: &ConvShape, threads: usize) -> Vec<Tile> {
+/// Tiles that cover the output, of about `target` pixels; rows in multiples of `granule`, but for an image's last.
+///
+/// A function of the shape alone, so that sums over tiles are the same on every machine.
+pub(crate) fn tiles(shape: &ConvShape, target: usize, granule: usize) -> Vec<Tile> {
     let [height, width] = shape.output();
-    let lowered_row = shape.per_group()[0] * shape.taps();
-    let cache = (LOWERED / lowered_row).clamp(PIXELS.start, PIXELS.end);
-    let share = (shape.batch * height * width).div_ceil(2 * threads).max(PIXELS.start / 2);
-    let target = cache.min(share);
-    let images = target / (height * width);
+    let whole = Tile::whole(shape);
+    let images = (target / (height * width)).min(shape.batch);
     if images > 0 {
+        let images = even(shape.batch, images);
         let starts = (0..shape.batch).step_by(images);
         let end = |start: usize| (start + images).min(shape.batch);
-        return starts.map(|start| Tile { images: start..end(start), rows: 0..height }).collect();
+        return starts.map(|start| Tile { images: start..end(start), ..whole.clone() }).collect();
     }
-    let rows = (target / width).max(1);
+    let rows = even(height, (target / width).max(1)).next_multiple_of(granule);
     let of_image = |image: usize| {
+        let whole = whole.clone();
         (0..height).step_by(rows).map(move |start| Tile {
             images: image..image + 1,
             rows: start..(start + rows).min(height),
+            ..whole.clone()
         })
     };
     (0..shape.batch).flat_map(of_image).collect()
+}
+
+/// The size of equal parts of `total` that are no larger than `part`.
+fn even(total: usize, part: usize) -> usize {
+    total.div_ceil(total.div_ceil(part))
+}
+
+/// Gathers a tile as `[channels, pixels of the tile]`; `read` gives values of a channel from a place on.
+pub(crate) fn gather(
+    channels: usize,
+    tile: &Tile,
+    gathered: &mut [f32],
+    read: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
+    let each = tile.pixels_of_image();
+    let rows = gathered.par_chunks_exact_mut(tile.pixels()).enumerate();
+    rows.for_each(|(channel, row)| {
+        for (image, target) in tile.images.clone().zip(row.chunks_exact_mut(each)) {
+            read(channel, tile.place(image, channel, channels).start, target);
+        }
+    });
+}
+
+/// Writes `gathered` `[channels, pixels of the tile]` back to its tile of `map`.
+pub(crate) fn scatter(gathered: &[f32], channels: usize, tile: &Tile, map: &mut [f32]) {
+    let (pixels, each) = (tile.pixels(), tile.pixels_of_image());
+    let plane = tile.plane;
+    let planes = tile.planes(channels);
+    let planes = map[planes.start * plane..planes.end * plane].par_chunks_exact_mut(plane);
+    planes.enumerate().for_each(|(number, target)| {
+        let (image, channel) = (number / channels, number % channels);
+        let values = &gathered[channel * pixels + image * each..][..each];
+        target[tile.rows.start * tile.width..][..each].copy_from_slice(values);
+    });
 }
 
 /// A slice that several threads write, each its own part.
@@ -90,11 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiles_cover_every_pixel_once() {
-        for (batch, size, channels) in [(1, 224, 3), (16, 2, 512), (5, 7, 64), (3, 56, 64)] {
+    fn tiles_cover_every_row_once() {
+        for (batch, size) in [(1, 224), (16, 2), (5, 7), (3, 56)] {
             let shape = ConvShape {
                 batch,
-                channels: [channels; 2],
+                channels: [64; 2],
                 input: [size; 2],
                 kernel: [3, 3],
                 stride: [1, 1],
@@ -102,9 +155,10 @@ mod tests {
                 padding: [(1, 1); 2],
                 groups: 1,
             };
-            for threads in [1, 2, 16] {
+            for (target, granule) in [(1, 1), (100, 2), (500, 2), (1 << 20, 1)] {
                 let mut seen = vec![0; batch * size];
-                for tile in tiles(&shape, threads) {
+                for tile in tiles(&shape, target, granule) {
+                    assert_eq!(tile.rows.start % granule, 0);
                     for image in tile.images.clone() {
                         tile.rows.clone().for_each(|row| seen[image * size + row] += 1);
                     }

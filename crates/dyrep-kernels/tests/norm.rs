@@ -8,7 +8,11 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const EPSILON: f32 = 1e-3;
-const CASES: u64 = 300;
+const CASES: u64 = 160;
+/// Of outputs, moments and gradients. The largest errors over the cases below are 9e-7, 3e-7 and 5e-6.
+const TOLERANCE: [f64; 3] = [5e-6, 1e-6, 2e-5];
+/// With a mean of 100 deviations, to which the mean's own rounding adds. The largest are 5e-5, 2e-7 and 2e-5.
+const FAR_TOLERANCE: [f64; 3] = [2e-4, 1e-6, 1e-4];
 
 #[derive(Clone)]
 struct Case {
@@ -173,8 +177,10 @@ impl Wide {
     }
 }
 
+/// The largest, or not-a-number where there is one.
 fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
-    values.into_iter().fold(0.0, |most, value| if value.is_nan() { value } else { most.max(value) })
+    let larger = |most: f64, value: f64| if value <= most || most.is_nan() { most } else { value };
+    values.into_iter().fold(0.0, larger)
 }
 
 /// Differences of outputs, of the moments, and of gradients along random directions, each of what is usual.
@@ -221,7 +227,6 @@ fn errors(case: &Case, found: &Found, own: bool) -> [f64; 3] {
     [output, moments, largest(each)]
 }
 
-/// Errors of outputs, moments and gradients; measured over the cases below: see each test.
 fn check(case: &Case, own: bool, tolerance: [f64; 3]) -> [f64; 3] {
     let found = run(case, own);
     let errors = errors(case, &found, own);
@@ -236,7 +241,7 @@ fn norms_and_gradients_are_the_definition() {
     for number in 0..CASES {
         let case = case(number, random_shape(number), 0.0);
         for own in [true, false] {
-            let errors = check(&case, own, [2e-5, 1e-6, 2e-5]);
+            let errors = check(&case, own, TOLERANCE);
             most = std::array::from_fn(|i| most[i].max(errors[i]));
         }
     }
@@ -250,24 +255,19 @@ fn a_mean_far_from_zero_costs_no_accuracy_of_the_variance() {
         // Uniform values deviate by 0.58.
         let mut case = case(number, random_shape(number), 58.0);
         case.relu = false;
-        let errors = check(&case, true, [1e-3, 1e-6, 1e-3]);
+        let errors = check(&case, true, FAR_TOLERANCE);
         most = std::array::from_fn(|i| most[i].max(errors[i]));
     }
     println!("largest errors {most:?}");
 }
 
 #[test]
-fn first_values_unlike_the_others_cost_no_accuracy() {
+fn values_unlike_the_others_cost_no_accuracy() {
     for pixels in [4, 4096, 40_000] {
         let shape = NormShape { batch: 200_000 / pixels, channels: 3, pixels };
         let mut case = case(1, shape, 0.0);
-        // The sums start from the first images' first values.
-        for (i, value) in case.x.iter_mut().enumerate() {
-            let (plane, pixel) = (i / pixels, i % pixels);
-            if plane / 3 * pixels.min(256) + pixel < 256 {
-                *value = 1e4;
-            }
-        }
+        // The sums start from the mean of a few values, each channel's first among them.
+        (0..3).for_each(|channel| case.x[channel * pixels] = 1e6);
         let (found, wide) = (run(&case, true), Wide::of(&case));
         let [_, variance] = wide.moments(&shape);
         for (found, expected) in found.variance.iter().zip(variance) {

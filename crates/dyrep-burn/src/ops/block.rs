@@ -8,8 +8,9 @@ use burn::module::Param;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use dyrep_kernels::ConvShape;
-use dyrep_kernels::block::{Block as Parts, Branch as Part, MiddleNorm, Moments, Norm, Window};
-use stand_in::{backward, forward, supports};
+use dyrep_kernels::block::{
+    Block as Parts, Branch as Part, MiddleNorm, Moments, Norm, Window, backward, forward,
+};
 
 use super::conv::fits;
 use super::norm::blend;
@@ -31,9 +32,6 @@ pub(crate) fn train_block(block: &Block, input: &Tensor<4>) -> Option<Tensor<4>>
         return None;
     }
     let shape = shape(block, input)?;
-    if !supports(block, &shape) {
-        return None;
-    }
     let mut assembly = Assembly { shape, input, norms: vec![] };
     let parts = assembly.block(block);
     let mut inputs = Inputs::default();
@@ -224,34 +222,5 @@ impl Operation for WholeBlock {
         let mut gradients = vec![];
         found.map(|gradient| gradients.push(gradient));
         gradients
-    }
-}
-
-/// Stands in for `dyrep_kernels::block::{backward, forward}` until they are there.
-mod stand_in {
-    use dyrep_kernels::block::{Block, Moments};
-    use dyrep_kernels::{ConvShape, ShapeError};
-
-    /// Whether the kernels compute such a block.
-    pub(super) fn supports(_: &crate::block::Block, _: &ConvShape) -> bool {
-        false
-    }
-
-    pub(super) fn forward(
-        _: &Block<&[f32]>,
-        _: &mut [f32],
-        _: bool,
-    ) -> Result<(Vec<Moments>, Vec<Vec<f32>>), ShapeError> {
-        Err(ShapeError::Zero { name: "blocks" })
-    }
-
-    pub(super) fn backward(
-        _: &Block<&[f32]>,
-        _: &[Moments],
-        _: &[&[f32]],
-        _: &[f32],
-        _: &Block<bool>,
-    ) -> Result<Block<Option<Vec<f32>>>, ShapeError> {
-        Err(ShapeError::Zero { name: "blocks" })
     }
 }

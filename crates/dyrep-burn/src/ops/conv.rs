@@ -3,7 +3,7 @@
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
-use dyrep_kernels::{ConvShape, ShapeError, backward_input, backward_weight, forward};
+use dyrep_kernels::{ConvShape, ShapeError, backward, forward};
 
 use super::operation::{Forward, Kept, Needs, Operation};
 use super::{Inputs, run};
@@ -89,17 +89,12 @@ impl Operation for Conv {
         wanted: &[bool],
     ) -> Vec<Option<Vec<f32>>> {
         let Self(shape) = self;
-        let of_input = || {
-            let mut found = vec![0.0; shape.input_len()];
-            fits(backward_input(shape, gradient, kept.inputs[1], &mut found));
-            found
-        };
-        let of_weight = || {
-            let mut found = vec![0.0; shape.weight_len()];
-            fits(backward_weight(shape, kept.inputs[0], gradient, &mut found));
-            found
-        };
-        let mut found = vec![wanted[0].then(of_input), wanted[1].then(of_weight)];
+        let space = |wanted: bool, len: usize| wanted.then(|| vec![0.0; len]);
+        let mut input = space(wanted[0], shape.input_len());
+        let mut weight = space(wanted[1], shape.weight_len());
+        let [x, w] = [kept.inputs[0], kept.inputs[1]];
+        fits(backward(shape, x, w, gradient, input.as_deref_mut(), weight.as_deref_mut()));
+        let mut found = vec![input, weight];
         if let Some(wanted) = wanted.get(2) {
             found.push(wanted.then(|| sums_of_channels(gradient, shape)));
         }

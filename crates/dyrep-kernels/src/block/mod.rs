@@ -12,6 +12,19 @@
 
 use crate::shape::ConvShape;
 
+mod affine;
+mod dense;
+#[cfg(test)]
+mod dense_tests;
+mod run;
+
+pub use run::{backward, forward};
+
+#[cfg(test)]
+pub(crate) mod random;
+#[cfg(test)]
+pub(crate) mod reference;
+
 /// Some of the taps of a block's kernel: those that a smaller convolution has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -116,12 +129,25 @@ pub struct Moments {
 }
 
 impl<T> Norm<T> {
+    fn as_ref(&self) -> Norm<&T> {
+        Norm { gamma: &self.gamma, beta: &self.beta, epsilon: self.epsilon }
+    }
+
     fn map<U>(self, f: &mut impl FnMut(T) -> U) -> Norm<U> {
         Norm { gamma: f(self.gamma), beta: f(self.beta), epsilon: self.epsilon }
     }
 }
 
 impl<T> MiddleNorm<T> {
+    fn as_ref(&self) -> MiddleNorm<&T> {
+        MiddleNorm {
+            norm: self.norm.as_ref(),
+            running_mean: &self.running_mean,
+            running_variance: &self.running_variance,
+            momentum: self.momentum,
+        }
+    }
+
     fn map<U>(self, f: &mut impl FnMut(T) -> U) -> MiddleNorm<U> {
         MiddleNorm {
             norm: self.norm.map(f),
@@ -133,6 +159,27 @@ impl<T> MiddleNorm<T> {
 }
 
 impl<T> Branch<T> {
+    fn as_ref(&self) -> Branch<&T> {
+        match self {
+            Self::Conv { window, weight, bias, norm } => {
+                Branch::Conv { window: *window, weight, bias: bias.as_ref(), norm: norm.as_ref() }
+            }
+            Self::Sequence { pointwise, middle, weight, bias, norm } => Branch::Sequence {
+                pointwise,
+                middle: middle.as_ref(),
+                weight,
+                bias: bias.as_ref(),
+                norm: norm.as_ref(),
+            },
+            Self::Average { first, norm } => Branch::Average {
+                first: first.as_ref().map(|(pointwise, middle)| (pointwise, middle.as_ref())),
+                norm: norm.as_ref(),
+            },
+            Self::Identity { norm } => Branch::Identity { norm: norm.as_ref() },
+            Self::Given { map, norm } => Branch::Given { map, norm: norm.as_ref() },
+        }
+    }
+
     fn map<U>(self, f: &mut impl FnMut(T) -> U) -> Branch<U> {
         match self {
             Self::Conv { window, weight, bias, norm } => Branch::Conv {
@@ -157,6 +204,16 @@ impl<T> Branch<T> {
         }
     }
 
+    /// The norm in the middle of the branch, if it has one.
+    pub fn middle(&self) -> Option<&MiddleNorm<T>> {
+        match self {
+            Self::Sequence { middle, .. } | Self::Average { first: Some((_, middle)), .. } => {
+                Some(middle)
+            }
+            _ => None,
+        }
+    }
+
     /// The norm that ends the branch.
     pub fn last_norm(&self) -> &Norm<T> {
         match self {
@@ -178,5 +235,20 @@ impl<T> Block<T> {
             input: f(self.input),
             branches: self.branches.into_iter().map(|branch| branch.map(&mut f)).collect(),
         }
+    }
+
+    /// The same block with references to its tensors.
+    #[must_use]
+    pub fn as_ref(&self) -> Block<&T> {
+        Block {
+            shape: self.shape,
+            input: &self.input,
+            branches: self.branches.iter().map(Branch::as_ref).collect(),
+        }
+    }
+
+    /// Calls `f` with the tensors, in [`Block::map`]'s order.
+    pub fn visit<'a>(&'a self, f: impl FnMut(&'a T)) {
+        self.as_ref().map(f);
     }
 }

@@ -8,9 +8,7 @@
 //!
 //! The two means come from the statistics' own dependence on `x`, and are left out where these are given.
 
-use rayon::prelude::*;
-
-use super::part::{Part, channels_of_part, part};
+use super::part::{Part, each_part};
 use super::{Moments, Norm, Passed, floor, on_line};
 use crate::shape::ShapeError;
 use crate::tile::Shared;
@@ -93,22 +91,16 @@ impl Norm<'_> {
         }
         let of_input = Shared::new(gradients.input);
         let of_residual = gradients.residual.map(Shared::new);
-        let each = channels_of_part(&self.shape);
-        let gammas = gradients.gamma.par_chunks_mut(each);
-        let parts = gammas.zip(gradients.beta.par_chunks_mut(each)).enumerate();
-        parts.with_min_len(self.parts_of_a_thread()).for_each(|(number, (gamma, beta))| {
-            let part = part(&self.shape, number);
+        let found = each_part(&self.shape, |part| {
             let sweep = Sweep { norm: self, part: &part, moments, statistics };
             let (x, g) = (input, output_gradient);
             let (of_input, of_residual) = (&of_input, of_residual.as_ref());
             let least = floor(!matches!(passed, Passed::All));
-            let own = [gamma, beta];
             match passed {
                 Passed::OfOutput(y) => sweep.run(
                     [x, g, y],
                     #[inline(always)]
                     |_, [_, g, y]| if y <= 0.0 { 0.0 } else { g },
-                    own,
                     of_input,
                     of_residual,
                 ),
@@ -116,12 +108,14 @@ impl Norm<'_> {
                     [x, g],
                     #[inline(always)]
                     move |line, [x, g]| if on_line(line, x) <= least { 0.0 } else { g },
-                    own,
                     of_input,
                     of_residual,
                 ),
             }
         });
+        for ((gamma, beta), found) in gradients.gamma.iter_mut().zip(gradients.beta).zip(found) {
+            [*gamma, *beta] = found;
+        }
         Ok(())
     }
 }
@@ -136,15 +130,14 @@ struct Sweep<'a> {
 
 impl Sweep<'_> {
     /// `passed` makes the gradient behind the ReLU of a channel's line and of the values of `slices`, the first
-    /// of which is the norm's input.
+    /// of which is the norm's input. Gives the gradients of γ and β.
     fn run<const N: usize>(
         &self,
         slices: [&[f32]; N],
         passed: impl Fn([f32; 3], [f32; N]) -> f32 + Copy + Sync,
-        [of_gamma, of_beta]: [&mut [f32]; 2],
         of_input: &Shared<'_>,
         of_residual: Option<&Shared<'_>>,
-    ) {
+    ) -> Vec<[f32; 2]> {
         let Self { norm, part, moments: Moments { mean, variance }, statistics } = *self;
         let line = |channel| norm.line(channel, mean[channel], variance[channel]).values();
         let lines: Vec<[f32; 3]> = part.channels.clone().map(line).collect();
@@ -157,11 +150,11 @@ impl Sweep<'_> {
                 [gradient, gradient * (values[0] - line[0])]
             },
         );
-        let mut slopes = Vec::with_capacity(lines.len());
+        let (mut slopes, mut found) =
+            (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
         for (place, ([sum, along], line)) in sums.into_iter().zip(lines).enumerate() {
             let inverse = norm.inverse_deviation(variance[part.channels.start + place]);
-            of_beta[place] = sum as f32;
-            of_gamma[place] = (along * inverse) as f32;
+            found.push([(along * inverse) as f32, sum as f32]);
             let own = match statistics {
                 Statistics::OfBatch => -f64::from(line[1]) / norm.shape.per_channel(),
                 Statistics::Given => 0.0,
@@ -186,6 +179,7 @@ impl Sweep<'_> {
                 move |slopes, _, values| both(slopes, values, passed)[0],
             ),
         }
+        found
     }
 }
 

@@ -45,7 +45,7 @@ impl Sums {
     #[inline(always)]
     fn settle(&mut self) {
         for (total, lanes) in self.total.iter_mut().zip(&mut self.lanes) {
-            *total += lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+            *total += wide_sum(lanes);
             *lanes = [0.0; LANES];
         }
         self.held = 0;
@@ -75,6 +75,22 @@ fn add_lanes<const N: usize>(
         second[lane] += two;
     }
     *lanes = [first, second];
+}
+
+/// The sum in double precision.
+#[inline(always)]
+pub(super) fn wide_sum(values: &[f32]) -> f64 {
+    let (chunks, rest) = values.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for chunk in chunks {
+        for lane in 0..4 {
+            sums[lane] += f64::from(chunk[lane]);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(*value);
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
 /// Coefficients of each value of a run: the same for all, or one set for each.

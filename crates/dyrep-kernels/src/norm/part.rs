@@ -23,34 +23,80 @@ const HELD: usize = 32;
 const BLOCK: usize = 1 << 14;
 /// Values of a run of blocks, the least that threads share out.
 const RUN: usize = 1 << 15;
-/// From so many channels on, threads share these alone.
-const MANY: usize = 32;
+/// From so many parts on, threads share these alone.
+const MANY: usize = 16;
+/// Waking a second thread for so few values costs more than it saves.
+const ALONE: usize = 1 << 16;
 
 /// Some channels of some images.
-#[derive(Clone)]
 pub(super) struct Part {
     shape: NormShape,
     pub(super) channels: Range<usize>,
     images: Range<usize>,
+    /// Values of a span: of a row, or of a block of the only channel's plane.
+    span: usize,
+    /// Spans of an image.
+    each: usize,
 }
 
 /// Channels of a part.
-pub(super) fn channels_of_part(shape: &NormShape) -> usize {
+fn channels_of_part(shape: &NormShape) -> usize {
     if shape.pixels < SMALL { (ROW / shape.pixels).min(shape.channels) } else { 1 }
 }
 
-/// All images of the channels of part `number`.
-pub(super) fn part(shape: &NormShape, number: usize) -> Part {
+/// What `work` finds for the channels of each part, all parts one after another.
+///
+/// Parts hold all images: what is summed over a channel is summed within one part.
+pub(super) fn each_part<R: Send>(
+    shape: &NormShape,
+    work: impl Fn(Part) -> Vec<R> + Sync,
+) -> impl Iterator<Item = R> {
     let each = channels_of_part(shape);
-    let start = number * each;
-    let channels = start..(start + each).min(shape.channels);
-    Part { shape: *shape, channels, images: 0..shape.batch }
+    let part = |number: usize| {
+        let channels = number * each..((number + 1) * each).min(shape.channels);
+        work(Part::new(*shape, channels, 0..shape.batch))
+    };
+    let parts = shape.channels.div_ceil(each);
+    let found: Vec<Vec<R>> = if shape.len() <= ALONE {
+        (0..parts).map(part).collect()
+    } else {
+        (0..parts)
+            .into_par_iter()
+            .with_min_len((RUN * parts / shape.len()).max(1))
+            .map(part)
+            .collect()
+    };
+    found.into_iter().flatten()
+}
+
+/// Calls `work` with parts that cover the batch in the order of memory, where nothing is summed.
+pub(super) fn each_piece(shape: &NormShape, work: impl Fn(Part) + Sync) {
+    if shape.pixels < SMALL {
+        each_part(shape, |part| -> Vec<()> {
+            work(part);
+            Vec::new()
+        })
+        .for_each(drop);
+        return;
+    }
+    let piece = |plane: usize| {
+        let (image, channel) = (plane / shape.channels, plane % shape.channels);
+        work(Part::new(*shape, channel..channel + 1, image..image + 1));
+    };
+    let planes = shape.batch * shape.channels;
+    if shape.len() <= ALONE {
+        (0..planes).for_each(piece);
+    } else {
+        (0..planes).into_par_iter().with_min_len((RUN / shape.pixels).max(1)).for_each(piece);
+    }
 }
 
 impl Part {
-    /// The same channels of one image.
-    pub(super) fn of_image(self, image: usize) -> Self {
-        Self { images: image..image + 1, ..self }
+    fn new(shape: NormShape, channels: Range<usize>, images: Range<usize>) -> Self {
+        let plane = channels.len() * shape.pixels;
+        let span = if shape.pixels < SMALL { plane } else { plane.min(BLOCK) };
+        let each = if span == plane { 1 } else { plane.div_ceil(span) };
+        Self { shape, channels, images, span, each }
     }
 
     /// Whether planes are walked in rows.
@@ -58,35 +104,36 @@ impl Part {
         self.shape.pixels < SMALL
     }
 
-    /// The rows, or the blocks of the only channel.
-    fn spans(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + use<> {
+    /// Where span `number` lies.
+    #[inline(always)]
+    fn span(&self, number: usize) -> Range<usize> {
         let NormShape { channels, pixels, .. } = self.shape;
-        let (first, images) = (self.channels.start, self.images.start);
-        let plane = self.channels.len() * pixels;
-        let block = if self.in_rows() { plane } else { BLOCK };
-        let each = plane.div_ceil(block);
-        (0..self.images.len() * each).map(move |span| {
-            let start = ((images + span / each) * channels + first) * pixels;
-            let within = span % each * block;
-            start + within..start + (within + block).min(plane)
-        })
+        // Most planes are one span, and divisions are slow.
+        let (image, within) = match self.each {
+            1 => (number, 0),
+            each => (number / each, number % each * self.span),
+        };
+        let start = ((self.images.start + image) * channels + self.channels.start) * pixels;
+        start + within..start + (within + self.span).min(self.channels.len() * pixels)
     }
 
-    /// Calls `work` on runs of the spans, on several threads where channels are too few for them.
+    /// Calls `work` on runs of spans, on several threads where channels are too few for them.
     ///
     /// The runs follow from the shape alone, and the results come in their order.
-    fn runs<R: Send>(&self, work: impl Fn(Range<usize>) -> R + Sync, each: impl FnMut(R)) {
-        let spans = self.spans().len();
-        let block = BLOCK.min(self.shape.pixels);
-        let length = if self.in_rows() { spans } else { (RUN / block).max(1) };
+    fn runs<R: Send>(&self, work: impl Fn(Range<usize>) -> R + Sync, mut each: impl FnMut(R)) {
+        let spans = self.images.len() * self.each;
+        if spans == 1 {
+            return each(work(0..1));
+        }
+        let length = (RUN / self.span).max(1);
         let run = |number: usize| number * length..((number + 1) * length).min(spans);
         let runs = spans.div_ceil(length);
-        if runs > 1 && self.shape.channels < MANY {
+        if runs > 1 && self.shape.channels < MANY * self.channels.len() {
             let results: Vec<R> =
                 (0..runs).into_par_iter().map(|number| work(run(number))).collect();
             results.into_iter().for_each(each);
         } else {
-            (0..runs).map(|number| work(run(number))).for_each(each);
+            (0..runs).for_each(|number| each(work(run(number))));
         }
     }
 
@@ -97,24 +144,34 @@ impl Part {
         coefficients: &[[f32; K]],
         term: impl Fn([f32; K], [f32; N]) -> [f32; 2] + Copy + Sync,
     ) -> Vec<[f64; 2]> {
+        let mut totals = vec![[0.0; 2]; self.channels.len()];
         if self.in_rows() {
             let table = self.laid_out(coefficients);
-            let mut totals = vec![[0.0; 2]; self.channels.len()];
-            Arch::new().dispatch(
-                #[inline(always)]
-                || self.row_sums(slices, &table, term, &mut totals),
-            );
+            let work = |run| {
+                let mut sums = vec![[0.0; 2]; self.channels.len()];
+                let target = &mut sums;
+                // Closures that give away what they capture are inlined into the chosen instructions.
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || self.row_sums(run, slices, &table, term, target),
+                );
+                sums
+            };
+            self.runs(work, |sums| {
+                for (total, sum) in totals.iter_mut().zip(sums) {
+                    *total = [total[0] + sum[0], total[1] + sum[1]];
+                }
+            });
             return totals;
         }
         let coefficients = coefficients[0];
-        let mut total = [0.0; 2];
         let work = |run: Range<usize>| {
-            let spans = self.spans().skip(run.start).take(run.len());
             Arch::new().dispatch(
                 #[inline(always)]
                 || {
                     let mut sums = Sums::default();
-                    for span in spans {
+                    for number in run {
+                        let span = self.span(number);
                         let slices = slices.map(|slice| &slice[span.clone()]);
                         sums.add(
                             slices,
@@ -126,34 +183,34 @@ impl Part {
                 },
             )
         };
-        self.runs(work, |[first, second]| total = [total[0] + first, total[1] + second]);
-        vec![total]
+        let total = &mut totals[0];
+        self.runs(work, |sum| *total = [total[0] + sum[0], total[1] + sum[1]]);
+        totals
     }
 
     #[inline(always)]
     fn row_sums<const K: usize, const N: usize>(
         &self,
+        mut run: Range<usize>,
         slices: [&[f32]; N],
         table: &[[f32; ROW]; K],
         term: impl Fn([f32; K], [f32; N]) -> [f32; 2],
         totals: &mut [[f64; 2]],
     ) {
         let table = table.each_ref().map(<[f32; ROW]>::as_slice);
-        let (mut first, mut second) = ([0.0; ROW], [0.0; ROW]);
-        let mut spans = self.spans();
-        while spans.len() > 0 {
-            for span in spans.by_ref().take(HELD) {
+        let (pixels, len) = (self.shape.pixels, self.span);
+        while !run.is_empty() {
+            let (mut first, mut second) = ([0.0; ROW], [0.0; ROW]);
+            for number in run.by_ref().take(HELD) {
+                let span = self.span(number);
                 let slices = slices.map(|slice| &slice[span.clone()]);
-                let (first, second) = (&mut first[..span.len()], &mut second[..span.len()]);
-                lanes::add_places(first, second, slices, table, &term);
+                lanes::add_places(&mut first[..len], &mut second[..len], slices, table, &term);
             }
-            let pixels = self.shape.pixels;
-            let planes = first.chunks_exact(pixels).zip(second.chunks_exact(pixels));
-            for (total, (first, second)) in totals.iter_mut().zip(planes) {
-                total[0] += first.iter().map(|value| f64::from(*value)).sum::<f64>();
-                total[1] += second.iter().map(|value| f64::from(*value)).sum::<f64>();
+            for (plane, total) in totals.iter_mut().enumerate() {
+                let places = plane * pixels..(plane + 1) * pixels;
+                total[0] += lanes::wide_sum(&first[places.clone()]);
+                total[1] += lanes::wide_sum(&second[places]);
             }
-            (first, second) = ([0.0; ROW], [0.0; ROW]);
         }
     }
 
@@ -167,11 +224,11 @@ impl Part {
     ) {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
         let work = |run: Range<usize>| {
-            let spans = self.spans().skip(run.start).take(run.len());
             Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    for span in spans {
+                    for number in run {
+                        let span = self.span(number);
                         let slices = slices.map(|slice| &slice[span.clone()]);
                         // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
                         let target = unsafe { target.part(span) };
@@ -199,21 +256,24 @@ impl Part {
     ) {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
         let work = |run: Range<usize>| {
-            let spans = self.spans().skip(run.start).take(run.len());
             Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    for span in spans {
+                    for number in run {
+                        let span = self.span(number);
                         let slices = slices.map(|slice| &slice[span.clone()]);
                         // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
-                        let [first, second] =
-                            targets.map(|target| unsafe { target.part(span.clone()) });
+                        let first = unsafe { targets[0].part(span.clone()) };
+                        // SAFETY: as above, in another slice.
+                        let second = unsafe { targets[1].part(span) };
                         match &table {
                             Some(table) => {
                                 let table = table.each_ref().map(<[f32; ROW]>::as_slice);
                                 lanes::write_two(first, second, slices, table, value);
                             }
-                            None => lanes::write_two(first, second, slices, coefficients[0], value),
+                            None => {
+                                lanes::write_two(first, second, slices, coefficients[0], value);
+                            }
                         }
                     }
                 },
