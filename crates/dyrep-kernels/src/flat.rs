@@ -262,20 +262,34 @@ fn total<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f6
 
 /// Sum of all values.
 pub(crate) fn sum(values: &[f32]) -> f64 {
-    Arch::new().dispatch(|| total([values], #[inline(always)] |[value]| value))
+    Arch::new().dispatch(|| {
+        total(
+            [values],
+            #[inline(always)]
+            |[value]| value,
+        )
+    })
 }
 
 /// Sum of squared distances from `center`.
 pub(crate) fn squares(values: &[f32], center: f32) -> f64 {
     Arch::new().dispatch(|| {
-        total([values], #[inline(always)] |[value]| (value - center) * (value - center))
+        total(
+            [values],
+            #[inline(always)]
+            |[value]| (value - center) * (value - center),
+        )
     })
 }
 
 /// Sum of `left · (right - center)`.
 pub(crate) fn product(left: &[f32], right: &[f32], center: f32) -> f64 {
     Arch::new().dispatch(|| {
-        total([left, right], #[inline(always)] |[left, right]| left * (right - center))
+        total(
+            [left, right],
+            #[inline(always)]
+            |[left, right]| left * (right - center),
+        )
     })
 }
 

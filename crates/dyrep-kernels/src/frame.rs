@@ -83,7 +83,10 @@ impl Layout {
     }
 
     /// For each phase the taps that bring the outputs' gradient back to it, from [`Self::outputs`].
-    pub(crate) fn taps_back(&self, weights: impl IntoIterator<Item = f32>) -> Vec<Vec<(usize, f32)>> {
+    pub(crate) fn taps_back(
+        &self,
+        weights: impl IntoIterator<Item = f32>,
+    ) -> Vec<Vec<(usize, f32)>> {
         let mut phases = vec![Vec::new(); self.shape.stride[0] * self.shape.stride[1]];
         for (tap, weight) in weights.into_iter().enumerate().filter(|(_, weight)| *weight != 0.0) {
             let (phase, offset) = self.place(tap);
