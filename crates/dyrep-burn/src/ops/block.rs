@@ -31,7 +31,7 @@ pub(crate) fn train_block(block: &Block, input: &Tensor<4>) -> Option<Tensor<4>>
     if !trains || KERNELS.get() == Kernels::Composed || !super::is_fast(input) {
         return None;
     }
-    let shape = shape(block, input)?;
+    let shape = shape(block, input).filter(|_| !block.branches.iter().any(starts_with_bias))?;
     let mut assembly = Assembly { shape, input, norms: vec![] };
     let parts = assembly.block(block);
     let mut inputs = Inputs::default();
@@ -55,6 +55,17 @@ fn norms(block: &Block) -> impl Iterator<Item = &BatchNorm> {
     });
     let lasts = block.branches.iter().map(Branch::last_norm);
     std::iter::once(&block.kxk.bn).chain(middles).chain(lasts)
+}
+
+/// Whether somebody gave a branch's first convolution a bias: no branch is built with one.
+fn starts_with_bias(branch: &Branch) -> bool {
+    match branch {
+        Branch::PointwiseKxk(branch) => branch.conv1.bias.is_some(),
+        Branch::PointwiseAvg(branch) => {
+            branch.conv.as_ref().is_some_and(|conv| conv.bias.is_some())
+        }
+        _ => false,
+    }
 }
 
 /// The convolution that a block stands for; `None` if it cannot be.

@@ -101,3 +101,89 @@ fn run(operation: impl Operation, inputs: Inputs) -> Option<(Tensor<4>, Vec<Tens
     #[cfg(not(feature = "flex"))]
     return None;
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::{DType, Device};
+
+    use super::operation::{Forward, Kept, Needs};
+    use super::*;
+
+    /// Three times the first input plus the second; the statistic is their sum.
+    #[derive(Debug)]
+    struct Mix([usize; 4]);
+
+    impl Operation for Mix {
+        fn forward(&self, inputs: &[&[f32]], keep: bool) -> Forward {
+            let pairs = || inputs[0].iter().zip(inputs[1]);
+            Forward {
+                output: pairs().map(|(left, right)| 3.0 * left + right).collect(),
+                shape: self.0,
+                statistics: vec![vec![inputs.concat().iter().sum()]],
+                saved: if keep { vec![vec![7.0]] } else { vec![] },
+            }
+        }
+
+        fn needs(&self, _wanted: &[bool]) -> Needs {
+            Needs { inputs: vec![true, false], output: true, statistics: true }
+        }
+
+        fn backward(
+            &self,
+            kept: &Kept<'_>,
+            gradient: &[f32],
+            wanted: &[bool],
+        ) -> Vec<Option<Vec<f32>>> {
+            assert_eq!((kept.inputs[0].len(), kept.inputs[1].len()), (4, 0));
+            assert_eq!((kept.output.len(), kept.statistics[0].len()), (4, 1));
+            assert_eq!(kept.saved, [[7.0]]);
+            let scaled = |scale: f32| gradient.iter().map(|value| scale * value).collect();
+            vec![wanted[0].then(|| scaled(3.0)), wanted[1].then(|| scaled(1.0))]
+        }
+    }
+
+    fn mix(left: &Tensor<4>, right: &Tensor<4>) -> Option<(Tensor<4>, Vec<Tensor<1>>)> {
+        run(Mix(left.dims()), Inputs::default().with(left).with(right))
+    }
+
+    fn numbers(device: &Device) -> Tensor<4> {
+        Tensor::<1>::from_data([1.0, 2.0, 3.0, 4.0], device).reshape([1, 2, 2, 1])
+    }
+
+    #[test]
+    fn what_is_wanted_gets_its_gradient() {
+        let device = Device::flex().autodiff();
+        for device in [device.clone(), device.gradient_checkpointing()] {
+            for wanted in [[true, true], [true, false], [false, true]] {
+                let inputs = wanted.map(|wanted| numbers(&device).set_require_grad(wanted));
+                let (output, statistics) = mix(&inputs[0], &inputs[1]).unwrap();
+                assert!(!statistics[0].is_require_grad());
+                assert_eq!(statistics[0].to_data().iter::<f32>().collect::<Vec<_>>(), [20.0]);
+                let gradients = (output * numbers(&device)).sum().backward();
+                for (place, scale) in [3.0, 1.0].into_iter().enumerate() {
+                    let found = inputs[place].grad(&gradients).map(Tensor::into_data);
+                    let want = (numbers(&Device::flex()) * scale).into_data();
+                    assert_eq!(found, wanted[place].then_some(want));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernels_run_where_they_can() {
+        let x = numbers(&Device::flex());
+        assert!(mix(&x, &x).is_some());
+        assert!(mix(&x, &x.clone().autodiff()).is_some());
+        assert!(mix(&x, &x.clone().cast(DType::F64)).is_none());
+        assert!(with_kernels(Kernels::Composed, || mix(&x, &x)).is_none());
+        assert!(mix(&x, &x).is_some());
+    }
+
+    #[test]
+    fn inputs_are_read_in_their_own_order() {
+        let x = numbers(&Device::flex());
+        let (output, _) = mix(&x.clone().swap_dims(1, 2), &x.clone().swap_dims(1, 2)).unwrap();
+        let want = (x.swap_dims(1, 2) * 4.0).into_data();
+        assert_eq!(output.into_data(), want);
+    }
+}
