@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::flat::{Start, correlate, slide};
+use crate::flat::{Start, add_scaled, correlate, slide};
 use crate::frame::Layout;
 use crate::shape::ConvShape;
 
@@ -55,17 +55,20 @@ pub(crate) fn backward_input(
         || (Scratch::new(&layout), Vec::new()),
         |(scratch, part), (plane, target)| {
             let (image, input) = (plane / inputs, plane % inputs);
-            for channel in input * each..(input + 1) * each {
-                let start = (image * outputs + channel) * shape.pixels_out();
-                let gradient = &output_gradient[start..][..shape.pixels_out()];
+            let taps = &taps[input * each..][..each];
+            let first = image * outputs + input * each;
+            let gradients =
+                output_gradient[first * shape.pixels_out()..].chunks(shape.pixels_out());
+            for (number, (gradient, taps)) in gradients.zip(taps).enumerate() {
                 layout.fill_outputs(&mut scratch.outputs, 0, gradient);
                 let (outputs, frame) = (&scratch.outputs, &mut scratch.input);
-                if channel == input * each {
-                    layout.slide_back(outputs, &taps[channel], 0, frame, target);
+                let zero = (0, Start::Value(0.0));
+                if number == 0 {
+                    layout.slide_back(outputs, taps, zero, frame, target);
                 } else {
                     part.resize(target.len(), 0.0);
-                    layout.slide_back(outputs, &taps[channel], 0, frame, part);
-                    target.iter_mut().zip(&*part).for_each(|(sum, value)| *sum += value);
+                    layout.slide_back(outputs, taps, zero, frame, part);
+                    add_scaled(target, part, 1.0, 0.0);
                 }
             }
         },

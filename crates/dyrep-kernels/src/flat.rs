@@ -14,7 +14,7 @@ use pulp::{Arch, Simd, WithSimd};
 pub(crate) const SLACK: usize = 16;
 
 /// Vectors that one tap is applied to at once: enough to hide the latency of a multiply-add.
-const BLOCK: usize = 4;
+const BLOCK: usize = 8;
 
 /// Vectors after which sums go from single to double precision.
 const FLUSH: usize = 128;
@@ -45,9 +45,16 @@ pub(crate) enum Start<'a> {
 #[inline(always)]
 fn load<S: Simd>(source: &[f32], at: usize) -> S::f32s {
     debug_assert!(at + S::F32_LANES <= source.len(), "{at} of {}", source.len());
-    // SAFETY: both callers assert before their loops that the largest place they read, and a vector behind it,
-    // lie within the slice.
+    const { assert!(S::F32_LANES <= SLACK, "no vector is wider") }
+    // SAFETY: `slide` and `correlate` assert before their loops that the last place they read, and the slack
+    // behind it, lie within the slice; others look at the length first. No vector is wider than the slack.
     unsafe { source.as_ptr().add(at).cast::<S::f32s>().read_unaligned() }
+}
+
+/// As many values as there are, and zeros.
+#[inline(always)]
+fn load_part<S: Simd>(simd: S, source: &[f32]) -> S::f32s {
+    if source.len() < S::F32_LANES { simd.partial_load_f32s(source) } else { load::<S>(source, 0) }
 }
 
 #[inline(always)]
@@ -101,6 +108,10 @@ impl WithSimd for Slide<'_> {
             self.block::<S, BLOCK>(simd, &mut place);
             left -= BLOCK;
         }
+        if left >= BLOCK / 2 {
+            self.block::<S, { BLOCK / 2 }>(simd, &mut place);
+            left -= BLOCK / 2;
+        }
         for _ in 0..left {
             self.block::<S, 1>(simd, &mut place);
         }
@@ -117,10 +128,10 @@ impl Slide<'_> {
     /// The next `N` vectors. One that ends a row spills into the next row, which is written later.
     #[inline(always)]
     fn block<S: Simd, const N: usize>(&mut self, simd: S, place: &mut Place) {
-        let (mut read, mut write) = ([0; N], [0; N]);
+        let (mut read, mut write) = ([self.source; N], [0; N]);
         let mut sums = [simd.splat_f32s(0.0); N];
         for vector in 0..N {
-            read[vector] = place.row * self.rows.pitch + place.column;
+            read[vector] = &self.source[place.row * self.rows.pitch + place.column..];
             write[vector] = place.row * self.rows.width + place.column;
             place.column += S::F32_LANES;
             if place.column >= self.rows.width {
@@ -128,18 +139,53 @@ impl Slide<'_> {
             }
             sums[vector] = match self.start {
                 Start::Value(value) => simd.splat_f32s(value),
-                Start::Map(map) => simd.partial_load_f32s(&map[write[vector]..]),
+                Start::Map(map) => load_part(simd, &map[write[vector]..]),
             };
         }
         for &(offset, weight) in self.taps {
             let weight = simd.splat_f32s(weight);
             for vector in 0..N {
-                let value = load::<S>(self.source, read[vector] + offset);
+                let value = load::<S>(read[vector], offset);
                 sums[vector] = simd.mul_add_e_f32s(weight, value, sums[vector]);
             }
         }
         for vector in 0..N {
             store(simd, &mut self.target[write[vector]..], sums[vector]);
+        }
+    }
+}
+
+struct CopyRows<'a> {
+    source: &'a [f32],
+    width: usize,
+    target: &'a mut [f32],
+    pitch: usize,
+}
+
+/// Copies rows that lie one behind the other to where they are a pitch apart; what lies between stays.
+pub(crate) fn copy_rows(source: &[f32], width: usize, target: &mut [f32], pitch: usize) {
+    Arch::new().dispatch(CopyRows { source, width, target, pitch });
+}
+
+impl WithSimd for CopyRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let rows = self.source.chunks_exact(self.width).zip(self.target.chunks_mut(self.pitch));
+        for (source, target) in rows {
+            let target = &mut target[..self.width];
+            if self.width < S::F32_LANES {
+                target.iter_mut().zip(source).for_each(|(target, source)| *target = *source);
+                continue;
+            }
+            let mut at = 0;
+            while at < self.width {
+                // The last vector ends where the row does.
+                let place = at.min(self.width - S::F32_LANES);
+                store(simd, &mut target[place..], load_part(simd, &source[place..]));
+                at += S::F32_LANES;
+            }
         }
     }
 }

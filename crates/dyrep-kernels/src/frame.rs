@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::flat::{Rows, SLACK, Start, slide};
+use crate::flat::{Rows, SLACK, Start, copy_rows, slide};
 use crate::shape::ConvShape;
 
 /// The places of pixels and taps.
@@ -71,6 +71,11 @@ impl Layout {
         phase * self.phase_len() + offset
     }
 
+    /// Rows of an image within a phase.
+    pub(crate) fn image_rows(&self) -> usize {
+        self.rows
+    }
+
     /// The offsets of all taps.
     pub(crate) fn offsets(&self) -> Vec<usize> {
         (0..self.shape.taps()).map(|tap| self.offset(tap)).collect()
@@ -118,10 +123,15 @@ impl Layout {
 
     /// Copies a plane of the input into a frame that was zero, or held another plane at the same place.
     pub(crate) fn fill(&self, frame: &mut [f32], image: usize, plane: &[f32]) {
+        let ConvShape { input, stride, padding, .. } = self.shape;
+        if stride == [1, 1] {
+            let first = image * self.image_len() + padding[0].0 * self.pitch + padding[1].0;
+            return copy_rows(plane, input[1], &mut frame[first..], self.pitch);
+        }
         self.each_run(image, |place, row, start| {
-            let row = &plane[row * self.shape.input[1]..][..self.shape.input[1]];
+            let row = &plane[row * input[1]..][..input[1]];
             let target = &mut frame[place];
-            match self.shape.stride[1] {
+            match stride[1] {
                 1 => target.copy_from_slice(&row[start..]),
                 2 => copy_every_second(target, &row[start..]),
                 step => {
@@ -136,8 +146,18 @@ impl Layout {
     pub(crate) fn add_back(&self, frame: &[f32], image: usize, plane: &mut [f32]) {
         self.each_run(image, |place, row, start| {
             let row = &mut plane[row * self.shape.input[1]..][..self.shape.input[1]];
-            let pairs = row[start..].iter_mut().step_by(self.shape.stride[1]).zip(&frame[place]);
-            pairs.for_each(|(target, source)| *target += source);
+            let (row, source) = (&mut row[start..], &frame[place]);
+            match self.shape.stride[1] {
+                // A loop of its own, so that the compiler knows the step.
+                2 => {
+                    let pairs = row.iter_mut().step_by(2).zip(source);
+                    pairs.for_each(|(target, source)| *target += source);
+                }
+                step => {
+                    let pairs = row.iter_mut().step_by(step).zip(source);
+                    pairs.for_each(|(target, source)| *target += source);
+                }
+            }
         });
     }
 
@@ -171,9 +191,7 @@ impl Layout {
     /// Copies a plane of the output's gradient into a memory for outputs, whose gaps stay as they are.
     pub(crate) fn fill_outputs(&self, memory: &mut [f32], image: usize, plane: &[f32]) {
         let start = self.reach() + image * self.image_len();
-        let width = self.shape.output()[1];
-        let rows = memory[start..].chunks_mut(self.pitch).zip(plane.chunks_exact(width));
-        rows.for_each(|(target, row)| target[..width].copy_from_slice(row));
+        copy_rows(plane, self.shape.output()[1], &mut memory[start..], self.pitch);
     }
 
     /// Makes zero what lies between the rows and images of outputs.
@@ -186,30 +204,34 @@ impl Layout {
         }
     }
 
-    /// Brings outputs of one image back to a plane of the input through `taps` of [`Self::taps_back`].
+    /// Brings outputs of one image back to a plane of the input through `taps` of [`Self::taps_back`], and adds
+    /// what the plane starts from.
     pub(crate) fn slide_back(
         &self,
         outputs: &[f32],
         taps: &[Vec<(usize, f32)>],
-        image: usize,
+        (image, start): (usize, Start<'_>),
         frame: &mut Vec<f32>,
         plane: &mut [f32],
     ) {
         let ConvShape { input, stride, padding, .. } = self.shape;
-        let start = image * self.image_len();
+        let below = image * self.image_len();
         if stride == [1, 1] {
-            let first = start + padding[0].0 * self.pitch + padding[1].0;
+            let first = below + padding[0].0 * self.pitch + padding[1].0;
             let rows = Rows { count: input[0], width: input[1], pitch: self.pitch };
-            slide(&outputs[first..], &taps[0], rows, Start::Value(0.0), plane);
+            slide(&outputs[first..], &taps[0], rows, start, plane);
             return;
         }
         frame.resize(self.input_memory(), 0.0);
         for (phase, taps) in taps.iter().enumerate() {
-            let target = &mut frame[phase * self.phase_len() + start..][..self.image_len()];
+            let target = &mut frame[phase * self.phase_len() + below..][..self.image_len()];
             let rows = Rows::one(self.image_len());
-            slide(&outputs[start..], taps, rows, Start::Value(0.0), target);
+            slide(&outputs[below..], taps, rows, Start::Value(0.0), target);
         }
-        plane.fill(0.0);
+        match start {
+            Start::Value(value) => plane.fill(value),
+            Start::Map(map) => plane.copy_from_slice(map),
+        }
         self.add_back(frame, image, plane);
     }
 }

@@ -7,13 +7,13 @@
 //! - **Lowered** (im2col): a tile of output pixels, several images together where maps are small, is written
 //!   out as a matrix of taps × channels by pixels that stays in cache, and multiplied by the weights.
 //! - **Pointwise**: a 1×1 kernel of stride 1 without padding needs no lowering.
-//! - **Depthwise**: taps are added row by row, without a product of matrices.
+//! - **Depthwise**: taps slide over a plane in its frame of zeros, without a product of matrices.
 //!
-//! Beside them, **batch norm** ([`Norm`]) with the residual and the ReLU that follow it in the same pass, and
-//! **max pooling** ([`max_pool`]).
+//! Beside them, **batch norm** ([`Norm`]) with the residual and the ReLU that follow it in the same pass, **max
+//! pooling** ([`max_pool`]), and the whole [`block`] of branches that end in batch norms as one operation.
 //!
-//! The matrix products are those of the `gemm` crate, which picks its instructions (AVX-512, AVX2, NEON) when
-//! the program runs. Nothing here knows tensors or networks.
+//! The matrix products are those of the `gemm` crate; it and the loops here pick their instructions (AVX-512, AVX2,
+//! NEON) when the program runs. Nothing here knows tensors or networks.
 
 // Matrix products take pointers, and threads write parts of one slice: each block says why it is sound.
 #![allow(unsafe_code)]

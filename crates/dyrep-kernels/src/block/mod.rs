@@ -16,6 +16,7 @@ mod affine;
 mod dense;
 #[cfg(test)]
 mod dense_tests;
+mod depthwise;
 mod run;
 
 pub use run::{backward, forward};
@@ -32,6 +33,17 @@ pub struct Window {
     pub start: [usize; 2],
     /// Taps, along height and width.
     pub size: [usize; 2],
+}
+
+impl Window {
+    /// The places of its taps among those of `kernel`, row by row.
+    pub(crate) fn taps(self, kernel: [usize; 2]) -> impl Iterator<Item = usize> {
+        let [rows, columns] = self.size;
+        (0..rows * columns).map(move |tap| {
+            let (row, column) = (tap / columns, tap % columns);
+            (self.start[0] + row) * kernel[1] + self.start[1] + column
+        })
+    }
 }
 
 /// A batch norm in training: normalises by the biased variance of the batch.

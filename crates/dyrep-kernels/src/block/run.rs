@@ -1,6 +1,6 @@
 //! The block as one operation: what is checked, and which way it goes.
 
-use super::{Block, Branch, MiddleNorm, Moments, Norm, dense};
+use super::{Block, Branch, MiddleNorm, Moments, Norm, dense, depthwise};
 use crate::shape::{ConvShape, ShapeError};
 
 /// Computes a block in training mode.
@@ -17,6 +17,10 @@ pub fn forward(
 ) -> Result<(Vec<Moments>, Vec<Vec<f32>>), ShapeError> {
     check(block)?;
     ConvShape::check_len("the output", block.shape.output_len(), output.len())?;
+    if depthwise::supports(block) {
+        // Nothing is kept: what the backward pass needs is computed again while it is in cache.
+        return Ok((depthwise::forward(block, output), vec![]));
+    }
     Ok(dense::forward(block, output, keep))
 }
 
@@ -39,12 +43,15 @@ pub fn backward(
     ConvShape::check_len("the output's gradient", block.shape.output_len(), output_gradient.len())?;
     let norms = block.branches.iter().map(|branch| 1 + usize::from(branch.middle().is_some()));
     ConvShape::check_len("the list of moments", norms.sum(), moments.len())?;
+    ConvShape::check_len("the branches wanted", block.branches.len(), wanted.branches.len())?;
+    if depthwise::supports(block) {
+        return Ok(depthwise::backward(block, moments, output_gradient));
+    }
     let own = block.branches.iter().map(|branch| match branch {
         Branch::Identity { .. } | Branch::Given { .. } => 0,
         _ => 1 + usize::from(branch.middle().is_some()),
     });
     ConvShape::check_len("the list of saved maps", own.sum(), saved.len())?;
-    ConvShape::check_len("the branches wanted", block.branches.len(), wanted.branches.len())?;
     Ok(dense::backward(block, moments, saved, output_gradient, wanted))
 }
 
@@ -80,11 +87,7 @@ fn check(block: &Block<&[f32]>) -> Result<(), ShapeError> {
                         return Err(ShapeError::Zero { name: "the size of a window" });
                     }
                     let end = window.start[axis] + window.size[axis];
-                    len(
-                        "the kernel around a window",
-                        shape.kernel[axis].max(end),
-                        shape.kernel[axis],
-                    )?;
+                    len("the kernel around a window", shape.kernel[axis].max(end), shape.kernel[axis])?;
                 }
                 len("a weight", outputs * each * window.size[0] * window.size[1], weight.len())?;
                 bias_len(bias)?;

@@ -1,0 +1,212 @@
+//! What a channel's statistics and gradients are made of: sums of products of what its taps read.
+//!
+//! `x_t` is what tap `t` reads at every output, zero beyond the border, and `in_t` is 1 where it reads a pixel.
+//! All branches read the same `x_t`, so a handful of sums serves all of them, forward and backward.
+
+use std::ops::Range;
+
+use crate::flat::{add_scaled, correlate};
+use crate::frame::Layout;
+use crate::shape::{ConvShape, reach};
+
+use super::lags::Lags;
+
+/// Outputs that read a pixel, by tap: they depend on sizes alone.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    rows: Vec<Range<usize>>,
+    columns: Vec<Range<usize>>,
+    /// `Σ in_t` over a batch.
+    pub(super) inside: Vec<f64>,
+    /// `Σ in_t in_s` over a batch, `[taps, taps]`.
+    pub(super) both_inside: Vec<f64>,
+}
+
+impl Geometry {
+    pub(super) fn new(shape: &ConvShape) -> Self {
+        let [rows, columns] = [0, 1].map(|axis| {
+            let range = |tap| {
+                let (dilation, stride) = (shape.dilation[axis], shape.stride[axis]);
+                let (before, input) = (shape.padding[axis].0, shape.input[axis]);
+                reach(tap, dilation, stride, before, input, shape.output()[axis]).0
+            };
+            (0..shape.kernel[axis]).map(range).collect::<Vec<_>>()
+        });
+        let wide = shape.kernel[1];
+        let common = |a: &Range<usize>, b: &Range<usize>| {
+            a.end.min(b.end).saturating_sub(a.start.max(b.start)) as f64
+        };
+        let count = |t: usize, s: usize| {
+            shape.batch as f64
+                * common(&rows[t / wide], &rows[s / wide])
+                * common(&columns[t % wide], &columns[s % wide])
+        };
+        let taps = shape.taps();
+        let inside = (0..taps).map(|t| count(t, t)).collect();
+        let both_inside = (0..taps * taps).map(|pair| count(pair / taps, pair % taps)).collect();
+        Self { rows, columns, inside, both_inside }
+    }
+
+    /// For every tap the sum of `map`, rows of outputs a pitch apart, over where the tap reads a pixel.
+    pub(super) fn sums_inside(&self, map: &[f32], pitch: usize) -> Vec<f64> {
+        let wide = self.columns.len();
+        let rows = self.rows.iter().map(|range| range.end).max().unwrap_or(0);
+        let mut running = vec![0.0; wide * (rows + 1)];
+        for row in 0..rows {
+            let (above, below) = running.split_at_mut((row + 1) * wide);
+            below[..wide].copy_from_slice(&above[row * wide..]);
+            self.add_row(&map[row * pitch..], &mut below[..wide]);
+        }
+        let sum = |tap: usize| {
+            let (rows, column) = (&self.rows[tap / wide], tap % wide);
+            running[rows.end * wide + column] - running[rows.start * wide + column]
+        };
+        (0..self.rows.len() * wide).map(sum).collect()
+    }
+
+    /// For every two taps `t`, `s` the sum of what `t` reads in `frame`, where `s` reads a pixel.
+    fn products_inside(&self, layout: &Layout, frame: &[f32]) -> Vec<f64> {
+        let ConvShape { stride, dilation, .. } = layout.shape;
+        let (high, wide, rows) = (self.rows.len(), self.columns.len(), layout.image_rows());
+        // Sums over a frame's rows from the first on, for what each column of taps reads where another does.
+        let mut running = vec![0.0; stride[0] * wide * (rows + 1) * wide];
+        for phase in 0..stride[0] {
+            for column in 0..wide {
+                let place = column * dilation[1];
+                let first = (phase * stride[1] + place % stride[1]) * layout.phase_len();
+                let table = (phase * wide + column) * (rows + 1) * wide;
+                for row in 0..rows {
+                    let (above, below) = running[table..].split_at_mut((row + 1) * wide);
+                    below[..wide].copy_from_slice(&above[row * wide..]);
+                    let start = first + row * layout.pitch + place / stride[1];
+                    self.add_row(&frame[start..], &mut below[..wide]);
+                }
+            }
+        }
+        let taps = high * wide;
+        let sum = |pair: usize| {
+            let (t, s) = (pair / taps, pair % taps);
+            let (rows_of_s, place) = (&self.rows[s / wide], t / wide * dilation[0]);
+            let table = (place % stride[0] * wide + t % wide) * (rows + 1) * wide;
+            let until = |row: usize| running[table + (place / stride[0] + row) * wide + s % wide];
+            until(rows_of_s.end) - until(rows_of_s.start)
+        };
+        (0..taps * taps).map(sum).collect()
+    }
+
+    /// Adds a row's sums over where each column of taps reads a pixel.
+    fn add_row(&self, values: &[f32], sums: &mut [f64]) {
+        // Columns that all taps read are summed once, the few others for each tap.
+        let start = self.columns.iter().map(|range| range.start).max().unwrap_or(0);
+        let end = self.columns.iter().map(|range| range.end).min().unwrap_or(0).max(start);
+        let core = sum(values, start..end);
+        for (range, total) in self.columns.iter().zip(sums) {
+            let left = sum(values, range.start..range.end.min(start));
+            let right = sum(values, range.start.max(end)..range.end);
+            *total += left + core + right;
+        }
+    }
+}
+
+fn sum(values: &[f32], range: Range<usize>) -> f64 {
+    if range.start >= range.end {
+        return 0.0;
+    }
+    let mut lanes = [0.0_f32; 8];
+    let (chunks, rest) = values[range].as_chunks::<8>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+    }
+    if chunks.is_empty() {
+        return rest.iter().map(|value| f64::from(*value)).sum();
+    }
+    let [a, b, c, d, e, f, g, h] = lanes.map(f64::from);
+    let lanes = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    lanes + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
+}
+
+/// Sums over one channel of the input.
+#[derive(Clone, Debug)]
+pub(super) struct Sums {
+    /// `Σ x_t`.
+    pub(super) first: Vec<f64>,
+    /// `Σ x_t x_s`, `[taps, taps]`.
+    pub(super) second: Vec<f64>,
+    /// `Σ x_t in_s`, `[taps, taps]`.
+    pub(super) inside: Vec<f64>,
+}
+
+/// Adds up [`Sums`] while frames pass by.
+pub(super) struct Collector {
+    offsets: Vec<usize>,
+    second: Vec<f64>,
+    pub(super) lags: Option<Lags>,
+    /// All frames so far.
+    total: Vec<f32>,
+    /// What one tap reads, without what lies between the rows.
+    read: Vec<f32>,
+}
+
+impl Collector {
+    pub(super) fn new(layout: &Layout, geometry: &Geometry) -> Self {
+        Self {
+            offsets: layout.offsets(),
+            second: Vec::new(),
+            lags: Lags::new(layout, geometry),
+            total: Vec::new(),
+            read: vec![0.0; layout.output_memory()],
+        }
+    }
+
+    pub(super) fn start(&mut self, layout: &Layout) {
+        let taps = self.offsets.len();
+        self.second.clear();
+        self.second.resize(taps * taps, 0.0);
+        self.total.clear();
+        self.total.resize(layout.frame_len() + layout.reach(), 0.0);
+        if let Some(lags) = &mut self.lags {
+            lags.start();
+        }
+    }
+
+    /// Counts a frame in.
+    pub(super) fn add(&mut self, layout: &Layout, frame: &[f32]) {
+        add_scaled(&mut self.total, frame, 1.0, 0.0);
+        if let Some(lags) = &mut self.lags {
+            lags.add(layout, frame);
+            return;
+        }
+        let taps = self.offsets.len();
+        for (tap, &offset) in self.offsets.iter().enumerate() {
+            let read = &frame[offset..offset + layout.phase_len()];
+            self.read[layout.outputs()].copy_from_slice(read);
+            layout.clear_gaps(&mut self.read);
+            let row = tap * taps;
+            let sums = &mut self.second[row + tap..row + taps];
+            correlate(&self.read[layout.outputs()], frame, &self.offsets[tap..], sums);
+        }
+    }
+
+    /// The sums of all frames since the start.
+    pub(super) fn finish(&mut self, layout: &Layout, geometry: &Geometry) -> Sums {
+        let taps = self.offsets.len();
+        if let Some(lags) = &self.lags {
+            lags.finish(layout, &mut self.second);
+        }
+        for t in 0..taps {
+            for s in 0..t {
+                self.second[t * taps + s] = self.second[s * taps + t];
+            }
+        }
+        // Images one below the other count alike.
+        let len = layout.image_len();
+        for phase in self.total.chunks_exact_mut(layout.phase_len()) {
+            let (first, others) = phase.split_at_mut(len);
+            others.chunks_exact(len).for_each(|image| add_scaled(first, image, 1.0, 0.0));
+        }
+        let inside = geometry.products_inside(layout, &self.total);
+        // A tap reads zeros where it reads no pixel.
+        let first = (0..taps).map(|tap| inside[tap * taps + tap]).collect();
+        Sums { first, second: self.second.clone(), inside }
+    }
+}
