@@ -142,8 +142,8 @@ fn values(tensor: &FlexTensor) -> &[f32] {
 impl<C: CheckpointStrategy> FlexKernels for Autodiff<Flex, C> {
     fn run_operation(operation: Arc<dyn Operation>, inputs: Tensors<Self>) -> Tensors<Self> {
         match inputs.0.iter().filter(|tensor| tensor.is_tracked()).count() {
-            0..=FEW => record::<C, FEW>(operation, inputs.0),
-            _ => record::<C, MOST>(operation, inputs.0),
+            0..=FEW => record::<C, FEW>(operation, &inputs.0),
+            _ => record::<C, MOST>(operation, &inputs.0),
         }
     }
 }
@@ -151,10 +151,10 @@ impl<C: CheckpointStrategy> FlexKernels for Autodiff<Flex, C> {
 /// Runs an operation and leaves its backward pass in the graph; at most `N` inputs are tracked.
 fn record<C: CheckpointStrategy, const N: usize>(
     operation: Arc<dyn Operation>,
-    inputs: Vec<FloatTensor<Autodiff<Flex, C>>>,
+    inputs: &[FloatTensor<Autodiff<Flex, C>>],
 ) -> Tensors<Autodiff<Flex, C>> {
     type Tracked<C> = Autodiff<Flex, C>;
-    let wanted: Vec<bool> = inputs.iter().map(|tensor| tensor.is_tracked()).collect();
+    let wanted: Vec<bool> = inputs.iter().map(FloatTensor::<Tracked<C>>::is_tracked).collect();
     // A step has a fixed number of parents: what has no gradient is none of them, and blanks fill the rest.
     let blank = Tracked::<C>::from_inner(tensor(vec![0.0], [1]));
     let mut tracked = inputs.iter().filter(|tensor| tensor.is_tracked());
