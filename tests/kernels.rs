@@ -270,3 +270,46 @@ fn other_channels_are_refused() {
     let layer = random::plain(&geometry, true, &Device::flex());
     let _output = layer.forward(Tensor::zeros([1, 2, 8, 8], &Device::flex()));
 }
+
+#[test]
+fn sgd_takes_the_steps_of_burns_to_the_bit() {
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::decay::WeightDecayConfig;
+    use burn::optim::momentum::MomentumConfig;
+    use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+    use dyrep_burn::ops::Sgd;
+
+    let device = Device::flex().autodiff();
+    let input = Tensor::<2>::random([5, 70], burn::tensor::Distribution::Default, &device);
+    let start: Linear = LinearConfig::new(70, 60).init(&device);
+    for (momentum, nesterov, weight_decay) in [(0.9, true, 1e-2), (0.5, false, 0.0)] {
+        let theirs = MomentumConfig::new().with_momentum(f64::from(momentum));
+        let theirs = theirs.with_dampening(0.0).with_nesterov(nesterov);
+        let theirs = SgdConfig::new().with_momentum(Some(theirs));
+        let theirs = match weight_decay > 0.0 {
+            true => theirs.with_weight_decay(Some(WeightDecayConfig::new(weight_decay))),
+            false => theirs,
+        };
+        let ours = Sgd { momentum, nesterov, weight_decay };
+        let train = |mut optimizer: ModuleOptimizer| {
+            let mut layer = start.clone();
+            for step in 1..=3 {
+                let loss = layer.forward(input.clone()).powi_scalar(2).sum();
+                let gradients = GradientsParams::from_grads(loss.backward(), &layer);
+                layer = optimizer.step(0.01 * f64::from(step), layer, gradients);
+                if step == 2 {
+                    // What an optimiser has learned survives being stored.
+                    let record = optimizer.to_record();
+                    optimizer = optimizer.load_record(record);
+                }
+            }
+            [layer.weight.val().into_data(), layer.bias.unwrap().val().into_data()]
+        };
+        let want = train(ModuleOptimizer::from(theirs.build()));
+        assert_ne!(want[0], start.weight.val().into_data());
+        for kernels in [Kernels::Fast, Kernels::Composed] {
+            let got = with_kernels(kernels, || train(ModuleOptimizer::from(ours)));
+            assert_eq!(got, want, "{kernels:?}");
+        }
+    }
+}

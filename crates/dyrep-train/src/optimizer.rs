@@ -1,12 +1,8 @@
-//! SGD with PyTorch's semantics.
-//!
-//! Burn's momentum has a dampening of 0.1 unless told otherwise; PyTorch's, and the published recipes', has
-//! none.
+//! SGD with PyTorch's semantics, and which parameters decay.
 
 use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{ModuleOptimizer, SgdConfig};
+use burn::optim::ModuleOptimizer;
+use dyrep_burn::ops::Sgd;
 use serde::{Deserialize, Serialize};
 
 /// SGD: momentum, Nesterov, weight decay, and whether norms and biases decay.
@@ -32,19 +28,18 @@ impl SgdRecipe {
     /// The optimiser.
     #[must_use]
     pub fn init(&self) -> ModuleOptimizer {
-        let momentum = MomentumConfig::new()
-            .with_momentum(self.momentum)
-            .with_dampening(0.0)
-            .with_nesterov(self.nesterov);
-        let plain = SgdConfig::new().with_momentum(Some(momentum));
-        let decaying =
-            plain.clone().with_weight_decay(Some(WeightDecayConfig::new(self.weight_decay)));
-        let optimizer = ModuleOptimizer::from(decaying.build());
+        let decaying = Sgd {
+            momentum: self.momentum as f32,
+            nesterov: self.nesterov,
+            weight_decay: self.weight_decay,
+        };
+        let plain = Sgd { weight_decay: 0.0, ..decaying };
+        let optimizer = ModuleOptimizer::from(decaying);
         if self.decay_norms_and_biases {
             return optimizer;
         }
         let spared = ParamGroup::from_any_regexes(vec![r"(^|\.)(gamma|beta|bias)$"])
             .unwrap_or_else(|error| unreachable!("a constant pattern: {error:?}"));
-        optimizer.with_group(spared, plain.build(), None)
+        optimizer.with_group(spared, plain, None)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`FlexKernels`] is a backend extension with one method, whatever the operation. On [`Flex`] it hands out the
 //! tensors' memory as slices, without a copy where they are contiguous; on [`Autodiff`] it runs the same and
-//! leaves a step in the graph that later runs the operation's backward pass.
+//! leaves a step in the graph that later runs the operation's backward pass. [`FlexUpdates`] changes tensors where
+//! they lie.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use burn::backend::{
     DispatchTensor, DispatchTensorKind, ExtensionType, Flex, TensorMetadata, backend_extension,
 };
 use burn::tensor::{DType, Shape, Tensor, TensorData};
+use dyrep_kernels::SgdStep;
 
 use super::operation::{Forward, Kept, Operation};
 
@@ -93,6 +95,48 @@ pub(super) fn is_fast(tensor: &DispatchTensor) -> bool {
         kind => matches!(kind, DispatchTensorKind::Flex(_)),
     };
     flex && tensor.dtype() == DType::F32
+}
+
+/// Changes tensors in place, off the graph.
+#[backend_extension(Flex)]
+trait FlexUpdates: Backend {
+    /// Parameter and velocity after a step, from parameter, velocity and gradient.
+    fn step_sgd(step: SgdStep, #[extension_type] tensors: Tensors<Self>) -> Tensors<Self>;
+}
+
+/// [`super::update`], once the kernels are wanted.
+pub(super) fn update(
+    step: SgdStep,
+    tensors: [DispatchTensor; 3],
+) -> Result<[DispatchTensor; 2], [DispatchTensor; 3]> {
+    let on_graph =
+        |tensor: &DispatchTensor| matches!(tensor.kind, DispatchTensorKind::Autodiff(_));
+    if !tensors.iter().all(|tensor| is_fast(tensor) && !on_graph(tensor)) {
+        return Err(tensors);
+    }
+    let moved = <Dispatch as FlexUpdates>::step_sgd(step, Tensors(tensors.into()));
+    Ok(moved.0.try_into().unwrap_or_else(|_| unreachable!("two tensors come back")))
+}
+
+impl FlexUpdates for Flex {
+    fn step_sgd(step: SgdStep, tensors: Tensors<Self>) -> Tensors<Self> {
+        let tensors: Vec<FlexTensor> = tensors.0.into_iter().map(exact).collect();
+        let [mut parameter, mut velocity, gradient]: [FlexTensor; 3] =
+            tensors.try_into().unwrap_or_else(|_| unreachable!("three tensors are passed"));
+        let (p, v) = (parameter.storage_mut::<f32>(), velocity.storage_mut::<f32>());
+        step.apply(p, v, values(&gradient))
+            .unwrap_or_else(|error| unreachable!("shapes were compared: {error}"));
+        Tensors(vec![parameter, velocity])
+    }
+}
+
+/// A tensor whose memory holds its values and nothing else, so that all of it may be changed.
+fn exact(tensor: FlexTensor) -> FlexTensor {
+    let tensor = contiguous(tensor);
+    match tensor.storage::<f32>().len() == tensor.shape().num_elements() {
+        true => tensor,
+        false => self::tensor(values(&tensor).to_vec(), tensor.shape()),
+    }
 }
 
 type FlexTensor = FloatTensor<Flex>;

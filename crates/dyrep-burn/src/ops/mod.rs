@@ -19,17 +19,20 @@ mod bridge;
 mod conv;
 mod norm;
 mod operation;
+mod sgd;
 
 use std::cell::Cell;
 
 use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
+use dyrep_kernels::SgdStep;
 
 pub(crate) use block::train_block;
 pub(crate) use conv::{conv2d, convolve};
 pub(crate) use norm::{Tail, blend, normalize_batch, normalize_by};
 pub use norm::{batch_norm, batch_norm_add_relu, batch_norm_relu};
 use operation::Operation;
+pub use sgd::{Sgd, SgdState};
 
 /// What computes an operation where there is a choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,4 +189,24 @@ mod tests {
         let want = (x.swap_dims(1, 2) * 4.0).into_data();
         assert_eq!(output.into_data(), want);
     }
+}
+
+/// A step of SGD in place by the kernels, under the conditions of [`run`] and off the graph: parameter and velocity,
+/// or parameter, velocity and gradient back as they came.
+fn update<const D: usize>(
+    step: SgdStep,
+    parameter: Tensor<D>,
+    velocity: Tensor<D>,
+    gradient: Tensor<D>,
+) -> Result<[Tensor<D>; 2], [Tensor<D>; 3]> {
+    #[cfg(feature = "flex")]
+    if KERNELS.get() == Kernels::Fast {
+        let tensors = [parameter, velocity, gradient].map(Tensor::into_dispatch);
+        return match bridge::update(step, tensors) {
+            Ok(moved) => Ok(moved.map(Tensor::from_dispatch)),
+            Err(tensors) => Err(tensors.map(Tensor::from_dispatch)),
+        };
+    }
+    let _step = step;
+    Err([parameter, velocity, gradient])
 }

@@ -1,0 +1,90 @@
+//! Stochastic gradient descent with PyTorch's semantics, in one pass over memory where the kernels can.
+//!
+//! Burn's `Sgd` is a dozen tensor operations a parameter, each over all of its values; this gives the same numbers
+//! to the bit. Like Burn's it is one [`Optimizer`] for all or for groups of parameters.
+
+use burn::optim::{LearningRate, Optimizer, RecordState};
+use burn::tensor::{Device, Tensor};
+use dyrep_kernels::SgdStep;
+
+/// SGD: `v ← momentum · v + (g + decay · p)`, then `p ← p − rate · v`, or Nesterov's variant.
+///
+/// Momentum has no dampening, as in PyTorch and the published recipes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    /// Momentum factor; 0 for none.
+    pub momentum: f32,
+    /// Nesterov's variant.
+    pub nesterov: bool,
+    /// Weight decay, as L2 added to the gradient; 0 for none.
+    pub weight_decay: f32,
+}
+
+/// What [`Sgd`] remembers of a parameter.
+#[derive(RecordState, Clone, Debug)]
+pub struct SgdState<const D: usize> {
+    velocity: Tensor<D>,
+}
+
+impl Optimizer for Sgd {
+    type State<const D: usize> = SgdState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: LearningRate,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<SgdState<D>>,
+    ) -> (Tensor<D>, Option<SgdState<D>>) {
+        let velocity = match state {
+            Some(state) => state.velocity,
+            None => grad.zeros_like(),
+        };
+        let [tensor, velocity] = self.apply(lr, tensor, velocity, grad);
+        (tensor, Some(SgdState { velocity }))
+    }
+
+    fn to_device<const D: usize>(state: SgdState<D>, device: &Device) -> SgdState<D> {
+        SgdState { velocity: state.velocity.to_device(device) }
+    }
+}
+
+impl Sgd {
+    fn apply<const D: usize>(
+        &self,
+        rate: f64,
+        parameter: Tensor<D>,
+        velocity: Tensor<D>,
+        gradient: Tensor<D>,
+    ) -> [Tensor<D>; 2] {
+        let Self { momentum, nesterov, weight_decay } = *self;
+        if parameter.dims() == gradient.dims() {
+            let step = SgdStep { rate: rate as f32, decay: weight_decay, momentum, nesterov };
+            let fits = parameter.dims() == velocity.dims();
+            assert!(fits, "a parameter's velocity has another shape: {:?}", velocity.dims());
+            return match super::update(step, parameter, velocity, gradient) {
+                Ok(moved) => moved,
+                Err([parameter, velocity, gradient]) => {
+                    self.composed(rate, parameter, velocity, gradient)
+                }
+            };
+        }
+        self.composed(rate, parameter, velocity, gradient)
+    }
+
+    fn composed<const D: usize>(
+        &self,
+        rate: f64,
+        parameter: Tensor<D>,
+        velocity: Tensor<D>,
+        gradient: Tensor<D>,
+    ) -> [Tensor<D>; 2] {
+        let gradient = gradient + parameter.clone() * self.weight_decay;
+        let velocity = gradient.clone() + velocity * self.momentum;
+        let towards = match self.nesterov {
+            true => velocity.clone() * self.momentum + gradient,
+            false => velocity.clone(),
+        };
+        [parameter - towards * rate, velocity]
+    }
+}
