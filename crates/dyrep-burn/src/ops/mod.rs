@@ -14,7 +14,7 @@
 #![cfg_attr(not(feature = "flex"), allow(dead_code))]
 
 mod block;
-#[cfg(feature = "flex")]
+#[cfg_attr(not(feature = "flex"), path = "no_bridge.rs")]
 mod bridge;
 mod conv;
 mod norm;
@@ -86,10 +86,7 @@ impl Inputs {
 
 /// Whether the kernels could read a tensor.
 fn is_fast(tensor: &Tensor<4>) -> bool {
-    #[cfg(feature = "flex")]
-    return bridge::is_fast(&tensor.clone().into_dispatch());
-    #[cfg(not(feature = "flex"))]
-    return false;
+    bridge::is_fast(&tensor.clone().into_dispatch())
 }
 
 /// Runs an operation by the kernels if this thread wants them and all inputs are `f32` on the flex device.
@@ -99,10 +96,7 @@ fn run(operation: impl Operation, inputs: Inputs) -> Option<(Tensor<4>, Vec<Tens
     if KERNELS.get() == Kernels::Composed {
         return None;
     }
-    #[cfg(feature = "flex")]
-    return bridge::run(operation, inputs.0);
-    #[cfg(not(feature = "flex"))]
-    return None;
+    bridge::run(operation, inputs.0)
 }
 
 #[cfg(all(test, feature = "flex"))]
