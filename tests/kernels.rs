@@ -307,6 +307,19 @@ fn sgd_takes_the_steps_of_burns_to_the_bit() {
         };
         let want = train(ModuleOptimizer::from(theirs.build()));
         assert_ne!(want[0], start.weight.val().into_data());
+        // Either goes on from the other's record.
+        let mut other = ModuleOptimizer::from(ours);
+        let gradients = |layer: &Linear| {
+            let loss = layer.forward(input.clone()).sum();
+            GradientsParams::from_grads(loss.backward(), layer)
+        };
+        let _layer = other.step(0.1, start.clone(), gradients(&start));
+        let mut next = [ModuleOptimizer::from(ours), ModuleOptimizer::from(theirs.build())];
+        let next = next.each_mut().map(|next| {
+            *next = std::mem::replace(next, ModuleOptimizer::from(ours)).load_record(other.to_record());
+            next.step(0.1, start.clone(), gradients(&start)).weight.val().into_data()
+        });
+        assert_eq!(next[0], next[1]);
         for kernels in [Kernels::Fast, Kernels::Composed] {
             let got = with_kernels(kernels, || train(ModuleOptimizer::from(ours)));
             assert_eq!(got, want, "{kernels:?}");

@@ -108,7 +108,7 @@ fn pass(block: &Block<&[f32]>, output: &mut [f32], gradient: &[f32]) -> [f64; 2]
     let started = Instant::now();
     let (moments, saved) = forward(block, output, true).unwrap_or_else(|e| panic!("{e}"));
     let between = Instant::now();
-    let saved: Vec<&[f32]> = saved.iter().map(Vec::as_slice).collect();
+    let saved: Vec<&[f32]> = saved.iter().map(|map| &map[..]).collect();
     let wanted = block.clone().map(|_| true);
     let found = backward(block, &moments, &saved, gradient, &wanted);
     drop(found.unwrap_or_else(|e| panic!("{e}")));

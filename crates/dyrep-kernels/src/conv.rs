@@ -3,6 +3,7 @@
 use crate::block::Window;
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, Source};
 use crate::depthwise;
+use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
 
 use rayon::prelude::*;
@@ -33,7 +34,7 @@ pub fn forward(
         depthwise::forward(shape, input, weight, bias, output);
         return Ok(());
     }
-    bundle(shape, input, weight).forward(&mut [&mut *output], None);
+    on_workers(|| bundle(shape, input, weight).forward(&mut [&mut *output], None));
     if let Some(bias) = bias {
         let planes = output.par_chunks_exact_mut(shape.pixels_out()).enumerate();
         planes.for_each(|(plane, values)| {
@@ -81,8 +82,8 @@ pub fn backward(
         gradient
     });
     let wanted = Gradients { weights: vec![weight_gradient], source };
-    bundle(shape, input, weight)
-        .backward(&[Gradient { values: output_gradient, mix: None }], wanted);
+    let gradient = Gradient { values: output_gradient, mix: None };
+    on_workers(|| bundle(shape, input, weight).backward(&[gradient], wanted));
     Ok(())
 }
 

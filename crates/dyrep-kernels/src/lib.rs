@@ -41,5 +41,6 @@ pub use conv::{backward, forward};
 pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};
 pub use product::multiply;
+pub use scratch::Buffer;
 pub use sgd::SgdStep;
 pub use shape::{ConvShape, ShapeError};

@@ -189,6 +189,12 @@ impl<'a> Product<'a> {
     }
 }
 
+/// Runs `body` among the threads that it gives work to. From outside each of its parallel steps would wake them and
+/// wait.
+pub(crate) fn on_workers<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| body())
+}
+
 /// `product = left · right`, rows one after the other: what everything else here is made of.
 ///
 /// # Shapes

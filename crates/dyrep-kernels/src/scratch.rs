@@ -1,54 +1,140 @@
-//! Memory that a thread uses again: fresh pages cost more than what is computed in them.
+//! Memory that is used again: fresh pages cost more than much of what is computed in them.
 
-use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Buffers that wait for their next use, at most; more are given back.
-const KEPT: usize = 6;
-
-thread_local! {
-    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(vec![]) };
+/// What all threads share.
+struct Shelf {
+    free: Vec<Vec<f32>>,
+    /// Values on the shelf, in use, and most ever in use at once.
+    kept: usize,
+    used: usize,
+    most: usize,
 }
 
-/// A buffer, whatever was in it before.
-pub(crate) struct Scratch(Vec<f32>);
+static SHELF: Mutex<Shelf> = Mutex::new(Shelf { free: vec![], kept: 0, used: 0, most: 0 });
+
+fn shelf() -> MutexGuard<'static, Shelf> {
+    // Nothing on the shelf can be left half done.
+    SHELF.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shelf {
+    /// The smallest buffer of `len` values or more, but not of far more.
+    fn take(&mut self, len: usize) -> Option<Vec<f32>> {
+        let fits = |buffer: &Vec<f32>| buffer.len() >= len && buffer.len() / 2 <= len;
+        let found = self.free.iter().enumerate().filter(|(_, buffer)| fits(buffer));
+        let (place, _) = found.min_by_key(|(_, buffer)| buffer.len())?;
+        let buffer = self.free.swap_remove(place);
+        self.kept -= buffer.len();
+        Some(buffer)
+    }
+
+    /// Counts a buffer as used, and lets go of what is more than was ever needed at once.
+    fn count(&mut self, len: usize) {
+        self.used += len;
+        self.most = self.most.max(self.used);
+        while self.kept + self.used > self.most
+            && let Some(buffer) = self.free.pop()
+        {
+            self.kept -= buffer.len();
+        }
+    }
+}
+
+/// A buffer of `f32` that goes back to a shelf of the process when it is dropped. The shelf and the buffers in use
+/// never hold more than was once in use at the same time.
+#[derive(Debug)]
+pub struct Buffer {
+    values: Vec<f32>,
+    len: usize,
+}
+
+impl Buffer {
+    /// `len` values, whatever they are.
+    #[must_use]
+    pub fn any(len: usize) -> Self {
+        let found = shelf().take(len);
+        // Allocated outside the lock: this is what takes long.
+        let values = found.unwrap_or_else(|| vec![0.0; len]);
+        shelf().count(values.len());
+        Self { values, len }
+    }
+
+    /// `len` zeros.
+    #[must_use]
+    pub fn zeros(len: usize) -> Self {
+        let mut buffer = Self::any(len);
+        buffer.fill(0.0);
+        buffer
+    }
+}
+
+impl From<Vec<f32>> for Buffer {
+    fn from(values: Vec<f32>) -> Self {
+        shelf().count(values.len());
+        Self { len: values.len(), values }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        let mut shelf = shelf();
+        shelf.used -= values.len();
+        shelf.kept += values.len();
+        shelf.free.push(values);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[..self.len]
+    }
+}
+
+/// A buffer that grows to what is asked of it.
+#[derive(Default)]
+pub(crate) struct Scratch(Option<Buffer>);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        // The last that was given back is the likeliest to be in cache.
-        Self(FREE.with_borrow_mut(Vec::pop).unwrap_or_default())
+        Self(None)
     }
 
     /// `len` values, whatever they are.
     pub(crate) fn sized(&mut self, len: usize) -> &mut [f32] {
-        if self.0.len() < len {
-            self.0.resize(len, 0.0);
+        if self.0.as_ref().is_some_and(|buffer| buffer.len() < len) {
+            // Gives it back before another is taken.
+            self.0 = None;
         }
-        &mut self.0[..len]
+        &mut self.0.get_or_insert_with(|| Buffer::any(len))[..len]
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.0);
-        FREE.with_borrow_mut(|free| {
-            if free.len() < KEPT {
-                free.push(buffer);
-            }
-        });
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Deref for Scratch {
-    type Target = Vec<f32>;
-
-    fn deref(&self) -> &Vec<f32> {
-        &self.0
-    }
-}
-
-impl DerefMut for Scratch {
-    fn deref_mut(&mut self) -> &mut Vec<f32> {
-        &mut self.0
+    #[test]
+    fn what_is_given_back_is_used_again_and_no_more_is_kept() {
+        let mut shelf = Shelf { free: vec![vec![0.0; 10], vec![0.0; 14], vec![0.0; 100]], kept: 124, used: 0, most: 130 };
+        assert_eq!(shelf.take(12).map(|buffer| buffer.len()), Some(14));
+        shelf.count(14);
+        assert_eq!(shelf.take(30), None);
+        // 30 new ones beside 14 used and 110 kept are more than 130.
+        shelf.count(30);
+        assert_eq!((shelf.kept, shelf.used, shelf.most), (10, 44, 130));
+        assert_eq!(Buffer::zeros(3).to_vec(), [0.0; 3]);
+        let mut scratch = Scratch::new();
+        assert_eq!([5, 3, 9].map(|len| scratch.sized(len).len()), [5, 3, 9]);
     }
 }

@@ -18,7 +18,7 @@ use burn::backend::{
     DispatchTensor, DispatchTensorKind, ExtensionType, Flex, TensorMetadata, backend_extension,
 };
 use burn::tensor::{DType, Shape, Tensor, TensorData};
-use dyrep_kernels::SgdStep;
+use dyrep_kernels::{Buffer, SgdStep};
 
 use super::operation::{Forward, Kept, Operation};
 
@@ -153,7 +153,7 @@ impl FlexKernels for Flex {
 struct Done {
     output: FlexTensor,
     statistics: Vec<FlexTensor>,
-    saved: Vec<Vec<f32>>,
+    saved: Vec<Buffer>,
 }
 
 fn forward(operation: &dyn Operation, inputs: &[FlexTensor], keep: bool) -> Done {
@@ -246,7 +246,7 @@ struct Memory {
     inputs: Vec<Option<NodeId>>,
     output: Option<FlexTensor>,
     statistics: Vec<FlexTensor>,
-    saved: Arc<Vec<Vec<f32>>>,
+    saved: Arc<Vec<Buffer>>,
 }
 
 impl<const N: usize> Backward<Flex, N> for Step {
@@ -267,7 +267,7 @@ impl<const N: usize> Backward<Flex, N> for Step {
             inputs: inputs.iter().map(|input| input.as_ref().map_or(&[][..], values)).collect(),
             output: memory.output.as_ref().map_or(&[], values),
             statistics: memory.statistics.iter().map(values).collect(),
-            saved: memory.saved.iter().map(Vec::as_slice).collect(),
+            saved: memory.saved.iter().map(|saved| &saved[..]).collect(),
         };
         let found = memory.operation.backward(&kept, values(&gradient), &memory.wanted);
         let inputs = found.into_iter().zip(memory.shapes).zip(memory.wanted);

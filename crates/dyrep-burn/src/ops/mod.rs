@@ -99,6 +99,21 @@ fn run(operation: impl Operation, inputs: Inputs) -> Option<(Tensor<4>, Vec<Tens
     bridge::run(operation, inputs.0)
 }
 
+/// A step of SGD in place by the kernels, under the conditions of [`run`] and off the graph: parameter and velocity,
+/// or parameter, velocity and gradient back as they came.
+fn update<const D: usize>(
+    step: SgdStep,
+    tensors: [Tensor<D>; 3],
+) -> Result<[Tensor<D>; 2], [Tensor<D>; 3]> {
+    if KERNELS.get() == Kernels::Composed {
+        return Err(tensors);
+    }
+    match bridge::update(step, tensors.map(Tensor::into_dispatch)) {
+        Ok(moved) => Ok(moved.map(Tensor::from_dispatch)),
+        Err(tensors) => Err(tensors.map(Tensor::from_dispatch)),
+    }
+}
+
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use burn::tensor::{DType, Device};
@@ -117,7 +132,7 @@ mod tests {
                 output: pairs().map(|(left, right)| 3.0 * left + right).collect(),
                 shape: self.0,
                 statistics: vec![vec![inputs.concat().iter().sum()]],
-                saved: if keep { vec![vec![7.0]] } else { vec![] },
+                saved: if keep { vec![vec![7.0].into()] } else { vec![] },
             }
         }
 
@@ -183,24 +198,4 @@ mod tests {
         let want = (x.swap_dims(1, 2) * 4.0).into_data();
         assert_eq!(output.into_data(), want);
     }
-}
-
-/// A step of SGD in place by the kernels, under the conditions of [`run`] and off the graph: parameter and velocity,
-/// or parameter, velocity and gradient back as they came.
-fn update<const D: usize>(
-    step: SgdStep,
-    parameter: Tensor<D>,
-    velocity: Tensor<D>,
-    gradient: Tensor<D>,
-) -> Result<[Tensor<D>; 2], [Tensor<D>; 3]> {
-    #[cfg(feature = "flex")]
-    if KERNELS.get() == Kernels::Fast {
-        let tensors = [parameter, velocity, gradient].map(Tensor::into_dispatch);
-        return match bridge::update(step, tensors) {
-            Ok(moved) => Ok(moved.map(Tensor::from_dispatch)),
-            Err(tensors) => Err(tensors.map(Tensor::from_dispatch)),
-        };
-    }
-    let _step = step;
-    Err([parameter, velocity, gradient])
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use dyrep_kernels::Buffer;
+
 /// A fast operation with a backward pass. Inputs are what it is run with, each contiguous.
 ///
 /// Whoever builds one has checked that the sizes fit: an operation that meets others panics.
@@ -27,7 +29,7 @@ pub(super) struct Forward {
     /// Further results, without gradient.
     pub(super) statistics: Vec<Vec<f32>>,
     /// What the backward pass will want besides; empty if it does not follow.
-    pub(super) saved: Vec<Vec<f32>>,
+    pub(super) saved: Vec<Buffer>,
 }
 
 /// What a backward pass reads.

@@ -3,7 +3,7 @@
 //! Burn's `Sgd` is a dozen tensor operations a parameter, each over all of its values; this gives the same numbers
 //! to the bit. Like Burn's it is one [`Optimizer`] for all or for groups of parameters.
 
-use burn::optim::{LearningRate, Optimizer, RecordState};
+use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 use dyrep_kernels::SgdStep;
 
@@ -21,10 +21,24 @@ pub struct Sgd {
 }
 
 /// What [`Sgd`] remembers of a parameter.
-#[derive(RecordState, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub struct SgdState<const D: usize> {
     velocity: Tensor<D>,
 }
+
+/// Under the name that Burn's `Sgd` gives it: either goes on from the other's record.
+impl<const D: usize> RecordState for SgdState<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        out.push_tensor(prefix, VELOCITY, self.velocity.to_data());
+    }
+
+    fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
+        let velocity = Tensor::from_data(src.take_tensor(prefix, VELOCITY)?, device);
+        Some(Self { velocity })
+    }
+}
+
+const VELOCITY: &str = "momentum.velocity";
 
 impl Optimizer for Sgd {
     type State<const D: usize> = SgdState<D>;
@@ -58,18 +72,18 @@ impl Sgd {
         gradient: Tensor<D>,
     ) -> [Tensor<D>; 2] {
         let Self { momentum, nesterov, weight_decay } = *self;
-        if parameter.dims() == gradient.dims() {
-            let step = SgdStep { rate: rate as f32, decay: weight_decay, momentum, nesterov };
-            let fits = parameter.dims() == velocity.dims();
-            assert!(fits, "a parameter's velocity has another shape: {:?}", velocity.dims());
-            return match super::update(step, parameter, velocity, gradient) {
-                Ok(moved) => moved,
-                Err([parameter, velocity, gradient]) => {
-                    self.composed(rate, parameter, velocity, gradient)
-                }
-            };
+        let step = SgdStep { rate: rate as f32, decay: weight_decay, momentum, nesterov };
+        let shapes = [&parameter, &velocity, &gradient].map(Tensor::dims);
+        assert!(
+            shapes.iter().all(|shape| *shape == shapes[0]),
+            "a parameter, its velocity and its gradient must have one shape, got {shapes:?}"
+        );
+        match super::update(step, [parameter, velocity, gradient]) {
+            Ok(moved) => moved,
+            Err([parameter, velocity, gradient]) => {
+                self.composed(rate, parameter, velocity, gradient)
+            }
         }
-        self.composed(rate, parameter, velocity, gradient)
     }
 
     fn composed<const D: usize>(

@@ -17,17 +17,18 @@ use super::{Block, Branch, MiddleNorm, Moments, Norm, Window};
 use crate::bundle::{Affine, Bundle, Gradient, Gradients, Kernel, Source};
 use crate::lower::{lower_row, raise_row};
 use crate::moments::{self, Accumulator};
+use crate::scratch::Buffer;
 use crate::shape::ConvShape;
 use crate::tile::Tile;
 
 /// A map and its moments.
-type Measured = (Vec<f32>, Moments);
+type Measured = (Buffer, Moments);
 
 pub(super) fn forward(
     block: &Block<&[f32]>,
     output: &mut [f32],
     keep: bool,
-) -> (Vec<Moments>, Vec<Vec<f32>>) {
+) -> (Vec<Moments>, Vec<Buffer>) {
     let shape = &block.shape;
     let mut own = convolve(&linear(block)).into_iter();
     let pointwise = pointwise(block);
@@ -35,7 +36,7 @@ pub(super) fn forward(
 
     // By branch: middle and last map, each with its moments; the last is the caller's where it is.
     let mut middles: Vec<Option<Measured>> = vec![];
-    let mut lasts: Vec<(Option<Vec<f32>>, Moments)> = vec![];
+    let mut lasts: Vec<(Option<Buffer>, Moments)> = vec![];
     for branch in &block.branches {
         let (middle, last) = match branch {
             Branch::Conv { .. } => (None, own.next()),
@@ -132,7 +133,7 @@ pub(super) fn backward(
 
     let mut input = wanted.input.then(|| vec![0.0; shape.input_len()]);
     let mut weights: Vec<Vec<f32>> = vec![];
-    let mut middles: Vec<Option<(Vec<f32>, Reversed)>> = vec![];
+    let mut middles: Vec<Option<(Buffer, Reversed)>> = vec![];
     for (number, branch) in block.branches.iter().enumerate() {
         let weight_len = match branch {
             Branch::Conv { weight, .. } | Branch::Sequence { weight, .. } => weight.len(),
@@ -150,7 +151,7 @@ pub(super) fn backward(
             continue;
         };
         let channels = of_map.mean.len();
-        let mut raised = vec![0.0; map.len()];
+        let mut raised = Buffer::zeros(map.len());
         let norm = match branch {
             Branch::Sequence { middle, weight, norm, .. } => {
                 let seen = Seen::new(middle, of_map, shape);
@@ -236,7 +237,7 @@ fn norm_gradient(norm: &Norm<&[f32]>, reversed: &Reversed) -> Norm<Option<Vec<f3
 }
 
 fn firsts_of(
-    middle: &Option<(Vec<f32>, Reversed)>,
+    middle: &Option<(Buffer, Reversed)>,
     branch: &Branch<&[f32]>,
 ) -> Option<MiddleNorm<Option<Vec<f32>>>> {
     let (Branch::Sequence { middle: norm, .. } | Branch::Average { first: Some((_, norm)), .. }) =
@@ -383,12 +384,12 @@ fn second<'a>(
 
 fn convolve(bundle: &Bundle<'_>) -> Vec<Measured> {
     let plane = bundle.shape.batch * bundle.shape.pixels_out();
-    let mut maps: Vec<Vec<f32>> =
-        bundle.kernels.iter().map(|kernel| vec![0.0; kernel.outputs * plane]).collect();
+    let mut maps: Vec<Buffer> =
+        bundle.kernels.iter().map(|kernel| Buffer::any(kernel.outputs * plane)).collect();
     let mut seen: Vec<Vec<Accumulator>> =
         bundle.kernels.iter().map(|kernel| vec![Accumulator::default(); kernel.outputs]).collect();
     if !maps.is_empty() {
-        let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(|map| &mut map[..]).collect();
         bundle.forward(&mut targets, Some(&mut seen));
     }
     maps.into_iter().zip(seen).map(|(map, seen)| (map, moments::finish(&seen))).collect()
@@ -408,13 +409,14 @@ fn by_channel(shape: &ConvShape, channels: usize) -> ConvShape {
 /// The mean over all taps, each channel by itself.
 fn average(shape: &ConvShape, source: &Source<'_>, channels: usize) -> Measured {
     let shape = by_channel(shape, channels);
-    let mut map = vec![0.0; shape.output_len()];
+    let mut map = Buffer::any(shape.output_len());
     let share = 1.0 / shape.taps() as f32;
     let whole = Tile::whole(&shape);
     let planes = map.par_chunks_exact_mut(shape.pixels_out()).enumerate();
     planes.for_each_init(
         || vec![0.0; shape.pixels_out()],
         |row, (plane, target)| {
+            target.fill(0.0);
             let tile = whole.only(plane / channels);
             for tap in 0..shape.taps() {
                 lower_row(&shape, source, plane % channels, tap, &tile, row);

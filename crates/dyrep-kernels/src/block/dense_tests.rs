@@ -13,7 +13,7 @@ fn run(block: &Block<Vec<f32>>, gradient: &[f32]) -> Run {
     let slices = borrowed(block);
     let mut output = vec![f32::NAN; block.shape.output_len()];
     let (moments, saved) = forward(&slices, &mut output, true).unwrap();
-    let saved: Vec<&[f32]> = saved.iter().map(Vec::as_slice).collect();
+    let saved: Vec<&[f32]> = saved.iter().map(|map| &map[..]).collect();
     let wanted = slices.clone().map(|_| true);
     let gradients = backward(&slices, &moments, &saved, gradient, &wanted).unwrap();
     (output, moments, gradients)
@@ -61,11 +61,11 @@ fn what_is_not_wanted_is_left_out() {
     let slices = borrowed(&block);
     let mut output = vec![0.0; block.shape.output_len()];
     let (moments, saved) = forward(&slices, &mut output, true).unwrap();
-    let saved: Vec<&[f32]> = saved.iter().map(Vec::as_slice).collect();
+    let saved: Vec<&[f32]> = saved.iter().map(|map| &map[..]).collect();
     let wanted = slices.clone().map(|_| false);
     let gradients = backward(&slices, &moments, &saved, &gradient, &wanted).unwrap();
     assert_eq!(gradients.input, None);
-    assert_eq!(forward(&slices, &mut output, false).unwrap().1, Vec::<Vec<f32>>::new());
+    assert!(forward(&slices, &mut output, false).unwrap().1.is_empty());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The block as one operation: what is checked, and which way it goes.
 
 use super::{Block, Branch, MiddleNorm, Moments, Norm, dense, depthwise};
+use crate::product::on_workers;
+use crate::scratch::Buffer;
 use crate::shape::{ConvShape, ShapeError};
 
 /// Computes a block in training mode.
@@ -14,14 +16,14 @@ pub fn forward(
     block: &Block<&[f32]>,
     output: &mut [f32],
     keep: bool,
-) -> Result<(Vec<Moments>, Vec<Vec<f32>>), ShapeError> {
+) -> Result<(Vec<Moments>, Vec<Buffer>), ShapeError> {
     check(block)?;
     ConvShape::check_len("the output", block.shape.output_len(), output.len())?;
     if depthwise::supports(block) {
         // Nothing is kept: what the backward pass needs is computed again while it is in cache.
-        return Ok((depthwise::forward(block, output), vec![]));
+        return Ok((on_workers(|| depthwise::forward(block, output)), vec![]));
     }
-    Ok(dense::forward(block, output, keep))
+    Ok(on_workers(|| dense::forward(block, output, keep)))
 }
 
 /// Gradients of a block in training mode, from that of its output.
@@ -45,14 +47,14 @@ pub fn backward(
     ConvShape::check_len("the list of moments", norms.sum(), moments.len())?;
     ConvShape::check_len("the branches wanted", block.branches.len(), wanted.branches.len())?;
     if depthwise::supports(block) {
-        return Ok(depthwise::backward(block, moments, output_gradient));
+        return Ok(on_workers(|| depthwise::backward(block, moments, output_gradient)));
     }
     let own = block.branches.iter().map(|branch| match branch {
         Branch::Identity { .. } | Branch::Given { .. } => 0,
         _ => 1 + usize::from(branch.middle().is_some()),
     });
     ConvShape::check_len("the list of saved maps", own.sum(), saved.len())?;
-    Ok(dense::backward(block, moments, saved, output_gradient, wanted))
+    Ok(on_workers(|| dense::backward(block, moments, saved, output_gradient, wanted)))
 }
 
 fn check(block: &Block<&[f32]>) -> Result<(), ShapeError> {

@@ -299,9 +299,14 @@ pub(super) fn raise(
                 let component = channels * grid.pitch;
                 let mut columns = [[F8::ZERO; 4]; 4];
                 for (column, target) in columns.iter_mut().enumerate() {
-                    let [a, b, c, d] = load_rows(raised, start + column * component, 4 * component);
-                    let values = [a.first(count), b.first(count), c.first(count), d.first(count)];
+                    let values = load_rows(raised, start + column * component, 4 * component);
                     *target = raise_side(values);
+                    if count < LANES {
+                        // What lies behind a row of tiles is not its own.
+                        for value in target {
+                            *value = value.first(count);
+                        }
+                    }
                 }
                 for row in 0..4 {
                     // Even and odd values, then those of the next tile.
