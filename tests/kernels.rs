@@ -316,7 +316,8 @@ fn sgd_takes_the_steps_of_burns_to_the_bit() {
         let _layer = other.step(0.1, start.clone(), gradients(&start));
         let mut next = [ModuleOptimizer::from(ours), ModuleOptimizer::from(theirs.build())];
         let next = next.each_mut().map(|next| {
-            *next = std::mem::replace(next, ModuleOptimizer::from(ours)).load_record(other.to_record());
+            *next =
+                std::mem::replace(next, ModuleOptimizer::from(ours)).load_record(other.to_record());
             next.step(0.1, start.clone(), gradients(&start)).weight.val().into_data()
         });
         assert_eq!(next[0], next[1]);

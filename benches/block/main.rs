@@ -121,7 +121,10 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    println!("matrix products: {:.0} GFLOP/s; milliseconds, forward + backward", 1e-9 * dyrep_benches::peak());
+    println!(
+        "matrix products: {:.0} GFLOP/s; milliseconds, forward + backward",
+        1e-9 * dyrep_benches::peak()
+    );
     println!("{:<32}{:>16}{:>16}{:>16}{:>10}", "", "plain", "DBB", "all", "all/plain");
     for (name, shape) in shapes() {
         let blocks = [1, 4, 7].map(|count| block(shape, count));

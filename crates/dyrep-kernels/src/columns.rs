@@ -194,9 +194,8 @@ fn multiply<'a>(
                 vec![[sizes.weight(kernel, group), columns.all(sizes, group)]]
             } else {
                 let taps = sizes.taps_of(kernel).enumerate();
-                let term = |(own, tap)| {
-                    [sizes.tap(kernel, group, own), columns.tap(sizes, group, tap)]
-                };
+                let term =
+                    |(own, tap)| [sizes.tap(kernel, group, own), columns.tap(sizes, group, tap)];
                 taps.map(term).collect()
             };
             Product { target: MatrixMut::new(part, outputs, pixels, stride), terms, add: false }
@@ -230,11 +229,8 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
             target.chunks_exact_mut(rows * width).enumerate().filter_map(move |(part, target)| {
                 let columns = columns?;
                 let (group, tap) = (part / each, taps[part % each]);
-                let seen = if full {
-                    columns.all(sizes, group)
-                } else {
-                    columns.tap(sizes, group, tap)
-                };
+                let seen =
+                    if full { columns.all(sizes, group) } else { columns.tap(sizes, group, tap) };
                 let gradient = sizes.of_group(gradient, kernel, group);
                 let target = MatrixMut::new(target, rows, width, width);
                 let terms = vec![[gradient, seen.transposed()]];

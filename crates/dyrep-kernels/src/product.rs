@@ -149,7 +149,8 @@ impl<'a> Product<'a> {
         let blocks = (2 * rows * columns * depth / TASK).clamp(1, BLOCKS);
         let size = rows.max(columns).div_ceil(blocks).next_multiple_of(GRAIN);
         self.target.blocks(size).map(move |(target, rows, columns)| {
-            let terms = self.terms.iter().map(|[left, right]| [left.rows(&rows), right.columns(&columns)]);
+            let terms =
+                self.terms.iter().map(|[left, right]| [left.rows(&rows), right.columns(&columns)]);
             Self { target, terms: terms.collect(), add: self.add }
         })
     }
@@ -246,7 +247,9 @@ mod tests {
             for row in 0..rows {
                 for column in 0..stride {
                     let sum: f32 = (0..depth)
-                        .map(|k| left[row * depth + k] * right[k * columns + column.min(columns - 1)])
+                        .map(|k| {
+                            left[row * depth + k] * right[k * columns + column.min(columns - 1)]
+                        })
                         .sum();
                     let expected = if column < columns { 1.0 + 2.0 * sum } else { 1.0 };
                     assert_eq!(target[row * stride + column], expected);

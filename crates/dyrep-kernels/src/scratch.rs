@@ -126,7 +126,12 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_used_again_and_no_more_is_kept() {
-        let mut shelf = Shelf { free: vec![vec![0.0; 10], vec![0.0; 14], vec![0.0; 100]], kept: 124, used: 0, most: 130 };
+        let mut shelf = Shelf {
+            free: vec![vec![0.0; 10], vec![0.0; 14], vec![0.0; 100]],
+            kept: 124,
+            used: 0,
+            most: 130,
+        };
         assert_eq!(shelf.take(12).map(|buffer| buffer.len()), Some(14));
         shelf.count(14);
         assert_eq!(shelf.take(30), None);

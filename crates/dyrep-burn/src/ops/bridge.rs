@@ -109,8 +109,7 @@ pub(super) fn update(
     step: SgdStep,
     tensors: [DispatchTensor; 3],
 ) -> Result<[DispatchTensor; 2], [DispatchTensor; 3]> {
-    let on_graph =
-        |tensor: &DispatchTensor| matches!(tensor.kind, DispatchTensorKind::Autodiff(_));
+    let on_graph = |tensor: &DispatchTensor| matches!(tensor.kind, DispatchTensorKind::Autodiff(_));
     if !tensors.iter().all(|tensor| is_fast(tensor) && !on_graph(tensor)) {
         return Err(tensors);
     }

@@ -15,8 +15,12 @@ pub(super) struct AtBatch {
 impl AtBatch {
     /// The norm at a batch with these moments.
     pub(super) fn new(norm: &Norm<&[f32]>, moments: &Moments) -> Self {
-        let scale: Vec<f32> =
-            moments.variance.iter().zip(norm.gamma).map(|(variance, gamma)| gamma * inverse(*variance, norm.epsilon)).collect();
+        let scale: Vec<f32> = moments
+            .variance
+            .iter()
+            .zip(norm.gamma)
+            .map(|(variance, gamma)| gamma * inverse(*variance, norm.epsilon))
+            .collect();
         let shift = scale.iter().zip(&moments.mean).zip(norm.beta);
         let shift = shift.map(|((scale, mean), beta)| beta - mean * scale).collect();
         Self { scale, shift }
@@ -66,8 +70,8 @@ impl Reversed {
     ) -> Self {
         let mut reversed = Self { gamma: vec![], beta: vec![], weights: vec![] };
         for (channel, [sum, dot]) in sums.iter().enumerate() {
-            let inverse = 1.0
-                / (f64::from(moments.variance[channel]) + f64::from(norm.epsilon)).sqrt();
+            let inverse =
+                1.0 / (f64::from(moments.variance[channel]) + f64::from(norm.epsilon)).sqrt();
             let scale = f64::from(norm.gamma[channel]) * inverse;
             let gamma = dot * inverse;
             let slope = -scale * inverse * gamma / count as f64;
@@ -98,22 +102,24 @@ pub(super) fn sums(
     let of_channel = |channel: usize| {
         let mut total = 0.0;
         let mut dots = vec![0.0; maps.len()];
-        fast(#[inline(always)] || {
-            for start in (channel * pixels..gradient.len()).step_by(channels * pixels) {
-                for first in (start..start + pixels).step_by(PIECE) {
-                    let piece = first..(first + PIECE).min(start + pixels);
-                    let gradient = &gradient[piece.clone()];
-                    total += sum(gradient);
-                    for (dot, (map, means)) in dots.iter_mut().zip(maps) {
-                        *dot += dot_about(gradient, &map[piece.clone()], means[channel]);
+        fast(
+            #[inline(always)]
+            || {
+                for start in (channel * pixels..gradient.len()).step_by(channels * pixels) {
+                    for first in (start..start + pixels).step_by(PIECE) {
+                        let piece = first..(first + PIECE).min(start + pixels);
+                        let gradient = &gradient[piece.clone()];
+                        total += sum(gradient);
+                        for (dot, (map, means)) in dots.iter_mut().zip(maps) {
+                            *dot += dot_about(gradient, &map[piece.clone()], means[channel]);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
         dots.into_iter().map(|dot| [total, dot]).collect::<Vec<_>>()
     };
-    let by_channel: Vec<Vec<[f64; 2]>> =
-        (0..channels).into_par_iter().map(of_channel).collect();
+    let by_channel: Vec<Vec<[f64; 2]>> = (0..channels).into_par_iter().map(of_channel).collect();
     (0..maps.len()).map(|map| by_channel.iter().map(|sums| sums[map]).collect()).collect()
 }
 
@@ -136,10 +142,8 @@ fn dot_about(left: &[f32], right: &[f32], mean: f32) -> f64 {
     let mut sums = [F8::ZERO; 2];
     for (left, right) in lefts.iter().zip(rights) {
         let (first, second) = (F8::load(right) - means, F8::load(&right[8..]) - means);
-        sums = [
-            F8::load(left).mul_add(first, sums[0]),
-            F8::load(&left[8..]).mul_add(second, sums[1]),
-        ];
+        sums =
+            [F8::load(left).mul_add(first, sums[0]), F8::load(&left[8..]).mul_add(second, sums[1])];
     }
     let rest = left_rest.iter().zip(right_rest);
     let rest = rest.map(|(left, right)| f64::from(*left) * f64::from(right - mean));
@@ -150,16 +154,19 @@ fn dot_about(left: &[f32], right: &[f32], mean: f32) -> f64 {
 pub(super) fn combine(maps: &[(&[f32], &AtBatch)], pixels: usize, target: &mut [f32]) {
     let planes = target.par_chunks_exact_mut(pixels).enumerate();
     planes.for_each(|(plane, target)| {
-        fast(#[inline(always)] || {
-            let channels = maps.first().map_or(1, |(_, norm)| norm.scale.len());
-            let channel = plane % channels;
-            target.fill(maps.iter().map(|(_, norm)| norm.shift[channel]).sum());
-            for (map, norm) in maps {
-                let scale = norm.scale[channel];
-                let map = &map[plane * pixels..][..pixels];
-                target.iter_mut().zip(map).for_each(|(target, value)| *target += scale * value);
-            }
-        });
+        fast(
+            #[inline(always)]
+            || {
+                let channels = maps.first().map_or(1, |(_, norm)| norm.scale.len());
+                let channel = plane % channels;
+                target.fill(maps.iter().map(|(_, norm)| norm.shift[channel]).sum());
+                for (map, norm) in maps {
+                    let scale = norm.scale[channel];
+                    let map = &map[plane * pixels..][..pixels];
+                    target.iter_mut().zip(map).for_each(|(target, value)| *target += scale * value);
+                }
+            },
+        );
     });
 }
 
@@ -167,14 +174,17 @@ pub(super) fn combine(maps: &[(&[f32], &AtBatch)], pixels: usize, target: &mut [
 pub(super) fn add_mix(gradient: &[f32], mix: &Mix<'_>, pixels: usize, target: &mut [f32]) {
     let planes = target.par_chunks_exact_mut(pixels).enumerate();
     planes.for_each(|(plane, target)| {
-        fast(#[inline(always)] || {
-            let [a, b, c] = mix.weights[plane % mix.weights.len()];
-            let place = plane * pixels..(plane + 1) * pixels;
-            let values = gradient[place.clone()].iter().zip(&mix.map[place]);
-            let triples = target.iter_mut().zip(values);
-            triples.for_each(|(target, (gradient, value))| {
-                *target += a * gradient + (b * value + c);
-            });
-        });
+        fast(
+            #[inline(always)]
+            || {
+                let [a, b, c] = mix.weights[plane % mix.weights.len()];
+                let place = plane * pixels..(plane + 1) * pixels;
+                let values = gradient[place.clone()].iter().zip(&mix.map[place]);
+                let triples = target.iter_mut().zip(values);
+                triples.for_each(|(target, (gradient, value))| {
+                    *target += a * gradient + (b * value + c);
+                });
+            },
+        );
     });
 }

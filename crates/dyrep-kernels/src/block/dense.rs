@@ -124,7 +124,9 @@ pub(super) fn backward(
         .iter()
         .zip(&passes)
         .zip(&sums_of)
-        .map(|((branch, pass), sums)| Reversed::new(branch.last_norm(), &pass.moments, sums, count_out))
+        .map(|((branch, pass), sums)| {
+            Reversed::new(branch.last_norm(), &pass.moments, sums, count_out)
+        })
         .collect();
     let behind = |number: usize| Gradient {
         values: gradient,
@@ -157,7 +159,8 @@ pub(super) fn backward(
                 let seen = Seen::new(middle, of_map, shape);
                 let bundle = second(shape, seen.source(map), weight, norm);
                 let weights = vec![Some(weights[number].as_mut_slice())];
-                bundle.backward(&[behind(number)], Gradients { weights, source: Some(&mut raised) });
+                bundle
+                    .backward(&[behind(number)], Gradients { weights, source: Some(&mut raised) });
                 &middle.norm
             }
             Branch::Average { first: Some((_, middle)), .. } => {
@@ -176,7 +179,9 @@ pub(super) fn backward(
         let numbers = (0..block.branches.len()).filter(|number| convs(&block.branches[*number]));
         let gradients: Vec<_> = numbers.map(behind).collect();
         let weights = weights.iter_mut().zip(&block.branches);
-        let weights = weights.filter(|(_, branch)| convs(branch)).map(|(weight, _)| Some(weight.as_mut_slice()));
+        let weights = weights
+            .filter(|(_, branch)| convs(branch))
+            .map(|(weight, _)| Some(weight.as_mut_slice()));
         let weights = weights.collect();
         bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
     }
@@ -270,10 +275,8 @@ fn recall<'a>(
     let (mut moments, mut saved) = (moments.iter().cloned(), saved.iter().copied());
     let mut next = move || moments.next().unwrap_or_else(|| unreachable!("checked by the caller"));
     let branch = |branch: &Branch<&'a [f32]>| {
-        let has_middle = matches!(
-            branch,
-            Branch::Sequence { .. } | Branch::Average { first: Some(_), .. }
-        );
+        let has_middle =
+            matches!(branch, Branch::Sequence { .. } | Branch::Average { first: Some(_), .. });
         let middle = has_middle.then(|| (saved.next().unwrap_or_default(), next()));
         let own = match branch {
             Branch::Identity { .. } | Branch::Given { .. } => None,
@@ -301,7 +304,9 @@ fn last_map<'a>(
 
 /// Maps are without their bias; the mean that a norm records is with it.
 fn shift_mean(branch: &Branch<&[f32]>, moments: &mut Moments, sign: f32) {
-    if let Branch::Conv { bias: Some(bias), .. } | Branch::Sequence { bias: Some(bias), .. } = branch {
+    if let Branch::Conv { bias: Some(bias), .. } | Branch::Sequence { bias: Some(bias), .. } =
+        branch
+    {
         moments.mean.iter_mut().zip(*bias).for_each(|(mean, bias)| *mean += sign * bias);
     }
 }

@@ -33,7 +33,11 @@ fn blocks_are_their_definition() {
             ];
             let shape = block.shape;
             assert!(errors[0] <= OUTPUT, "output {:.1e}, {kind:?} {number}, {shape:?}", errors[0]);
-            assert!(errors[1] <= GRADIENT, "gradient {:.1e}, {kind:?} {number}, {shape:?}", errors[1]);
+            assert!(
+                errors[1] <= GRADIENT,
+                "gradient {:.1e}, {kind:?} {number}, {shape:?}",
+                errors[1]
+            );
             largest = [0, 1].map(|i| largest[i].max(errors[i]));
         }
     }
@@ -43,7 +47,9 @@ fn blocks_are_their_definition() {
 
 #[test]
 fn threads_do_not_matter() {
-    for (number, kind) in [(2, Kind::Dense), (3, Kind::Grouped), (4, Kind::Wide), (5, Kind::Depthwise)] {
+    for (number, kind) in
+        [(2, Kind::Dense), (3, Kind::Grouped), (4, Kind::Wide), (5, Kind::Depthwise)]
+    {
         let block = random_block(number, kind);
         let gradient = random_values(7, block.shape.output_len());
         let [one, three] = [1, 3].map(|threads| {

@@ -89,7 +89,11 @@ fn check(block: &Block<&[f32]>) -> Result<(), ShapeError> {
                         return Err(ShapeError::Zero { name: "the size of a window" });
                     }
                     let end = window.start[axis] + window.size[axis];
-                    len("the kernel around a window", shape.kernel[axis].max(end), shape.kernel[axis])?;
+                    len(
+                        "the kernel around a window",
+                        shape.kernel[axis].max(end),
+                        shape.kernel[axis],
+                    )?;
                 }
                 len("a weight", outputs * each * window.size[0] * window.size[1], weight.len())?;
                 bias_len(bias)?;

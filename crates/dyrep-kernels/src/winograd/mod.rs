@@ -190,9 +190,8 @@ fn transform_gradients<'a>(
     grid: &Grid,
     memory: &'a mut Scratch,
 ) -> Vec<&'a [f32]> {
-    let len = |number: usize| {
-        bundle.kernels[number].outputs * components[number].count() * grid.pitch
-    };
+    let len =
+        |number: usize| bundle.kernels[number].outputs * components[number].count() * grid.pitch;
     let lens: Vec<usize> = (0..bundle.kernels.len()).map(len).collect();
     let memory = memory.sized(lens.iter().sum());
     let parts = crate::bundle::split(memory, lens);

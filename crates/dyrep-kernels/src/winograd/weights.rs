@@ -193,12 +193,7 @@ fn side_back([a, b, c, d]: [F8; 4]) -> [F8; 3] {
 
 /// G g Gᵀ of a kernel that has the window's taps, for eight channels.
 #[inline(always)]
-fn transform(
-    window: Window,
-    weight: &[f32],
-    first: usize,
-    targets: &mut [&mut [f32]; COMPONENTS],
-) {
+fn transform(window: Window, weight: &[f32], first: usize, targets: &mut [&mut [f32]; COMPONENTS]) {
     let Window { start, size } = window;
     let taps = size[0] * size[1];
     let weight = &weight[first * taps..];
