@@ -10,19 +10,12 @@
 //! map, done while the map is read for something else. All sums that the norms' gradients need are one pass over
 //! gradient and maps; then the gradient of each map is `a · gradient + b · map + c`, mixed where it is used.
 
-use rayon::prelude::*;
-
-use super::affine::{AtBatch, Reversed, add_mix, combine, image_of_zero, sums};
-use super::{Block, Branch, MiddleNorm, Moments, Norm, Window};
-use crate::bundle::{Affine, Bundle, Gradient, Gradients, Kernel, Source};
-use crate::lower::{lower_row, raise_row};
-use crate::moments::{self, Accumulator};
+use super::affine::{AtBatch, Reversed, add_mix, combine, sums};
+use super::average::{average, spread};
+use super::maps::{Measured, Seen, convolve, linear, measure, pointwise, second};
+use super::{Block, Branch, MiddleNorm, Moments, Norm};
+use crate::bundle::{Gradient, Gradients, Source};
 use crate::scratch::Buffer;
-use crate::shape::ConvShape;
-use crate::tile::Tile;
-
-/// A map and its moments.
-type Measured = (Buffer, Moments);
 
 pub(super) fn forward(
     block: &Block<&[f32]>,
@@ -309,148 +302,4 @@ fn shift_mean(branch: &Branch<&[f32]>, moments: &mut Moments, sign: f32) {
     {
         moments.mean.iter_mut().zip(*bias).for_each(|(mean, bias)| *mean += sign * bias);
     }
-}
-
-/// A middle map as what follows sees it.
-struct Seen {
-    norm: AtBatch,
-    border: Vec<f32>,
-}
-
-impl Seen {
-    fn new(middle: &MiddleNorm<&[f32]>, moments: &Moments, shape: &ConvShape) -> Self {
-        let count = shape.batch * shape.pixels_in();
-        Self {
-            norm: AtBatch::new(&middle.norm, moments),
-            border: image_of_zero(middle, moments, count),
-        }
-    }
-
-    fn source<'a>(&'a self, values: &'a [f32]) -> Source<'a> {
-        let AtBatch { scale, shift } = &self.norm;
-        Source { values, affine: Some(Affine { scale, shift, border: &self.border }) }
-    }
-}
-
-/// The convolutions that read the input with the block's geometry.
-fn linear<'a>(block: &Block<&'a [f32]>) -> Bundle<'a> {
-    let outputs = block.shape.channels[1];
-    let kernel = |branch: &Branch<&'a [f32]>| match branch {
-        Branch::Conv { window, weight, .. } => Some(Kernel { window: *window, weight, outputs }),
-        _ => None,
-    };
-    Bundle {
-        shape: block.shape,
-        source: Source { values: block.input, affine: None },
-        kernels: block.branches.iter().filter_map(kernel).collect(),
-    }
-}
-
-/// The 1×1 convolutions of stride 1 that start sequences and averages.
-fn pointwise<'a>(block: &Block<&'a [f32]>) -> Bundle<'a> {
-    let shape = ConvShape {
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padding: [(0, 0); 2],
-        ..block.shape
-    };
-    let window = Window { start: [0, 0], size: [1, 1] };
-    let kernel = |branch: &Branch<&'a [f32]>| match branch {
-        Branch::Sequence { pointwise: weight, middle, .. }
-        | Branch::Average { first: Some((weight, middle)), .. } => {
-            Some(Kernel { window, weight, outputs: middle.norm.gamma.len() })
-        }
-        _ => None,
-    };
-    Bundle {
-        shape,
-        source: Source { values: block.input, affine: None },
-        kernels: block.branches.iter().filter_map(kernel).collect(),
-    }
-}
-
-/// The k×k convolution of a sequence.
-fn second<'a>(
-    shape: &ConvShape,
-    source: Source<'a>,
-    weight: &'a [f32],
-    norm: &Norm<&[f32]>,
-) -> Bundle<'a> {
-    let outputs = norm.gamma.len();
-    let middle = weight.len() / (outputs * shape.taps()) * shape.groups;
-    let window = Window { start: [0, 0], size: shape.kernel };
-    Bundle {
-        shape: ConvShape { channels: [middle, outputs], ..*shape },
-        source,
-        kernels: vec![Kernel { window, weight, outputs }],
-    }
-}
-
-fn convolve(bundle: &Bundle<'_>) -> Vec<Measured> {
-    let plane = bundle.shape.batch * bundle.shape.pixels_out();
-    let mut maps: Vec<Buffer> =
-        bundle.kernels.iter().map(|kernel| Buffer::any(kernel.outputs * plane)).collect();
-    let mut seen: Vec<Vec<Accumulator>> =
-        bundle.kernels.iter().map(|kernel| vec![Accumulator::default(); kernel.outputs]).collect();
-    if !maps.is_empty() {
-        let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(|map| &mut map[..]).collect();
-        bundle.forward(&mut targets, Some(&mut seen));
-    }
-    maps.into_iter().zip(seen).map(|(map, seen)| (map, moments::finish(&seen))).collect()
-}
-
-fn measure(shape: &ConvShape, norm: &Norm<&[f32]>, map: &[f32]) -> Moments {
-    let mut seen = vec![Accumulator::default(); norm.gamma.len()];
-    moments::add_tile(&mut seen, map, &Tile::whole(shape));
-    moments::finish(&seen)
-}
-
-/// A convolution of every channel by itself, with the block's taps.
-fn by_channel(shape: &ConvShape, channels: usize) -> ConvShape {
-    ConvShape { channels: [channels; 2], groups: channels, ..*shape }
-}
-
-/// The mean over all taps, each channel by itself.
-fn average(shape: &ConvShape, source: &Source<'_>, channels: usize) -> Measured {
-    let shape = by_channel(shape, channels);
-    let mut map = Buffer::any(shape.output_len());
-    let share = 1.0 / shape.taps() as f32;
-    let whole = Tile::whole(&shape);
-    let planes = map.par_chunks_exact_mut(shape.pixels_out()).enumerate();
-    planes.for_each_init(
-        || vec![0.0; shape.pixels_out()],
-        |row, (plane, target)| {
-            target.fill(0.0);
-            let tile = whole.only(plane / channels);
-            for tap in 0..shape.taps() {
-                lower_row(&shape, source, plane % channels, tap, &tile, row);
-                target.iter_mut().zip(&*row).for_each(|(target, value)| *target += value);
-            }
-            target.iter_mut().for_each(|value| *value *= share);
-        },
-    );
-    let mut seen = vec![Accumulator::default(); channels];
-    moments::add_tile(&mut seen, &map, &whole);
-    let moments = moments::finish(&seen);
-    (map, moments)
-}
-
-/// The transpose of [`average`]: adds to the gradient of its source.
-fn spread(shape: &ConvShape, gradient: &Gradient<'_>, channels: usize, target: &mut [f32]) {
-    let shape = by_channel(shape, channels);
-    let share = 1.0 / shape.taps() as f32;
-    let (pixels, whole) = (shape.pixels_out(), Tile::whole(&shape));
-    let planes = target.par_chunks_exact_mut(shape.pixels_in()).enumerate();
-    planes.for_each_init(
-        || vec![0.0; pixels],
-        |row, (plane, target)| {
-            gradient.read(plane % channels, plane * pixels, row);
-            row.iter_mut().for_each(|value| *value *= share);
-            let tile = whole.only(plane / channels);
-            for tap in 0..shape.taps() {
-                raise_row(&shape, row, tap, &tile, target);
-            }
-        },
-    );
 }

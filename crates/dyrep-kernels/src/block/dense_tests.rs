@@ -22,7 +22,7 @@ fn run(block: &Block<Vec<f32>>, gradient: &[f32]) -> Run {
 #[test]
 fn blocks_are_their_definition() {
     let mut largest = [0.0_f64; 2];
-    for (kind, cases) in [(Kind::Dense, 60), (Kind::Grouped, 40), (Kind::Wide, 16)] {
+    for (kind, cases) in [(Kind::Dense, 40), (Kind::Grouped, 25), (Kind::Wide, 6)] {
         for number in 0..cases {
             let block = random_block(number, kind);
             let gradient = random_values(number + 1000, block.shape.output_len());
@@ -41,7 +41,6 @@ fn blocks_are_their_definition() {
             largest = [0, 1].map(|i| largest[i].max(errors[i]));
         }
     }
-    println!("{largest:?}");
     assert!(largest.iter().all(|error| *error > 0.0), "rounding is there");
 }
 

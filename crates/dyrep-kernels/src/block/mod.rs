@@ -13,10 +13,12 @@
 use crate::shape::ConvShape;
 
 mod affine;
+mod average;
 mod dense;
 #[cfg(test)]
 mod dense_tests;
 mod depthwise;
+mod maps;
 mod run;
 
 pub use run::{backward, forward};
