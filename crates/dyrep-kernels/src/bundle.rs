@@ -153,10 +153,10 @@ impl Bundle<'_> {
 }
 
 /// Takes consecutive parts of `lens` values off a slice.
-pub(crate) fn split<'a>(
-    mut values: &'a mut [f32],
+pub(crate) fn split(
+    mut values: &mut [f32],
     lens: impl IntoIterator<Item = usize>,
-) -> Vec<&'a mut [f32]> {
+) -> Vec<&mut [f32]> {
     let take = |len: usize| {
         let (part, rest) = std::mem::take(&mut values).split_at_mut(len);
         values = rest;

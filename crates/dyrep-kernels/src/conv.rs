@@ -77,10 +77,10 @@ pub fn backward(
         }
         return Ok(());
     }
-    let source = input_gradient.map(|gradient| {
-        gradient.fill(0.0);
-        gradient
-    });
+    let mut source = input_gradient;
+    if let Some(source) = &mut source {
+        source.fill(0.0);
+    }
     let wanted = Gradients { weights: vec![weight_gradient], source };
     let gradient = Gradient { values: output_gradient, mix: None };
     on_workers(|| bundle(shape, input, weight).backward(&[gradient], wanted));

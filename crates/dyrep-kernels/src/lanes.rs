@@ -126,7 +126,7 @@ macro_rules! lanewise {
             fn $method(self, other: Self) -> Self {
                 let mut lanes = self.0;
                 for (lane, other) in lanes.iter_mut().zip(other.0) {
-                    *lane = *lane $operator other;
+                    *lane $operator other;
                 }
                 Self(lanes)
             }
@@ -134,9 +134,9 @@ macro_rules! lanewise {
     };
 }
 
-lanewise!(Add, add, +);
-lanewise!(Sub, sub, -);
-lanewise!(Mul, mul, *);
+lanewise!(Add, add, +=);
+lanewise!(Sub, sub, -=);
+lanewise!(Mul, mul, *=);
 
 /// Runs `body` compiled for the best instructions that this machine has.
 ///

@@ -104,17 +104,15 @@ trait FlexUpdates: Backend {
     fn step_sgd(step: SgdStep, #[extension_type] tensors: Tensors<Self>) -> Tensors<Self>;
 }
 
-/// [`super::update`], once the kernels are wanted.
-pub(super) fn update(
-    step: SgdStep,
-    tensors: [DispatchTensor; 3],
-) -> Result<[DispatchTensor; 2], [DispatchTensor; 3]> {
-    let on_graph = |tensor: &DispatchTensor| matches!(tensor.kind, DispatchTensorKind::Autodiff(_));
-    if !tensors.iter().all(|tensor| is_fast(tensor) && !on_graph(tensor)) {
-        return Err(tensors);
-    }
+/// Whether a tensor is one that [`update`] can change.
+pub(super) fn can_update(tensor: &DispatchTensor) -> bool {
+    is_fast(tensor) && !matches!(tensor.kind, DispatchTensorKind::Autodiff(_))
+}
+
+/// [`super::update`].
+pub(super) fn update(step: SgdStep, tensors: [DispatchTensor; 3]) -> [DispatchTensor; 2] {
     let moved = <Dispatch as FlexUpdates>::step_sgd(step, Tensors(tensors.into()));
-    Ok(moved.0.try_into().unwrap_or_else(|_| unreachable!("two tensors come back")))
+    moved.0.try_into().unwrap_or_else(|_| unreachable!("two tensors come back"))
 }
 
 impl FlexUpdates for Flex {

@@ -99,19 +99,15 @@ fn run(operation: impl Operation, inputs: Inputs) -> Option<(Tensor<4>, Vec<Tens
     bridge::run(operation, inputs.0)
 }
 
-/// A step of SGD in place by the kernels, under the conditions of [`run`] and off the graph: parameter and velocity,
-/// or parameter, velocity and gradient back as they came.
-fn update<const D: usize>(
-    step: SgdStep,
-    tensors: [Tensor<D>; 3],
-) -> Result<[Tensor<D>; 2], [Tensor<D>; 3]> {
-    if KERNELS.get() == Kernels::Composed {
-        return Err(tensors);
-    }
-    match bridge::update(step, tensors.map(Tensor::into_dispatch)) {
-        Ok(moved) => Ok(moved.map(Tensor::from_dispatch)),
-        Err(tensors) => Err(tensors.map(Tensor::from_dispatch)),
-    }
+/// Whether the kernels may change tensors in place: under the conditions of [`run`], and off the graph.
+fn can_update<const D: usize>(tensors: &[Tensor<D>]) -> bool {
+    let fits = |tensor: &Tensor<D>| bridge::can_update(&tensor.clone().into_dispatch());
+    KERNELS.get() == Kernels::Fast && tensors.iter().all(fits)
+}
+
+/// Parameter and velocity after a step of SGD, from parameter, velocity and gradient that [`can_update`].
+fn update<const D: usize>(step: SgdStep, tensors: [Tensor<D>; 3]) -> [Tensor<D>; 2] {
+    bridge::update(step, tensors.map(Tensor::into_dispatch)).map(Tensor::from_dispatch)
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -17,9 +17,10 @@ pub(super) fn is_fast(_: &DispatchTensor) -> bool {
     false
 }
 
-pub(super) fn update(
-    _: SgdStep,
-    tensors: [DispatchTensor; 3],
-) -> Result<[DispatchTensor; 2], [DispatchTensor; 3]> {
-    Err(tensors)
+pub(super) fn can_update(_: &DispatchTensor) -> bool {
+    false
+}
+
+pub(super) fn update(_: SgdStep, _: [DispatchTensor; 3]) -> [DispatchTensor; 2] {
+    unreachable!("no tensor can be updated")
 }

@@ -78,12 +78,12 @@ impl Sgd {
             shapes.iter().all(|shape| *shape == shapes[0]),
             "a parameter, its velocity and its gradient must have one shape, got {shapes:?}"
         );
-        match super::update(step, [parameter, velocity, gradient]) {
-            Ok(moved) => moved,
-            Err([parameter, velocity, gradient]) => {
-                self.composed(rate, parameter, velocity, gradient)
-            }
+        let tensors = [parameter, velocity, gradient];
+        if super::can_update(&tensors) {
+            return super::update(step, tensors);
         }
+        let [parameter, velocity, gradient] = tensors;
+        self.composed(rate, parameter, velocity, gradient)
     }
 
     fn composed<const D: usize>(

@@ -232,9 +232,9 @@ fn restore(window: Window, components: &[&[f32]; COMPONENTS], first: usize, weig
         *target = side_back(values);
     }
     let weight = &mut weight[first * taps..];
-    for column in 0..3 {
-        let values = [rows[0][column], rows[1][column], rows[2][column], rows[3][column]];
-        let values = side_back(values);
+    let [a, b, c, d] = rows;
+    for (column, (((a, b), c), d)) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
+        let values = side_back([a, b, c, d]);
         for (row, value) in values.into_iter().enumerate() {
             let inside = |place: usize, axis: usize| {
                 place.checked_sub(start[axis]).filter(|place| *place < size[axis])
