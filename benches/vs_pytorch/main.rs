@@ -8,6 +8,8 @@
 //! The limit is what the convolutions' arithmetic would take by its definition, at the speed of large matrix products
 //! measured when the program starts: Winograd's way may be below it, everything that is not a product is above.
 //!
+//! Times are those of a program that keeps freed memory (`keep_freed_memory`); memory is that of one that does not.
+//!
 //! Both sides build the same networks and take turns, one pass each; the figures are medians. Without PyTorch it
 //! says so and measures nothing.
 
@@ -23,6 +25,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
 use dyrep_benches::{exit_code, peak};
+use dyrep_kernels::keep_freed_memory;
 use serde::Serialize;
 
 use cases::{Case, Network, What};
@@ -79,6 +82,7 @@ fn run(options: &Options) -> Result<(), String> {
         println!("{}", own_peak(network)?);
         return Ok(());
     }
+    keep_freed_memory();
     let cases = cases::all().into_iter().filter(|case| case.name.contains(&options.only));
     let cases: Vec<Case> = cases.collect();
     if let Some(case) = cases.first() {

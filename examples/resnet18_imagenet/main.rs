@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use clap::Parser;
+use dyrep_burn::ops::keep_freed_memory;
 use dyrep_burn::write_atomically;
 use dyrep_models::ResNet;
 use dyrep_train::{Deployment, ModelFns, Trainer, save_structure, save_weights};
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let started = Instant::now();
+    keep_freed_memory();
     let device = dyrep_train::device(options.device_name())?;
     let task = Task::open(options)?;
     std::fs::create_dir_all(&options.out)

@@ -27,6 +27,7 @@ mod flat;
 mod frame;
 mod lanes;
 mod lower;
+mod memory;
 mod moments;
 mod norm;
 mod pool;
@@ -38,6 +39,7 @@ mod tile;
 mod winograd;
 
 pub use conv::{backward, forward};
+pub use memory::keep_freed_memory;
 pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};
 pub use product::multiply;

@@ -3,6 +3,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What is kept on the shelf: at most one part in so many of what was ever in use at once.
+const KEPT: usize = 6;
+
 /// What all threads share.
 struct Shelf {
     free: Vec<Vec<f32>>,
@@ -30,20 +33,32 @@ impl Shelf {
         Some(buffer)
     }
 
-    /// Counts a buffer as used, and lets go of what is more than was ever needed at once.
+    /// Counts a buffer as used.
     fn count(&mut self, len: usize) {
         self.used += len;
         self.most = self.most.max(self.used);
-        while self.kept + self.used > self.most
-            && let Some(buffer) = self.free.pop()
-        {
+        self.clear();
+    }
+
+    /// Puts a buffer back.
+    fn put(&mut self, buffer: Vec<f32>) {
+        self.used -= buffer.len();
+        self.kept += buffer.len();
+        self.free.push(buffer);
+        self.clear();
+    }
+
+    /// Lets go of what is more than a share of what was ever needed at once: others need memory too.
+    fn clear(&mut self) {
+        while self.kept > self.most / KEPT {
+            let Some(buffer) = self.free.pop() else { return };
             self.kept -= buffer.len();
         }
     }
 }
 
-/// A buffer of `f32` that goes back to a shelf of the process when it is dropped. The shelf and the buffers in use
-/// never hold more than was once in use at the same time.
+/// A buffer of `f32` that goes back to a shelf of the process when it is dropped. The shelf keeps a
+/// part of what was once in use at the same time.
 #[derive(Debug)]
 pub struct Buffer {
     values: Vec<f32>,
@@ -80,10 +95,7 @@ impl From<Vec<f32>> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        let mut shelf = shelf();
-        shelf.used -= values.len();
-        shelf.kept += values.len();
-        shelf.free.push(values);
+        shelf().put(values);
     }
 }
 
@@ -126,18 +138,16 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_used_again_and_no_more_is_kept() {
-        let mut shelf = Shelf {
-            free: vec![vec![0.0; 10], vec![0.0; 14], vec![0.0; 100]],
-            kept: 124,
-            used: 0,
-            most: 130,
-        };
+        let free = vec![vec![0.0; 10], vec![0.0; 14], vec![0.0; 100]];
+        let mut shelf = Shelf { free, kept: 124, used: 0, most: 130 * KEPT };
         assert_eq!(shelf.take(12).map(|buffer| buffer.len()), Some(14));
         shelf.count(14);
         assert_eq!(shelf.take(30), None);
-        // 30 new ones beside 14 used and 110 kept are more than 130.
         shelf.count(30);
-        assert_eq!((shelf.kept, shelf.used, shelf.most), (10, 44, 130));
+        assert_eq!((shelf.kept, shelf.used), (110, 44));
+        // 110 and 30 are more than may be kept: the last that came goes first.
+        shelf.put(vec![0.0; 30]);
+        assert_eq!((shelf.kept, shelf.used, shelf.free.len()), (110, 14, 2));
         assert_eq!(Buffer::zeros(3).to_vec(), [0.0; 3]);
         let mut scratch = Scratch::new();
         assert_eq!([5, 3, 9].map(|len| scratch.sized(len).len()), [5, 3, 9]);

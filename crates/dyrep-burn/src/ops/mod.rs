@@ -27,6 +27,8 @@ use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 use dyrep_kernels::SgdStep;
 
+pub use dyrep_kernels::keep_freed_memory;
+
 pub(crate) use block::train_block;
 pub(crate) use conv::{conv2d, convolve};
 pub(crate) use norm::{Tail, blend, normalize_batch, normalize_by};
