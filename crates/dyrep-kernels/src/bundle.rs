@@ -6,6 +6,7 @@
 
 use crate::block::Window;
 use crate::moments::Accumulator;
+use crate::product::on_workers;
 use crate::shape::ConvShape;
 use crate::{columns, winograd};
 
@@ -130,20 +131,18 @@ impl Bundle<'_> {
         outputs: &mut [&mut [f32]],
         moments: Option<&mut [Vec<Accumulator>]>,
     ) {
-        if winograd::pays(self) {
-            winograd::forward(self, outputs, moments);
-        } else {
-            columns::forward(self, outputs, moments);
-        }
+        on_workers(|| match winograd::pays(self) {
+            true => winograd::forward(self, outputs, moments),
+            false => columns::forward(self, outputs, moments),
+        });
     }
 
     /// Gradients of kernels and source.
     pub(crate) fn backward(&self, gradients: &[Gradient<'_>], wanted: Gradients<'_>) {
-        if winograd::pays(self) {
-            winograd::backward(self, gradients, wanted);
-        } else {
-            columns::backward(self, gradients, wanted);
-        }
+        on_workers(|| match winograd::pays(self) {
+            true => winograd::backward(self, gradients, wanted),
+            false => columns::backward(self, gradients, wanted),
+        });
     }
 
     /// Output channels of all kernels.

@@ -3,7 +3,6 @@
 use crate::block::Window;
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, Source};
 use crate::depthwise;
-use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
 
 use rayon::prelude::*;
@@ -34,7 +33,7 @@ pub fn forward(
         depthwise::forward(shape, input, weight, bias, output);
         return Ok(());
     }
-    on_workers(|| bundle(shape, input, weight).forward(&mut [&mut *output], None));
+    bundle(shape, input, weight).forward(&mut [&mut *output], None);
     if let Some(bias) = bias {
         let planes = output.par_chunks_exact_mut(shape.pixels_out()).enumerate();
         planes.for_each(|(plane, values)| {
@@ -83,7 +82,7 @@ pub fn backward(
     }
     let wanted = Gradients { weights: vec![weight_gradient], source };
     let gradient = Gradient { values: output_gradient, mix: None };
-    on_workers(|| bundle(shape, input, weight).backward(&[gradient], wanted));
+    bundle(shape, input, weight).backward(&[gradient], wanted);
     Ok(())
 }
 

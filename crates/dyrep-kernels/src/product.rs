@@ -191,7 +191,7 @@ impl<'a> Product<'a> {
 }
 
 /// Runs `body` among the threads that it gives work to. From outside each of its parallel steps would wake them and
-/// wait.
+/// wait. Large results are allocated outside: an allocator keeps what each thread has freed for that thread.
 pub(crate) fn on_workers<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| body())
 }

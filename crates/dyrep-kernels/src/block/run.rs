@@ -23,7 +23,7 @@ pub fn forward(
         // Nothing is kept: what the backward pass needs is computed again while it is in cache.
         return Ok((on_workers(|| depthwise::forward(block, output)), vec![]));
     }
-    Ok(on_workers(|| dense::forward(block, output, keep)))
+    Ok(dense::forward(block, output, keep))
 }
 
 /// Gradients of a block in training mode, from that of its output.
@@ -54,7 +54,7 @@ pub fn backward(
         _ => 1 + usize::from(branch.middle().is_some()),
     });
     ConvShape::check_len("the list of saved maps", own.sum(), saved.len())?;
-    Ok(on_workers(|| dense::backward(block, moments, saved, output_gradient, wanted)))
+    Ok(dense::backward(block, moments, saved, output_gradient, wanted))
 }
 
 fn check(block: &Block<&[f32]>) -> Result<(), ShapeError> {
