@@ -18,7 +18,12 @@ study *args:
 # Convolutions beside Burn's, then training beside PyTorch's (DYREP_PYTHON names its Python).
 bench *args:
     cargo bench --bench convolution
+    cargo bench --bench block
     cargo bench --bench vs_pytorch -- {{args}}
+
+# The kernels under the address sanitizer.
+sanitize:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p dyrep-kernels --target x86_64-unknown-linux-gnu --target-dir target/sanitize
 
 # What has to hold before a change lands.
 ci:
