@@ -7,7 +7,41 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use dyrep_kernels::multiply;
+use dyrep_kernels::{ConvShape, multiply};
+
+/// The middle of the times.
+#[must_use]
+pub fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// A square convolution with its usual padding, on square maps.
+#[must_use]
+pub fn layer(
+    batch: usize,
+    channels: [usize; 2],
+    size: usize,
+    kernel: usize,
+    stride: usize,
+) -> ConvShape {
+    ConvShape {
+        batch,
+        channels,
+        input: [size; 2],
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        dilation: [1, 1],
+        padding: [(kernel / 2, kernel / 2); 2],
+        groups: 1,
+    }
+}
+
+/// [`layer`] of 3×3 with a channel to each group.
+#[must_use]
+pub fn depthwise(batch: usize, channels: usize, size: usize, stride: usize) -> ConvShape {
+    ConvShape { groups: channels, ..layer(batch, [channels; 2], size, 3, stride) }
+}
 
 /// Floating-point operations a second of large matrix products on all threads: the best of some.
 #[must_use]

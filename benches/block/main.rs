@@ -12,42 +12,26 @@
 
 use std::time::Instant;
 
+use dyrep_benches::{depthwise, layer, median, peak};
 use dyrep_kernels::ConvShape;
 use dyrep_kernels::block::{Block, Branch, MiddleNorm, Norm, Window, backward, forward};
 
 const ROUNDS: usize = 7;
 
-fn layer(batch: usize, channels: [usize; 2], size: usize, stride: usize) -> ConvShape {
-    ConvShape {
-        batch,
-        channels,
-        input: [size; 2],
-        kernel: [3, 3],
-        stride: [stride; 2],
-        dilation: [1, 1],
-        padding: [(1, 1); 2],
-        groups: 1,
-    }
-}
-
-fn depthwise(channels: usize, size: usize, stride: usize) -> ConvShape {
-    ConvShape { groups: channels, ..layer(16, [channels; 2], size, stride) }
-}
-
 fn shapes() -> Vec<(&'static str, ConvShape)> {
     vec![
-        ("64 → 64, 16 × 16²", layer(16, [64, 64], 16, 1)),
-        ("64 → 128, stride 2, 16 × 16²", layer(16, [64, 128], 16, 2)),
-        ("128 → 128, 16 × 8²", layer(16, [128, 128], 8, 1)),
-        ("256 → 256, 16 × 4²", layer(16, [256, 256], 4, 1)),
-        ("512 → 512, 16 × 2²", layer(16, [512, 512], 2, 1)),
-        ("64 → 64, 8 × 56²", layer(8, [64, 64], 56, 1)),
-        ("128 → 128, 8 × 28²", layer(8, [128, 128], 28, 1)),
-        ("256 → 256, 8 × 14²", layer(8, [256, 256], 14, 1)),
-        ("512 → 512, 8 × 7²", layer(8, [512, 512], 7, 1)),
-        ("depthwise, 128 × 32²", depthwise(128, 32, 1)),
-        ("depthwise, 128 × 32², stride 2", depthwise(128, 32, 2)),
-        ("depthwise, 512 × 8²", depthwise(512, 8, 1)),
+        ("64 → 64, 16 × 16²", layer(16, [64, 64], 16, 3, 1)),
+        ("64 → 128, stride 2, 16 × 16²", layer(16, [64, 128], 16, 3, 2)),
+        ("128 → 128, 16 × 8²", layer(16, [128, 128], 8, 3, 1)),
+        ("256 → 256, 16 × 4²", layer(16, [256, 256], 4, 3, 1)),
+        ("512 → 512, 16 × 2²", layer(16, [512, 512], 2, 3, 1)),
+        ("64 → 64, 8 × 56²", layer(8, [64, 64], 56, 3, 1)),
+        ("128 → 128, 8 × 28²", layer(8, [128, 128], 28, 3, 1)),
+        ("256 → 256, 8 × 14²", layer(8, [256, 256], 14, 3, 1)),
+        ("512 → 512, 8 × 7²", layer(8, [512, 512], 7, 3, 1)),
+        ("depthwise, 128 × 32²", depthwise(16, 128, 32, 1)),
+        ("depthwise, 128 × 32², stride 2", depthwise(16, 128, 32, 2)),
+        ("depthwise, 512 × 8²", depthwise(16, 512, 8, 1)),
     ]
 }
 
@@ -115,16 +99,8 @@ fn pass(block: &Block<&[f32]>, output: &mut [f32], gradient: &[f32]) -> [f64; 2]
     [between - started, between.elapsed()].map(|time| time.as_secs_f64())
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
 fn main() {
-    println!(
-        "matrix products: {:.0} GFLOP/s; milliseconds, forward + backward",
-        1e-9 * dyrep_benches::peak()
-    );
+    println!("matrix products: {:.0} GFLOP/s; milliseconds, forward + backward", 1e-9 * peak());
     println!("{:<32}{:>16}{:>16}{:>16}{:>10}", "", "plain", "DBB", "all", "all/plain");
     for (name, shape) in shapes() {
         let blocks = [1, 4, 7].map(|count| block(shape, count));

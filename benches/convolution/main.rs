@@ -16,32 +16,10 @@ use std::time::Instant;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
+use dyrep_benches::{depthwise, layer, median, peak};
 use dyrep_kernels::{ConvShape, backward, forward};
 
 const ROUNDS: usize = 7;
-
-fn layer(
-    batch: usize,
-    channels: [usize; 2],
-    size: usize,
-    kernel: usize,
-    stride: usize,
-) -> ConvShape {
-    ConvShape {
-        batch,
-        channels,
-        input: [size; 2],
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        dilation: [1, 1],
-        padding: [(kernel / 2, kernel / 2); 2],
-        groups: 1,
-    }
-}
-
-fn depthwise(batch: usize, channels: usize, size: usize, stride: usize) -> ConvShape {
-    ConvShape { groups: channels, ..layer(batch, [channels; 2], size, 3, stride) }
-}
 
 fn shapes() -> Vec<(&'static str, ConvShape)> {
     vec![
@@ -60,11 +38,6 @@ fn shapes() -> Vec<(&'static str, ConvShape)> {
     ]
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
 fn seconds(run: impl FnOnce()) -> f64 {
     let started = Instant::now();
     run();
@@ -72,7 +45,7 @@ fn seconds(run: impl FnOnce()) -> f64 {
 }
 
 fn main() {
-    println!("matrix products: {:.0} GFLOP/s", 1e-9 * dyrep_benches::peak());
+    println!("matrix products: {:.0} GFLOP/s", 1e-9 * peak());
     println!(
         "{:<30}{:>12}{:>12}{:>10}{:>12}{:>12}{:>10}",
         "GFLOP/s", "forward", "flex", "ratio", "all three", "flex", "ratio"

@@ -24,7 +24,7 @@ mod peer;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
-use dyrep_benches::{exit_code, peak};
+use dyrep_benches::{exit_code, median, peak};
 use dyrep_kernels::keep_freed_memory;
 use serde::Serialize;
 
@@ -142,14 +142,8 @@ fn measure(case: &Case, rounds: usize) -> Result<(f64, f64), String> {
         own_times.push(if training { ours.step() } else { ours.infer() });
         peer_times.push(peer.seconds(if training { "step" } else { "infer" })?);
     }
-    Ok((median(own_times), median(peer_times)))
-}
-
-/// The median, the first left out: it warms up.
-fn median(mut times: Vec<f64>) -> f64 {
-    times.remove(0);
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    // The first round warms up.
+    Ok((median(own_times.split_off(1)), median(peer_times.split_off(1))))
 }
 
 /// Peak resident bytes of a process that only trains this network.
