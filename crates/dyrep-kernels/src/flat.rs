@@ -10,6 +10,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::lanes::fast;
+
 /// Values that may be read behind the last one that counts: the widest vector.
 pub(crate) const SLACK: usize = 16;
 
@@ -308,44 +310,54 @@ fn total<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f6
 
 /// Sum of all values.
 pub(crate) fn sum(values: &[f32]) -> f64 {
-    Arch::new().dispatch(|| {
-        total(
-            [values],
-            #[inline(always)]
-            |[value]| value,
-        )
-    })
+    fast(
+        #[inline(always)]
+        || {
+            total(
+                [values],
+                #[inline(always)]
+                |[value]| value,
+            )
+        },
+    )
 }
 
 /// Sum of squared distances from `center`.
 pub(crate) fn squares(values: &[f32], center: f32) -> f64 {
-    Arch::new().dispatch(|| {
-        total(
-            [values],
-            #[inline(always)]
-            |[value]| (value - center) * (value - center),
-        )
-    })
+    fast(
+        #[inline(always)]
+        || {
+            total(
+                [values],
+                #[inline(always)]
+                |[value]| (value - center) * (value - center),
+            )
+        },
+    )
 }
 
 /// Sum of `left · (right - center)`.
 pub(crate) fn product(left: &[f32], right: &[f32], center: f32) -> f64 {
-    Arch::new().dispatch(|| {
-        total(
-            [left, right],
-            #[inline(always)]
-            |[left, right]| left * (right - center),
-        )
-    })
+    fast(
+        #[inline(always)]
+        || {
+            total(
+                [left, right],
+                #[inline(always)]
+                |[left, right]| left * (right - center),
+            )
+        },
+    )
 }
 
 /// Adds `scale · source + shift` to `target`.
 pub(crate) fn add_scaled(target: &mut [f32], source: &[f32], scale: f32, shift: f32) {
-    #[inline(always)]
-    fn run(target: &mut [f32], source: &[f32], scale: f32, shift: f32) {
-        for (target, source) in target.iter_mut().zip(source) {
-            *target += scale * source + shift;
-        }
-    }
-    Arch::new().dispatch(|| run(target, source, scale, shift));
+    fast(
+        #[inline(always)]
+        || {
+            for (target, source) in target.iter_mut().zip(source) {
+                *target += scale * source + shift;
+            }
+        },
+    );
 }

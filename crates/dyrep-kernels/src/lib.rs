@@ -1,12 +1,13 @@
 //! Fast convolutions, batch norms and max poolings on the CPU, over plain slices of `f32` in NCHW order.
 //!
 //! ```text
-//! ConvShape (validated) ─▶ plan: depthwise | pointwise | lowered ─▶ tiles in parallel ─▶ gemm
+//! ConvShape (validated) ─▶ depthwise | Winograd | columns ─▶ tile after tile, each step in parallel ─▶ gemm
 //! ```
 //!
-//! - **Lowered** (im2col): a tile of output pixels, several images together where maps are small, is written
-//!   out as a matrix of taps × channels by pixels that stays in cache, and multiplied by the weights.
-//! - **Pointwise**: a 1×1 kernel of stride 1 without padding needs no lowering.
+//! - **Winograd** F(2×2, 3×3): for 3×3 kernels of stride 1 that are large enough.
+//! - **Columns** (im2col): a tile of output pixels, several images together where maps are small, is written
+//!   out as a matrix of channels × taps by pixels that stays in cache, and multiplied by the weights. A 1×1
+//!   kernel of stride 1 without padding reads the map as it lies.
 //! - **Depthwise**: taps slide over a plane in its frame of zeros, without a product of matrices.
 //!
 //! Beside them, **batch norm** ([`Norm`]) with the residual and the ReLU that follow it in the same pass, **max

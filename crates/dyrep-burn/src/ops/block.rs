@@ -15,7 +15,7 @@ use dyrep_kernels::block::{
 use super::conv::fits;
 use super::norm::blend;
 use super::operation::{Forward, Kept, Needs, Operation};
-use super::{Inputs, KERNELS, Kernels, run};
+use super::{Inputs, is_fast, run};
 use crate::block::Block;
 use crate::branch::{Branch, Pass, PointwiseAvg, PointwiseKxk, SmallConv};
 use crate::rep_conv2d::RepConv2d;
@@ -28,7 +28,7 @@ use crate::rep_conv2d::RepConv2d;
 pub(crate) fn train_block(block: &Block, input: &Tensor<4>) -> Option<Tensor<4>> {
     let trains =
         input.device().is_autodiff() && norms(block).all(|norm| norm.training.is_enabled());
-    if !trains || KERNELS.get() == Kernels::Composed || !super::is_fast(input) {
+    if !trains || !is_fast(input) {
         return None;
     }
     let shape = shape(block, input).filter(|_| !block.branches.iter().any(starts_with_bias))?;

@@ -86,9 +86,9 @@ impl Inputs {
     }
 }
 
-/// Whether the kernels could read a tensor.
+/// Whether this thread wants the kernels and they could read a tensor.
 fn is_fast(tensor: &Tensor<4>) -> bool {
-    bridge::is_fast(&tensor.clone().into_dispatch())
+    KERNELS.get() == Kernels::Fast && bridge::is_fast(&tensor.clone().into_dispatch())
 }
 
 /// Runs an operation by the kernels if this thread wants them and all inputs are `f32` on the flex device.

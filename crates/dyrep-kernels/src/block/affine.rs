@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::{MiddleNorm, Moments, Norm};
 use crate::bundle::Mix;
-use crate::lanes::{F8, fast};
+use crate::flat::{product, sum};
+use crate::lanes::fast;
 
 /// `scale · value + shift`, by channel.
 pub(super) struct AtBatch {
@@ -97,57 +98,25 @@ pub(super) fn sums(
     channels: usize,
     pixels: usize,
 ) -> Vec<Vec<[f64; 2]>> {
-    /// Values summed in `f32` before they are joined in `f64`.
+    /// Values of the gradient that stay in cache while they meet every map.
     const PIECE: usize = 4096;
     let of_channel = |channel: usize| {
         let mut total = 0.0;
         let mut dots = vec![0.0; maps.len()];
-        fast(
-            #[inline(always)]
-            || {
-                for start in (channel * pixels..gradient.len()).step_by(channels * pixels) {
-                    for first in (start..start + pixels).step_by(PIECE) {
-                        let piece = first..(first + PIECE).min(start + pixels);
-                        let gradient = &gradient[piece.clone()];
-                        total += sum(gradient);
-                        for (dot, (map, means)) in dots.iter_mut().zip(maps) {
-                            *dot += dot_about(gradient, &map[piece.clone()], means[channel]);
-                        }
-                    }
+        for start in (channel * pixels..gradient.len()).step_by(channels * pixels) {
+            for first in (start..start + pixels).step_by(PIECE) {
+                let piece = first..(first + PIECE).min(start + pixels);
+                let gradient = &gradient[piece.clone()];
+                total += sum(gradient);
+                for (dot, (map, means)) in dots.iter_mut().zip(maps) {
+                    *dot += product(gradient, &map[piece.clone()], means[channel]);
                 }
-            },
-        );
+            }
+        }
         dots.into_iter().map(|dot| [total, dot]).collect::<Vec<_>>()
     };
     let by_channel: Vec<Vec<[f64; 2]>> = (0..channels).into_par_iter().map(of_channel).collect();
     (0..maps.len()).map(|map| by_channel.iter().map(|sums| sums[map]).collect()).collect()
-}
-
-#[inline(always)]
-fn sum(values: &[f32]) -> f64 {
-    let (chunks, rest) = values.as_chunks::<16>();
-    let mut sums = [F8::ZERO; 2];
-    for chunk in chunks {
-        sums = [sums[0] + F8::load(chunk), sums[1] + F8::load(&chunk[8..])];
-    }
-    (sums[0] + sums[1]).sum() + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
-}
-
-/// Σ left · (right − mean).
-#[inline(always)]
-fn dot_about(left: &[f32], right: &[f32], mean: f32) -> f64 {
-    let means = F8::splat(mean);
-    let ((lefts, left_rest), (rights, right_rest)) =
-        (left.as_chunks::<16>(), right.as_chunks::<16>());
-    let mut sums = [F8::ZERO; 2];
-    for (left, right) in lefts.iter().zip(rights) {
-        let (first, second) = (F8::load(right) - means, F8::load(&right[8..]) - means);
-        sums =
-            [F8::load(left).mul_add(first, sums[0]), F8::load(&left[8..]).mul_add(second, sums[1])];
-    }
-    let rest = left_rest.iter().zip(right_rest);
-    let rest = rest.map(|(left, right)| f64::from(*left) * f64::from(right - mean));
-    (sums[0] + sums[1]).sum() + rest.sum::<f64>()
 }
 
 /// `target = Σ scale · map + shifts`, over maps `[batch, channels, pixels]`.
