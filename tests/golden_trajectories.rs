@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
     AdjustOptions, BranchKind, Branches, Calibration, Controller, ControllerConfig, Costed,
     CutRule, Fidelity, InputSizes, NormRule, RepConv2d, Score, Structure, block_ratios, cut,
@@ -38,12 +39,16 @@ const STARTS: u64 = 60;
 const STATE: f64 = 1e-4;
 const RATIO: f64 = 1e-4;
 
+/// By the kernels and by Burn's operations alike.
 fn each_segment(check: impl Fn(&Trajectory, &Segment, &str)) {
     let runs = trajectories();
     assert!(!runs.is_empty(), "the index lists no run");
-    for run in &runs {
-        for (number, segment) in run.segments.iter().enumerate() {
-            check(run, segment, &format!("{} segment {number}", run.metric));
+    for kernels in [Kernels::Fast, Kernels::Composed] {
+        for run in &runs {
+            for (number, segment) in run.segments.iter().enumerate() {
+                let name = format!("{} segment {number}, {kernels:?}", run.metric);
+                with_kernels(kernels, || check(run, segment, &name));
+            }
         }
     }
 }

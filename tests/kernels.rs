@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::nn::pool::MaxPool2dConfig;
+use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use dyrep_burn::ops::{Kernels, batch_norm, batch_norm_add_relu, batch_norm_relu, with_kernels};
+use dyrep_burn::ops::{Kernels, Tail, batch_norm, max_pool, with_kernels};
 use dyrep_burn::{Preset, RepConv2d};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_tests::close::relative_difference_of;
@@ -135,10 +136,58 @@ fn batch_norms() {
             }
             let tail = draw.between(0, 2);
             step(&norm, draw, input, |norm, input| match tail {
-                0 => batch_norm(norm, input),
-                1 => batch_norm_relu(norm, input),
-                _ => batch_norm_add_relu(norm, input.clone(), residual.clone() + input),
+                0 => batch_norm(norm, input, Tail::default()),
+                1 => batch_norm(norm, input, Tail::relu()),
+                _ => batch_norm(norm, input.clone(), Tail::add_relu(residual.clone() + input)),
             })
+        });
+    }
+}
+
+#[test]
+fn max_poolings() {
+    for case in 0..200 {
+        assert_same(1.0, |device| {
+            let draw = &mut Draw::new(case);
+            let shape = [0; 4].map(|_| draw.between(1, 9));
+            let kernel = [0; 2].map(|_| draw.between(1, 3));
+            let [tall, wide] = kernel.map(|size| draw.between(0, size / 2));
+            let pool = MaxPool2dConfig::new(kernel)
+                .with_strides([0; 2].map(|_| draw.between(1, 3)))
+                .with_padding(PaddingConfig2d::Explicit(tall, wide, tall, wide))
+                .init();
+            let shape = [shape[0], shape[1], shape[2] + kernel[0], shape[3] + kernel[1]];
+            let input = Tensor::from_data(draw.data(&shape, -1.0, 1.0), device);
+            step(&pool, draw, input, |pool, input| max_pool(pool, input))
+        });
+    }
+}
+
+/// A layer and the norm behind it, evaluated in one pass or step by step.
+#[test]
+fn evaluated_layers_with_their_norms() {
+    for case in 0..200 {
+        assert_same(1.0, |_| {
+            let draw = &mut Draw::new(case);
+            let geometry = random::geometry(draw);
+            let form = random::form(draw, &geometry, case as usize % 2);
+            let layer = random::scramble(random::layer(&geometry, &form, &Device::flex()), draw);
+            let norm = BatchNormConfig::new(geometry.out_channels()).init(&Device::flex());
+            let norm = random::scramble(norm, draw);
+            let input = random::input(draw, &geometry, &Device::flex());
+            let plain = layer.forward(input.clone());
+            let residual = Tensor::from_data(draw.data(&plain.dims(), -1.0, 1.0), &plain.device());
+            let tail = match draw.between(0, 2) {
+                0 => Tail::default(),
+                1 => Tail::relu(),
+                _ => Tail::add_relu(residual),
+            };
+            let together = layer.forward_norm(input, &norm, tail.clone());
+            let apart = batch_norm(&norm, plain, tail);
+            Results::from([
+                ("together".to_owned(), together.into_data()),
+                ("apart".to_owned(), apart.into_data()),
+            ])
         });
     }
 }
@@ -153,7 +202,7 @@ fn batch_norms_are_those_of_burn() {
             let draw = &mut Draw::new(number);
             let (norm, [input, _]) = norm_and_inputs(draw, &device);
             let forward = |norm: &BatchNorm, input: Tensor<4>| match ours {
-                true => batch_norm(norm, input),
+                true => batch_norm(norm, input, Tail::default()),
                 false => norm.forward(input),
             };
             let mut found = step(&norm, draw, input.clone(), forward);
@@ -207,7 +256,7 @@ fn views_of_other_tensors() {
             let norm = random::scramble(BatchNormConfig::new(4).init(&Device::flex()), draw);
             let whole = draw.data(&[3, 3, 8, 8], -1.0, 1.0);
             let seen = view(Tensor::from_data(whole, &Device::flex()));
-            batch_norm_relu(&norm, layer.forward(seen)).into_data()
+            layer.forward_norm(seen, &norm, Tail::relu()).into_data()
         })
     };
     let views: [fn(Tensor<4>) -> Tensor<4>; 5] = [
@@ -230,7 +279,7 @@ fn double_precision_is_composed() {
     let norm = random::scramble(BatchNormConfig::new(2).init(&Device::flex()), draw);
     let norm = norm.map(&mut Double);
     let input = Tensor::<4>::from_data(draw.data(&[2, 2, 3, 3], -1.0, 1.0), &Device::flex());
-    let output = batch_norm(&norm, input.cast(DType::F64));
+    let output = batch_norm(&norm, input.cast(DType::F64), Tail::default());
     assert_eq!(output.dtype(), DType::F64);
 }
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::ops::batch_norm_relu;
+use dyrep_burn::ops::Tail;
 use dyrep_burn::{RepConv2d, RepConv2dConfig};
 
 /// Output channels and stride of each pair of depthwise and pointwise convolution.
@@ -62,7 +62,7 @@ impl MobileNetV1 {
     /// Logits `[batch, 1000]` of pictures `[batch, 3, height, width]`.
     pub(crate) fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
         let pairs = self.convs.iter().zip(&self.norms);
-        let x = pairs.fold(pictures, |x, (conv, norm)| batch_norm_relu(norm, conv.forward(x)));
+        let x = pairs.fold(pictures, |x, (conv, norm)| conv.forward_norm(x, norm, Tail::relu()));
         self.fc.forward(self.avgpool.forward(x).flatten(1, 3))
     }
 }

@@ -6,6 +6,7 @@ use burn::module::{
     Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
     ParamId,
 };
+use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 
@@ -15,7 +16,7 @@ use crate::build::{Builder, conv2d, mix, with_value};
 use crate::form::Form;
 use crate::geometry::ConvGeometry;
 use crate::kernel::Kernel;
-use crate::ops::convolve;
+use crate::ops::{Tail, batch_norm, convolve, convolve_norm};
 use crate::{tap, walk};
 
 /// A 2-D convolution that can grow branches and fuse them back; use it where you would use [`Conv2d`].
@@ -65,6 +66,28 @@ impl RepConv2d {
             tap::record(self.id(), input, &output);
         }
         output
+    }
+
+    /// Convolves and normalises, with what follows: `relu?(bn(conv(x)) + residual?)`.
+    ///
+    /// The same as [`batch_norm`] of [`forward`](Self::forward); a plain layer off the graph does all of it in one
+    /// pass.
+    ///
+    /// # Shapes
+    /// - input: `[batch, in, height, width]`
+    /// - residual and output: `[batch, out, height', width']`
+    ///
+    /// # Panics
+    /// If the input does not have the layer's input channels, or the norm not its output channels.
+    #[must_use]
+    pub fn forward_norm(&self, input: Tensor<4>, norm: &BatchNorm, tail: Tail) -> Tensor<4> {
+        if let Self::Plain(conv) = self
+            && !tap::is_on()
+            && let Some(output) = convolve_norm(conv, norm, &input, &tail)
+        {
+            return output;
+        }
+        batch_norm(norm, self.forward(input), tail)
     }
 
     pub(crate) fn forward_pass(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {

@@ -1,11 +1,11 @@
 //! Convolutions that read the same input: what they have in common is done once.
 //!
 //! ```text
-//! Source ─▶ Winograd's transform, or columns (im2col) ─▶ a product for each kernel ─▶ maps and their moments
+//! Source ─▶ Winograd's transform, or columns (im2col) ─▶ a product for each kernel ─▶ maps, finished or measured
 //! ```
 
 use crate::block::Window;
-use crate::moments::Accumulator;
+use crate::finish::After;
 use crate::product::on_workers;
 use crate::shape::ConvShape;
 use crate::{columns, winograd};
@@ -125,15 +125,11 @@ pub(crate) struct Gradients<'a> {
 impl Bundle<'_> {
     /// Convolves with every kernel: one map each, `[batch, outputs, height', width']`.
     ///
-    /// With `moments`, one list for each kernel, gathers those of each output channel.
-    pub(crate) fn forward(
-        &self,
-        outputs: &mut [&mut [f32]],
-        moments: Option<&mut [Vec<Accumulator>]>,
-    ) {
+    /// Each tile of the maps goes through what comes `after`.
+    pub(crate) fn forward(&self, outputs: &mut [&mut [f32]], after: After<'_>) {
         on_workers(|| match winograd::pays(self) {
-            true => winograd::forward(self, outputs, moments),
-            false => columns::forward(self, outputs, moments),
+            true => winograd::forward(self, outputs, after),
+            false => columns::forward(self, outputs, after),
         });
     }
 

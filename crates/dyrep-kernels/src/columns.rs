@@ -9,8 +9,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, split};
+use crate::finish::After;
 use crate::lower::{Places, lower_row, raise_row};
-use crate::moments::{self, Accumulator};
 use crate::product::{Matrix, MatrixMut, Product, multiply_all};
 use crate::scratch::Scratch;
 use crate::tile::{Tile, gather, scatter, tiles};
@@ -143,11 +143,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-pub(crate) fn forward(
-    bundle: &Bundle<'_>,
-    outputs: &mut [&mut [f32]],
-    mut moments: Option<&mut [Vec<Accumulator>]>,
-) {
+pub(crate) fn forward(bundle: &Bundle<'_>, outputs: &mut [&mut [f32]], mut after: After<'_>) {
     let (mut lowered, mut product) = (Scratch::new(), Scratch::new());
     for tile in plan(bundle) {
         let pixels = tile.pixels();
@@ -171,9 +167,7 @@ pub(crate) fn forward(
                 scatter(part, kernel.outputs, &tile, output);
             }
         }
-        for (moments, output) in moments.iter_mut().flat_map(|all| all.iter_mut()).zip(&*outputs) {
-            moments::add_tile(moments, output, &tile);
-        }
+        after.tile(outputs, &tile);
     }
 }
 

@@ -3,9 +3,8 @@
 use crate::block::Window;
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, Source};
 use crate::depthwise;
+use crate::finish::{After, Finish};
 use crate::shape::{ConvShape, ShapeError};
-
-use rayon::prelude::*;
 
 /// `output = weight ∗ input + bias`.
 ///
@@ -22,25 +21,50 @@ pub fn forward(
     bias: Option<&[f32]>,
     output: &mut [f32],
 ) -> Result<(), ShapeError> {
+    if let Some(bias) = bias {
+        ConvShape::check_len("the bias", shape.channels[1], bias.len())?;
+    }
+    let lines = bias.map(|bias| bias.iter().map(|bias| [1.0, *bias]).collect::<Vec<_>>());
+    let finish = lines.as_deref().map(|lines| Finish { lines, residual: None, relu: false });
+    run(shape, input, weight, finish, output)
+}
+
+/// `output = relu?(scale · (weight ∗ input) + shift + residual?)`: what a deployed network does between one
+/// convolution and the next, in one pass.
+///
+/// # Shapes
+/// As [`forward`]'s.
+///
+/// # Errors
+/// A shape that cannot be, or a slice of another length.
+pub fn forward_then(
+    shape: &ConvShape,
+    input: &[f32],
+    weight: &[f32],
+    finish: Finish<'_>,
+    output: &mut [f32],
+) -> Result<(), ShapeError> {
+    run(shape, input, weight, Some(finish), output)
+}
+
+fn run(
+    shape: &ConvShape,
+    input: &[f32],
+    weight: &[f32],
+    finish: Option<Finish<'_>>,
+    output: &mut [f32],
+) -> Result<(), ShapeError> {
     shape.check()?;
     ConvShape::check_len("the input", shape.input_len(), input.len())?;
     ConvShape::check_len("the weight", shape.weight_len(), weight.len())?;
     ConvShape::check_len("the output", shape.output_len(), output.len())?;
-    if let Some(bias) = bias {
-        ConvShape::check_len("the bias", shape.channels[1], bias.len())?;
-    }
-    if shape.is_depthwise() {
-        depthwise::forward(shape, input, weight, bias, output);
+    finish.map_or(Ok(()), |finish| finish.check(shape))?;
+    if !shape.is_depthwise() {
+        let after = finish.map_or(After::Nothing, After::Finish);
+        bundle(shape, input, weight).forward(&mut [output], after);
         return Ok(());
     }
-    bundle(shape, input, weight).forward(&mut [&mut *output], None);
-    if let Some(bias) = bias {
-        let planes = output.par_chunks_exact_mut(shape.pixels_out()).enumerate();
-        planes.for_each(|(plane, values)| {
-            let bias = bias[plane % shape.channels[1]];
-            values.iter_mut().for_each(|value| *value += bias);
-        });
-    }
+    depthwise::forward(shape, input, weight, finish, output);
     Ok(())
 }
 

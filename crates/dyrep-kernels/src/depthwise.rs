@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::finish::Finish;
 use crate::flat::{Start, add_scaled, correlate, slide};
 use crate::frame::Layout;
 use crate::shape::ConvShape;
@@ -23,7 +24,7 @@ pub(crate) fn forward(
     shape: &ConvShape,
     input: &[f32],
     weight: &[f32],
-    bias: Option<&[f32]>,
+    finish: Option<Finish<'_>>,
     output: &mut [f32],
 ) {
     let outputs = shape.channels[1];
@@ -34,8 +35,10 @@ pub(crate) fn forward(
     planes.for_each_init(memory, |frame, (plane, target)| {
         let (image, channel) = (plane / outputs, plane % outputs);
         layout.fill(frame, 0, input_plane(shape, input, image, channel));
-        let start = Start::Value(bias.map_or(0.0, |bias| bias[channel]));
-        slide(frame, &taps[channel], layout.rows(), start, target);
+        slide(frame, &taps[channel], layout.rows(), Start::Value(0.0), target);
+        if let Some(finish) = finish {
+            finish.apply_to_plane(plane, target);
+        }
     });
 }
 

@@ -24,6 +24,7 @@ mod bundle;
 mod columns;
 mod conv;
 mod depthwise;
+mod finish;
 mod flat;
 mod frame;
 mod lanes;
@@ -39,7 +40,8 @@ mod shape;
 mod tile;
 mod winograd;
 
-pub use conv::{backward, forward};
+pub use conv::{backward, forward, forward_then};
+pub use finish::Finish;
 pub use memory::keep_freed_memory;
 pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};

@@ -3,9 +3,11 @@
 //! As in PyTorch, padding counts as negative infinity, the first of equal maxima is taken, and not-a-number
 //! beats every number (the last one, where a window holds several).
 
-use pulp::Arch;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
+use crate::lanes::fast;
 use crate::shape::{ConvShape, ShapeError, reach};
 
 /// Values that one thread takes at least.
@@ -54,8 +56,8 @@ impl PoolShape {
                 return Err(ShapeError::TooSmall { axis: name, span, padded });
             }
         }
-        // Places within a plane are `u32`.
-        let most = u32::MAX as usize;
+        // Places within a plane are whole numbers in `f32`.
+        let most = 1 << 24;
         if self.pixels_in() > most {
             let (expected, found) = (most, self.pixels_in());
             return Err(ShapeError::Length { name: "a plane", expected, found });
@@ -92,13 +94,21 @@ impl PoolShape {
         height * width
     }
 
+    /// Rows of the input, of `height`, that the windows of an output row see: at least one.
+    fn rows(&self, row: usize, height: usize) -> Range<usize> {
+        let first = row * self.stride[0];
+        let end = (first + self.kernel[0] - self.padding[0]).min(height);
+        first.saturating_sub(self.padding[0])..end
+    }
+
     /// Planes that one thread takes at least.
     fn least(&self) -> usize {
         (SHARE / self.pixels_in()).max(1)
     }
 }
 
-/// The maximum of each window, and its place within the plane, `row · width + column`.
+/// The maximum of each window, and where they are asked for the maxima's places within their planes,
+/// `row · width + column` as whole numbers: what [`max_pool_backward`] reads.
 ///
 /// # Shapes
 /// Input `[planes, height, width]`, output and places `[planes, height', width']`.
@@ -109,57 +119,95 @@ pub fn max_pool(
     shape: &PoolShape,
     input: &[f32],
     output: &mut [f32],
-    places: &mut [u32],
+    places: Option<&mut [f32]>,
 ) -> Result<(), ShapeError> {
     shape.check()?;
     ConvShape::check_len("the input", shape.input_len(), input.len())?;
     ConvShape::check_len("the output", shape.output_len(), output.len())?;
-    ConvShape::check_len("the places", shape.output_len(), places.len())?;
     let each = shape.pixels_out();
     let planes = input.par_chunks_exact(shape.pixels_in());
-    let outputs = output.par_chunks_exact_mut(each).zip(places.par_chunks_exact_mut(each));
-    planes.zip(outputs).with_min_len(shape.least()).for_each(|(plane, (output, places))| {
-        let targets = (output, places);
-        Arch::new().dispatch(
-            // Gives away what it captures, and so is inlined into the chosen instructions.
+    let pairs = planes.zip(output.par_chunks_exact_mut(each)).with_min_len(shape.least());
+    let Some(places) = places else {
+        pairs.for_each_init(Vec::new, |line, (plane, output)| {
+            fast(
+                #[inline(always)]
+                || maxima(shape, plane, line, output),
+            );
+        });
+        return Ok(());
+    };
+    ConvShape::check_len("the places", shape.output_len(), places.len())?;
+    pairs.zip(places.par_chunks_exact_mut(each)).for_each(|((plane, output), places)| {
+        fast(
             #[inline(always)]
-            || {
-                let (output, places) = targets;
-                pool_plane(shape, plane, output, places);
-            },
+            || maxima_and_places(shape, plane, output, places),
         );
     });
     Ok(())
 }
 
+/// The greater of two, and not-a-number if either is.
 #[inline(always)]
-fn pool_plane(shape: &PoolShape, plane: &[f32], output: &mut [f32], places: &mut [u32]) {
+fn greater(best: f32, value: f32) -> bool {
+    value > best || value.is_nan()
+}
+
+/// First along the height, whole rows at a time into a line, then along the width.
+#[inline(always)]
+fn maxima(shape: &PoolShape, plane: &[f32], line: &mut Vec<f32>, output: &mut [f32]) {
     let [height, width] = shape.input;
-    let [stride, step] = shape.stride;
-    let [_, columns] = shape.output();
+    let columns = shape.output()[1];
+    line.resize(width, 0.0);
+    for (row, output) in output.chunks_exact_mut(columns).enumerate() {
+        let rows = shape.rows(row, height);
+        line.copy_from_slice(&plane[rows.start * width..][..width]);
+        for high in rows.skip(1) {
+            let values = &plane[high * width..][..width];
+            for (best, value) in line.iter_mut().zip(values) {
+                *best = if greater(*best, *value) { *value } else { *best };
+            }
+        }
+        output.fill(f32::NEG_INFINITY);
+        let step = shape.stride[1];
+        for tap in 0..shape.kernel[1] {
+            let (range, start) = reach(tap, 1, step, shape.padding[1], width, columns);
+            if range.is_empty() {
+                continue;
+            }
+            for (best, value) in output[range].iter_mut().zip(line[start..].iter().step_by(step)) {
+                *best = if greater(*best, *value) { *value } else { *best };
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn maxima_and_places(shape: &PoolShape, plane: &[f32], output: &mut [f32], places: &mut [f32]) {
+    let [height, width] = shape.input;
+    let step = shape.stride[1];
+    let columns = shape.output()[1];
     let rows = output.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
     for (row, (output, places)) in rows.enumerate() {
-        let first = (row * stride).saturating_sub(shape.padding[0]);
-        let end = (row * stride + shape.kernel[0] - shape.padding[0]).min(height);
+        let rows = shape.rows(row, height);
         output.fill(f32::NEG_INFINITY);
         // Where all of a window is negative infinity, its first place is the maximum's.
         for (column, place) in places.iter_mut().enumerate() {
-            *place = (first * width + (column * step).saturating_sub(shape.padding[1])) as u32;
+            let first = (column * step).saturating_sub(shape.padding[1]);
+            *place = (rows.start * width + first) as f32;
         }
-        for high in first..end {
+        for high in rows {
             for tap in 0..shape.kernel[1] {
                 let (range, start) = reach(tap, 1, step, shape.padding[1], width, columns);
                 if range.is_empty() {
                     continue;
                 }
-                let read = plane[high * width + start..(high + 1) * width].iter().step_by(step);
-                let mut place = (high * width + start) as u32;
+                let first = high * width + start;
+                let read = plane[first..(high + 1) * width].iter().step_by(step);
                 let best = output[range.clone()].iter_mut().zip(&mut places[range]);
-                for ((output, best), value) in best.zip(read) {
-                    let greater = *value > *output || value.is_nan();
+                for (number, ((output, best), value)) in best.zip(read).enumerate() {
+                    let greater = greater(*output, *value);
                     *output = if greater { *value } else { *output };
-                    *best = if greater { place } else { *best };
-                    place = place.wrapping_add(step as u32);
+                    *best = if greater { (first + number * step) as f32 } else { *best };
                 }
             }
         }
@@ -176,7 +224,7 @@ fn pool_plane(shape: &PoolShape, plane: &[f32], output: &mut [f32], places: &mut
 pub fn max_pool_backward(
     shape: &PoolShape,
     output_gradient: &[f32],
-    places: &[u32],
+    places: &[f32],
     input_gradient: &mut [f32],
 ) -> Result<(), ShapeError> {
     shape.check()?;

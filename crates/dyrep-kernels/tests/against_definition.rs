@@ -3,7 +3,7 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use dyrep_kernels::{ConvShape, ShapeError, backward, forward};
+use dyrep_kernels::{ConvShape, Finish, ShapeError, backward, forward, forward_then};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -161,6 +161,58 @@ fn convolution_and_gradients_are_the_definition() {
     }
     // The comparison would notice: rounding is there, and far below the tolerance.
     assert!(largest > 0.0 && largest < TOLERANCE);
+}
+
+#[test]
+fn what_follows_is_done_in_the_same_pass() {
+    for number in 0..CASES {
+        let Case { shape, input, weight, bias, .. } = case(number);
+        let mut plain = vec![0.0; shape.output_len()];
+        forward(&shape, &input, &weight, None, &mut plain).unwrap();
+        let lines: Vec<[f32; 2]> = bias.iter().map(|bias| [1.5 * bias - 0.2, *bias]).collect();
+        let addend: Vec<f32> = plain.iter().rev().map(|value| 0.5 * value - 0.01).collect();
+        let residual = (number % 3 > 0).then_some(addend.as_slice());
+        let relu = number % 2 > 0;
+        let mut output = vec![f32::NAN; shape.output_len()];
+        let finish = Finish { lines: &lines, residual, relu };
+        forward_then(&shape, &input, &weight, finish, &mut output).unwrap();
+        let per_channel = shape.output_len() / shape.batch / shape.channels[1];
+        for (place, (output, plain)) in output.iter().zip(plain).enumerate() {
+            let [scale, shift] = lines[place / per_channel % shape.channels[1]];
+            let want = plain * scale + shift + residual.map_or(0.0, |residual| residual[place]);
+            let want = if relu { want.max(0.0) } else { want };
+            let off = (output - want).abs();
+            assert!(off <= 1e-6 * want.abs().max(1.0), "{output}, not {want}: case {number}");
+        }
+    }
+    let Case { shape, input, weight, bias, .. } = case(0);
+    let lines = vec![[1.0, 0.0]; bias.len() + 1];
+    let finish = Finish { lines: &lines, residual: None, relu: false };
+    let mut output = vec![0.0; shape.output_len()];
+    let refused = forward_then(&shape, &input, &weight, finish, &mut output);
+    let (name, expected) = ("the list of lines", bias.len());
+    assert_eq!(refused, Err(ShapeError::Length { name, expected, found: expected + 1 }));
+}
+
+#[test]
+fn as_many_threads_as_there_are_make_no_difference() {
+    for number in 0..60 {
+        let Case { shape, input, weight, gradient, .. } = case(number);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut output = vec![0.0; shape.output_len()];
+                forward(&shape, &input, &weight, None, &mut output).unwrap();
+                let mut of_input = vec![0.0; shape.input_len()];
+                let mut of_weight = vec![0.0; shape.weight_len()];
+                let wanted = Some(of_input.as_mut_slice());
+                let weights = Some(of_weight.as_mut_slice());
+                backward(&shape, &input, &weight, &gradient, wanted, weights).unwrap();
+                [output, of_input, of_weight]
+            })
+        };
+        assert_eq!(with(1), with(3), "{shape:?}");
+    }
 }
 
 #[test]

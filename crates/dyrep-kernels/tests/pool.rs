@@ -34,8 +34,8 @@ fn random_values(draw: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
 }
 
 /// One window's maximum and its place, searched as PyTorch does.
-fn search(shape: &PoolShape, plane: &[f32], [row, column]: [usize; 2]) -> (f32, u32) {
-    let mut best: Option<(f32, u32)> = None;
+fn search(shape: &PoolShape, plane: &[f32], [row, column]: [usize; 2]) -> (f32, f32) {
+    let mut best: Option<(f32, f32)> = None;
     for high in 0..shape.kernel[0] {
         for wide in 0..shape.kernel[1] {
             let y = (row * shape.stride[0] + high).checked_sub(shape.padding[0]);
@@ -46,17 +46,21 @@ fn search(shape: &PoolShape, plane: &[f32], [row, column]: [usize; 2]) -> (f32, 
             }
             let place = y * shape.input[1] + x;
             if best.is_none_or(|(most, _)| plane[place] > most || plane[place].is_nan()) {
-                best = Some((plane[place], place as u32));
+                best = Some((plane[place], place as f32));
             }
         }
     }
     best.unwrap()
 }
 
-fn run(shape: &PoolShape, x: &[f32], g: &[f32]) -> (Vec<f32>, Vec<u32>, Vec<f32>) {
-    let (mut y, mut places) = (vec![0.5; g.len()], vec![u32::MAX; g.len()]);
+fn run(shape: &PoolShape, x: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let (mut y, mut places) = (vec![0.5; g.len()], vec![f32::NAN; g.len()]);
     let mut dx = vec![f32::NAN; x.len()];
-    max_pool(shape, x, &mut y, &mut places).unwrap();
+    max_pool(shape, x, &mut y, Some(&mut places)).unwrap();
+    let mut alone = vec![0.5; g.len()];
+    max_pool(shape, x, &mut alone, None).unwrap();
+    let same = |(one, other): (&f32, &f32)| one == other || (one.is_nan() && other.is_nan());
+    assert!(y.iter().zip(&alone).all(same), "{shape:?}");
     max_pool_backward(shape, g, &places, &mut dx).unwrap();
     (y, places, dx)
 }
@@ -112,7 +116,7 @@ fn impossible_shapes_are_refused() {
     assert_eq!(large.check(), Err(ShapeError::TooSmall { axis: "height", span: 7, padded: 6 }));
     let none = PoolShape { stride: [1, 0], ..shape };
     assert_eq!(none.check(), Err(ShapeError::Zero { name: "stride along the width" }));
-    let short = max_pool(&shape, &[0.0; 16], &mut [0.0; 9], &mut [0; 8]);
+    let short = max_pool(&shape, &[0.0; 16], &mut [0.0; 9], Some(&mut [0.0; 8]));
     let (name, expected, found) = ("the places", 9, 8);
     assert_eq!(short, Err(ShapeError::Length { name, expected, found }));
 }

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::ops::{batch_norm, batch_norm_add_relu, batch_norm_relu};
+use dyrep_burn::ops::{Tail, max_pool};
 use dyrep_burn::{Branches, RepConv2d, RepConv2dConfig, profile};
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +118,7 @@ impl ResNetConfig {
         Ok(ResNet {
             conv1: self.conv([self.in_channels, self.width], kernel, stride, device)?,
             bn1: BatchNormConfig::new(self.width).init(device),
-            maxpool: (self.stem == Stem::Imagenet).then(max_pool),
+            maxpool: (self.stem == Stem::Imagenet).then(stem_pool),
             layer1: stage(0)?,
             layer2: stage(1)?,
             layer3: stage(2)?,
@@ -186,7 +186,7 @@ impl ResNetConfig {
     }
 }
 
-fn max_pool() -> MaxPool2d {
+fn stem_pool() -> MaxPool2d {
     MaxPool2dConfig::new([3, 3])
         .with_strides([2, 2])
         .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -210,13 +210,12 @@ pub struct BasicBlock {
 
 impl BasicBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let inside = batch_norm_relu(&self.bn1, self.conv1.forward(input.clone()));
-        let inside = self.conv2.forward(inside);
+        let inside = self.conv1.forward_norm(input.clone(), &self.bn1, Tail::relu());
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => batch_norm(norm, conv.forward(input)),
+            Some((conv, norm)) => conv.forward_norm(input, norm, Tail::default()),
             None => input,
         };
-        batch_norm_add_relu(&self.bn2, inside, shortcut)
+        self.conv2.forward_norm(inside, &self.bn2, Tail::add_relu(shortcut))
     }
 }
 
@@ -247,9 +246,9 @@ impl ResNet {
     /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = batch_norm_relu(&self.bn1, self.conv1.forward(images));
+        let mut x = self.conv1.forward_norm(images, &self.bn1, Tail::relu());
         if let Some(pool) = &self.maxpool {
-            x = pool.forward(x);
+            x = max_pool(pool, x);
         }
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten()
         {

@@ -1,12 +1,14 @@
 //! Convolution: [`conv2d`] by the kernels, or Burn's.
 
+use burn::module::Param;
+use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
-use dyrep_kernels::{ConvShape, ShapeError, backward, forward};
+use dyrep_kernels::{ConvShape, Finish, ShapeError, backward, forward, forward_then};
 
 use super::operation::{Forward, Kept, Needs, Operation};
-use super::{Inputs, run};
+use super::{Inputs, Tail, run};
 use crate::geometry::ConvGeometry;
 
 /// Convolves `[batch, in, height, width]` with `[out, in / groups, kernel height, kernel width]` and adds a bias
@@ -31,11 +33,49 @@ pub(crate) fn conv2d(
 
 /// What [`Conv2d::forward`] does.
 pub(crate) fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    let options = options(conv, &input);
+    conv2d(input, conv.weight.val(), conv.bias.as_ref().map(Param::val), options)
+}
+
+fn options(conv: &Conv2d, input: &Tensor<4>) -> ConvOptions<2> {
     let [_, _, height, width] = input.dims();
     let pads = ConvGeometry::of(conv).pads([height, width]);
-    let options = ConvOptions::new_with_padding(conv.stride, pads, conv.dilation, conv.groups);
-    let bias = conv.bias.as_ref().map(burn::module::Param::val);
-    conv2d(input, conv.weight.val(), bias, options)
+    ConvOptions::new_with_padding(conv.stride, pads, conv.dilation, conv.groups)
+}
+
+/// `relu?(bn(conv(x)) + residual?)` in one pass, where nothing is learnt and the kernels can.
+pub(crate) fn convolve_norm(
+    conv: &Conv2d,
+    norm: &BatchNorm,
+    input: &Tensor<4>,
+    tail: &Tail,
+) -> Option<Tensor<4>> {
+    let device = input.device();
+    if device.is_autodiff() {
+        return None;
+    }
+    let (weight, bias) = (conv.weight.val(), conv.bias.as_ref().map(Param::val));
+    let shape = shape(input, &weight, bias.as_ref(), &options(conv, input))?;
+    let residual = tail.residual.as_ref();
+    let fits = norm.gamma.dims() == [shape.channels[1]]
+        && residual.is_none_or(|residual| residual.dims() == dims(&shape));
+    if !fits {
+        return None;
+    }
+    let statistics = [&norm.running_mean, &norm.running_var];
+    let [mean, variance] = statistics.map(|state| state.value().to_device(&device));
+    let inputs = Inputs::default().with(input).with(&weight);
+    let vectors = [norm.gamma.val(), norm.beta.val(), mean, variance];
+    let inputs = vectors.iter().fold(inputs, Inputs::with);
+    let inputs = inputs.with_some(bias.as_ref()).with_some(residual);
+    let operation = ConvNorm {
+        shape,
+        epsilon: norm.epsilon,
+        bias: bias.is_some(),
+        residual: residual.is_some(),
+        relu: tail.relu,
+    };
+    run(operation, inputs).map(|(output, _)| output)
 }
 
 fn shape(
@@ -71,9 +111,7 @@ impl Operation for Conv {
         let Self(shape) = self;
         let mut output = vec![0.0; shape.output_len()];
         fits(forward(shape, inputs[0], inputs[1], inputs.get(2).copied(), &mut output));
-        let [height, width] = shape.output();
-        let shape = [shape.batch, shape.channels[1], height, width];
-        Forward { output, shape, ..Forward::default() }
+        Forward { output, shape: dims(shape), ..Forward::default() }
     }
 
     fn needs(&self, wanted: &[bool]) -> Needs {
@@ -100,6 +138,62 @@ impl Operation for Conv {
         }
         found
     }
+}
+
+/// Input, weight, γ, β, running mean and variance, perhaps a bias and a residual, to what follows the norm. Off the
+/// graph only.
+#[derive(Debug)]
+struct ConvNorm {
+    shape: ConvShape,
+    epsilon: f64,
+    bias: bool,
+    residual: bool,
+    relu: bool,
+}
+
+impl ConvNorm {
+    /// The norm and the bias as one line a channel.
+    fn lines(&self, inputs: &[&[f32]]) -> Vec<[f32; 2]> {
+        let bias = self.bias.then(|| inputs[6]);
+        let line = |channel: usize| {
+            let [gamma, beta, mean, variance] =
+                [2, 3, 4, 5].map(|input| f64::from(inputs[input][channel]));
+            let scale = gamma / (variance + self.epsilon).sqrt();
+            let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
+            [scale as f32, (beta + (bias - mean) * scale) as f32]
+        };
+        (0..self.shape.channels[1]).map(line).collect()
+    }
+}
+
+impl Operation for ConvNorm {
+    fn forward(&self, inputs: &[&[f32]], _keep: bool) -> Forward {
+        let residual = self.residual.then(|| inputs[6 + usize::from(self.bias)]);
+        let lines = self.lines(inputs);
+        let finish = Finish { lines: &lines, residual, relu: self.relu };
+        let mut output = vec![0.0; self.shape.output_len()];
+        fits(forward_then(&self.shape, inputs[0], inputs[1], finish, &mut output));
+        Forward { output, shape: dims(&self.shape), ..Forward::default() }
+    }
+
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        unreachable!("runs off the graph only")
+    }
+
+    fn backward(
+        &self,
+        _kept: &Kept<'_>,
+        _gradient: &[f32],
+        _wanted: &[bool],
+    ) -> Vec<Option<Vec<f32>>> {
+        unreachable!("runs off the graph only")
+    }
+}
+
+/// Of the output, `[batch, out, height', width']`.
+fn dims(shape: &ConvShape) -> [usize; 4] {
+    let [height, width] = shape.output();
+    [shape.batch, shape.channels[1], height, width]
 }
 
 /// Sums of the output's gradient, `[out]`: the bias's gradient.

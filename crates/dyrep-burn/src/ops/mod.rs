@@ -19,6 +19,7 @@ mod bridge;
 mod conv;
 mod norm;
 mod operation;
+mod pool;
 mod sgd;
 
 use std::cell::Cell;
@@ -30,10 +31,11 @@ use dyrep_kernels::SgdStep;
 pub use dyrep_kernels::keep_freed_memory;
 
 pub(crate) use block::train_block;
-pub(crate) use conv::{conv2d, convolve};
-pub(crate) use norm::{Tail, blend, normalize_batch, normalize_by};
-pub use norm::{batch_norm, batch_norm_add_relu, batch_norm_relu};
+pub(crate) use conv::{conv2d, convolve, convolve_norm};
+pub use norm::{Tail, batch_norm};
+pub(crate) use norm::{blend, normalize_batch, normalize_by};
 use operation::Operation;
+pub use pool::max_pool;
 pub use sgd::{Sgd, SgdState};
 
 /// What computes an operation where there is a choice.

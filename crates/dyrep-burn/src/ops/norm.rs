@@ -1,7 +1,6 @@
 //! Batch norms, with what often follows them, in one pass: `relu?(γ (x − μ) / √(σ² + ε) + β + residual?)`.
 //!
-//! [`batch_norm`], [`batch_norm_relu`] and [`batch_norm_add_relu`] are for models, and do what Burn's
-//! [`BatchNorm`] does before an addition and a ReLU.
+//! [`batch_norm`] is for models, and does what Burn's [`BatchNorm`] does before an addition and a ReLU.
 
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
@@ -12,37 +11,15 @@ use super::conv::fits;
 use super::operation::{Forward, Kept, Needs, Operation};
 use super::{Inputs, run};
 
-/// `bn(x)`: what [`BatchNorm::forward`] does, running statistics included.
+/// `relu?(bn(x) + residual?)`: what [`BatchNorm::forward`] does, running statistics included, and what follows.
 ///
 /// # Shapes
-/// Input and output `[batch, channels, height, width]`.
+/// Input, residual and output `[batch, channels, height, width]`.
 ///
 /// # Panics
-/// If the input does not have the norm's channels.
+/// If the input does not have the norm's channels, or the residual cannot be spread to its shape.
 #[must_use]
-pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
-    with_tail(norm, input, Tail::default())
-}
-
-/// `relu(bn(x))`; otherwise as [`batch_norm`].
-///
-/// # Panics
-/// As [`batch_norm`].
-#[must_use]
-pub fn batch_norm_relu(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
-    with_tail(norm, input, Tail { residual: None, relu: true })
-}
-
-/// `relu(bn(x) + residual)`; otherwise as [`batch_norm`].
-///
-/// # Panics
-/// As [`batch_norm`], or if the residual does not have the input's shape and cannot be spread to it.
-#[must_use]
-pub fn batch_norm_add_relu(norm: &BatchNorm, input: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
-    with_tail(norm, input, Tail { residual: Some(residual), relu: true })
-}
-
-fn with_tail(norm: &BatchNorm, input: Tensor<4>, tail: Tail) -> Tensor<4> {
+pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>, tail: Tail) -> Tensor<4> {
     let ([channels], [_, found, _, _]) = (norm.gamma.dims(), input.dims());
     assert_eq!(found, channels, "the input's channels must be those of the batch norm");
     let device = input.device();
@@ -57,16 +34,28 @@ fn with_tail(norm: &BatchNorm, input: Tensor<4>, tail: Tail) -> Tensor<4> {
     batch.output
 }
 
-/// What follows a norm.
-#[derive(Default)]
-pub(crate) struct Tail {
-    /// Added, in the input's shape.
-    pub(crate) residual: Option<Tensor<4>>,
+/// What follows a batch norm: `relu?(… + residual?)`; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Tail {
+    /// Added, in the norm's shape.
+    pub residual: Option<Tensor<4>>,
     /// Whether a ReLU ends it.
-    pub(crate) relu: bool,
+    pub relu: bool,
 }
 
 impl Tail {
+    /// A ReLU.
+    #[must_use]
+    pub fn relu() -> Self {
+        Self { residual: None, relu: true }
+    }
+
+    /// An addition and a ReLU.
+    #[must_use]
+    pub fn add_relu(residual: Tensor<4>) -> Self {
+        Self { residual: Some(residual), relu: true }
+    }
+
     fn after(self, output: Tensor<4>) -> Tensor<4> {
         let output = match self.residual {
             Some(residual) => output + residual,

@@ -3,6 +3,7 @@
 use super::affine::{AtBatch, image_of_zero};
 use super::{Block, Branch, MiddleNorm, Moments, Norm, Window};
 use crate::bundle::{Affine, Bundle, Kernel, Source};
+use crate::finish::After;
 use crate::moments::{self, Accumulator};
 use crate::scratch::Buffer;
 use crate::shape::ConvShape;
@@ -96,7 +97,7 @@ pub(super) fn convolve(bundle: &Bundle<'_>) -> Vec<Measured> {
         bundle.kernels.iter().map(|kernel| vec![Accumulator::default(); kernel.outputs]).collect();
     if !maps.is_empty() {
         let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(|map| &mut map[..]).collect();
-        bundle.forward(&mut targets, Some(&mut seen));
+        bundle.forward(&mut targets, After::Measure(&mut seen));
     }
     maps.into_iter().zip(seen).map(|(map, seen)| (map, moments::finish(&seen))).collect()
 }

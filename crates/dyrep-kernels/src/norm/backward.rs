@@ -176,7 +176,7 @@ impl Sweep<'_> {
                 slices,
                 &slopes,
                 #[inline(always)]
-                move |slopes, _, values| both(slopes, values, passed)[0],
+                move |slopes, values| both(slopes, values, passed)[0],
             ),
         }
         found

@@ -2,6 +2,7 @@
 
 use super::part::{Part, each_part, each_piece};
 use super::{Moments, MomentsMut, Norm, NormShape, Tail, floor, on_line};
+use crate::finish::raised;
 use crate::shape::ShapeError;
 use crate::tile::Shared;
 
@@ -34,7 +35,7 @@ impl Norm<'_> {
                 part.channels.clone().zip(&found).map(|(channel, &[mean, variance])| {
                     self.line(channel, mean, variance).values()
                 });
-            apply(&part, &lines.collect::<Vec<_>>(), Some(input), tail, &output);
+            apply(&part, &lines.collect::<Vec<_>>(), input, tail, &output);
             found
         });
         for ((mean, variance), found) in moments.mean.iter_mut().zip(moments.variance).zip(found) {
@@ -54,31 +55,8 @@ impl Norm<'_> {
         tail: Tail<'_>,
         output: &mut [f32],
     ) -> Result<(), ShapeError> {
+        let Moments { mean, variance } = moments;
         self.check_forward(input, tail, output)?;
-        self.infer_parts(moments, Some(input), tail, output)
-    }
-
-    /// As [`infer`](Self::infer), over the input.
-    ///
-    /// # Errors
-    /// As [`train`](Self::train).
-    pub fn infer_in_place(
-        &self,
-        moments: Moments<'_>,
-        values: &mut [f32],
-        tail: Tail<'_>,
-    ) -> Result<(), ShapeError> {
-        self.check_forward(values, tail, values)?;
-        self.infer_parts(moments, None, tail, values)
-    }
-
-    fn infer_parts(
-        &self,
-        Moments { mean, variance }: Moments<'_>,
-        input: Option<&[f32]>,
-        tail: Tail<'_>,
-        output: &mut [f32],
-    ) -> Result<(), ShapeError> {
         self.check_moments(mean, variance)?;
         let line = |channel| self.line(channel, mean[channel], variance[channel]).values();
         let lines: Vec<[f32; 3]> = (0..self.shape.channels).map(line).collect();
@@ -156,49 +134,29 @@ impl Norm<'_> {
     }
 }
 
-/// Writes the part's output; without `input`, over the output itself.
+/// Writes the part's output.
 fn apply(
     part: &Part,
     lines: &[[f32; 3]],
-    input: Option<&[f32]>,
+    input: &[f32],
     Tail { residual, relu }: Tail<'_>,
     output: &Shared<'_>,
 ) {
     let floor = floor(relu);
-    match (input, residual) {
-        (Some(input), None) => part.write(
+    match residual {
+        None => part.write(
             output,
             [input],
             lines,
             #[inline(always)]
-            move |line, _, [value]| raised(on_line(line, value), floor),
+            move |line, [value]| raised(on_line(line, value), floor),
         ),
-        (Some(input), Some(residual)) => part.write(
+        Some(residual) => part.write(
             output,
             [input, residual],
             lines,
             #[inline(always)]
-            move |line, _, [value, residual]| raised(on_line(line, value) + residual, floor),
-        ),
-        (None, None) => part.write(
-            output,
-            [],
-            lines,
-            #[inline(always)]
-            move |line, value, []| raised(on_line(line, value), floor),
-        ),
-        (None, Some(residual)) => part.write(
-            output,
-            [residual],
-            lines,
-            #[inline(always)]
-            move |line, value, [residual]| raised(on_line(line, value) + residual, floor),
+            move |line, [value, residual]| raised(on_line(line, value) + residual, floor),
         ),
     }
-}
-
-/// The value, or `floor` where that is greater. Not-a-number stays.
-#[inline(always)]
-fn raised(value: f32, floor: f32) -> f32 {
-    if value < floor { floor } else { value }
 }

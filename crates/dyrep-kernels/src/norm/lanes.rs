@@ -144,20 +144,19 @@ pub(super) fn add_places<const K: usize, const N: usize>(
     }
 }
 
-/// Writes what `value` makes of each place: of what is there and of the other slices.
+/// Writes what `value` makes of each place of the slices.
 #[inline(always)]
 pub(super) fn write<const K: usize, const N: usize>(
     target: &mut [f32],
     slices: [&[f32]; N],
     coefficients: impl Along<K>,
-    value: impl Fn([f32; K], f32, [f32; N]) -> f32,
+    value: impl Fn([f32; K], [f32; N]) -> f32,
 ) {
     let len = target.len();
     let coefficients = coefficients.cut(len);
     let slices = slices.map(|slice| &slice[..len]);
     for (place, target) in target.iter_mut().enumerate() {
-        let others = slices.map(|slice| slice[place]);
-        *target = value(coefficients.at(place), *target, others);
+        *target = value(coefficients.at(place), slices.map(|slice| slice[place]));
     }
 }
 

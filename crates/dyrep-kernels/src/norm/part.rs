@@ -214,13 +214,13 @@ impl Part {
         }
     }
 
-    /// Writes what `value` makes of the coefficients, of what is there and of `slices`.
+    /// Writes what `value` makes of the coefficients and of `slices`.
     pub(super) fn write<const K: usize, const N: usize>(
         &self,
         target: &Shared<'_>,
         slices: [&[f32]; N],
         coefficients: &[[f32; K]],
-        value: impl Fn([f32; K], f32, [f32; N]) -> f32 + Copy + Sync,
+        value: impl Fn([f32; K], [f32; N]) -> f32 + Copy + Sync,
     ) {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
         let work = |run: Range<usize>| {

@@ -17,7 +17,7 @@ mod weights;
 use rayon::prelude::*;
 
 use crate::bundle::{Bundle, Gradient, Gradients};
-use crate::moments::{self, Accumulator};
+use crate::finish::After;
 use crate::product::{Matrix, MatrixMut, Product, multiply_all};
 use crate::scratch::Scratch;
 use crate::tile::{Shared, Tile, tiles};
@@ -26,8 +26,8 @@ use weights::{Components, Transformed};
 
 /// Components of a 4×4 tile.
 const COMPONENTS: usize = 16;
-/// Values of a chunk's transforms: 4 MiB, which stays in the last cache.
-const CHUNK: usize = 1 << 20;
+/// Values of a chunk's transforms: 2 MiB, of which most stays in the cores' own caches.
+const CHUNK: usize = 1 << 19;
 /// Channels below which the transforms cost more than they save.
 const CHANNELS: usize = 16;
 /// Tiles below which the kernel's transform costs more than it saves.
@@ -75,11 +75,7 @@ fn component<'a>(values: &'a [f32], component: usize, channels: usize, grid: &Gr
     Matrix::new(&values[start..], channels, grid.places, COMPONENTS * grid.pitch)
 }
 
-pub(crate) fn forward(
-    bundle: &Bundle<'_>,
-    outputs: &mut [&mut [f32]],
-    mut moments: Option<&mut [Vec<Accumulator>]>,
-) {
+pub(crate) fn forward(bundle: &Bundle<'_>, outputs: &mut [&mut [f32]], mut after: After<'_>) {
     let components = components(bundle);
     let weights = Transformed::new(bundle, &components);
     let channels = bundle.shape.channels[0];
@@ -114,9 +110,7 @@ pub(crate) fn forward(
                 }
             });
         }
-        for (moments, output) in moments.iter_mut().flat_map(|all| all.iter_mut()).zip(&*outputs) {
-            moments::add_tile(moments, output, &tile);
-        }
+        after.tile(outputs, &tile);
     }
 }
 
