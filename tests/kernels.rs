@@ -158,7 +158,7 @@ fn max_poolings() {
                 .init();
             let shape = [shape[0], shape[1], shape[2] + kernel[0], shape[3] + kernel[1]];
             let input = Tensor::from_data(draw.data(&shape, -1.0, 1.0), device);
-            step(&pool, draw, input, |pool, input| max_pool(pool, input))
+            step(&pool, draw, input, max_pool)
         });
     }
 }
