@@ -1,0 +1,39 @@
+//! What happens around the steps.
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::{Count, OrNone, seed, some_whole, whole};
+
+/// `[evaluation]`: what happens after an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationRecipe {
+    /// Training batches that all batch norms are measured on anew before the model is evaluated, as a plain
+    /// mean; absent: they keep their moving averages.
+    #[serde(deserialize_with = "some_whole::<Count, _>", skip_serializing_if = "Option::is_none")]
+    pub recalibrate_batches: Option<usize>,
+    /// The run ends after so many epochs without a better accuracy; absent: it goes to its end.
+    #[serde(deserialize_with = "some_whole::<Count, _>", skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<usize>,
+}
+
+/// `[run]`: what is not about learning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunRecipe {
+    /// The seed of everything random; 0 if absent. TOML's numbers end at 2⁶³ − 1.
+    #[serde(deserialize_with = "seed")]
+    pub seed: u64,
+    /// Threads that prepare pictures, 0 for none beside the one that trains; absent: one for each core.
+    #[serde(deserialize_with = "some_whole::<OrNone, _>", skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// The newest checkpoints that stay on disk; 0: none is written; 1 if absent.
+    #[serde(deserialize_with = "whole::<OrNone, _>")]
+    pub checkpoints_kept: usize,
+}
+
+impl Default for RunRecipe {
+    fn default() -> Self {
+        Self { seed: 0, threads: None, checkpoints_kept: 1 }
+    }
+}

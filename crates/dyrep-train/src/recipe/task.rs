@@ -1,0 +1,146 @@
+//! What is trained, and on what.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::{Count, Names, Pixels, name, some_whole};
+
+/// Networks that a recipe can name.
+pub const MODELS: &[&str] = &[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "vgg16",
+    "mobilenet_v1",
+    "repvgg_a0",
+    "repvgg_a1",
+    "repvgg_a2",
+    "repvgg_b0",
+    "repvgg_b1",
+    "repvgg_b1g4",
+    "repvgg_b2",
+    "repvgg_b2g4",
+    "repvgg_b3",
+    "repvgg_b3g4",
+];
+
+struct Models;
+
+impl Names for Models {
+    const ALL: &'static [&'static str] = MODELS;
+}
+
+/// `[model]`: the network. Its classes are the data's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecipe {
+    /// One of [`MODELS`]. Required.
+    #[serde(deserialize_with = "name::<Models, _>")]
+    pub name: String,
+    /// Channels of the first stage, to which all others keep their ratio; absent: as published.
+    #[serde(
+        default,
+        deserialize_with = "some_whole::<Count, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub width: Option<usize>,
+    /// The first layers of a ResNet; absent: as published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<StemRecipe>,
+}
+
+/// How the first layers of a ResNet treat the picture (arXiv 1512.03385, sections 4.1 and 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StemRecipe {
+    /// 7×7 of stride 2 and max pooling, for pictures of about 224×224.
+    Imagenet,
+    /// 3×3 of stride 1, for pictures of up to about 64×64.
+    Small,
+}
+
+/// `[data]`: the pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecipe {
+    /// The set. Required.
+    pub set: DataSet,
+    /// Where it lies; the digits are part of the program. A recipe for many machines leaves it out, and
+    /// whoever runs it names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Side of the square that is evaluated on, in pixels; absent: see [`side`](Self::side).
+    #[serde(
+        default,
+        deserialize_with = "some_whole::<Pixels, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub image_size: Option<usize>,
+    /// For evaluation, the shorter side is resized to so many pixels, and the square cut from the centre;
+    /// absent: see [`resized_side`](Self::resized_side).
+    #[serde(
+        default,
+        deserialize_with = "some_whole::<Pixels, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub evaluation_resize: Option<usize>,
+}
+
+impl DataRecipe {
+    /// The side of the square that is evaluated on, in pixels: as asked for, or the set's own.
+    #[must_use]
+    pub fn side(&self) -> usize {
+        self.image_size.or(self.set.fixed_side()).unwrap_or(224)
+    }
+
+    /// The shorter side in front of the central crop, in pixels: as asked for, or 256/224 of the square's,
+    /// as is usual on ImageNet. Sets of one size are not resized.
+    #[must_use]
+    pub fn resized_side(&self) -> usize {
+        match self.set.fixed_side() {
+            Some(side) => side,
+            None => self.evaluation_resize.unwrap_or(self.side() * 256 / 224),
+        }
+    }
+}
+
+/// A data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataSet {
+    /// The shipped digits: 8×8, one channel, 10 classes.
+    Digits,
+    /// CIFAR-10: 32×32, 10 classes.
+    Cifar10,
+    /// CIFAR-100: 32×32, 100 classes.
+    Cifar100,
+    /// ImageNet (ILSVRC 2012): a folder with `train/<class>/*.JPEG` and `val/<class>/*.JPEG`.
+    Imagenet,
+    /// Any folder in ImageNet's layout.
+    ImageFolder,
+}
+
+impl DataSet {
+    /// The side of all pictures of a set, in pixels, where they have one.
+    #[must_use]
+    pub const fn fixed_side(self) -> Option<usize> {
+        match self {
+            Self::Digits => Some(8),
+            Self::Cifar10 | Self::Cifar100 => Some(32),
+            Self::Imagenet | Self::ImageFolder => None,
+        }
+    }
+
+    /// The name in a recipe.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+            Self::Imagenet => "imagenet",
+            Self::ImageFolder => "image_folder",
+        }
+    }
+}
