@@ -1,0 +1,220 @@
+//! Every mistake is told with its line, and with what would be right.
+
+use super::{SHORT, parse};
+
+/// The short recipe with each `(old, new)` exchanged, and the message that it gets.
+fn check(changes: &[(&str, &str)], want: &str) {
+    let mut text = SHORT.to_owned();
+    for (old, new) in changes {
+        assert!(text.contains(old), "`{old}` is not in\n{text}");
+        text = text.replacen(old, new, 1);
+    }
+    let error = parse(&text, &[]).expect_err(want);
+    assert_eq!(error.to_string(), want, "of\n{text}");
+}
+
+/// The short recipe with `lines` behind it, from line 16 on.
+fn check_more(lines: &str, want: &str) {
+    check(&[("name = \"dyrep\"\n", &format!("name = \"dyrep\"\n{lines}\n"))], want);
+}
+
+#[test]
+fn unknown_keys() {
+    let optimizer = "(known: learning_rate, batch_size, accumulate, momentum, nesterov, \
+                     weight_decay, decay_norms_and_biases, clip_norm, ema_decay)";
+    check(
+        &[("learning_rate", "learning_rte")],
+        &format!(
+            "recipes/x.toml:8: unknown key `learning_rte` in [optimizer]; did you mean \
+             `learning_rate`? {optimizer}"
+        ),
+    );
+    check(
+        &[("learning_rate", "lr")],
+        &format!("recipes/x.toml:8: unknown key `lr` in [optimizer] {optimizer}"),
+    );
+    let sections = "(known: model, data, augmentation, optimizer, schedule, loss, strategy, \
+                    evaluation, run)";
+    check(
+        &[("[optimizer]", "[optimiser]")],
+        &format!(
+            "recipes/x.toml:7: unknown section [optimiser]; did you mean `optimizer`? {sections}"
+        ),
+    );
+    check(
+        &[("[model]", "epochs = 3\n[model]")],
+        &format!("recipes/x.toml:1: unknown section [epochs] {sections}"),
+    );
+    check_more(
+        "[strategy.cut_rule.threshold]\nmax_ration = 0.1",
+        "recipes/x.toml:17: unknown key `max_ration` in [strategy.cut_rule.threshold]; did you mean \
+         `max_ratio`? (known: min_deviation, max_ratio, lone)",
+    );
+    check_more(
+        "[augmentation]\ntrain = [\n  'horizontal_flip',\n  { random_crop = { siz = 3 } },\n]",
+        "recipes/x.toml:19: unknown key `siz` in [augmentation.train[1].random_crop]; did you mean \
+         `size`? (known: size, padding)",
+    );
+}
+
+#[test]
+fn keys_of_another_strategy() {
+    check(
+        &[("\"dyrep\"", "\"dbb\"\ninterval = 5")],
+        "recipes/x.toml:16: `interval` in [strategy] goes with the strategy `dyrep`, not with `dbb`",
+    );
+    check(
+        &[("\"dyrep\"", "\"plain\"\nintervall = 5")],
+        "recipes/x.toml:16: unknown key `intervall` in [strategy]; did you mean `interval`? (known: \
+         name, score, per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, \
+         grow_in, never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
+    );
+}
+
+#[test]
+fn unknown_names() {
+    check(
+        &[("\"dyrep\"", "\"dyrpe\"")],
+        "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
+         (known: plain, acnet, repvgg, dbb, dyrep)",
+    );
+    check(
+        &[("cifar10", "CIFAR-10")],
+        "recipes/x.toml:5: `set` in [data]: unknown name `CIFAR-10`; did you mean `cifar10`? \
+         (known: digits, cifar10, cifar100, imagenet, image_folder)",
+    );
+    check_more(
+        "score = 'snp'",
+        "recipes/x.toml:16: `score` in [strategy]: unknown name `snp`; did you mean `snip`? (known: \
+         grad_norm, snip, synflow, branch_gain, random)",
+    );
+    check_more(
+        "norm_rule = 'burn'",
+        "recipes/x.toml:16: `norm_rule` in [strategy]: unknown name `burn` (known: published, \
+         neutral)",
+    );
+    check_more(
+        "branches.preset = 'plain'",
+        "recipes/x.toml:16: `preset` in [strategy.branches]: unknown name `plain` (known: acnet, \
+         repvgg, dbb, dyrep)",
+    );
+    check_more(
+        "branches.exactly = ['kxk',\n '1x1_kx']",
+        "recipes/x.toml:17: `exactly[1]` in [strategy.branches]: unknown name `1x1_kx`; did you mean \
+         `1x1_kxk`? (known: 1x1, 1x1_kxk, 1x1_avg, kxk, 1xk, kx1, identity)",
+    );
+    check_more(
+        "[augmentation]\ntrain = [\n  'vertical_flip',\n]",
+        "recipes/x.toml:18: `train[0]` in [augmentation]: unknown name `vertical_flip` \
+         (known: resize, center_crop, random_crop, random_resized_crop, \
+         horizontal_flip, color_jitter, rand_augment, cutout, random_erasing)",
+    );
+    check_more(
+        "[augmentation]\ntrain = ['RandomCrop']",
+        "recipes/x.toml:17: `train[0]` in [augmentation]: unknown name `RandomCrop`; did you mean \
+         `random_crop`? (known: resize, center_crop, random_crop, random_resized_crop, \
+         horizontal_flip, color_jitter, rand_augment, cutout, random_erasing)",
+    );
+    check_more(
+        "cut_rule = 'treshhold'",
+        "recipes/x.toml:16: `cut_rule` in [strategy]: unknown name `treshhold`; did you mean \
+         `threshold`? (known: never, threshold, top_k, budget)",
+    );
+    check(
+        &[("epochs = 10", "epochs = 10\nkind = 'linear'")],
+        "recipes/x.toml:13: `kind` in [schedule]: unknown name `linear` (known: cosine, step)",
+    );
+}
+
+#[test]
+fn missing_keys_and_sections() {
+    check(
+        &[("epochs = 10", "")],
+        "recipes/x.toml:11: [schedule] lacks `epochs`, for example `epochs = 120`",
+    );
+    check(
+        &[("name = \"dyrep\"", "score = 'snip'")],
+        "recipes/x.toml:14: [strategy] lacks `name`, for example `name = \"dyrep\"`",
+    );
+    check(
+        &[("name = \"dyrep\"", "")],
+        "recipes/x.toml:14: [strategy] lacks `name`, for example `name = \"dyrep\"`",
+    );
+    check(
+        &[("[data]\nset = \"cifar10\"", "")],
+        "recipes/x.toml: the section [data] is missing, for example `[data]` with `set = \"digits\"`",
+    );
+    check_more(
+        "[augmentation]\ntrain = [\n 'cutout']",
+        "recipes/x.toml:18: [augmentation.train[0].cutout] lacks `size`, for example `size = 16`",
+    );
+    let error = parse("", &[]).unwrap_err().to_string();
+    let want = "recipes/x.toml: the section [model] is missing, for example `[model]` with \
+                `name = \"resnet18\"`";
+    assert_eq!(error, want);
+}
+
+#[test]
+fn values_of_another_type() {
+    check(
+        &[("0.1", "\"0,1\"")],
+        "recipes/x.toml:8: `learning_rate` in [optimizer]: expected a number above 0, found \"0,1\"",
+    );
+    let count = "expected a whole number from 1 to 1000000000";
+    check(
+        &[("epochs = 10", "epochs = 10.0")],
+        &format!("recipes/x.toml:12: `epochs` in [schedule]: {count}, found 10.0"),
+    );
+    check(
+        &[("epochs = 10", "epochs = 2026-11-22")],
+        &format!("recipes/x.toml:12: `epochs` in [schedule]: {count}, found the date 2026-11-22"),
+    );
+    check(
+        &[("batch_size = 128", "batch_size = [128]")],
+        &format!("recipes/x.toml:9: `batch_size` in [optimizer]: {count}, found a list"),
+    );
+    check(
+        &[("batch_size = 128", "batch_size = 128\nnesterov = 1")],
+        "recipes/x.toml:10: `nesterov` in [optimizer]: expected true or false, found 1",
+    );
+    check(
+        &[("\"resnet18\"", "18")],
+        "recipes/x.toml:2: `name` in [model]: expected a string, found 18",
+    );
+    check_more(
+        "loss = 3",
+        "recipes/x.toml:16: unknown key `loss` in [strategy] (known: score, \
+        per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, grow_in, \
+        never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
+    );
+    check(
+        &[("[model]", "loss = 3\n[model]")],
+        "recipes/x.toml:1: section [loss]: expected a table, found 3",
+    );
+    check(
+        &[("[strategy]\nname =", "[[strategy]]\nname =")],
+        "recipes/x.toml:14: section [strategy]: expected a table, found a list",
+    );
+    check_more(
+        "[augmentation]\ntrain = 'horizontal_flip'",
+        "recipes/x.toml:17: `train` in [augmentation]: expected a list, found \"horizontal_flip\"",
+    );
+    check_more(
+        "[augmentation]\ntrain = [{ cutout = 16 }]",
+        "recipes/x.toml:17: `cutout` in [augmentation.train[0]]: expected a table, found 16",
+    );
+    check_more(
+        "cut_rule = { never = {}, budget = {} }",
+        "recipes/x.toml:16: `cut_rule` in [strategy]: expected a table of one key of never, \
+         threshold, top_k, budget, found a table of 2 keys",
+    );
+    check_more(
+        "cut_rule = { never = true }",
+        "recipes/x.toml:16: `never` in [strategy.cut_rule]: expected no options, found true",
+    );
+    check_more(
+        "cut_rule = 0.1",
+        "recipes/x.toml:16: `cut_rule` in [strategy]: expected a name of never, threshold, top_k, \
+         budget, found 0.1",
+    );
+}
