@@ -240,6 +240,34 @@ pub struct ControllerConfigError {
     pub found: String,
 }
 
+/// A saved [`ControllerState`](crate::ControllerState) that a controller cannot go on from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Options that make no sense.
+    #[error(transparent)]
+    Config(#[from] ControllerConfigError),
+    /// The log's changes do not follow from each other.
+    #[error(transparent)]
+    Log(#[from] StructureError),
+    /// What was summed up is another score.
+    #[error("the controller ranks by `{expected}`, what was saved are sums of `{found}`")]
+    Score {
+        /// The controller's.
+        expected: crate::Score,
+        /// The saved one.
+        found: crate::Score,
+    },
+    /// The numbers are not those of the sums.
+    #[error("the sums have {expected} numbers, {found} were saved")]
+    Numbers {
+        /// As the sums say.
+        expected: usize,
+        /// As many as there are.
+        found: usize,
+    },
+}
+
 /// A step of growing or cutting that cannot be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! Writing files so that a reader never finds half of one.
 
-use std::fs::{File, rename};
+use std::fs::{File, remove_file, rename};
 use std::io::{Result, Write as _};
 use std::path::Path;
 
@@ -12,8 +12,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
-    let mut file = File::create(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    rename(temporary, path)
+    let written = File::create(temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        rename(temporary, path)
+    });
+    if written.is_err() {
+        // A full disk has better use for the room; that it cannot be removed is no news.
+        let _ = remove_file(temporary);
+    }
+    written
 }

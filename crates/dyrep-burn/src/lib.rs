@@ -33,8 +33,9 @@ pub use branch::{
 };
 pub use config::RepConv2dConfig;
 pub use controller::{
-    Adjustment, BlockRatios, Budget, Change, Controller, ControllerConfig, Costed, CutPlan,
-    CutRule, Event, EventLog, GrowthPlan, GrowthRule, block_ratios, plan_cuts, plan_growth,
+    Adjustment, BlockRatios, Budget, Change, Controller, ControllerConfig, ControllerState, Costed,
+    CutPlan, CutRule, Event, EventLog, GrowthPlan, GrowthRule, block_ratios, plan_cuts,
+    plan_growth,
 };
 pub use cost::{Cost, InputSizes, LayerCost, profile};
 pub use deploy::deploy;

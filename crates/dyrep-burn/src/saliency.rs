@@ -90,7 +90,7 @@ pub(crate) struct Candidate {
 /// What is summed up for a candidate.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one a candidate")]
-enum Sum {
+pub(crate) enum Sum {
     Score(Tensor<1>),
     Gradient(MeanGradient),
 }
@@ -135,8 +135,8 @@ pub(crate) enum Observed {
 /// Sums over the steps since the last adjustment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saliency {
-    sums: BTreeMap<String, Sum>,
-    steps: usize,
+    pub(crate) sums: BTreeMap<String, Sum>,
+    pub(crate) steps: usize,
 }
 
 impl Saliency {

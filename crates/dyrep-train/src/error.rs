@@ -92,6 +92,80 @@ pub enum TrainError {
     /// A change of structure that failed.
     #[error(transparent)]
     Adjust(#[from] AdjustError),
+    /// Training batches for calibration that cannot be had.
+    #[error("calibration after epoch {epoch}: {source}")]
+    Calibration {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// What went wrong.
+        source: crate::dyrep::BoxedError,
+    },
+    /// A folder that cannot be made, read or written to.
+    #[error("folder {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A recipe that cannot be used.
+    #[error(transparent)]
+    Recipe(#[from] crate::recipe::RecipeError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Model(#[from] dyrep_models::ModelError),
+    /// A recipe's growth that the controller does not take.
+    #[error("[strategy]: {reason}")]
+    Growth {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A data set on disk without its place.
+    #[error("where is the data set `{set}`? set data.path")]
+    NoPath {
+        /// The set.
+        set: &'static str,
+    },
+    /// What a recipe names and this version does not have.
+    #[error("the {what} `{name}` is not in this version of dyrep")]
+    Unavailable {
+        /// What kind of thing it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A new run would write over another.
+    #[error("{} holds a run already: resume it, or name another folder", path.display())]
+    Exists {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+    /// A run's record that cannot be read.
+    #[error("{}: not the record of a run: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A checkpoint that cannot be gone on from.
+    #[error("checkpoint of epoch {epoch} in {}: {reason}", path.display())]
+    Resume {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// The checkpoint's epoch.
+        epoch: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What Burn's loop stopped at.
+    #[error("{reason}; the last whole checkpoint is in {}", path.display())]
+    Loop {
+        /// What it says.
+        reason: String,
+        /// The folder of checkpoints.
+        path: std::path::PathBuf,
+    },
     /// A structure file that cannot be written or read.
     #[error(transparent)]
     Structure(#[from] StructureError),

@@ -8,20 +8,35 @@
 //!
 //! Nothing here prints: a [`Progress`] is told what happens.
 
+mod checkpoint;
+mod classifier;
 mod deployment;
 mod device;
+mod dyrep;
 mod error;
 mod evaluate;
 mod input;
 mod optimizer;
-mod progress;
-mod trainer;
+mod pictures;
+mod plan;
+pub mod recipe;
+pub mod report;
+mod run;
+mod schedule;
 
+pub use burn_train::Interrupter;
+pub use checkpoint::{Broken, Checkpoints, Part};
+pub use classifier::{Classifier, Loss, Network};
 pub use deployment::{Cost, Deployment, ModelFns, save_structure, save_weights};
 pub use device::{available, default_name, device};
+pub use dyrep::{BoxedError, CalibrationData, DyRep, Failure};
 pub use error::{DeviceError, TrainError};
 pub use evaluate::{Accuracy, evaluate};
 pub use input::InputSpec;
 pub use optimizer::SgdRecipe;
-pub use progress::{EpochReport, Progress, Silent, StepReport};
-pub use trainer::{Fitted, Trainer, TrainerConfig};
+pub use pictures::{Batches, Pictures};
+pub use plan::Plan;
+pub use run::{
+    Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
+};
+pub use schedule::{Decay, Schedule};

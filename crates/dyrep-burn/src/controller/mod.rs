@@ -12,6 +12,7 @@ mod log;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod state;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -22,6 +23,7 @@ pub use log::{Adjustment, Change, Event, EventLog};
 pub use plan::{
     BlockRatios, Budget, Costed, CutPlan, CutRule, GrowthPlan, GrowthRule, plan_cuts, plan_growth,
 };
+pub use state::ControllerState;
 
 use crate::adjust::{
     AdjustOptions, Calibration, Fidelity, branch_gains, cut, grow, prune_optimizer,

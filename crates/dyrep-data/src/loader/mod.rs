@@ -7,6 +7,7 @@
 mod epoch;
 mod plan;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::epoch::Epoch;
@@ -102,9 +103,21 @@ impl Loader {
     /// The batches of an epoch, in order. Its threads, if any, start now.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Epoch {
+        self.part(epoch, 0..self.samples())
+    }
+
+    /// Those batches of an epoch that its samples in `range`, counted in the epoch's order, make: one device's share,
+    /// or what is left of an epoch. The samples are those of the whole epoch, transformed in the same way.
+    ///
+    /// # Panics
+    ///
+    /// If the range reaches beyond [`samples`](Self::samples).
+    #[must_use]
+    pub fn part(&self, epoch: u64, range: Range<usize>) -> Epoch {
         let dataset = Arc::clone(&self.dataset);
-        let plan = Plan::new(dataset, self.pipeline.clone(), self.config, epoch);
-        Epoch::start(plan, self.config.threads.min(self.batches()))
+        let plan = Plan::new(dataset, self.pipeline.clone(), self.config, epoch, range);
+        let threads = self.config.threads.min(plan.batches());
+        Epoch::start(plan, threads)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an epoch holds: which samples make each batch, and the batch they make.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::LoaderConfig;
@@ -27,7 +28,7 @@ pub(super) struct Plan {
     seed: u64,
     epoch: u64,
     batch_size: usize,
-    /// Indices of the samples, without those of a dropped last batch.
+    /// Indices of the samples, in the epoch's order.
     order: Vec<usize>,
 }
 
@@ -37,14 +38,13 @@ impl Plan {
         pipeline: Pipeline,
         config: LoaderConfig,
         epoch: u64,
+        part: Range<usize>,
     ) -> Self {
-        let LoaderConfig { batch_size, shuffle, drop_last, seed, .. } = config;
+        let LoaderConfig { batch_size, shuffle, seed, .. } = config;
         let samples = dataset.len();
-        let mut order =
+        let order: Vec<usize> =
             if shuffle { permutation(samples, seed, epoch) } else { (0..samples).collect() };
-        if drop_last {
-            order.truncate(samples - samples % batch_size);
-        }
+        let order = order[part].to_vec();
         Self { dataset, pipeline, seed, epoch, batch_size, order }
     }
 

@@ -1,40 +1,40 @@
 //! What the program shows: a bar and lines while it trains, a table and a summary at the end.
 
-use std::time::Duration;
-
 use dyrep_burn::Event;
-use dyrep_models::ResNet;
-use dyrep_train::{Accuracy, Cost, Deployment, EpochReport, Fitted, Progress, StepReport};
+use dyrep_train::{Accuracy, Cost, Deployment, EpochReport, Progress, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-
-use crate::options::Options;
-use crate::task::Task;
 
 /// A progress bar on standard error, lines on standard output.
 pub(crate) struct Terminal {
     bar: ProgressBar,
     epochs: usize,
+    silent: bool,
 }
 
 impl Terminal {
-    pub(crate) fn new(epochs: usize) -> Self {
-        let bar = ProgressBar::new(0);
+    /// Of a training of so many epochs; silent beside a dashboard.
+    pub(crate) fn new(epochs: usize, dashboard: bool) -> Self {
+        let bar = if dashboard { ProgressBar::hidden() } else { ProgressBar::new(0) };
         let style = ProgressStyle::with_template(
             "{msg:<28} {wide_bar} {pos}/{len} steps, {elapsed} of about {duration}",
         );
         if let Ok(style) = style {
             bar.set_style(style);
         }
-        Self { bar, epochs }
-    }
-
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+        Self { bar, epochs, silent: dashboard }
     }
 
     fn line(&self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
+        if !self.silent {
+            self.bar.suspend(|| println!("{text}"));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
@@ -50,6 +50,10 @@ impl Progress for Terminal {
         for event in events {
             self.line(&format!("          {event}"));
         }
+    }
+
+    fn on_warning(&mut self, warning: &str) {
+        self.bar.suspend(|| eprintln!("warning: {warning}"));
     }
 
     fn on_epoch(&mut self, report: &EpochReport) {
@@ -90,47 +94,19 @@ pub(crate) fn print_deployment(deployment: &Deployment) {
 /// The summary for machines.
 #[derive(Serialize)]
 pub(crate) struct Summary<'a> {
-    model: &'static str,
-    width: usize,
-    strategy: String,
-    data: &'a str,
-    device: &'a str,
-    seed: u64,
-    accuracy_before_deployment: f64,
-    accuracy_after_deployment: f64,
-    largest_difference: f64,
-    largest_relative_difference: f64,
-    events: Vec<&'a Event>,
-    epochs: &'a [EpochReport],
-    trained: &'a Cost,
-    deployed: &'a Cost,
-    total_seconds: f64,
-}
-
-impl<'a> Summary<'a> {
-    pub(crate) fn new(
-        fitted: &'a Fitted<ResNet>,
-        deployment: &'a Deployment,
-        options: &'a Options,
-        task: &'a Task,
-        elapsed: Duration,
-    ) -> Self {
-        Self {
-            model: "resnet18",
-            width: task.width,
-            strategy: options.strategy.to_string(),
-            data: &task.name,
-            device: options.device_name(),
-            seed: options.seed,
-            accuracy_before_deployment: deployment.accuracy_before.fraction(),
-            accuracy_after_deployment: deployment.accuracy_after.fraction(),
-            largest_difference: deployment.difference.model.absolute,
-            largest_relative_difference: deployment.difference.model.relative,
-            events: fitted.events().collect(),
-            epochs: &fitted.history,
-            trained: &deployment.before,
-            deployed: &deployment.after,
-            total_seconds: elapsed.as_secs_f64(),
-        }
-    }
+    pub(crate) model: &'static str,
+    pub(crate) width: usize,
+    pub(crate) strategy: &'a str,
+    pub(crate) data: &'a str,
+    pub(crate) device: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) accuracy_before_deployment: f64,
+    pub(crate) accuracy_after_deployment: f64,
+    pub(crate) largest_difference: f64,
+    pub(crate) largest_relative_difference: f64,
+    pub(crate) events: Vec<&'a Event>,
+    pub(crate) epochs: &'a [EpochReport],
+    pub(crate) trained: &'a Cost,
+    pub(crate) deployed: &'a Cost,
+    pub(crate) total_seconds: f64,
 }

@@ -1,0 +1,47 @@
+//! Clipping by the norm of all gradients together (arXiv 1211.5063), which Burn has only tensor by tensor.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+
+/// Keeps a division by a norm of zero finite, as PyTorch does.
+const TINY: f64 = 1e-6;
+
+/// Scales the gradients of all parameters so that their common norm is at most `most`. Nothing is read back from the
+/// device.
+pub(super) fn clip<M: Module>(model: &M, gradients: &mut GradientsParams, most: f64) {
+    let mut norm = Squares { gradients, sum: None };
+    model.visit(&mut norm);
+    let Some(sum) = norm.sum else { return };
+    let factor = (sum.sqrt() + TINY).recip().mul_scalar(most).clamp_max(1.0);
+    model.visit(&mut Scale { gradients, factor });
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sum: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+        let own = gradient.square().sum();
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum + own,
+            None => own,
+        });
+    }
+}
+
+struct Scale<'a> {
+    gradients: &'a mut GradientsParams,
+    factor: Tensor<1>,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
+        let factor = self.factor.clone().reshape([1; D]);
+        self.gradients.register(param.id, gradient * factor);
+    }
+}

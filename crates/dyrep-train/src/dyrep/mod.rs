@@ -1,0 +1,475 @@
+//! [`DyRep`]: any model that Burn can train, with branches that grow and are cut while it does.
+//!
+//! ```text
+//! SupervisedTraining ─▶ TrainStep::step ─▶ the model's own
+//!                   └─▶ TrainStep::optimize ─▶ observe gradients ─▶ optimiser ─▶ average weights
+//!                                               └─ at an epoch's last step, where due: grow and cut
+//! ```
+//!
+//! Burn's loop calls [`optimize`](TrainStep::optimize) once a step and knows nothing of structure. The wrapper counts
+//! the steps, so it is told how many make an epoch. Its record carries what the controller remembers; loaded into a
+//! fresh model it rebuilds the structure first.
+
+mod average;
+mod clip;
+mod record;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use burn::module::{
+    Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+};
+use burn::optim::{
+    GradientsAccumulator, GradientsParams, ModuleOptimizer, MultiGradientsParams,
+    lr_scheduler::module_lr_scheduler::ModuleLearningRate,
+};
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::Device;
+use burn_train::{InferenceStep, Interrupter, TrainOutput, TrainStep};
+use dyrep_burn::{
+    AdjustError, Adjustment, Controller, ControllerConfig, ControllerConfigError, EventLog,
+};
+
+use crate::error::TrainError;
+use average::Average;
+
+/// What went wrong in a user's function.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Passes training batches through a model; new batch norms are measured on what arrives.
+///
+/// Implemented for `Fn(&M, epoch, index) -> Result<(), BoxedError>`. The same epoch and index must give the same
+/// batch, on the device that the model is on, where the model is in evaluation mode; for a run to be repeatable they
+/// must do so in every process. Batch norms that are measured anew see the model in training mode.
+pub trait CalibrationData<M>: Send + Sync {
+    /// Passes a batch through `model`: number `index`, for the adjustment after `epoch`.
+    ///
+    /// # Errors
+    /// Data that cannot be read; the training then stops.
+    fn run(&self, model: &M, epoch: usize, index: usize) -> Result<(), BoxedError>;
+}
+
+impl<M, F> CalibrationData<M> for F
+where
+    F: Fn(&M, usize, usize) -> Result<(), BoxedError> + Send + Sync,
+{
+    fn run(&self, model: &M, epoch: usize, index: usize) -> Result<(), BoxedError> {
+        self(model, epoch, index)
+    }
+}
+
+/// What every clone of a wrapper shares.
+struct Setup<M> {
+    steps_per_epoch: usize,
+    controller: Option<(ControllerConfig, Arc<dyn CalibrationData<M>>)>,
+    decay: Option<f64>,
+    clip: Option<f64>,
+    recalibration: usize,
+    seed: Option<u64>,
+    interrupter: Option<Interrupter>,
+    on_adjustment: Option<Arc<dyn Fn(&Adjustment, Duration) + Send + Sync>>,
+    failure: Arc<Mutex<Option<TrainError>>>,
+}
+
+impl<M> Clone for Setup<M> {
+    fn clone(&self) -> Self {
+        Self {
+            steps_per_epoch: self.steps_per_epoch,
+            controller: self.controller.clone(),
+            decay: self.decay,
+            clip: self.clip,
+            recalibration: self.recalibration,
+            seed: self.seed,
+            interrupter: self.interrupter.clone(),
+            on_adjustment: self.on_adjustment.clone(),
+            failure: Arc::clone(&self.failure),
+        }
+    }
+}
+
+/// A model whose convolutions grow branches and lose them while Burn trains it (DyRep, arXiv 2203.12868).
+///
+/// It is the model to Burn: the same parameters under the same paths, the same steps. Give it to a
+/// [`Learner`](burn_train::Learner); checkpointers, metrics and devices are Burn's. After training, [`into_model`]
+/// (Self::into_model) gives the model back, to be [deployed](dyrep_burn::deploy).
+///
+/// One thing Burn must not be asked for: gradient checkpointing while structure changes.
+pub struct DyRep<M> {
+    model: M,
+    controller: Option<Controller>,
+    average: Option<Average<M>>,
+    /// Optimiser steps done.
+    steps: usize,
+    setup: Arc<Setup<M>>,
+}
+
+impl<M: Module> DyRep<M> {
+    /// Wraps a model that trains in epochs of `steps_per_epoch` steps of the optimiser: batches, divided by those
+    /// that are accumulated and by the devices that share a step, rounded up.
+    ///
+    /// # Panics
+    /// If `steps_per_epoch` is zero.
+    #[must_use]
+    pub fn new(model: M, steps_per_epoch: usize) -> Self {
+        assert!(steps_per_epoch > 0, "an epoch must have at least one step");
+        let setup = Setup {
+            steps_per_epoch,
+            controller: None,
+            decay: None,
+            clip: None,
+            recalibration: 0,
+            seed: None,
+            interrupter: None,
+            on_adjustment: None,
+            failure: Arc::default(),
+        };
+        Self { model, controller: None, average: None, steps: 0, setup: Arc::new(setup) }
+    }
+
+    /// Lets the structure change; new batch norms are measured on `calibration`.
+    ///
+    /// # Errors
+    /// Options that make no sense.
+    pub fn with_controller(
+        mut self,
+        config: ControllerConfig,
+        calibration: impl CalibrationData<M> + 'static,
+    ) -> Result<Self, ControllerConfigError> {
+        self.controller = Some(Controller::new(config.clone())?);
+        self.setup_mut().controller = Some((config, Arc::new(calibration)));
+        Ok(self)
+    }
+
+    /// Keeps an exponential moving average of the weights, `a ← decay · a + (1 − decay) · w` after each step, batch
+    /// norms' statistics included. It is what evaluation sees, and follows every change of structure.
+    ///
+    /// # Panics
+    /// If the decay is not between 0 and 1.
+    #[must_use]
+    pub fn with_average(mut self, decay: f64) -> Self {
+        assert!(
+            (0.0..1.0).contains(&decay),
+            "the decay must be at least 0 and below 1, got {decay}"
+        );
+        self.average = Some(Average::new(&self.model));
+        self.setup_mut().decay = Some(decay);
+        self
+    }
+
+    /// Scales each step's gradients so that the norm of all of them together is at most `norm`. Scores are of the
+    /// gradients before that.
+    ///
+    /// # Panics
+    /// If the norm is not above 0.
+    #[must_use]
+    pub fn with_clipping(mut self, norm: f64) -> Self {
+        assert!(norm > 0.0, "the norm to clip to must be above 0, got {norm}");
+        self.setup_mut().clip = Some(norm);
+        self
+    }
+
+    /// Measures batch norms' statistics anew before each evaluation, on so many batches of the controller's calibration
+    /// data: a copy of the model sees them in training mode, off the graph. Without a controller it does nothing.
+    #[must_use]
+    pub fn with_recalibration(mut self, batches: usize) -> Self {
+        self.setup_mut().recalibration = batches;
+        self
+    }
+
+    /// Seeds the model's device at the start of each epoch, now for the first: what a model draws while it trains, as
+    /// dropout does, is then a function of (seed, epoch), and the same after a resumption.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.setup_mut().seed = Some(seed);
+        self.seed_epoch();
+        self
+    }
+
+    /// Tells whoever can stop the training when something fails: an adjustment, or reading calibration data. Without
+    /// one such a failure panics. [`take_failure`](Self::take_failure) says afterwards what it was.
+    #[must_use]
+    pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
+        self.setup_mut().interrupter = Some(interrupter);
+        self
+    }
+
+    /// Calls `f` after each adjustment, also those that changed nothing, with the time that it took.
+    #[must_use]
+    pub fn on_adjustment(
+        mut self,
+        f: impl Fn(&Adjustment, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        self.setup_mut().on_adjustment = Some(Arc::new(f));
+        self
+    }
+
+    fn setup_mut(&mut self) -> &mut Setup<M> {
+        Arc::make_mut(&mut self.setup)
+    }
+
+    /// The model, as it trains.
+    #[must_use]
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The model. After [`valid`](Module::valid), as Burn returns it: the averaged one where there is one.
+    #[must_use]
+    pub fn into_model(self) -> M {
+        self.model
+    }
+
+    /// Every change of structure so far; none before the first adjustment.
+    #[must_use]
+    pub fn log(&self) -> Option<&EventLog> {
+        self.controller.as_ref().and_then(Controller::log)
+    }
+
+    /// Whole epochs done.
+    #[must_use]
+    pub fn epochs(&self) -> usize {
+        self.steps / self.setup.steps_per_epoch
+    }
+
+    /// A handle that tells, after the training, what stopped it if that was this wrapper.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure(Arc::clone(&self.setup.failure))
+    }
+
+    /// After the optimiser's step.
+    fn stepped(mut self, optimizer: &mut ModuleOptimizer) -> Self {
+        self.steps += 1;
+        if let (Some(average), Some(decay)) = (self.average.take(), self.setup.decay) {
+            self.average = Some(average.moved(&self.model, decay));
+        }
+        if self.steps.is_multiple_of(self.setup.steps_per_epoch) {
+            if let Err(error) = self.adjust(optimizer) {
+                self.fail(error);
+            }
+            self.seed_epoch();
+        }
+        self
+    }
+
+    /// Grows and cuts, where it is due after the epoch that has just ended.
+    fn adjust(&mut self, optimizer: &mut ModuleOptimizer) -> Result<(), TrainError> {
+        let (epoch, setup) = (self.epochs(), Arc::clone(&self.setup));
+        let (Some(controller), Some((config, data))) = (&mut self.controller, &setup.controller)
+        else {
+            return Ok(());
+        };
+        if !controller.is_due(epoch) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let mut failed = None;
+        let mut run = |model: &M, index: usize| {
+            if let Err(error) = data.run(model, epoch, index) {
+                failed = Some(error);
+            }
+        };
+        let mut adjust = || {
+            let adjustment =
+                controller.adjust(&mut self.model, optimizer, epoch, &mut run)?.clone();
+            if let Some(average) = self.average.take() {
+                self.average = Some(average.adjusted(&adjustment, config, &mut run)?);
+            }
+            Ok(adjustment)
+        };
+        let adjusted: Result<Adjustment, AdjustError> = adjust();
+        if let Some(source) = failed {
+            return Err(TrainError::Calibration { epoch, source });
+        }
+        let adjustment = adjusted?;
+        if let Some(tell) = &setup.on_adjustment {
+            tell(&adjustment, started.elapsed());
+        }
+        Ok(())
+    }
+
+    /// With statistics measured on data of this epoch, if that was asked for.
+    fn recalibrated(&self, model: M) -> M {
+        let Some((_, data)) = &self.setup.controller else { return model };
+        if self.setup.recalibration == 0 {
+            return model;
+        }
+        let (epoch, model) = (self.epochs(), model.train().no_grad());
+        for index in 0..self.setup.recalibration {
+            if let Err(source) = data.run(&model, epoch, index) {
+                self.fail(TrainError::Calibration { epoch, source });
+                break;
+            }
+        }
+        model.valid()
+    }
+
+    fn seed_epoch(&self) {
+        if let (Some(seed), Some(device)) = (self.setup.seed, self.model.devices().first()) {
+            // Epochs are few, seeds are spread: the multiplier keeps neighbours apart.
+            let epoch = self.epochs() as u64 + 1;
+            device.seed(seed ^ epoch.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        }
+    }
+
+    fn fail(&self, error: TrainError) {
+        let Some(interrupter) = &self.setup.interrupter else {
+            panic!("{error}");
+        };
+        interrupter.stop(Some(&error.to_string()));
+        let mut failure = self.setup.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(error);
+    }
+}
+
+/// What stopped a training from within a [`DyRep`].
+#[derive(Clone, Debug)]
+pub struct Failure(Arc<Mutex<Option<TrainError>>>);
+
+impl Failure {
+    /// What it was, if anything; it is told once.
+    #[must_use]
+    pub fn take(&self) -> Option<TrainError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn step(&self, item: Self::Input) -> TrainOutput<Self::Output> {
+        self.model.step(item)
+    }
+
+    fn optimize(
+        mut self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        mut gradients: GradientsParams,
+    ) -> Self {
+        if let Some(controller) = &mut self.controller {
+            controller.observe(&self.model, &gradients);
+        }
+        if let Some(norm) = self.setup.clip {
+            clip::clip(&self.model, &mut gradients, norm);
+        }
+        self.model = self.model.optimize(optimizer, rate, gradients);
+        self.stepped(optimizer)
+    }
+
+    fn optimize_multi(
+        mut self,
+        optimizer: &mut ModuleOptimizer,
+        rate: ModuleLearningRate,
+        mut gradients: MultiGradientsParams,
+    ) -> Self {
+        let Setup { controller, clip, .. } = &*self.setup;
+        if controller.is_none() && clip.is_none() {
+            self.model = self.model.optimize_multi(optimizer, rate, gradients);
+            return self.stepped(optimizer);
+        }
+        // Scores and norms are of the whole gradient, which here lies in parts on several devices.
+        let device = self.model.devices().into_iter().next().unwrap_or_default();
+        let mut sum = GradientsAccumulator::new();
+        for (part, _) in &mut gradients.grads {
+            let part = std::mem::take(part).to_device(&device, &self.model);
+            sum.accumulate(&self.model, part);
+        }
+        self.optimize(optimizer, rate, sum.grads())
+    }
+}
+
+impl<M: Module + InferenceStep> InferenceStep for DyRep<M> {
+    type Input = M::Input;
+    type Output = M::Output;
+
+    fn step(&self, item: Self::Input) -> Self::Output {
+        self.model.step(item)
+    }
+}
+
+impl<M: Clone> Clone for DyRep<M> {
+    fn clone(&self) -> Self {
+        Self {
+            model: self.model.clone(),
+            controller: self.controller.clone(),
+            average: self.average.clone(),
+            steps: self.steps,
+            setup: Arc::clone(&self.setup),
+        }
+    }
+}
+
+impl<M: fmt::Debug> fmt::Debug for DyRep<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DyRep")
+            .field("model", &self.model)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Module + ModuleDisplay> ModuleDisplayDefault for DyRep<M> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content.set_top_level_type("DyRep").add("model", &self.model).optional()
+    }
+}
+
+impl<M: Module + ModuleDisplay> ModuleDisplay for DyRep<M> {}
+
+impl<M: Module + ModuleDisplay> fmt::Display for DyRep<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format(burn::module::DisplaySettings::default()))
+    }
+}
+
+/// The model's parameters under the model's paths, and nothing more; the average is no parameter.
+impl<M: Module> Module for DyRep<M> {
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        self.model.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        Self { model: self.model.fork(device), ..self }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        Self { model: self.model.to_device(device), ..self }
+    }
+
+    fn train(self) -> Self {
+        Self { model: self.model.train(), ..self }
+    }
+
+    /// Of the average, where one is kept: it is what evaluation sees. Statistics are measured anew where that was
+    /// asked for.
+    fn valid(&self) -> Self {
+        let model = self.average.as_ref().map_or(&self.model, |average| &average.model).valid();
+        let model = self.recalibrated(model);
+        let (controller, setup) = (self.controller.clone(), Arc::clone(&self.setup));
+        Self { model, controller, average: None, steps: self.steps, setup }
+    }
+
+    fn materialize(self) -> Self {
+        Self { model: self.model.materialize(), ..self }
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        self.model.visit(visitor);
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        Self { model: self.model.map(mapper), ..self }
+    }
+
+    fn into_record(self) -> ModuleRecord {
+        self.to_record()
+    }
+
+    fn try_load_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
+        self.from_record(record)
+    }
+}

@@ -1,0 +1,132 @@
+//! Batches of pictures as Burn's loop takes them.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError;
+use burn::tensor::{Device, Int, Tensor};
+use dyrep_data::{Batch, Epoch, Loader};
+
+use crate::input::InputSpec;
+
+/// A batch on a device.
+#[derive(Clone, Debug)]
+pub struct Pictures {
+    /// Normalised, `[batch, channels, height, width]`.
+    pub images: Tensor<4>,
+    /// `[batch]`.
+    pub classes: Tensor<1, Int>,
+    /// The classes that were mixed in, `[batch]`, and the share that `classes` keep.
+    pub mixed: Option<(Tensor<1, Int>, f64)>,
+}
+
+impl Pictures {
+    /// Moves a batch to a device.
+    #[must_use]
+    pub fn new(batch: &Batch, input: &InputSpec, device: &Device) -> Self {
+        let (images, classes) = (input.images(batch, device), input.targets(batch, device));
+        Self { images, classes, mixed: None }
+    }
+}
+
+/// Which epochs a loader gives, one after the other.
+#[derive(Debug)]
+enum Epochs {
+    /// This one and those after it.
+    From(AtomicU64),
+    /// Always the first: evaluation.
+    Same,
+}
+
+/// A [`Loader`] as Burn's data loader.
+///
+/// Each [`iter`](DataLoader::iter) is the next epoch, a function of (seed, epoch) alone; a resumed training starts
+/// from the epoch that comes next. A slice gives those samples of each epoch's order, so that the shares of several
+/// devices are the epoch.
+#[derive(Debug)]
+pub struct Batches {
+    loader: Arc<Loader>,
+    input: InputSpec,
+    device: Device,
+    range: Range<usize>,
+    epochs: Epochs,
+}
+
+impl Batches {
+    /// Training: `first_epoch`, counted from 1, and those after it.
+    #[must_use]
+    pub fn training(loader: Arc<Loader>, input: InputSpec, first_epoch: usize) -> Self {
+        Self::new(loader, input, Epochs::From(AtomicU64::new(first_epoch as u64)))
+    }
+
+    /// Evaluation: the same pictures each time.
+    #[must_use]
+    pub fn evaluation(loader: Arc<Loader>, input: InputSpec) -> Self {
+        Self::new(loader, input, Epochs::Same)
+    }
+
+    fn new(loader: Arc<Loader>, input: InputSpec, epochs: Epochs) -> Self {
+        let range = 0..loader.samples();
+        // Burn moves the loader to the device that it trains on.
+        Self { loader, input, device: Device::default(), range, epochs }
+    }
+
+    fn with(&self, device: Device, range: Range<usize>) -> Self {
+        let epochs = match &self.epochs {
+            Epochs::From(next) => Epochs::From(AtomicU64::new(next.load(Ordering::Relaxed))),
+            Epochs::Same => Epochs::Same,
+        };
+        let (loader, input) = (Arc::clone(&self.loader), self.input.clone());
+        Self { loader, input, device, range, epochs }
+    }
+}
+
+impl DataLoader<Pictures> for Batches {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Pictures> + 'a> {
+        let epoch = match &self.epochs {
+            Epochs::From(next) => next.fetch_add(1, Ordering::Relaxed),
+            Epochs::Same => 0,
+        };
+        let batches = self.loader.part(epoch, self.range.clone());
+        Box::new(Iter { from: self, batches, done: 0 })
+    }
+
+    fn num_items(&self) -> usize {
+        self.range.len()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Pictures>> {
+        Arc::new(self.with(device.clone(), self.range.clone()))
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Pictures>> {
+        let range = self.range.start + start..self.range.start + end;
+        Arc::new(self.with(self.device.clone(), range))
+    }
+}
+
+struct Iter<'a> {
+    from: &'a Batches,
+    batches: Epoch,
+    done: usize,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Result<Pictures, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batches.next()?;
+        Some(batch.map_err(DatasetError::new).map(|batch| {
+            self.done += batch.labels.len();
+            Pictures::new(&batch, &self.from.input, &self.from.device)
+        }))
+    }
+}
+
+impl DataLoaderIterator<Pictures> for Iter<'_> {
+    fn progress(&self) -> Progress {
+        Progress::new(self.done, self.from.range.len(), Some("items".to_owned()))
+    }
+}

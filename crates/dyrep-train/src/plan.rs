@@ -1,0 +1,199 @@
+//! From a recipe to what a run is made of.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use dyrep_burn::{ControllerConfig, Preset};
+use dyrep_data::{Channels, Dataset, Digits, ImageFolder, Loader, LoaderConfig, Pipeline};
+use dyrep_models::{ResNet, ResNetConfig, Stem};
+
+use crate::classifier::Loss;
+use crate::error::TrainError;
+use crate::input::InputSpec;
+use crate::optimizer::SgdRecipe;
+use crate::recipe::{
+    AugmentationStep, DataRecipe, DataSet, OptimizerRecipe, Recipe, ScheduleKind, StemRecipe,
+    StrategyRecipe,
+};
+use crate::run::Training;
+use crate::schedule::{Decay, Schedule};
+
+/// A recipe made ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The network at its start, on the first device.
+    pub network: ResNet,
+    /// Training pictures.
+    pub train: Arc<Loader>,
+    /// Validation pictures.
+    pub validation: Arc<Loader>,
+    /// How to train.
+    pub training: Training,
+}
+
+impl Plan {
+    /// Opens the data and builds the network. The recipe's seed decides its first weights.
+    ///
+    /// # Errors
+    /// Data that cannot be read, a model or a transform that this version does not have, branches that a layer cannot
+    /// have.
+    ///
+    /// # Panics
+    /// If there is no device.
+    pub fn new(recipe: &Recipe, devices: &[Device]) -> Result<Self, TrainError> {
+        let [train, validation] = loaders(recipe)?;
+        let device = devices[0].clone().autodiff();
+        device.seed(recipe.run.seed);
+        if recipe.model.name != "resnet18" {
+            let name = recipe.model.name.clone();
+            return Err(TrainError::Unavailable { what: "model", name });
+        }
+        let network = network(recipe, train.dataset()).init(&device)?;
+        let of_step = devices.len() * recipe.optimizer.accumulate;
+        let training = training(recipe, train.batches().div_ceil(of_step))?;
+        Ok(Self { network, train, validation, training })
+    }
+}
+
+fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
+    let Recipe { data, augmentation, optimizer, run, .. } = recipe;
+    let [train, validation] = sets(data)?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let config = LoaderConfig {
+        batch_size: optimizer.batch_size,
+        shuffle: true,
+        // The last, smaller batch would give noisy statistics; a tiny set keeps it.
+        drop_last: train.len() > optimizer.batch_size,
+        seed: run.seed,
+        threads: run.threads.unwrap_or_else(cores),
+    };
+    let evaluation = LoaderConfig { shuffle: false, drop_last: false, ..config };
+    let plain = match data.set.fixed_side() {
+        Some(_) => Pipeline::identity(),
+        None => Pipeline::imagenet_eval(size(data.resized_side()), size(data.side()))?,
+    };
+    let augmented = augmentation.train.iter().try_fold(Pipeline::identity(), then)?;
+    Ok([
+        Arc::new(Loader::new(train, augmented, config)?),
+        Arc::new(Loader::new(validation, plain, evaluation)?),
+    ])
+}
+
+fn sets(data: &DataRecipe) -> Result<[Arc<dyn Dataset>; 2], TrainError> {
+    match (data.set, &data.path) {
+        (DataSet::Digits, _) => Ok([Arc::new(Digits::train()), Arc::new(Digits::test())]),
+        (DataSet::Imagenet | DataSet::ImageFolder, Some(path)) => {
+            let (train, validation) = ImageFolder::open_split(path, Channels::Rgb)?;
+            Ok([Arc::new(train), Arc::new(validation)])
+        }
+        (set, None) => Err(TrainError::NoPath { set: set.name() }),
+        (set, Some(_)) => {
+            Err(TrainError::Unavailable { what: "data set", name: set.name().into() })
+        }
+    }
+}
+
+fn size(pixels: usize) -> u32 {
+    u32::try_from(pixels).unwrap_or(u32::MAX)
+}
+
+/// The pipeline with one more step.
+fn then(pipeline: Pipeline, step: &AugmentationStep) -> Result<Pipeline, TrainError> {
+    use dyrep_data::{CenterCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize};
+    Ok(match step {
+        AugmentationStep::Resize { size: side } => pipeline.then(Resize::new(size(*side))?),
+        AugmentationStep::CenterCrop { size: side } => pipeline.then(CenterCrop::new(size(*side))?),
+        AugmentationStep::RandomCrop { size: side, padding } => {
+            pipeline.then(RandomCrop::new(size(*side), size(*padding))?)
+        }
+        AugmentationStep::RandomResizedCrop { size: side, scale, ratio } => pipeline.then(
+            RandomResizedCrop::new(size(*side))?
+                .with_scale(scale[0]..=scale[1])?
+                .with_ratio(ratio[0]..=ratio[1])?,
+        ),
+        AugmentationStep::HorizontalFlip { probability } => {
+            pipeline.then(RandomHorizontalFlip::new(*probability)?)
+        }
+        other => {
+            let name = format!("{other:?}");
+            return Err(TrainError::Unavailable { what: "transform", name });
+        }
+    })
+}
+
+fn network(recipe: &Recipe, set: &dyn Dataset) -> ResNetConfig {
+    let stem = match recipe.model.stem {
+        Some(StemRecipe::Small) => Stem::Small,
+        Some(StemRecipe::Imagenet) | None => Stem::Imagenet,
+    };
+    let mut config = ResNetConfig::resnet18(set.classes().len())
+        .with_in_channels(set.channels())
+        .with_stem(stem)
+        .with_branches(match recipe.strategy {
+            StrategyRecipe::Plain | StrategyRecipe::DyRep(_) => Preset::Plain,
+            StrategyRecipe::AcNet => Preset::AcNet,
+            StrategyRecipe::RepVgg => Preset::RepVgg,
+            StrategyRecipe::Dbb => Preset::Dbb,
+        });
+    if let Some(width) = recipe.model.width {
+        config = config.with_width(width);
+    }
+    config
+}
+
+fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
+    let Recipe { model, data, optimizer, schedule, loss, strategy, evaluation, run, .. } = recipe;
+    let OptimizerRecipe { momentum, nesterov, weight_decay, decay_norms_and_biases, .. } =
+        *optimizer;
+    let decay = match &schedule.kind {
+        ScheduleKind::Cosine => Decay::Cosine,
+        ScheduleKind::Step { milestones, factor } => Decay::Steps {
+            milestones: milestones.iter().map(|epoch| epoch * steps_per_epoch).collect(),
+            factor: *factor,
+        },
+    };
+    let steps = schedule.epochs * steps_per_epoch;
+    let set =
+        data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
+    Ok(Training {
+        title: format!("{}, {}", model.name, strategy.name()),
+        description: format!("{} epochs on {set}", schedule.epochs),
+        recipe: recipe.to_toml()?,
+        epochs: schedule.epochs,
+        schedule: Schedule::cosine(optimizer.learning_rate, steps)
+            .with_last_rate(schedule.final_learning_rate)
+            .with_warm_up(schedule.warm_up_epochs * steps_per_epoch)
+            .with_decay(decay),
+        sgd: SgdRecipe {
+            momentum,
+            nesterov,
+            weight_decay: weight_decay as f32,
+            decay_norms_and_biases,
+        },
+        clip_norm: optimizer.clip_norm,
+        accumulate: optimizer.accumulate,
+        loss: Loss { label_smoothing: loss.label_smoothing },
+        controller: controller(recipe)?,
+        average_decay: optimizer.ema_decay,
+        recalibration: evaluation.recalibrate_batches.unwrap_or(0),
+        patience: evaluation.early_stopping,
+        keep: run.checkpoints_kept,
+        input: match data.set {
+            DataSet::Digits => InputSpec::digits(),
+            _ => InputSpec::imagenet(),
+        },
+        seed: run.seed,
+    })
+}
+
+/// The controller's own configuration has the recipe's names and spellings.
+fn controller(recipe: &Recipe) -> Result<Option<ControllerConfig>, TrainError> {
+    let StrategyRecipe::DyRep(growth) = &recipe.strategy else { return Ok(None) };
+    let refused = |error: serde_json::Error| TrainError::Growth { reason: error.to_string() };
+    let mut value = serde_json::to_value(growth).map_err(refused)?;
+    value["last_epoch"] = growth.last_epoch_of(recipe.schedule.epochs).into();
+    value["seed"] = recipe.run.seed.into();
+    let config: ControllerConfig = serde_json::from_value(value).map_err(refused)?;
+    config.check()?;
+    Ok(Some(config))
+}

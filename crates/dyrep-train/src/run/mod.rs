@@ -1,0 +1,373 @@
+//! A whole run in a folder: Burn's loop around a [`DyRep`], checkpoints that it can be resumed from, its record and
+//! its report.
+//!
+//! ```text
+//! RUN/run.json  report.html  checkpoint/…      written after every epoch, each whole or not at all
+//! ```
+
+mod calibration;
+mod layout;
+mod progress;
+mod record;
+mod recorder;
+mod report;
+mod time;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burn_train::metric::{AccuracyMetric, LossMetric};
+use burn_train::{
+    ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
+    TrainingStrategy,
+};
+use dyrep_burn::{ControllerConfig, EventLog};
+use dyrep_data::Loader;
+
+pub use progress::{EpochReport, Progress, Silent, StepReport};
+pub use record::{RunRecord, RunState};
+
+use crate::checkpoint::{Broken, Checkpoints};
+use crate::classifier::{Classifier, Loss, Network};
+use crate::dyrep::DyRep;
+use crate::error::TrainError;
+use crate::input::InputSpec;
+use crate::optimizer::SgdRecipe;
+use crate::pictures::Batches;
+use crate::schedule::Schedule;
+use calibration::Calibration;
+use layout::Layout;
+use recorder::{Known, Recorder};
+
+/// How to train a classifier.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// What is trained, for the record.
+    pub title: String,
+    /// On what, and where.
+    pub description: String,
+    /// The recipe's text.
+    pub recipe: String,
+    /// Epochs.
+    pub epochs: usize,
+    /// The learning rate, by step of the optimiser.
+    pub schedule: Schedule,
+    /// The optimiser.
+    pub sgd: SgdRecipe,
+    /// The norm that all gradients together are clipped to.
+    pub clip_norm: Option<f64>,
+    /// Batches whose gradients make one step, on each device.
+    pub accumulate: usize,
+    /// The loss.
+    pub loss: Loss,
+    /// When and how the structure changes; `None` leaves it as it is.
+    pub controller: Option<ControllerConfig>,
+    /// The decay of the weights' moving average, which is then what is evaluated and returned.
+    pub average_decay: Option<f64>,
+    /// Training batches that batch norms are measured on before each evaluation; 0 for none.
+    pub recalibration: usize,
+    /// Epochs without a better validation accuracy after which the training ends.
+    pub patience: Option<usize>,
+    /// The newest checkpoints that stay; 0 to write none.
+    pub keep: usize,
+    /// How bytes become input.
+    pub input: InputSpec,
+    /// The seed of what the model draws while it trains.
+    pub seed: u64,
+}
+
+/// What a run is made of beside its options.
+pub struct Run<'a, N> {
+    /// How to train.
+    pub training: Training,
+    /// The network at its start.
+    pub network: N,
+    /// Training pictures.
+    pub train: Arc<Loader>,
+    /// Validation pictures.
+    pub validation: Arc<Loader>,
+    /// Where, without autodiff: several share each step.
+    pub devices: &'a [Device],
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Whether to go on from the folder's newest whole checkpoint.
+    pub resume: bool,
+    /// Stops the training from outside.
+    pub interrupter: Interrupter,
+    /// Whether Burn's dashboard is shown.
+    pub dashboard: bool,
+    /// Told what happens.
+    pub progress: Box<dyn Progress + Send>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ended<N> {
+    /// The network in evaluation mode: its average, where one was kept.
+    pub network: N,
+    /// Every change of structure; none if none was ever due.
+    pub log: Option<EventLog>,
+    /// Everything that is known of it.
+    pub record: RunRecord,
+    /// Why it was stopped, if it was not left to end.
+    pub stopped: Option<String>,
+    recorder: RecorderHandle,
+}
+
+/// Kept so that deployment can be added to the record.
+struct RecorderHandle(Recorder);
+
+impl std::fmt::Debug for RecorderHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl<N> Ended<N> {
+    /// Adds what deployment changed to the record and the report.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn deployed(&mut self, deployment: &crate::Deployment) -> Result<(), TrainError> {
+        self.recorder.0.update(|record| record.deployment = Some(deployment.clone()))?;
+        self.record = self.recorder.0.record();
+        Ok(())
+    }
+}
+
+impl<N: Network> Run<'_, N> {
+    /// Trains. The run is a function of its options, the loaders' seeds and the network: repeated on the same
+    /// machine, or resumed after any end, it gives the same network to the bit.
+    ///
+    /// # Errors
+    /// Options that make no sense, data that cannot be read, a loss that is not a number, a change of structure that
+    /// fails, files that cannot be written, a checkpoint that is not of this run. The last whole checkpoint is left
+    /// as it was.
+    pub fn train(self) -> Result<Ended<N>, TrainError> {
+        self.check()?;
+        let checkpoints = Checkpoints::open(self.folder.join("checkpoint"), self.training.keep)?;
+        let mut progress = self.progress;
+        let from = match self.resume {
+            true => newest(&checkpoints, &mut *progress)?,
+            false if self.folder.join("run.json").exists() => {
+                return Err(TrainError::Exists { path: self.folder });
+            }
+            false => None,
+        };
+        let (training, devices) = (self.training, self.devices);
+        let batches = self.train.batches();
+        let parts = training.accumulate * devices.len();
+        let steps_per_epoch = batches.div_ceil(devices.len()).div_ceil(training.accumulate);
+
+        let main = devices[0].clone();
+        let picture = picture(&self.validation, &training.input, &main)?;
+        let layout = Layout::of(&self.network, &picture);
+        let record = record(&layout, &training, from, &self.folder)?;
+        let known = Known {
+            folder: self.folder.clone(),
+            schedule: training.schedule.clone(),
+            batches: [batches, batches.div_ceil(steps_per_epoch)],
+            layers: layout.cost,
+            rest: layout.rest,
+            interrupter: self.interrupter.clone(),
+        };
+        let recorder = Recorder::new(record, known, progress);
+        recorder.update(|_| {})?;
+
+        let network = self.network.train().fork(&main.clone().autodiff());
+        let model = Classifier::new(network, training.loss, parts);
+        let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
+        let model = wrap(model, steps_per_epoch, &training, calibration, &recorder)?
+            .with_interrupter(self.interrupter.clone());
+        let failure = model.failure();
+        if let Some(epoch) = from {
+            check_checkpoint(&model, &checkpoints, epoch)?;
+        }
+
+        let first = from.unwrap_or(0) + 1;
+        let input = &training.input;
+        let train = Batches::training(Arc::clone(&self.train), input.clone(), first);
+        let valid = Batches::evaluation(Arc::clone(&self.validation), input.clone());
+        let [of_model, of_optimizer, of_scheduler] = checkpoints.checkpointers();
+        let execution = match devices {
+            [device] => ExecutionStrategy::single(device.clone()),
+            devices => {
+                ExecutionStrategy::multi(devices.to_vec(), MultiDeviceOptim::OptimMainDevice)
+            }
+        };
+        let mut burn = SupervisedTraining::new(&self.folder, Arc::new(train), Arc::new(valid))
+            .metrics((LossMetric::new(), AccuracyMetric::new()))
+            .with_metric_logger(recorder.clone())
+            .with_application_logger(None)
+            .with_custom_checkpointers(of_model, of_optimizer, of_scheduler)
+            .with_checkpointing_strategy(recorder.strategy(training.keep > 0))
+            .with_training_strategy(TrainingStrategy::Default(execution))
+            .with_interrupter(self.interrupter.clone())
+            .num_epochs(training.epochs);
+        if !self.dashboard {
+            burn = burn.renderer(Box::new(progress::NoRenderer));
+        }
+        if training.accumulate > 1 {
+            burn = burn.grads_accumulation(training.accumulate);
+        }
+        if let Some(patience) = training.patience {
+            burn = burn.early_stopping(recorder.patience(patience));
+        }
+        if let Some(epoch) = from {
+            burn = burn.checkpoint(epoch);
+        }
+        recorder.start();
+        let learner = Learner::new(model, training.sgd.init(), training.schedule.clone());
+        let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
+        drop(renderer);
+
+        let failed = recorder.take_failure().or_else(|| failure.take()).or_else(|| {
+            let path = self.folder.join("checkpoint");
+            error.map(|error| TrainError::Loop { reason: error.to_string(), path })
+        });
+        if let Some(error) = failed {
+            // That the record cannot be written either is no more to be said.
+            let _ = recorder.update(|record| record.state = RunState::Failed(error.to_string()));
+            return Err(error);
+        }
+        let stopped = interrupted.map(|it| it.reason.unwrap_or_else(|| "stopped".to_owned()));
+        recorder.update(|record| {
+            record.state = match &stopped {
+                Some(reason) => RunState::Stopped(reason.clone()),
+                None => RunState::Finished,
+            };
+        })?;
+        let log = model.log().cloned();
+        Ok(Ended {
+            network: model.into_model().network,
+            log,
+            record: recorder.record(),
+            stopped,
+            recorder: RecorderHandle(recorder),
+        })
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let training = &self.training;
+        let counts = [
+            ("epochs", training.epochs),
+            ("accumulate", training.accumulate),
+            ("devices", self.devices.len()),
+        ];
+        if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            let (expected, found) = ("at least 1", "0".to_owned());
+            return Err(TrainError::Config { option, expected, found });
+        }
+        let rate = training.schedule.rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            let (option, expected) = ("learning rate", "a number above 0");
+            return Err(TrainError::Config { option, expected, found: rate.to_string() });
+        }
+        let expected = training.input.mean.len();
+        for loader in [&self.train, &self.validation] {
+            let found = loader.dataset().channels();
+            if found != expected {
+                return Err(TrainError::Channels { expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The epoch to go on from, if there is one.
+fn newest(
+    checkpoints: &Checkpoints,
+    progress: &mut dyn Progress,
+) -> Result<Option<usize>, TrainError> {
+    let (newest, mut broken) = checkpoints.newest()?;
+    if newest.is_none() && !broken.is_empty() {
+        let Broken { epoch, reason } = broken.remove(0);
+        return Err(TrainError::Resume { path: checkpoints.folder().to_owned(), epoch, reason });
+    }
+    for Broken { epoch, reason } in broken {
+        progress.on_warning(&format!("the checkpoint of epoch {epoch} is not whole: {reason}"));
+    }
+    Ok(newest)
+}
+
+/// A validation picture, `[1, channels, height, width]`.
+fn picture(
+    validation: &Loader,
+    input: &InputSpec,
+    device: &Device,
+) -> Result<Tensor<4>, TrainError> {
+    let batch = validation.part(0, 0..1).next().unwrap_or_else(|| unreachable!("never empty"))?;
+    Ok(input.images(&batch, device))
+}
+
+/// The run's record: a new one, or the folder's up to the checkpoint.
+fn record(
+    layout: &Layout,
+    training: &Training,
+    from: Option<usize>,
+    folder: &Path,
+) -> Result<RunRecord, TrainError> {
+    let Training { title, description, recipe, epochs, .. } = training;
+    let mut record = match from {
+        Some(epoch) => {
+            let mut record = RunRecord::load(&folder.join("run.json"))?;
+            record.truncate(epoch);
+            record
+        }
+        None => {
+            let start = layout.structure.clone();
+            RunRecord::new(title.clone(), description.clone(), recipe.clone(), start)
+        }
+    };
+    record.epochs_planned = *epochs;
+    record.layers.clone_from(&layout.layers);
+    Ok(record)
+}
+
+fn wrap<N: Network>(
+    model: Classifier<N>,
+    steps_per_epoch: usize,
+    training: &Training,
+    calibration: Calibration,
+    recorder: &Recorder,
+) -> Result<DyRep<Classifier<N>>, TrainError> {
+    let recorder = recorder.clone();
+    let mut model = DyRep::new(model, steps_per_epoch)
+        .with_seed(training.seed)
+        .with_recalibration(training.recalibration)
+        .on_adjustment(move |adjustment, took| recorder.adjusted(adjustment, took));
+    if let Some(decay) = training.average_decay {
+        model = model.with_average(decay);
+    }
+    if let Some(norm) = training.clip_norm {
+        model = model.with_clipping(norm);
+    }
+    if let Some(config) = &training.controller {
+        let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);
+        model = model.with_controller(config.clone(), run)?;
+    }
+    Ok(model)
+}
+
+/// Burn panics at a record that does not fit; this says what is wrong before.
+fn check_checkpoint<N: Network>(
+    model: &DyRep<Classifier<N>>,
+    checkpoints: &Checkpoints,
+    epoch: usize,
+) -> Result<(), TrainError> {
+    use burn::store::ModuleRecord;
+    use burn_train::checkpoint::Checkpointer;
+
+    let [part, ..] = checkpoints.checkpointers();
+    let refused = |reason: String| TrainError::Resume {
+        path: checkpoints.folder().to_owned(),
+        epoch,
+        reason,
+    };
+    let record: ModuleRecord = part.restore(epoch).map_err(|error| refused(error.to_string()))?;
+    // Statistics are shared between clones: a copy of its own is tried.
+    let copy = model.clone().fork(&model.devices()[0]);
+    copy.try_load_record(record).map(drop).map_err(|error| refused(error.to_string()))
+}

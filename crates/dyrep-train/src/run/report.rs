@@ -1,0 +1,161 @@
+//! The record as a page to look at: `report.html`.
+
+use std::path::Path;
+
+use dyrep_burn::{BranchForm, Change, Event, Structure, write_atomically};
+
+use super::progress::EpochReport;
+use super::record::{RunRecord, RunState};
+use super::time;
+use crate::deployment::Deployment;
+use crate::error::TrainError;
+use crate::report::{
+    BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
+    Page, ScoreTable, Snapshot, State, render,
+};
+
+pub(super) fn write(record: &RunRecord, folder: &Path) -> Result<(), TrainError> {
+    let path = folder.join("report.html");
+    write_atomically(&path, render(&page(record)).as_bytes())
+        .map_err(|source| TrainError::Folder { path, source })
+}
+
+/// What a record looks like.
+pub(super) fn page(record: &RunRecord) -> Page {
+    let scores = record.adjustments.iter().map(|adjustment| ScoreTable {
+        epoch: adjustment.epoch,
+        score: adjustment.score.to_string(),
+        rows: adjustment.scores.iter().map(|row| (row.path.clone(), row.score)).collect(),
+        chosen: adjustment.events.iter().filter_map(grown).collect(),
+    });
+    let layer = |(path, geometry, macs): &(String, String, u64)| LayerRow {
+        path: path.clone(),
+        geometry: geometry.clone(),
+        macs: *macs,
+    };
+    Page {
+        title: record.title.clone(),
+        description: record.description.clone(),
+        state: match record.state.clone() {
+            RunState::Running => State::Running,
+            RunState::Finished => State::Finished,
+            RunState::Stopped(reason) => State::Stopped { reason },
+            RunState::Failed(reason) => State::Failed { reason },
+        },
+        recipe: record.recipe.clone(),
+        epochs_planned: record.epochs_planned,
+        epochs: record.epochs.iter().map(epoch).collect(),
+        changes: record.adjustments.iter().flat_map(|it| &it.events).map(change).collect(),
+        scores: scores.collect(),
+        layers: record.layers.iter().map(layer).collect(),
+        snapshots: snapshots(record),
+        deployment: record.deployment.as_ref().map(deployment),
+        started: time::utc(record.times[0]),
+        updated: time::utc(record.times[1]),
+    }
+}
+
+fn grown(event: &Event) -> Option<String> {
+    match &event.change {
+        Change::Grew { plan, .. } => Some(plan.chosen.path.clone()),
+        Change::Cut { .. } => None,
+    }
+}
+
+fn epoch(report: &EpochReport) -> EpochRow {
+    let known = |value: f64| (!value.is_nan()).then_some(value);
+    EpochRow {
+        epoch: report.epoch,
+        train_loss: report.loss,
+        valid_loss: report.valid_loss,
+        train_accuracy: known(report.train_accuracy),
+        valid_accuracy: known(report.accuracy),
+        learning_rate: report.learning_rate,
+        train_seconds: report.train_seconds,
+        adjust_seconds: report.adjust_seconds,
+        valid_seconds: report.valid_seconds,
+        params: report.params,
+        macs: report.macs,
+        branches: report.branches,
+    }
+}
+
+fn change(event: &Event) -> ChangeRow {
+    let kind = match event.change {
+        Change::Grew { .. } => ChangeKind::Grew,
+        Change::Cut { .. } => ChangeKind::Cut,
+    };
+    ChangeRow {
+        epoch: event.epoch,
+        kind,
+        path: event.change.path().to_owned(),
+        text: event.to_string(),
+        params_before: event.before.params,
+        params_after: event.after.params,
+        macs_before: event.before.macs,
+        macs_after: event.after.macs,
+    }
+}
+
+/// The start, and what each adjustment left that changed something.
+fn snapshots(record: &RunRecord) -> Vec<Snapshot> {
+    let mut structure = record.start.clone();
+    let mut all = vec![snapshot(record, &structure, 0)];
+    for adjustment in record.adjustments.iter().filter(|it| !it.events.is_empty()) {
+        for event in &adjustment.events {
+            event
+                .change
+                .apply(&mut structure)
+                .unwrap_or_else(|error| unreachable!("made to the model: {error}"));
+        }
+        all.push(snapshot(record, &structure, adjustment.epoch));
+    }
+    all
+}
+
+fn snapshot(record: &RunRecord, structure: &Structure, epoch: usize) -> Snapshot {
+    let form = |(path, _, _): &(String, String, u64)| form(&structure.layers()[path].form);
+    Snapshot { epoch, forms: record.layers.iter().map(form).collect() }
+}
+
+fn form(of: &dyrep_burn::Form) -> Form {
+    let block = match of {
+        dyrep_burn::Form::Plain { bias } => return Form::Plain { bias: *bias },
+        dyrep_burn::Form::Block(block) => block,
+    };
+    let row = |kind: String, inside: Option<&dyrep_burn::Form>| BranchRow {
+        kind,
+        strength: None,
+        inside: inside.map(|inside| Box::new(form(inside))),
+    };
+    let others = block.branches.iter().map(|branch| match branch {
+        BranchForm::PointwiseKxk { conv, .. } => row(branch.kind().to_string(), Some(conv)),
+        _ => row(branch.kind().to_string(), None),
+    });
+    let kxk = row(dyrep_burn::BranchKind::Kxk.to_string(), Some(&block.kxk));
+    Form::Block { branches: std::iter::once(kxk).chain(others).collect() }
+}
+
+fn deployment(measured: &Deployment) -> DeploymentTable {
+    let row = |name: &str, trained: String, deployed: String| DeploymentRow {
+        name: name.to_owned(),
+        trained,
+        deployed,
+    };
+    let Deployment { accuracy_before, accuracy_after, before, after, difference, batch } = measured;
+    let percent = |accuracy: &crate::Accuracy| format!("{:.2} %", 100.0 * accuracy.fraction());
+    let flops = |cost: &crate::Cost| format!("{:.1} M", cost.flops as f64 / 1e6);
+    let time = |cost: &crate::Cost| format!("{:.1} ms", 1e3 * cost.seconds);
+    DeploymentTable {
+        rows: vec![
+            row("accuracy", percent(accuracy_before), percent(accuracy_after)),
+            row("parameters", before.params.to_string(), after.params.to_string()),
+            row("multiply-adds for one picture", flops(before), flops(after)),
+            row(&format!("inference of {batch} pictures"), time(before), time(after)),
+        ],
+        note: format!(
+            "Outputs differ by at most {:.1e}, {:.1e} of the largest.",
+            difference.model.absolute, difference.model.relative
+        ),
+    }
+}

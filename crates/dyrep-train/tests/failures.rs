@@ -1,0 +1,187 @@
+//! What goes wrong ends with a message that names it, and the last good checkpoint is as it was.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::Device;
+use burn_train::Interrupter;
+use common::{First, Options, assert_same_bits, loaders, network, training};
+use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
+use dyrep_models::{ResNetConfig, Stem};
+use dyrep_train::{
+    Checkpoints, EpochReport, Progress, Run, RunRecord, RunState, Schedule, TrainError,
+};
+
+fn newest(folder: &Path) -> Option<usize> {
+    Checkpoints::open(folder.join("checkpoint"), 2).unwrap().newest().unwrap().0
+}
+
+fn resumed(folder: &Path, epochs: usize) -> Options<'_> {
+    let mut options = Options::new(5, folder);
+    options.training.epochs = epochs;
+    Options { resume: true, ..options }
+}
+
+fn one_epoch(folder: &Path) {
+    Options { resume: false, ..resumed(folder, 1) }.run().unwrap();
+}
+
+#[test]
+fn a_loss_that_is_no_number() {
+    let folder = tempfile::tempdir().unwrap();
+    one_epoch(folder.path());
+    let mut options = resumed(folder.path(), 3);
+    options.training.schedule = Schedule::cosine(1e30, 12);
+    let error = options.run().unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
+    assert!(error.to_string().contains("training diverged"), "{error}");
+    assert_eq!(newest(folder.path()), Some(1));
+    let record = RunRecord::load(&folder.path().join("run.json")).unwrap();
+    assert!(matches!(record.state, RunState::Failed(_)), "{:?}", record.state);
+    resumed(folder.path(), 2).run().unwrap();
+    assert_eq!(newest(folder.path()), Some(2));
+}
+
+#[test]
+fn a_run_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    one_epoch(folder.path());
+    let error = Options::new(5, folder.path()).run().unwrap_err();
+    assert!(error.to_string().contains("holds a run already"), "{error}");
+}
+
+#[test]
+fn folders_that_cannot_be_written_to() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Options::new(5, &file.path().join("run")).run().unwrap_err();
+    assert!(matches!(error, TrainError::Folder { .. }), "{error}");
+    assert!(error.to_string().contains("run"), "{error}");
+}
+
+#[test]
+fn a_truncated_checkpoint_is_passed_over_with_a_word() {
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<Mutex<Vec<String>>>);
+    impl Progress for Warnings {
+        fn on_warning(&mut self, warning: &str) {
+            self.0.lock().unwrap().push(warning.to_owned());
+        }
+    }
+    let [folder, whole] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    Options { resume: false, ..resumed(folder.path(), 2) }.run().unwrap();
+    let path = folder.path().join("checkpoint/model-2.bpk");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let warnings = Warnings::default();
+    let [train, validation] = loaders(256, 0);
+    let run = Run {
+        training: training(5, train.batches()),
+        network: network(),
+        train,
+        validation,
+        devices: &[Device::flex()],
+        folder: folder.path().to_owned(),
+        resume: true,
+        interrupter: Interrupter::new(),
+        dashboard: false,
+        progress: Box::new(warnings.clone()),
+    };
+    let got = run.train().unwrap();
+    let told = warnings.0.lock().unwrap().join("\n");
+    assert!(told.contains("epoch 2") && told.contains("model-2.bpk"), "{told}");
+    // From epoch 1 it has become what it would have been.
+    assert_same_bits(&got.network, &Options::new(5, whole.path()).run().unwrap().network);
+}
+
+#[test]
+fn no_whole_checkpoint_is_an_error_and_none_at_all_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    resumed(folder.path(), 1).run().unwrap();
+    fs::write(folder.path().join("checkpoint/optim-1.bpk"), b"something else").unwrap();
+    let error = resumed(folder.path(), 2).run().unwrap_err();
+    assert!(matches!(error, TrainError::Resume { epoch: 1, .. }), "{error}");
+    assert!(error.to_string().contains("optim-1.bpk"), "{error}");
+}
+
+#[test]
+fn another_networks_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    one_epoch(folder.path());
+    let [train, validation] = loaders(256, 0);
+    let wide = ResNetConfig::resnet18(10).with_in_channels(1).with_width(8).with_stem(Stem::Small);
+    let run = Run {
+        training: training(5, train.batches()),
+        network: wide.init(&Device::flex().autodiff()).unwrap(),
+        train,
+        validation,
+        devices: &[Device::flex()],
+        folder: folder.path().to_owned(),
+        resume: true,
+        interrupter: Interrupter::new(),
+        dashboard: false,
+        progress: Box::new(dyrep_train::Silent),
+    };
+    let error = run.train().unwrap_err();
+    assert!(matches!(error, TrainError::Resume { .. }), "{error}");
+    assert!(error.to_string().contains("conv1"), "{error}");
+    assert_eq!(newest(folder.path()), Some(1));
+}
+
+#[test]
+fn nothing_to_validate_on() {
+    let empty = Arc::new(First(Digits::test(), 0));
+    let loader = Loader::new(empty, Pipeline::identity(), LoaderConfig::default());
+    assert!(matches!(loader.unwrap_err(), DataError::EmptyDataset));
+}
+
+#[test]
+fn stopped_from_outside() {
+    /// Stops the training once an epoch is done.
+    struct Stop(Interrupter);
+    impl Progress for Stop {
+        fn on_epoch(&mut self, report: &EpochReport) {
+            if report.epoch == 2 {
+                self.0.stop(Some("Ctrl-C"));
+            }
+        }
+    }
+    let [folder, whole] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [train, validation] = loaders(256, 0);
+    let interrupter = Interrupter::new();
+    let run = Run {
+        training: training(5, train.batches()),
+        network: network(),
+        train,
+        validation,
+        devices: &[Device::flex()],
+        folder: folder.path().to_owned(),
+        resume: false,
+        interrupter: interrupter.clone(),
+        dashboard: false,
+        progress: Box::new(Stop(interrupter)),
+    };
+    let stopped = run.train().unwrap();
+    assert_eq!(stopped.stopped.as_deref(), Some("Ctrl-C"));
+    assert_eq!(stopped.record.state, RunState::Stopped("Ctrl-C".to_owned()));
+    let got = resumed(folder.path(), 5).run().unwrap();
+    assert_same_bits(&got.network, &Options::new(5, whole.path()).run().unwrap().network);
+}
+
+#[test]
+fn impossible_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::new(5, folder.path());
+    options.training.accumulate = 0;
+    let error = options.run().unwrap_err().to_string();
+    assert!(error.contains("accumulate: expected at least 1, got 0"), "{error}");
+    let mut options = Options::new(5, folder.path());
+    options.training.schedule = Schedule::cosine(f64::NAN, 12);
+    let error = options.run().unwrap_err().to_string();
+    assert!(error.contains("learning rate: expected a number above 0, got NaN"), "{error}");
+}

@@ -1,0 +1,158 @@
+//! The wrapper under Burn's own `SupervisedTraining`, as a user has it: default checkpointers, metrics, summary, early
+//! stopping, accumulation, several devices; and what it keeps beside the model.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::optim::SgdConfig;
+use burn::optim::lr_scheduler::constant::ConstantLr;
+use burn::tensor::{Device, Tensor};
+use burn_train::metric::store::{Aggregate, Direction, Split};
+use burn_train::metric::{AccuracyMetric, LossMetric, TopKAccuracyMetric};
+use burn_train::{
+    ExecutionStrategy, Learner, LearningResult, MetricEarlyStoppingStrategy, MultiDeviceOptim,
+    StoppingCondition, SupervisedTraining, TrainingStrategy,
+};
+use common::{controller, loaders, network};
+use dyrep_burn::{AdjustOptions, Calibration, Change, Event, NormRule, Preset, grow};
+use dyrep_models::ResNet;
+use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss};
+
+type Model = DyRep<Classifier<ResNet>>;
+
+/// A wrapper whose structure changes after every second epoch.
+fn wrapped(steps_per_epoch: usize, parts: usize) -> Model {
+    let [train, _] = loaders(256, 0);
+    let calibration = move |model: &Classifier<ResNet>, epoch: usize, index: usize| {
+        let number = 1000 * (1 + epoch as u64) + index as u64;
+        let batch = train.epoch(number).next().unwrap()?;
+        let device = model.devices()[0].clone();
+        let _logits = model.network.forward(InputSpec::digits().images(&batch, &device));
+        Ok(())
+    };
+    DyRep::new(Classifier::new(network(), Loss::default(), parts), steps_per_epoch)
+        .with_controller(controller(), calibration)
+        .unwrap()
+}
+
+fn training(folder: &Path) -> SupervisedTraining<Model> {
+    let [train, validation] = loaders(256, 0);
+    let input = InputSpec::digits;
+    let train = Batches::training(train, input(), 1);
+    let validation = Batches::evaluation(validation, input());
+    SupervisedTraining::new(folder, Arc::new(train), Arc::new(validation))
+        .metrics((AccuracyMetric::new(), LossMetric::new(), TopKAccuracyMetric::new(3)))
+        .with_application_logger(None)
+        .with_default_checkpointers()
+        .summary()
+}
+
+fn launch(training: SupervisedTraining<Model>, model: Model) -> LearningResult<Model> {
+    let optimizer = SgdConfig::new().init();
+    let ended = training.launch(Learner::new(model, optimizer, ConstantLr::new(0.05)));
+    assert!(ended.error.is_none(), "{:?}", ended.error);
+    ended
+}
+
+fn growths(model: &Model) -> usize {
+    let grew = |event: &&Event| matches!(event.change, Change::Grew { .. });
+    model.log().map_or(0, |log| log.events().filter(grew).count())
+}
+
+#[test]
+fn checkpoints_metrics_and_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = launch(training(folder.path()).num_epochs(3), wrapped(4, 1));
+    assert_eq!((growths(&ended.model), ended.model.epochs()), (1, 3));
+    assert!(folder.path().join("checkpoint/model-3.bpk").exists());
+    // Burn's own checkpoints, loaded by Burn into a fresh model, bring the structure back.
+    let again = launch(training(folder.path()).num_epochs(4).checkpoint(3), wrapped(4, 1));
+    assert_eq!((growths(&again.model), again.model.epochs()), (2, 4));
+}
+
+#[test]
+fn accumulation() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = launch(training(folder.path()).num_epochs(4).grads_accumulation(2), wrapped(2, 2));
+    assert_eq!((growths(&ended.model), ended.model.epochs()), (2, 4));
+}
+
+#[test]
+fn several_devices_in_both_ways() {
+    for optimizing in [MultiDeviceOptim::OptimMainDevice, MultiDeviceOptim::OptimSharded] {
+        let folder = tempfile::tempdir().unwrap();
+        let devices = ExecutionStrategy::multi(vec![Device::flex(); 2], optimizing);
+        let training = training(folder.path())
+            .with_training_strategy(TrainingStrategy::Default(devices))
+            .num_epochs(2);
+        let ended = launch(training, wrapped(2, 2));
+        assert_eq!((growths(&ended.model), ended.model.epochs()), (1, 2));
+    }
+}
+
+/// An accuracy that cannot rise stops it after the second epoch without a new best, across the growth.
+#[test]
+fn early_stopping_across_a_growth() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = MetricEarlyStoppingStrategy::new(
+        &LossMetric::new(),
+        Aggregate::Mean,
+        // The highest loss is the first one: later epochs are no improvement.
+        Direction::Highest,
+        Split::Valid,
+        StoppingCondition::NoImprovementSince { n_epochs: 2 },
+    );
+    let ended = launch(training(folder.path()).num_epochs(9).early_stopping(never), wrapped(4, 1));
+    assert!((3..9).contains(&ended.model.epochs()), "stopped after {}", ended.model.epochs());
+    assert!(growths(&ended.model) >= 1);
+}
+
+/// The average is what evaluation sees, and its function does not change when it grows with the model.
+#[test]
+fn the_average_follows_a_growth() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = launch(training(folder.path()).num_epochs(2), wrapped(4, 1).with_average(0.8));
+    let forms = |network: &ResNet| -> Vec<_> {
+        dyrep_burn::layers(network).into_iter().map(|(path, layer)| (path, layer.form())).collect()
+    };
+    let averaged = ended.model.into_model().network;
+    assert!(forms(&averaged).iter().any(|(_, form)| form.branch_count() > 1));
+    assert_ne!(forms(&averaged), forms(&network()));
+}
+
+/// Growing is neutral for whoever's weights they are: the fixed part of what `DyRep` does to its average.
+#[test]
+fn growing_an_average_keeps_its_function() {
+    let average = network().valid();
+    let batch = loaders(256, 0)[0].epoch(0).next().unwrap().unwrap();
+    let images = InputSpec::digits().images(&batch, &Device::flex());
+    let mut run = |model: &ResNet, _: usize| drop(model.forward(images.clone()));
+    let mut calibration = Calibration::new(1, &mut run);
+    let options = AdjustOptions { norm_rule: NormRule::Neutral, ..AdjustOptions::default() };
+    let branches = Preset::DyRep.into();
+    let grown = grow(&average, "layer1.0.conv1", &branches, &options, &mut calibration).unwrap();
+    let difference = (grown.forward(images.clone()) - average.forward(images.clone())).abs().max();
+    let largest: Tensor<1> = average.forward(images).abs().max();
+    let relative = (difference / largest).into_scalar::<f32>();
+    assert!(relative < 1e-5, "{relative:.1e}");
+}
+
+#[test]
+fn a_record_without_the_wrappers_state_is_refused() {
+    let record = network().into_record();
+    let error = wrapped(4, 1).try_load_record(record).unwrap_err().to_string();
+    assert!(error.contains("dyrep.state"), "{error}");
+    // Of another number of steps: epochs would not be what they were.
+    let record = wrapped(4, 1).into_record();
+    let error = wrapped(5, 1).try_load_record(record).unwrap_err().to_string();
+    assert!(error.contains("epochs of 4 steps, not of 5"), "{error}");
+    // The network alone takes its part.
+    let record = wrapped(4, 1).into_record().allow_unused(true);
+    assert!(network().try_load_record(record).is_ok());
+}
