@@ -51,6 +51,3 @@ function drawnToWidth(host, draw) {
   // Not in the observer itself: a figure that grows there makes the browser report a loop.
   new ResizeObserver(() => requestAnimationFrame(check)).observe(host);
 }
-
-// `1 growth`, `3 growths`.
-const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

@@ -51,7 +51,7 @@ function epochTicks(first, last, count) {
   return ticks;
 }
 
-// A linear axis whose ends are ticks. `bounds` are what the values can be at most, such as shares 0 and 1.
+// A linear axis whose ends are ticks; with `zero` it holds the zero. Shares end at 0 and 1.
 function linearAxis(values, kind, { zero = false, count = 5 } = {}) {
   let low = Math.min(...values);
   let high = Math.max(...values);
