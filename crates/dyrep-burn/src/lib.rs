@@ -1,4 +1,8 @@
-#![doc = include_str!("../../../README.md")]
+//! Convolutions that grow branches while they train and fuse into one: DyRep (arXiv 2203.12868) and its relatives for
+//! Burn.
+//!
+//! Swap `Conv2d` for [`RepConv2d`], build blocks with [`Branches`], let a [`Controller`] grow and cut them in any loop,
+//! and ship what [`deploy`] gives. The README shows each.
 
 mod adjust;
 mod block;

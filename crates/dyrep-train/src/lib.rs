@@ -1,9 +1,12 @@
-//! Training with dyrep: a loop that grows and cuts, devices by name, and what deployment changed.
+#![doc = include_str!("../../../README.md")]
+//!
+//! # This crate
+//! Training: the wrapper for Burn's loop, whole runs in a folder, recipes, reports, devices by name.
 //!
 //! ```text
-//! Loader ─▶ Batch (u8) ─▶ InputSpec::images (device, normalised) ─▶ forward ─▶ loss ─▶ optimiser
-//!                                                         └─▶ Controller: observe, adjust ─▶ events
-//! Trainer::fit ─▶ Fitted { model, history, events } ─▶ Deployment::measure ─▶ report
+//! Recipe ─▶ Plan ─▶ Run ─▶ SupervisedTraining ( DyRep ( Classifier ( network ) ) ) ─▶ Ended ─▶ Deployment
+//!                    │        └─▶ Checkpoints, whole or not at all
+//!                    └─▶ Recorder ─▶ RunRecord, report.html, Progress
 //! ```
 //!
 //! Nothing here prints: a [`Progress`] is told what happens.

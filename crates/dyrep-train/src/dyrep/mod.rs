@@ -12,21 +12,17 @@
 
 mod average;
 mod clip;
+mod module;
 mod record;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use burn::module::{
-    Content, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
-};
+use burn::module::Module;
 use burn::optim::{
     GradientsAccumulator, GradientsParams, ModuleOptimizer, MultiGradientsParams,
     lr_scheduler::module_lr_scheduler::ModuleLearningRate,
 };
-use burn::store::{ModuleRecord, RecordError};
-use burn::tensor::Device;
 use burn_train::{InferenceStep, Interrupter, TrainOutput, TrainStep};
 use dyrep_burn::{
     AdjustError, Adjustment, Controller, ControllerConfig, ControllerConfigError, EventLog,
@@ -388,88 +384,5 @@ impl<M: Module + InferenceStep> InferenceStep for DyRep<M> {
 
     fn step(&self, item: Self::Input) -> Self::Output {
         self.model.step(item)
-    }
-}
-
-impl<M: Clone> Clone for DyRep<M> {
-    fn clone(&self) -> Self {
-        Self {
-            model: self.model.clone(),
-            controller: self.controller.clone(),
-            average: self.average.clone(),
-            steps: self.steps,
-            setup: Arc::clone(&self.setup),
-        }
-    }
-}
-
-impl<M: fmt::Debug> fmt::Debug for DyRep<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DyRep")
-            .field("model", &self.model)
-            .field("steps", &self.steps)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<M: Module + ModuleDisplay> ModuleDisplayDefault for DyRep<M> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content.set_top_level_type("DyRep").add("model", &self.model).optional()
-    }
-}
-
-impl<M: Module + ModuleDisplay> ModuleDisplay for DyRep<M> {}
-
-impl<M: Module + ModuleDisplay> fmt::Display for DyRep<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format(burn::module::DisplaySettings::default()))
-    }
-}
-
-/// The model's parameters under the model's paths, and nothing more; the average is no parameter.
-impl<M: Module> Module for DyRep<M> {
-    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
-        self.model.collect_devices(devices)
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        Self { model: self.model.fork(device), ..self }
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        Self { model: self.model.to_device(device), ..self }
-    }
-
-    fn train(self) -> Self {
-        Self { model: self.model.train(), ..self }
-    }
-
-    /// Of the average, where one is kept: it is what evaluation sees. Statistics are measured anew where that was
-    /// asked for.
-    fn valid(&self) -> Self {
-        let model = self.average.as_ref().map_or(&self.model, |average| &average.model).valid();
-        let model = self.recalibrated(model);
-        let (controller, setup) = (self.controller.clone(), Arc::clone(&self.setup));
-        Self { model, controller, average: None, steps: self.steps, setup }
-    }
-
-    fn materialize(self) -> Self {
-        Self { model: self.model.materialize(), ..self }
-    }
-
-    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        self.model.visit(visitor);
-    }
-
-    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
-        Self { model: self.model.map(mapper), ..self }
-    }
-
-    fn into_record(self) -> ModuleRecord {
-        self.to_record()
-    }
-
-    fn try_load_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
-        self.from_record(record)
     }
 }

@@ -1,0 +1,177 @@
+//! The program killed, interrupted and out of room at any moment: resumed, it ends with the weights that it would have
+//! had undisturbed, to the bit.
+//!
+//! `DYREP_KILLS` says how many times it is killed.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use burn_pack::Reader;
+use serde_json::Value;
+
+/// Kills without the environment's say.
+const KILLS: u64 = 4;
+/// A growth after every epoch, and cuts of whatever is weakest.
+const SMALL: [&str; 12] = [
+    "--width",
+    "2",
+    "--epochs",
+    "4",
+    "--interval",
+    "1",
+    "--set",
+    "strategy.cut_rule={threshold={min_deviation=0.0,max_ratio=1.0}}",
+    "--set",
+    "strategy.calibration_batches=2",
+    "--set",
+    "strategy.last_epoch=4",
+];
+
+fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let target = tests.parent().and_then(Path::parent).unwrap();
+    target.join("examples").join("resnet18_imagenet")
+}
+
+/// Starts a run in the folder, or goes on with the one that is there.
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(program());
+    match folder.join("run.json").exists() {
+        true => command.arg("--resume").arg(folder),
+        false => command.args(SMALL).arg("--out").arg(folder),
+    };
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn finish(folder: &Path) -> Output {
+    let output = command(folder).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    output
+}
+
+/// Names and values, as bytes, of trained and deployed weights. Burn's ids are others in every process.
+type Files = [Vec<(String, Vec<u8>)>; 2];
+
+fn files(folder: &Path) -> Files {
+    ["trained.bpk", "deployed.bpk"].map(|name| {
+        let tensors = Reader::from_file(folder.join(name)).unwrap().into_tensors().unwrap();
+        let value = |tensor: burn_pack::Tensor| {
+            let name = tensor.name.clone();
+            let (_, _, _, _, bytes) = tensor.into_parts().unwrap();
+            (name, bytes.to_vec())
+        };
+        tensors.into_iter().map(value).collect()
+    })
+}
+
+/// What an undisturbed run writes, and how long it takes.
+fn undisturbed() -> &'static (Files, Duration) {
+    static FILES: OnceLock<(Files, Duration)> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let started = Instant::now();
+        finish(folder.path());
+        let took = started.elapsed();
+        let text = std::fs::read_to_string(folder.path().join("run.json")).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let adjustments = record["adjustments"].as_array().unwrap();
+        let changes = adjustments.iter().map(|it| it["events"].as_array().unwrap().len());
+        assert!(changes.sum::<usize>() >= 6, "growths and cuts are on the way");
+        (files(folder.path()), took)
+    })
+}
+
+fn assert_as_undisturbed(folder: &Path) {
+    let (want, _) = undisturbed();
+    for (got, want) in files(folder).iter().zip(want) {
+        assert_eq!(got.len(), want.len());
+        for ((name, got), (expected, want)) in got.iter().zip(want) {
+            assert!(name == expected && got == want, "{name} differs");
+        }
+    }
+}
+
+/// Epochs that the record in the folder tells of.
+fn epochs(folder: &Path) -> usize {
+    let text = std::fs::read_to_string(folder.join("run.json")).unwrap_or_default();
+    let record: Value = serde_json::from_str(&text).unwrap_or_default();
+    record["epochs"].as_array().map_or(0, Vec::len)
+}
+
+fn wait_for_an_epoch(folder: &Path, child: &mut Child) {
+    while epochs(folder) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "ended before its first epoch");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn killed_at_random_moments() {
+    let (_, whole) = undisturbed();
+    let kills = std::env::var("DYREP_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut state: u64 = 0x2545_F491_4F6C_DD1D;
+    for _ in 0..kills {
+        // Xorshift: moments spread over a whole run, the same in every run of the test.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let moment = whole.mul_f64((state >> 11) as f64 / (1u64 << 53) as f64);
+        let mut child = command(folder.path()).spawn().unwrap();
+        sleep(moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    finish(folder.path());
+    assert_as_undisturbed(folder.path());
+}
+
+#[test]
+fn interrupted_by_ctrl_c() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command(folder.path()).spawn().unwrap();
+    wait_for_an_epoch(folder.path(), &mut child);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("stopped by Ctrl-C; go on with `--resume"), "{said}");
+    finish(folder.path());
+    assert_as_undisturbed(folder.path());
+}
+
+/// A limit on the size of files stands for a full disk: writing fails in the middle of a file.
+#[test]
+fn no_room_for_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command(folder.path()).spawn().unwrap();
+    while !folder.path().join("checkpoint/epoch-1.json").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before its first checkpoint");
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" --resume \"$1\"";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .args([program().as_path(), folder.path()])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("error: ") && errors.contains("too large"), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    finish(folder.path());
+    assert_as_undisturbed(folder.path());
+}
