@@ -19,7 +19,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use dyrep_burn::ops::keep_freed_memory;
-use dyrep_burn::write_atomically;
+use dyrep_burn::{EventLog, write_atomically};
 use dyrep_models::ResNet;
 use dyrep_train::{Deployment, Interrupter, ModelFns, Plan, Run, save_structure, save_weights};
 
@@ -116,7 +116,7 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
         accuracy_after_deployment: deployment.accuracy_after.fraction(),
         largest_difference: deployment.difference.model.absolute,
         largest_relative_difference: deployment.difference.model.relative,
-        events: ended.log.iter().flat_map(|log| log.events()).collect(),
+        events: ended.log.iter().flat_map(EventLog::events).collect(),
         epochs: &ended.record.epochs,
         trained: &deployment.before,
         deployed: &deployment.after,

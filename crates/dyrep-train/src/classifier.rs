@@ -161,3 +161,42 @@ impl<N: Network> fmt::Display for Classifier<N> {
         f.write_str(&self.format(DisplaySettings::default()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// −Σ q ln p with q = (1 − ε) · one-hot + ε / classes, mixed by shares.
+    fn by_definition(logits: &[[f64; 3]], targets: &[[f64; 3]], smoothing: f64) -> f64 {
+        let row = |(logits, targets): (&[f64; 3], &[f64; 3])| -> f64 {
+            let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+            let terms = logits.iter().zip(targets).map(|(logit, target)| {
+                -((1.0 - smoothing) * target + smoothing / 3.0) * (logit - sum.ln())
+            });
+            terms.sum()
+        };
+        logits.iter().zip(targets).map(row).sum::<f64>() / logits.len() as f64
+    }
+
+    #[test]
+    fn smoothed_and_mixed_targets_are_soft_targets() {
+        let device = Device::flex();
+        let logits = [[0.3, -1.0, 2.0], [1.5, 0.2, -0.4]];
+        let tensor = Tensor::<2>::from_data(logits.map(|row| row.map(|x| x as f32)), &device);
+        let classes = |values: [i64; 2]| Tensor::<1, Int>::from_data(values, &device);
+        let images = Tensor::zeros([2, 1, 1, 1], &device);
+        for smoothing in [0.0, 0.1] {
+            for share in [None, Some(0.3)] {
+                let mixed = share.map(|share| (classes([1, 1]), share));
+                let (images, classes) = (images.clone(), classes([2, 0]));
+                let pictures = Pictures { images, classes, mixed };
+                let keep = share.unwrap_or(1.0);
+                let targets = [[0.0, 1.0 - keep, keep], [keep, 1.0 - keep, 0.0]];
+                let want = by_definition(&logits, &targets, smoothing);
+                let loss = Loss { label_smoothing: smoothing }.of(&tensor, &pictures);
+                let off = (f64::from(loss.into_scalar::<f32>()) - want).abs();
+                assert!(off < 1e-6, "{smoothing} {share:?}: off by {off:.1e}");
+            }
+        }
+    }
+}

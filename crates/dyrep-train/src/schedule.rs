@@ -130,7 +130,9 @@ mod tests {
         let mut schedule = Schedule::cosine(1.0, 10);
         let rates: Vec<f64> = (0..10).map(|_| schedule.step()).collect();
         let mut first = Schedule::cosine(1.0, 10);
-        (0..4).for_each(|_| drop(first.step()));
+        for rate in &rates[..4] {
+            assert_eq!(first.step(), *rate);
+        }
         let mut second = Schedule::cosine(1.0, 10);
         second.load_record(first.to_record());
         let rest: Vec<f64> = (0..6).map(|_| second.step()).collect();

@@ -15,7 +15,7 @@ use common::{First, Options, assert_same_bits, loaders, network, training};
 use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_train::{
-    Checkpoints, EpochReport, Progress, Run, RunRecord, RunState, Schedule, TrainError,
+    Checkpoints, EpochReport, InputSpec, Progress, Run, RunRecord, RunState, Schedule, TrainError,
 };
 
 fn newest(folder: &Path) -> Option<usize> {
@@ -171,6 +171,24 @@ fn stopped_from_outside() {
     assert_eq!(stopped.record.state, RunState::Stopped("Ctrl-C".to_owned()));
     let got = resumed(folder.path(), 5).run().unwrap();
     assert_same_bits(&got.network, &Options::new(5, whole.path()).run().unwrap().network);
+}
+
+#[test]
+fn pictures_of_other_channels_than_the_input_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::new(5, folder.path());
+    options.training.input = InputSpec::imagenet();
+    let error = options.run().unwrap_err();
+    assert!(matches!(error, TrainError::Channels { expected: 3, found: 1 }), "{error}");
+}
+
+/// Where nobody may write, whoever runs the tests.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_read_only_folder() {
+    let error = Options::new(5, Path::new("/proc/dyrep-run")).run().unwrap_err();
+    assert!(matches!(error, TrainError::Folder { .. }), "{error}");
+    assert!(error.to_string().contains("/proc/dyrep-run"), "{error}");
 }
 
 #[test]

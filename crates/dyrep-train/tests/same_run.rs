@@ -10,6 +10,7 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use common::{BATCH, First, Options, assert_same_bits, loaders};
+use dyrep_burn::EventLog;
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 
 #[test]
@@ -84,8 +85,8 @@ fn two_devices() {
         let train = Arc::new(Loader::new(set, Pipeline::identity(), config).unwrap());
         Options { loaders: [train, validation], devices, ..options }.run().unwrap()
     });
-    let chosen = |log: &Option<dyrep_burn::EventLog>| -> Vec<String> {
-        log.iter().flat_map(|log| log.events()).map(|it| it.change.path().to_owned()).collect()
+    let chosen = |log: &Option<EventLog>| -> Vec<String> {
+        log.iter().flat_map(EventLog::events).map(|it| it.change.path().to_owned()).collect()
     };
     assert!(!chosen(&one.log).is_empty(), "nothing grew");
     assert_eq!(chosen(&two.log), chosen(&one.log));

@@ -19,7 +19,7 @@ use burn_train::{
     ExecutionStrategy, Learner, LearningResult, MetricEarlyStoppingStrategy, MultiDeviceOptim,
     StoppingCondition, SupervisedTraining, TrainingStrategy,
 };
-use common::{controller, loaders, network};
+use common::{bits, controller, loaders, network};
 use dyrep_burn::{AdjustOptions, Calibration, Change, Event, NormRule, Preset, grow};
 use dyrep_models::ResNet;
 use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss};
@@ -141,6 +141,50 @@ fn growing_an_average_keeps_its_function() {
     let largest: Tensor<1> = average.forward(images).abs().max();
     let relative = (difference / largest).into_scalar::<f32>();
     assert!(relative < 1e-5, "{relative:.1e}");
+}
+
+/// Statistics that evaluation sees are of calibration batches, the same each time; those that train stay.
+#[test]
+fn recalibration_before_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = wrapped(4, 1).with_recalibration(3);
+    let record = launch(training(folder.path()).num_epochs(1), model.clone()).model.into_record();
+    let model = model.try_load_record(record).unwrap();
+    let plain = bits(model.model());
+    let [once, twice] = [(); 2].map(|()| bits(&model.valid()));
+    assert_eq!(once, twice);
+    assert_eq!(bits(model.model()), plain);
+    for ((path, before), (_, after)) in plain.iter().zip(&once) {
+        assert_eq!(before != after, path.contains("running_"), "{path}");
+    }
+}
+
+/// Clipping to a norm that no gradient has moves nothing by more than that.
+#[test]
+fn clipping_bounds_the_step() {
+    let moved = |norm: Option<f64>| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut model = wrapped(4, 1);
+        if let Some(norm) = norm {
+            model = model.with_clipping(norm);
+        }
+        let before = values(&model.model().valid());
+        let after = values(&launch(training(folder.path()).num_epochs(1), model).model);
+        let squares = before.iter().zip(&after).filter(|((path, _), _)| !path.contains("running_"));
+        let squares = squares.flat_map(|((_, before), (_, after))| before.iter().zip(after));
+        squares.map(|(before, after)| f64::from(before - after).powi(2)).sum::<f64>().sqrt()
+    };
+    // Four steps at a rate of 0.05, without momentum.
+    let most = 4.0 * 0.05 * 1e-3;
+    let clipped = moved(Some(1e-3));
+    assert!(clipped <= 1.01 * most && clipped > 0.1 * most, "{clipped:.1e}");
+    assert!(moved(None) > 10.0 * most);
+}
+
+fn values(module: &impl Module) -> Vec<(String, Vec<f32>)> {
+    let float =
+        |(path, bits): (String, Vec<u32>)| (path, bits.into_iter().map(f32::from_bits).collect());
+    bits(module).into_iter().map(float).collect()
 }
 
 #[test]

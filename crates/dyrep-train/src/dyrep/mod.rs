@@ -56,6 +56,9 @@ where
     }
 }
 
+/// Told of an adjustment and of the time that it took.
+type OnAdjustment = dyn Fn(&Adjustment, Duration) + Send + Sync;
+
 /// What every clone of a wrapper shares.
 struct Setup<M> {
     steps_per_epoch: usize,
@@ -65,7 +68,7 @@ struct Setup<M> {
     recalibration: usize,
     seed: Option<u64>,
     interrupter: Option<Interrupter>,
-    on_adjustment: Option<Arc<dyn Fn(&Adjustment, Duration) + Send + Sync>>,
+    on_adjustment: Option<Arc<OnAdjustment>>,
     failure: Arc<Mutex<Option<TrainError>>>,
 }
 

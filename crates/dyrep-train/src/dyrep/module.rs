@@ -91,6 +91,6 @@ impl<M: Module> Module for DyRep<M> {
     }
 
     fn try_load_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
-        self.from_record(record)
+        self.loaded(record)
     }
 }

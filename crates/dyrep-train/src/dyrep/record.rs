@@ -64,7 +64,7 @@ impl<M: Module> DyRep<M> {
     }
 
     /// The wrapper as it was recorded: structure, weights, what the controller knew, the average.
-    pub(super) fn from_record(self, record: ModuleRecord) -> Result<Self, RecordError> {
+    pub(super) fn loaded(self, record: ModuleRecord) -> Result<Self, RecordError> {
         let bytes = record.into_bytes()?;
         let [state, values] = ["state", "values"].map(|name| extra_tensor(&bytes, name));
         let (state, values) = (state?, values?);
@@ -113,7 +113,7 @@ impl<M: Module> DyRep<M> {
     }
 }
 
-fn refuse(reason: impl ToString) -> RecordError {
+fn refuse(reason: impl std::fmt::Display) -> RecordError {
     RecordError::Validation(reason.to_string())
 }
 
