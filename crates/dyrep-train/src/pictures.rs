@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
-use burn::tensor::{Device, Int, Tensor};
-use dyrep_data::{Batch, Epoch, Loader};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use dyrep_data::{Batch, Epoch, Loader, Mix, Mixer};
 
 use crate::input::InputSpec;
 
@@ -28,6 +28,28 @@ impl Pictures {
     pub fn new(batch: &Batch, input: &InputSpec, device: &Device) -> Self {
         let (images, classes) = (input.images(batch, device), input.targets(batch, device));
         Self { images, classes, mixed: None }
+    }
+
+    /// Mixes a batch and moves it to a device. Boxes are copied as bytes; blending is of normalised values, which
+    /// loses nothing to rounding.
+    #[must_use]
+    pub fn mixed(mut batch: Batch, mix: &Mix, input: &InputSpec, device: &Device) -> Self {
+        let partners: Vec<i64> = mix.partner.iter().map(|partner| *partner as i64).collect();
+        let partners = TensorData::new(partners, [mix.partner.len()]);
+        let partners = Tensor::<1, Int>::from_data(partners, device);
+        if mix.region.is_some() {
+            mix.apply(&mut batch);
+        }
+        let Self { images, classes, .. } = Self::new(&batch, input, device);
+        let images = match mix.region {
+            Some(_) => images,
+            None => {
+                let others = images.clone().select(0, partners.clone());
+                images * mix.lambda + others * (1.0 - mix.lambda)
+            }
+        };
+        let mixed = Some((classes.clone().select(0, partners), mix.lambda));
+        Self { images, classes, mixed }
     }
 }
 
@@ -52,6 +74,7 @@ pub struct Batches {
     device: Device,
     range: Range<usize>,
     epochs: Epochs,
+    mixer: Option<Mixer>,
 }
 
 impl Batches {
@@ -70,7 +93,13 @@ impl Batches {
     fn new(loader: Arc<Loader>, input: InputSpec, epochs: Epochs) -> Self {
         let range = 0..loader.samples();
         // Burn moves the loader to the device that it trains on.
-        Self { loader, input, device: Device::default(), range, epochs }
+        Self { loader, input, device: Device::default(), range, epochs, mixer: None }
+    }
+
+    /// Mixes its batches.
+    #[must_use]
+    pub fn with_mixer(self, mixer: Option<Mixer>) -> Self {
+        Self { mixer, ..self }
     }
 
     fn with(&self, device: Device, range: Range<usize>) -> Self {
@@ -79,7 +108,7 @@ impl Batches {
             Epochs::Same => Epochs::Same,
         };
         let (loader, input) = (Arc::clone(&self.loader), self.input.clone());
-        Self { loader, input, device, range, epochs }
+        Self { loader, input, device, range, epochs, mixer: self.mixer }
     }
 }
 
@@ -90,7 +119,7 @@ impl DataLoader<Pictures> for Batches {
             Epochs::Same => 0,
         };
         let batches = self.loader.part(epoch, self.range.clone());
-        Box::new(Iter { from: self, batches, done: 0 })
+        Box::new(Iter { from: self, batches, epoch, done: 0 })
     }
 
     fn num_items(&self) -> usize {
@@ -110,6 +139,7 @@ impl DataLoader<Pictures> for Batches {
 struct Iter<'a> {
     from: &'a Batches,
     batches: Epoch,
+    epoch: u64,
     done: usize,
 }
 
@@ -119,8 +149,17 @@ impl Iterator for Iter<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batches.next()?;
         Some(batch.map_err(DatasetError::new).map(|batch| {
+            let Batches { loader, input, device, range, mixer, .. } = self.from;
+            let config = loader.config();
+            let number = (range.start + self.done) / config.batch_size;
             self.done += batch.labels.len();
-            Pictures::new(&batch, &self.from.input, &self.from.device)
+            let plan = |mixer: &Mixer| {
+                mixer.plan(config.seed, self.epoch, number as u64, batch.shape)
+            };
+            match mixer.as_ref().and_then(plan) {
+                Some(mix) => Pictures::mixed(batch, &mix, input, device),
+                None => Pictures::new(&batch, input, device),
+            }
         }))
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use dyrep_burn::{ControllerConfig, Preset};
-use dyrep_data::{Channels, Dataset, Digits, ImageFolder, Loader, LoaderConfig, Pipeline};
+use dyrep_data::{
+    Channels, Dataset, Digits, Erase, Fill, ImageFolder, Loader, LoaderConfig, MixConfig, Mixer,
+    Pipeline, TransformSpec,
+};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 
 use crate::classifier::Loss;
@@ -12,7 +15,7 @@ use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
-    AugmentationStep, DataRecipe, DataSet, OptimizerRecipe, Recipe, ScheduleKind, StemRecipe,
+    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe, OptimizerRecipe, Recipe, ScheduleKind, StemRecipe,
     StrategyRecipe,
 };
 use crate::run::Training;
@@ -72,7 +75,9 @@ fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
         Some(_) => Pipeline::identity(),
         None => Pipeline::imagenet_eval(size(data.resized_side()), size(data.side()))?,
     };
-    let augmented = augmentation.train.iter().try_fold(Pipeline::identity(), then)?;
+    let spec = |step: &AugmentationStep| transform(step, &input(data));
+    let augmented: Vec<_> = augmentation.train.iter().map(spec).collect::<Result<_, _>>()?;
+    let augmented = Pipeline::from_specs(&augmented)?;
     Ok([
         Arc::new(Loader::new(train, augmented, config)?),
         Arc::new(Loader::new(validation, plain, evaluation)?),
@@ -97,28 +102,67 @@ fn size(pixels: usize) -> u32 {
     u32::try_from(pixels).unwrap_or(u32::MAX)
 }
 
-/// The pipeline with one more step.
-fn then(pipeline: Pipeline, step: &AugmentationStep) -> Result<Pipeline, TrainError> {
-    use dyrep_data::{CenterCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize};
-    Ok(match step {
-        AugmentationStep::Resize { size: side } => pipeline.then(Resize::new(size(*side))?),
-        AugmentationStep::CenterCrop { size: side } => pipeline.then(CenterCrop::new(size(*side))?),
+/// How the set's bytes become input.
+fn input(data: &DataRecipe) -> InputSpec {
+    match data.set {
+        DataSet::Digits => InputSpec::digits(),
+        _ => InputSpec::imagenet(),
+    }
+}
+
+/// The step as a transform. What is painted over gets the set's mean, which is zero once it is normalised.
+fn transform(step: &AugmentationStep, input: &InputSpec) -> Result<TransformSpec, TrainError> {
+    let mean: Vec<u8> = input.mean.iter().map(|mean| (mean * input.scale).round() as u8).collect();
+    let fill = Fill::new(mean)?;
+    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<f64>>();
+    Ok(match *step {
+        AugmentationStep::Resize { size: side } => TransformSpec::Resize { size: size(side) },
+        AugmentationStep::CenterCrop { size: side } => TransformSpec::CenterCrop { size: size(side) },
         AugmentationStep::RandomCrop { size: side, padding } => {
-            pipeline.then(RandomCrop::new(size(*side), size(*padding))?)
+            TransformSpec::RandomCrop { size: size(side), padding: size(padding) }
         }
-        AugmentationStep::RandomResizedCrop { size: side, scale, ratio } => pipeline.then(
-            RandomResizedCrop::new(size(*side))?
-                .with_scale(scale[0]..=scale[1])?
-                .with_ratio(ratio[0]..=ratio[1])?,
-        ),
+        AugmentationStep::RandomResizedCrop { size: side, scale, ratio } => {
+            TransformSpec::RandomResizedCrop { size: size(side), scale, ratio }
+        }
         AugmentationStep::HorizontalFlip { probability } => {
-            pipeline.then(RandomHorizontalFlip::new(*probability)?)
+            TransformSpec::RandomHorizontalFlip { probability }
         }
-        other => {
-            let name = format!("{other:?}");
-            return Err(TrainError::Unavailable { what: "transform", name });
+        AugmentationStep::ColorJitter { brightness, contrast, saturation, hue } => {
+            TransformSpec::ColorJitter { brightness, contrast, saturation, hue }
         }
+        AugmentationStep::RandAugment { magnitude, magnitude_std, operations } => {
+            let operations = size(operations);
+            TransformSpec::RandAugment { operations, magnitude, magnitude_std, increasing: false, fill }
+        }
+        AugmentationStep::Cutout { size: side } => TransformSpec::Cutout { size: size(side), fill },
+        AugmentationStep::RandomErasing { probability, mode } => TransformSpec::RandomErasing {
+            probability,
+            scale: [0.02, 1.0 / 3.0],
+            ratio: [0.3, 1.0 / 0.3],
+            fill: match mode {
+                ErasingMode::Constant => Erase::Constant(fill),
+                ErasingMode::Pixel => Erase::Pixel { mean: wide(&input.mean), std: wide(&input.std) },
+            },
+        },
     })
+}
+
+/// A batch is mixed by one way or the other, each with the probability that the recipe gives it.
+fn mixer(augmentation: &AugmentationRecipe) -> Result<Option<Mixer>, TrainError> {
+    let part = |mix: Option<MixRecipe>| mix.map_or([0.0, 0.0], |mix| [mix.alpha, mix.probability]);
+    let ([mixup_alpha, up], [cutmix_alpha, cut]) =
+        (part(augmentation.mixup), part(augmentation.cutmix));
+    if up + cut == 0.0 {
+        return Ok(None);
+    }
+    let config = MixConfig {
+        mixup_alpha,
+        cutmix_alpha,
+        probability: (up + cut).min(1.0),
+        switch_probability: cut / (up + cut),
+        ..MixConfig::default()
+    };
+    Ok(Some(Mixer::new(config)?))
 }
 
 fn network(recipe: &Recipe, set: &dyn Dataset) -> ResNetConfig {
@@ -178,10 +222,8 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
         keep: run.checkpoints_kept,
-        input: match data.set {
-            DataSet::Digits => InputSpec::digits(),
-            _ => InputSpec::imagenet(),
-        },
+        input: input(data),
+        mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })
 }

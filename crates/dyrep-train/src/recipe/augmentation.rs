@@ -129,8 +129,6 @@ pub enum ErasingMode {
     /// The same colour always.
     #[default]
     Constant,
-    /// One random colour for each rectangle.
-    Color,
     /// Noise, each pixel by itself.
     Pixel,
 }

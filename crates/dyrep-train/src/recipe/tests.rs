@@ -50,7 +50,7 @@ train = [
     { rand_augment = { magnitude = 7, magnitude_std = 0.5, operations = 3 } },
     { cutout = { size = 16 } },
     { random_erasing = { probability = 0.2 } },
-    { random_erasing = { probability = 0.2, mode = "color" } },
+    { random_erasing = { probability = 0.2, mode = "pixel" } },
 ]
 mixup = { alpha = 0.2, probability = 0.7 }
 cutmix = { alpha = 1.0, probability = 0.3 }

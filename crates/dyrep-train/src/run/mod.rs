@@ -24,7 +24,7 @@ use burn_train::{
     TrainingStrategy,
 };
 use dyrep_burn::{ControllerConfig, EventLog};
-use dyrep_data::Loader;
+use dyrep_data::{Loader, Mixer};
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
 pub use record::{RunRecord, RunState};
@@ -74,6 +74,8 @@ pub struct Training {
     pub keep: usize,
     /// How bytes become input.
     pub input: InputSpec,
+    /// How batches are mixed; `None` leaves them as they are.
+    pub mixer: Option<Mixer>,
     /// The seed of what the model draws while it trains.
     pub seed: u64,
 }
@@ -188,7 +190,8 @@ impl<N: Network> Run<'_, N> {
 
         let first = from.unwrap_or(0) + 1;
         let input = &training.input;
-        let train = Batches::training(Arc::clone(&self.train), input.clone(), first);
+        let train = Batches::training(Arc::clone(&self.train), input.clone(), first)
+            .with_mixer(training.mixer);
         let valid = Batches::evaluation(Arc::clone(&self.validation), input.clone());
         let [of_model, of_optimizer, of_scheduler] = checkpoints.checkpointers();
         let execution = match devices {

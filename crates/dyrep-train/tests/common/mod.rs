@@ -81,6 +81,7 @@ pub(crate) fn training(epochs: usize, steps: usize) -> Training {
         patience: None,
         keep: 2,
         input: InputSpec::digits(),
+        mixer: None,
         seed: 5,
     }
 }
