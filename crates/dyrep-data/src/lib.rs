@@ -45,6 +45,7 @@ mod loader;
 mod rng;
 mod scan;
 mod transform;
+mod variates;
 
 pub use crate::dataset::Dataset;
 pub use crate::decode::Channels;

@@ -5,6 +5,7 @@
 //! stay `u8` until they are on the device.
 
 mod center_crop;
+mod checks;
 mod horizontal_flip;
 mod pipeline;
 mod random_crop;
@@ -21,7 +22,7 @@ pub use self::random_resized_crop::RandomResizedCrop;
 pub use self::resize::Resize;
 
 use crate::error::DataError;
-use crate::image::{Image, checked_size};
+use crate::image::Image;
 use crate::rng::SampleRng;
 
 /// One step of a [`Pipeline`].
@@ -35,17 +36,4 @@ pub trait Transform: Debug + Send + Sync {
     ///
     /// If the image does not suit the transform, for example if it is too small.
     fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError>;
-}
-
-/// Refuses an output of no pixels or of too many, for all transforms that have a `size`.
-fn checked_side(transform: &'static str, size: u32) -> Result<u32, DataError> {
-    if size > 0 && checked_size(size.into(), size.into()).is_ok() {
-        return Ok(size);
-    }
-    Err(DataError::InvalidTransform {
-        transform,
-        option: "size",
-        found: size.to_string(),
-        expected: "1 to 9459 pixels",
-    })
 }
