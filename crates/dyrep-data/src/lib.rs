@@ -56,5 +56,6 @@ pub use crate::image_folder::ImageFolder;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use crate::rng::SampleRng;
 pub use crate::transform::{
-    CenterCrop, Pipeline, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+    CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
+    RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
 };

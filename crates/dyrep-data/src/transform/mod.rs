@@ -1,23 +1,35 @@
 //! Transforms of one image with torchvision's semantics, on 8-bit pixels.
 //!
 //! A transform is plain validated options; its randomness comes from the [`SampleRng`] it is handed.
-//! One file a transform, each with the formulas it follows. Normalisation is not among them: pixels
-//! stay `u8` until they are on the device.
+//! One file a transform, each with the formulas it follows; `ops/` holds what the colour and shape
+//! transforms do to pixels. Normalisation is not among them: pixels stay `u8` until they are on the
+//! device.
 
 mod center_crop;
-mod checks;
+pub(crate) mod checks;
+mod color_jitter;
+mod cutout;
+mod fill;
 mod horizontal_flip;
+mod ops;
 mod pipeline;
+mod rand_augment;
 mod random_crop;
+mod random_erasing;
 mod random_resized_crop;
 mod resize;
 
 use std::fmt::Debug;
 
 pub use self::center_crop::CenterCrop;
+pub use self::color_jitter::ColorJitter;
+pub use self::cutout::Cutout;
+pub use self::fill::Fill;
 pub use self::horizontal_flip::RandomHorizontalFlip;
 pub use self::pipeline::Pipeline;
+pub use self::rand_augment::RandAugment;
 pub use self::random_crop::RandomCrop;
+pub use self::random_erasing::{Erase, RandomErasing};
 pub use self::random_resized_crop::RandomResizedCrop;
 pub use self::resize::Resize;
 
