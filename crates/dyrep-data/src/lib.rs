@@ -7,7 +7,8 @@
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
 //!   [`ImageFolder`] reads ImageNet's layout from disk.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
-//!   [`SampleRng`] of its own sample and from nothing else.
+//!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
+//!   [`TransformSpec`]s.
 //! * A [`Loader`] orders, decodes, transforms and batches. An epoch is a function of
 //!   (seed, epoch) alone: the number of threads changes its speed, never its contents.
 //!
@@ -57,5 +58,5 @@ pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use crate::rng::SampleRng;
 pub use crate::transform::{
     CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
-    RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+    RandomHorizontalFlip, RandomResizedCrop, Resize, Transform, TransformSpec,
 };

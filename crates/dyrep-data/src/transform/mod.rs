@@ -2,8 +2,8 @@
 //!
 //! A transform is plain validated options; its randomness comes from the [`SampleRng`] it is handed.
 //! One file a transform, each with the formulas it follows; `ops/` holds what the colour and shape
-//! transforms do to pixels. Normalisation is not among them: pixels stay `u8` until they are on the
-//! device.
+//! transforms do to pixels, `spec.rs` how a recipe file names them all. Normalisation is not among
+//! them: pixels stay `u8` until they are on the device.
 
 mod center_crop;
 pub(crate) mod checks;
@@ -18,6 +18,7 @@ mod random_crop;
 mod random_erasing;
 mod random_resized_crop;
 mod resize;
+mod spec;
 
 use std::fmt::Debug;
 
@@ -32,6 +33,7 @@ pub use self::random_crop::RandomCrop;
 pub use self::random_erasing::{Erase, RandomErasing};
 pub use self::random_resized_crop::RandomResizedCrop;
 pub use self::resize::Resize;
+pub use self::spec::TransformSpec;
 
 use crate::error::DataError;
 use crate::image::Image;
