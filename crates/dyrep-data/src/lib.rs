@@ -11,6 +11,8 @@
 //!   [`TransformSpec`]s.
 //! * A [`Loader`] orders, decodes, transforms and batches. An epoch is a function of
 //!   (seed, epoch) alone: the number of threads changes its speed, never its contents.
+//! * A [`Mixer`] decides how the images of a batch are mixed with one another, MixUp or CutMix: a
+//!   function of (seed, epoch, batch).
 //!
 //! Pixels stay `u8` up to the [`Batch`]: uploading them takes a quarter of what `f32` would, and
 //! normalising is cheapest on the device. The crate knows no tensor and no model.
@@ -43,6 +45,7 @@ mod image;
 mod image_folder;
 mod jpeg;
 mod loader;
+mod mix;
 mod rng;
 mod scan;
 mod transform;
@@ -55,6 +58,7 @@ pub use crate::error::DataError;
 pub use crate::image::Image;
 pub use crate::image_folder::ImageFolder;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig};
+pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
 pub use crate::rng::SampleRng;
 pub use crate::transform::{
     CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,

@@ -11,9 +11,11 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream is for. The order of an epoch and its first sample must not share numbers.
+/// What a stream is for. The order of an epoch, its first sample and its first batch must not share
+/// numbers.
 const SAMPLE: &[u8; 8] = b"sample\0\0";
 const ORDER: &[u8; 8] = b"order\0\0\0";
+const BATCH: &[u8; 8] = b"batch\0\0\0";
 
 /// The random numbers of one sample in one epoch.
 ///
@@ -26,6 +28,11 @@ impl SampleRng {
     #[must_use]
     pub fn new(seed: u64, epoch: u64, index: u64) -> Self {
         Self(generator(seed, epoch, index, SAMPLE))
+    }
+
+    /// The generator of what is decided for a whole batch, apart from those of its samples.
+    pub(crate) fn of_batch(seed: u64, epoch: u64, batch: u64) -> Self {
+        Self(generator(seed, epoch, batch, BATCH))
     }
 
     /// A number in `[low, high)`, in steps of `(high − low) / 2⁵³`.
@@ -113,6 +120,7 @@ mod tests {
         assert_ne!(base, first(generator(1, 2, 1, SAMPLE)));
         assert_ne!(base, first(generator(1, 1, 2, SAMPLE)));
         assert_ne!(base, first(generator(1, 1, 1, ORDER)));
+        assert_ne!(base, first(generator(1, 1, 1, BATCH)));
         assert_eq!(base, first(generator(1, 1, 1, SAMPLE)));
     }
 

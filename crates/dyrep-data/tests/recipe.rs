@@ -1,8 +1,10 @@
-//! Transforms from a recipe file: read, written, refused.
+//! Transforms and mixing from a recipe file: read, written, refused.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use dyrep_data::{Erase, Fill, Image, Pipeline, SampleRng, TransformSpec};
+use dyrep_data::{
+    DataError, Erase, Fill, Image, MixConfig, Mixer, Pairing, Pipeline, SampleRng, TransformSpec,
+};
 use rstest::rstest;
 
 const EVERYTHING: &str = r#"[
@@ -108,4 +110,35 @@ fn what_cannot_be_read_is_named(#[case] text: &str, #[case] named: &str) {
 fn senseless_values_are_refused_by_name(#[case] text: &str, #[case] message: &str) {
     let spec: TransformSpec = serde_json::from_str(text).unwrap();
     assert_eq!(Pipeline::from_specs(&[spec]).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn mixing_is_configured_the_same_way() {
+    let config: MixConfig =
+        serde_json::from_str(r#"{ "mixup_alpha": 0.2, "pairing": "reversed" }"#).unwrap();
+    let want = MixConfig { mixup_alpha: 0.2, pairing: Pairing::Reversed, ..MixConfig::default() };
+    assert_eq!(config, want);
+    assert_eq!(Mixer::new(config).unwrap().config(), &want);
+    let written = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<MixConfig>(&written).unwrap(), config);
+    let error = serde_json::from_str::<MixConfig>(r#"{ "alpha": 1 }"#).unwrap_err();
+    assert!(error.to_string().contains("alpha"), "{error}");
+}
+
+#[rstest]
+#[case(MixConfig { mixup_alpha: -1.0, ..MixConfig::default() }, "mixup_alpha")]
+#[case(MixConfig { cutmix_alpha: f64::NAN, ..MixConfig::default() }, "cutmix_alpha")]
+#[case(MixConfig { cutmix_alpha: 1001.0, ..MixConfig::default() }, "cutmix_alpha")]
+#[case(MixConfig::default(), "mixup_alpha and cutmix_alpha")]
+#[case(MixConfig { mixup_alpha: 1.0, probability: 1.5, ..MixConfig::default() }, "probability")]
+#[case(
+    MixConfig { mixup_alpha: 1.0, switch_probability: -0.5, ..MixConfig::default() },
+    "switch_probability"
+)]
+fn senseless_mixing_is_refused(#[case] config: MixConfig, #[case] name: &str) {
+    let error = Mixer::new(config).unwrap_err();
+    assert!(
+        matches!(error, DataError::InvalidTransform { option, .. } if option == name),
+        "{error}"
+    );
 }
