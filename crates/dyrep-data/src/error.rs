@@ -182,7 +182,18 @@ pub enum DataError {
         size: u32,
     },
 
-    /// A transform was given an option that makes no sense.
+    /// A transform has no rule or no values for an image of so many channels.
+    #[error("{transform}: the image has {found} channels; expected {expected}")]
+    WrongChannels {
+        /// Name of the transform.
+        transform: &'static str,
+        /// Channels of the image.
+        found: usize,
+        /// The channels that would have been accepted.
+        expected: String,
+    },
+
+    /// A transform, or the mixing of a batch, was given an option that makes no sense.
     #[error("{transform}: {option} is {found}; expected {expected}")]
     InvalidTransform {
         /// Name of the transform.

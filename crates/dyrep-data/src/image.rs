@@ -69,6 +69,11 @@ impl Image {
         &self.pixels
     }
 
+    /// The pixels to be changed in place, `[height, width, channels]`.
+    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
     /// The pixels by value, `[height, width, channels]`.
     #[must_use]
     pub fn into_pixels(self) -> Vec<u8> {

@@ -7,9 +7,12 @@
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
 //!   [`ImageFolder`] reads ImageNet's layout from disk.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
-//!   [`SampleRng`] of its own sample and from nothing else.
+//!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
+//!   [`TransformSpec`]s.
 //! * A [`Loader`] orders, decodes, transforms and batches. An epoch is a function of
 //!   (seed, epoch) alone: the number of threads changes its speed, never its contents.
+//! * A [`Mixer`] decides how the images of a batch are mixed with one another, MixUp or CutMix: a
+//!   function of (seed, epoch, batch).
 //!
 //! Pixels stay `u8` up to the [`Batch`]: uploading them takes a quarter of what `f32` would, and
 //! normalising is cheapest on the device. The crate knows no tensor and no model.
@@ -42,9 +45,11 @@ mod image;
 mod image_folder;
 mod jpeg;
 mod loader;
+mod mix;
 mod rng;
 mod scan;
 mod transform;
+mod variates;
 
 pub use crate::dataset::Dataset;
 pub use crate::decode::Channels;
@@ -53,7 +58,9 @@ pub use crate::error::DataError;
 pub use crate::image::Image;
 pub use crate::image_folder::ImageFolder;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig};
+pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
 pub use crate::rng::SampleRng;
 pub use crate::transform::{
-    CenterCrop, Pipeline, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+    CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
+    RandomHorizontalFlip, RandomResizedCrop, Resize, Transform, TransformSpec,
 };

@@ -11,11 +11,15 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream is for. The order of an epoch and its first sample must not share numbers.
+/// What a stream is for. The order of an epoch, its first sample and its first batch must not share
+/// numbers.
 const SAMPLE: &[u8; 8] = b"sample\0\0";
 const ORDER: &[u8; 8] = b"order\0\0\0";
+const BATCH: &[u8; 8] = b"batch\0\0\0";
 
 /// The random numbers of one sample in one epoch.
+///
+/// Normal and beta variates are in `variates.rs`.
 #[derive(Clone, Debug)]
 pub struct SampleRng(ChaCha8Rng);
 
@@ -24,6 +28,11 @@ impl SampleRng {
     #[must_use]
     pub fn new(seed: u64, epoch: u64, index: u64) -> Self {
         Self(generator(seed, epoch, index, SAMPLE))
+    }
+
+    /// The generator of what is decided for a whole batch, apart from those of its samples.
+    pub(crate) fn of_batch(seed: u64, epoch: u64, batch: u64) -> Self {
+        Self(generator(seed, epoch, batch, BATCH))
     }
 
     /// A number in `[low, high)`, in steps of `(high − low) / 2⁵³`.
@@ -42,21 +51,30 @@ impl SampleRng {
         below(&mut self.0, u64::from(bound)) as u32
     }
 
+    /// Puts `items` into a random order, every one equally likely.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        shuffle(&mut self.0, items);
+    }
+
     /// True with the given probability: never at 0, always at 1.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.uniform(0.0, 1.0) < probability
     }
 }
 
-/// The order of an epoch: a permutation of `0..len`, every one equally likely (Fisher–Yates).
+/// The order of an epoch: a permutation of `0..len`, every one equally likely.
 pub(crate) fn permutation(len: usize, seed: u64, epoch: u64) -> Vec<usize> {
-    let mut rng = generator(seed, epoch, 0, ORDER);
     let mut order: Vec<usize> = (0..len).collect();
-    for last in (1..len).rev() {
-        let chosen = below(&mut rng, last as u64 + 1) as usize;
-        order.swap(last, chosen);
-    }
+    shuffle(&mut generator(seed, epoch, 0, ORDER), &mut order);
     order
+}
+
+/// Fisher–Yates.
+fn shuffle<T>(rng: &mut ChaCha8Rng, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        let chosen = below(rng, last as u64 + 1) as usize;
+        items.swap(last, chosen);
+    }
 }
 
 fn generator(seed: u64, epoch: u64, index: u64, purpose: &[u8; 8]) -> ChaCha8Rng {
@@ -102,6 +120,7 @@ mod tests {
         assert_ne!(base, first(generator(1, 2, 1, SAMPLE)));
         assert_ne!(base, first(generator(1, 1, 2, SAMPLE)));
         assert_ne!(base, first(generator(1, 1, 1, ORDER)));
+        assert_ne!(base, first(generator(1, 1, 1, BATCH)));
         assert_eq!(base, first(generator(1, 1, 1, SAMPLE)));
     }
 

@@ -153,9 +153,8 @@ impl Iterator for Iter<'_> {
             let config = loader.config();
             let number = (range.start + self.done) / config.batch_size;
             self.done += batch.labels.len();
-            let plan = |mixer: &Mixer| {
-                mixer.plan(config.seed, self.epoch, number as u64, batch.shape)
-            };
+            let plan =
+                |mixer: &Mixer| mixer.plan(config.seed, self.epoch, number as u64, batch.shape);
             match mixer.as_ref().and_then(plan) {
                 Some(mix) => Pictures::mixed(batch, &mix, input, device),
                 None => Pictures::new(&batch, input, device),

@@ -15,8 +15,8 @@ use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe, OptimizerRecipe, Recipe, ScheduleKind, StemRecipe,
-    StrategyRecipe,
+    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe,
+    OptimizerRecipe, Recipe, ScheduleKind, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
@@ -117,7 +117,9 @@ fn transform(step: &AugmentationStep, input: &InputSpec) -> Result<TransformSpec
     let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<f64>>();
     Ok(match *step {
         AugmentationStep::Resize { size: side } => TransformSpec::Resize { size: size(side) },
-        AugmentationStep::CenterCrop { size: side } => TransformSpec::CenterCrop { size: size(side) },
+        AugmentationStep::CenterCrop { size: side } => {
+            TransformSpec::CenterCrop { size: size(side) }
+        }
         AugmentationStep::RandomCrop { size: side, padding } => {
             TransformSpec::RandomCrop { size: size(side), padding: size(padding) }
         }
@@ -132,7 +134,13 @@ fn transform(step: &AugmentationStep, input: &InputSpec) -> Result<TransformSpec
         }
         AugmentationStep::RandAugment { magnitude, magnitude_std, operations } => {
             let operations = size(operations);
-            TransformSpec::RandAugment { operations, magnitude, magnitude_std, increasing: false, fill }
+            TransformSpec::RandAugment {
+                operations,
+                magnitude,
+                magnitude_std,
+                increasing: false,
+                fill,
+            }
         }
         AugmentationStep::Cutout { size: side } => TransformSpec::Cutout { size: size(side), fill },
         AugmentationStep::RandomErasing { probability, mode } => TransformSpec::RandomErasing {
@@ -141,7 +149,9 @@ fn transform(step: &AugmentationStep, input: &InputSpec) -> Result<TransformSpec
             ratio: [0.3, 1.0 / 0.3],
             fill: match mode {
                 ErasingMode::Constant => Erase::Constant(fill),
-                ErasingMode::Pixel => Erase::Pixel { mean: wide(&input.mean), std: wide(&input.std) },
+                ErasingMode::Pixel => {
+                    Erase::Pixel { mean: wide(&input.mean), std: wide(&input.std) }
+                }
             },
         },
     })

@@ -3,7 +3,8 @@
 //! DIFFERENCE: an image smaller than the crop is an error here; torchvision pads it with black,
 //! which hides that a resize is missing.
 
-use super::{Transform, checked_side};
+use super::Transform;
+use super::checks::checked_side;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;

@@ -1,6 +1,7 @@
 //! torchvision's `RandomHorizontalFlip`.
 
 use super::Transform;
+use super::checks::checked_probability;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;
@@ -18,15 +19,7 @@ impl RandomHorizontalFlip {
     ///
     /// If `probability` is not within 0 to 1.
     pub fn new(probability: f64) -> Result<Self, DataError> {
-        if (0.0..=1.0).contains(&probability) {
-            return Ok(Self { probability });
-        }
-        Err(DataError::InvalidTransform {
-            transform: "RandomHorizontalFlip",
-            option: "probability",
-            found: probability.to_string(),
-            expected: "a number from 0 to 1",
-        })
+        Ok(Self { probability: checked_probability("RandomHorizontalFlip", probability)? })
     }
 }
 

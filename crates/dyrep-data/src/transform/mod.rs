@@ -1,27 +1,42 @@
 //! Transforms of one image with torchvision's semantics, on 8-bit pixels.
 //!
 //! A transform is plain validated options; its randomness comes from the [`SampleRng`] it is handed.
-//! One file a transform, each with the formulas it follows. Normalisation is not among them: pixels
-//! stay `u8` until they are on the device.
+//! One file a transform, each with the formulas it follows; `ops/` holds what the colour and shape
+//! transforms do to pixels, `spec.rs` how a recipe file names them all. Normalisation is not among
+//! them: pixels stay `u8` until they are on the device.
 
 mod center_crop;
+pub(crate) mod checks;
+mod color_jitter;
+mod cutout;
+mod fill;
 mod horizontal_flip;
+mod ops;
 mod pipeline;
+mod rand_augment;
 mod random_crop;
+mod random_erasing;
 mod random_resized_crop;
 mod resize;
+mod spec;
 
 use std::fmt::Debug;
 
 pub use self::center_crop::CenterCrop;
+pub use self::color_jitter::ColorJitter;
+pub use self::cutout::Cutout;
+pub use self::fill::Fill;
 pub use self::horizontal_flip::RandomHorizontalFlip;
 pub use self::pipeline::Pipeline;
+pub use self::rand_augment::RandAugment;
 pub use self::random_crop::RandomCrop;
+pub use self::random_erasing::{Erase, RandomErasing};
 pub use self::random_resized_crop::RandomResizedCrop;
 pub use self::resize::Resize;
+pub use self::spec::TransformSpec;
 
 use crate::error::DataError;
-use crate::image::{Image, checked_size};
+use crate::image::Image;
 use crate::rng::SampleRng;
 
 /// One step of a [`Pipeline`].
@@ -35,17 +50,4 @@ pub trait Transform: Debug + Send + Sync {
     ///
     /// If the image does not suit the transform, for example if it is too small.
     fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError>;
-}
-
-/// Refuses an output of no pixels or of too many, for all transforms that have a `size`.
-fn checked_side(transform: &'static str, size: u32) -> Result<u32, DataError> {
-    if size > 0 && checked_size(size.into(), size.into()).is_ok() {
-        return Ok(size);
-    }
-    Err(DataError::InvalidTransform {
-        transform,
-        option: "size",
-        found: size.to_string(),
-        expected: "1 to 9459 pixels",
-    })
 }

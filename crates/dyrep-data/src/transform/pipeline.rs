@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{CenterCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform};
+use super::{
+    CenterCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+    TransformSpec,
+};
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;
@@ -34,6 +37,15 @@ impl Pipeline {
     pub fn then(mut self, transform: impl Transform + 'static) -> Self {
         self.transforms.push(Arc::new(transform));
         self
+    }
+
+    /// The transforms that a recipe lists, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::InvalidTransform`] for the first option that makes no sense.
+    pub fn from_specs(specs: &[TransformSpec]) -> Result<Self, DataError> {
+        specs.iter().try_fold(Self::identity(), |pipeline, spec| spec.append_to(pipeline))
     }
 
     /// ImageNet training: [`RandomResizedCrop`] to `size`, then a flip in half of the cases.

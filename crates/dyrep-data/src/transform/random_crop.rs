@@ -1,6 +1,7 @@
 //! torchvision's `RandomCrop` with padding: a black border, then a square at any position alike.
 
-use super::{Transform, checked_side};
+use super::Transform;
+use super::checks::checked_side;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;

@@ -13,8 +13,9 @@
 
 use std::ops::RangeInclusive;
 
+use super::Transform;
+use super::checks::{checked_ratio, checked_scale, checked_side};
 use super::resize::{Region, resample};
-use super::{Transform, checked_side};
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;
@@ -47,10 +48,7 @@ impl RandomResizedCrop {
     ///
     /// Unless `0 < start ≤ end ≤ 1`.
     pub fn with_scale(self, scale: RangeInclusive<f64>) -> Result<Self, DataError> {
-        if *scale.end() > 1.0 {
-            return Err(invalid("scale", &scale, "at most the whole area, 1"));
-        }
-        Ok(Self { scale: positive_range("scale", scale)?, ..self })
+        Ok(Self { scale: checked_scale(NAME, scale)?, ..self })
     }
 
     /// Sets the aspect, width over height, of the part that is cut out.
@@ -59,7 +57,7 @@ impl RandomResizedCrop {
     ///
     /// Unless `0 < start ≤ end` and both are finite.
     pub fn with_ratio(self, ratio: RangeInclusive<f64>) -> Result<Self, DataError> {
-        Ok(Self { ratio: positive_range("ratio", ratio)?, ..self })
+        Ok(Self { ratio: checked_ratio(NAME, ratio)?, ..self })
     }
 
     /// The part to cut from an image of `width × height`.
@@ -105,21 +103,6 @@ impl Transform for RandomResizedCrop {
         let region = self.region(image.width(), image.height(), rng);
         resample(&image, region, self.size, self.size)
     }
-}
-
-fn positive_range(
-    option: &'static str,
-    range: RangeInclusive<f64>,
-) -> Result<RangeInclusive<f64>, DataError> {
-    let (start, end) = (*range.start(), *range.end());
-    if start > 0.0 && start <= end && end.is_finite() {
-        return Ok(range);
-    }
-    Err(invalid(option, &range, "positive finite numbers, the smaller one first"))
-}
-
-fn invalid(option: &'static str, range: &RangeInclusive<f64>, expected: &'static str) -> DataError {
-    DataError::InvalidTransform { transform: NAME, option, found: format!("{range:?}"), expected }
 }
 
 #[cfg(test)]

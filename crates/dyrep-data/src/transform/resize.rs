@@ -7,7 +7,8 @@
 use fast_image_resize::images::{CroppedImage, Image as Buffer, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::{Transform, checked_side};
+use super::Transform;
+use super::checks::checked_side;
 use crate::error::DataError;
 use crate::image::{Image, checked_size};
 use crate::rng::SampleRng;
