@@ -11,17 +11,23 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use common::{BATCH, First, Options, assert_same_bits, loaders};
 use dyrep_burn::EventLog;
-use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
+use dyrep_data::{
+    DataError, Dataset, Digits, Image, Loader, LoaderConfig, MixConfig, Mixer, Pipeline,
+};
 
 #[test]
 fn loader_threads() {
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let mixing =
+        MixConfig { mixup_alpha: 0.2, cutmix_alpha: 1.0, probability: 0.8, ..MixConfig::default() };
     let runs: Vec<_> = folders
         .iter()
         .zip([0, 1, 3])
         .map(|(folder, threads)| {
-            let options =
-                Options { loaders: loaders(256, threads), ..Options::new(3, folder.path()) };
+            let mut options = Options::new(3, folder.path());
+            options.loaders = loaders(256, threads);
+            // Batches are mixed by both ways, and some not at all.
+            options.training.mixer = Some(Mixer::new(mixing).unwrap());
             options.run().unwrap()
         })
         .collect();

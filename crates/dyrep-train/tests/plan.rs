@@ -1,0 +1,108 @@
+//! Recipes made ready to run.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use burn::data::dataloader::DataLoader;
+use burn::tensor::Device;
+use dyrep_burn::{CutRule, Score};
+use dyrep_train::recipe::Recipe;
+use dyrep_train::{Batches, InputSpec, Plan, SgdRecipe, TrainError};
+
+fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
+    let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
+    Plan::new(&Recipe::builtin(recipe, &changes).unwrap(), &[Device::flex()])
+}
+
+#[test]
+fn the_digits_are_trained_as_the_recipe_says() {
+    let Plan { network, train, validation, training } = plan("digits_quick", &[]).unwrap();
+    assert_eq!(network.conv1.geometry().out_channels(), 32);
+    assert_eq!((train.batches(), validation.dataset().len()), (22, 360));
+    assert_eq!((training.epochs, training.schedule.rate), (10, 0.1));
+    assert!(training.schedule.at(220) < 1e-12 && training.schedule.at(110) > 0.04);
+    assert_eq!(training.sgd, SgdRecipe::imagenet());
+    let controller = training.controller.unwrap();
+    assert_eq!((controller.score, controller.interval, controller.last_epoch), (Score::Snip, 2, 8));
+    let cut = CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true };
+    assert_eq!(controller.cut_rule, cut);
+}
+
+#[test]
+fn every_key_of_training_arrives() {
+    let changes = [
+        "optimizer.clip_norm=5.0",
+        "optimizer.ema_decay=0.99",
+        "optimizer.accumulate=2",
+        "schedule.warm_up_epochs=2",
+        "loss.label_smoothing=0.1",
+        "evaluation.recalibrate_batches=7",
+        "evaluation.early_stopping=3",
+        "run.checkpoints_kept=4",
+        "run.seed=9",
+        "augmentation.mixup={alpha=0.2,probability=0.5}",
+    ];
+    let training = plan("digits_quick", &changes).unwrap().training;
+    assert_eq!((training.clip_norm, training.average_decay), (Some(5.0), Some(0.99)));
+    assert_eq!((training.accumulate, training.schedule.steps), (2, 110));
+    assert_eq!(training.schedule.warm_up, 22);
+    assert_eq!((training.loss.label_smoothing, training.recalibration), (0.1, 7));
+    assert_eq!((training.patience, training.keep, training.seed), (Some(3), 4, 9));
+    let mixer = training.mixer.unwrap();
+    assert_eq!((mixer.config().mixup_alpha, mixer.config().probability), (0.2, 0.5));
+    assert_eq!(mixer.config().switch_probability, 0.0);
+    assert_eq!(training.controller.unwrap().seed, 9);
+}
+
+/// Every transform that a recipe can name, and both ways of mixing.
+#[test]
+fn every_augmentation_runs() {
+    let steps = [
+        "{ random_crop = { size = 8, padding = 1 } }",
+        "\"horizontal_flip\"",
+        "{ color_jitter = { brightness = 0.2, contrast = 0.2 } }",
+        "{ rand_augment = { magnitude = 9.0, magnitude_std = 0.5 } }",
+        "{ cutout = { size = 2 } }",
+        "{ random_erasing = { probability = 1.0, mode = \"pixel\" } }",
+        "{ resize = { size = 10 } }",
+        "{ center_crop = { size = 8 } }",
+        "{ random_resized_crop = { size = 8 } }",
+    ];
+    let changes = [
+        &format!("augmentation.train=[{}]", steps.join(", ")),
+        "augmentation.cutmix={alpha=1.0,probability=0.5}",
+        "augmentation.mixup={alpha=0.2,probability=0.5}",
+    ];
+    let Plan { train, training, .. } = plan("digits_quick", &changes).unwrap();
+    let batches = Batches::training(train, InputSpec::digits(), 1).with_mixer(training.mixer);
+    let batches = batches.to_device(&Device::flex());
+    let pictures: Vec<_> = batches.iter().map(Result::unwrap).collect();
+    assert_eq!(pictures.len(), 22);
+    for pictures in pictures {
+        assert_eq!(pictures.images.dims(), [64, 1, 8, 8]);
+        let (partners, share) = pictures.mixed.unwrap();
+        assert!(partners.dims() == [64] && (0.0..=1.0).contains(&share), "{share}");
+        let most = pictures.images.max().into_scalar::<f32>();
+        assert!(most <= 16.0 && most > 0.0, "{most}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_refused_by_name() {
+    let cases = [
+        ("cifar_vgg16", vec![], "set data.path"),
+        (
+            "cifar_vgg16",
+            vec!["data.path=/nowhere"],
+            "the data set `cifar10` is not in this version",
+        ),
+        ("imagenet_resnet18", vec![], "where is the data set `imagenet`?"),
+        ("imagenet_resnet18", vec!["data.path=/nowhere"], "/nowhere"),
+        ("digits_quick", vec!["model.name=vgg16"], "the model `vgg16` is not in this version"),
+        ("digits_quick", vec!["strategy.grow_in=[\"(\"]"], "[strategy]"),
+    ];
+    for (recipe, changes, expected) in cases {
+        let error = plan(recipe, &changes).unwrap_err().to_string();
+        assert!(error.contains(expected), "{recipe} {changes:?}: {error}");
+    }
+}
