@@ -91,8 +91,8 @@ impl<M> Clone for Setup<M> {
 /// A model whose convolutions grow branches and lose them while Burn trains it (DyRep, arXiv 2203.12868).
 ///
 /// It is the model to Burn: the same parameters under the same paths, the same steps. Give it to a
-/// [`Learner`](burn_train::Learner); checkpointers, metrics and devices are Burn's. After training, [`into_model`]
-/// (Self::into_model) gives the model back, to be [deployed](dyrep_burn::deploy).
+/// [`Learner`](burn_train::Learner); checkpointers, metrics and devices are Burn's. After training,
+/// [`into_model`](Self::into_model) gives the model back, to be [deployed](dyrep_burn::deploy).
 ///
 /// One thing Burn must not be asked for: gradient checkpointing while structure changes.
 pub struct DyRep<M> {
@@ -187,7 +187,7 @@ impl<M: Module> DyRep<M> {
     }
 
     /// Tells whoever can stop the training when something fails: an adjustment, or reading calibration data. Without
-    /// one such a failure panics. [`take_failure`](Self::take_failure) says afterwards what it was.
+    /// one such a failure panics. [`failure`](Self::failure) says afterwards what it was.
     #[must_use]
     pub fn with_interrupter(mut self, interrupter: Interrupter) -> Self {
         self.setup_mut().interrupter = Some(interrupter);
