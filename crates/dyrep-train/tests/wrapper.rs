@@ -28,17 +28,21 @@ type Model = DyRep<Classifier<ResNet>>;
 
 /// A wrapper whose structure changes after every second epoch.
 fn wrapped(steps_per_epoch: usize, parts: usize) -> Model {
-    let [train, _] = loaders(256, 0);
-    let calibration = move |model: &Classifier<ResNet>, epoch: usize, index: usize| {
-        let number = 1000 * (1 + epoch as u64) + index as u64;
-        let batch = train.epoch(number).next().unwrap()?;
-        let device = model.devices()[0].clone();
-        let _logits = model.network.forward(InputSpec::digits().images(&batch, &device));
-        Ok(())
-    };
     DyRep::new(Classifier::new(network(), Loss::default(), parts), steps_per_epoch)
-        .with_controller(controller(), calibration)
+        .with_controller(controller(), calibrate)
         .unwrap()
+}
+
+fn calibrate(
+    model: &Classifier<ResNet>,
+    epoch: usize,
+    index: usize,
+) -> Result<(), dyrep_train::BoxedError> {
+    let number = 1000 * (1 + epoch as u64) + index as u64;
+    let batch = loaders(256, 0)[0].epoch(number).next().unwrap()?;
+    let device = model.devices()[0].clone();
+    let _logits = model.network.forward(InputSpec::digits().images(&batch, &device));
+    Ok(())
 }
 
 fn training(folder: &Path) -> SupervisedTraining<Model> {
@@ -147,7 +151,7 @@ fn growing_an_average_keeps_its_function() {
 #[test]
 fn recalibration_before_evaluation() {
     let folder = tempfile::tempdir().unwrap();
-    let model = wrapped(4, 1).with_recalibration(3);
+    let model = wrapped(4, 1).with_recalibration(3, calibrate);
     let record = launch(training(folder.path()).num_epochs(1), model.clone()).model.into_record();
     let model = model.try_load_record(record).unwrap();
     let plain = bits(model.model());

@@ -65,7 +65,7 @@ struct Setup<M> {
     controller: Option<(ControllerConfig, Arc<dyn CalibrationData<M>>)>,
     decay: Option<f64>,
     clip: Option<f64>,
-    recalibration: usize,
+    recalibration: Option<(usize, Arc<dyn CalibrationData<M>>)>,
     seed: Option<u64>,
     interrupter: Option<Interrupter>,
     on_adjustment: Option<Arc<OnAdjustment>>,
@@ -79,7 +79,7 @@ impl<M> Clone for Setup<M> {
             controller: self.controller.clone(),
             decay: self.decay,
             clip: self.clip,
-            recalibration: self.recalibration,
+            recalibration: self.recalibration.clone(),
             seed: self.seed,
             interrupter: self.interrupter.clone(),
             on_adjustment: self.on_adjustment.clone(),
@@ -118,7 +118,7 @@ impl<M: Module> DyRep<M> {
             controller: None,
             decay: None,
             clip: None,
-            recalibration: 0,
+            recalibration: None,
             seed: None,
             interrupter: None,
             on_adjustment: None,
@@ -169,11 +169,15 @@ impl<M: Module> DyRep<M> {
         self
     }
 
-    /// Measures batch norms' statistics anew before each evaluation, on so many batches of the controller's calibration
-    /// data: a copy of the model sees them in training mode, off the graph. Without a controller it does nothing.
+    /// Lets batch norms' moving averages go on over so many batches of `data` before each evaluation, in a copy of the
+    /// model that is in training mode and off the graph: they are then those of the last weights.
     #[must_use]
-    pub fn with_recalibration(mut self, batches: usize) -> Self {
-        self.setup_mut().recalibration = batches;
+    pub fn with_recalibration(
+        mut self,
+        batches: usize,
+        data: impl CalibrationData<M> + 'static,
+    ) -> Self {
+        self.setup_mut().recalibration = Some((batches, Arc::new(data)));
         self
     }
 
@@ -291,12 +295,9 @@ impl<M: Module> DyRep<M> {
 
     /// With statistics measured on data of this epoch, if that was asked for.
     fn recalibrated(&self, model: M) -> M {
-        let Some((_, data)) = &self.setup.controller else { return model };
-        if self.setup.recalibration == 0 {
-            return model;
-        }
+        let Some((batches, data)) = &self.setup.recalibration else { return model };
         let (epoch, model) = (self.epochs(), model.train().no_grad());
-        for index in 0..self.setup.recalibration {
+        for index in 0..*batches {
             if let Err(source) = data.run(&model, epoch, index) {
                 self.fail(TrainError::Calibration { epoch, source });
                 break;

@@ -8,8 +8,8 @@ use super::bounds::{Count, OrNone, seed, some_whole, whole};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationRecipe {
-    /// Training batches that all batch norms are measured on anew before the model is evaluated, as a plain
-    /// mean; absent: they keep their moving averages.
+    /// Training batches that all batch norms' moving averages go on over before the model is evaluated, so that
+    /// they are those of the last weights; absent: they stay as training left them.
     #[serde(deserialize_with = "some_whole::<Count, _>", skip_serializing_if = "Option::is_none")]
     pub recalibrate_batches: Option<usize>,
     /// The run ends after so many epochs without a better accuracy; absent: it goes to its end.

@@ -339,7 +339,6 @@ fn wrap<N: Network>(
     let recorder = recorder.clone();
     let mut model = DyRep::new(model, steps_per_epoch)
         .with_seed(training.seed)
-        .with_recalibration(training.recalibration)
         .on_adjustment(move |adjustment, took| recorder.adjusted(adjustment, took));
     if let Some(decay) = training.average_decay {
         model = model.with_average(decay);
@@ -347,8 +346,12 @@ fn wrap<N: Network>(
     if let Some(norm) = training.clip_norm {
         model = model.with_clipping(norm);
     }
+    let calibration = Arc::new(calibration);
+    let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);
+    if training.recalibration > 0 {
+        model = model.with_recalibration(training.recalibration, run.clone());
+    }
     if let Some(config) = &training.controller {
-        let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);
         model = model.with_controller(config.clone(), run)?;
     }
     Ok(model)
