@@ -16,12 +16,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use clap::Parser;
 use dyrep_burn::ops::keep_freed_memory;
 use dyrep_burn::{EventLog, write_atomically};
-use dyrep_models::ResNet;
-use dyrep_train::{Deployment, Interrupter, ModelFns, Plan, Run, save_structure, save_weights};
+use dyrep_train::{Deployment, Interrupter, Plan, Run, save_structure, save_weights};
 
 use options::Options;
 use terminal::{Summary, Terminal};
@@ -90,14 +89,8 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::from(INTERRUPTED));
     }
 
-    let forward = |model: &ResNet, images: Tensor<4>| model.forward(images);
-    let fns = ModelFns {
-        forward: &forward,
-        params: &|model: &ResNet| model.params(),
-        flops: &|model: &ResNet, picture| model.flops(picture),
-    };
     let (deployed, deployment) =
-        Deployment::measure(&ended.network, &fns, &validation, &input, &devices[0])?;
+        Deployment::measure(&ended.network, &validation, &input, &devices[0])?;
     terminal::print_deployment(&deployment);
     ended.deployed(&deployment)?;
 

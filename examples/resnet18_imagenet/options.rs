@@ -119,7 +119,7 @@ impl Options {
 
     /// The run's folder.
     pub(crate) fn folder(&self) -> PathBuf {
-        let free = |folder: &PathBuf| !folder.join("run.json").exists();
+        let free = |folder: &PathBuf| !RunRecord::path(folder).exists();
         let numbered = || (2..).map(|number| PathBuf::from(format!("{RUNS}-{number}")));
         let first = || std::iter::once(PathBuf::from(RUNS)).chain(numbered()).find(free);
         let given = self.resume.as_ref().or(self.out.as_ref());
@@ -130,7 +130,7 @@ impl Options {
     pub(crate) fn recipe(&self) -> Result<Recipe, Failure> {
         let changes = self.changes()?;
         if let Some(folder) = &self.resume {
-            let path = folder.join("run.json");
+            let path = RunRecord::path(folder);
             let text = RunRecord::load(&path)?.recipe;
             let origin = path.display().to_string();
             return Ok(Recipe::parse(&text, &origin, &changes).map_err(TrainError::from)?);

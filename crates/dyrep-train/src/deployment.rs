@@ -9,6 +9,7 @@ use dyrep_burn::{Report, Structure, deploy, verify, write_atomically};
 use dyrep_data::Loader;
 use serde::{Deserialize, Serialize};
 
+use crate::classifier::Network;
 use crate::error::TrainError;
 use crate::evaluate::{Accuracy, evaluate};
 use crate::input::InputSpec;
@@ -46,44 +47,33 @@ pub struct Deployment {
     pub batch: usize,
 }
 
-/// How to run a model, and to count it.
-pub struct ModelFns<'a, M> {
-    /// Logits of pictures.
-    pub forward: &'a dyn Fn(&M, Tensor<4>) -> Tensor<2>,
-    /// Learnable parameters.
-    pub params: &'a dyn Fn(&M) -> usize,
-    /// Multiply-adds for a picture of `[channels, height, width]`.
-    pub flops: &'a dyn Fn(&M, [usize; 3]) -> u64,
-}
-
 impl Deployment {
     /// Deploys `model` and measures both forms on the pictures of `validation`; returns the deployed model.
     ///
     /// # Errors
     /// Data that cannot be read.
-    pub fn measure<M: Module>(
-        model: &M,
-        fns: &ModelFns<'_, M>,
+    pub fn measure<N: Network>(
+        model: &N,
         validation: &Loader,
         input: &InputSpec,
         device: &Device,
-    ) -> Result<(M, Self), TrainError> {
+    ) -> Result<(N, Self), TrainError> {
         let device = device.clone().inner();
         let (trained, deployed) = (model.valid(), deploy(model));
         let mut inputs = vec![];
         for batch in validation.epoch(0).take(VERIFY_BATCHES) {
             inputs.push(input.images(&batch?, &device));
         }
-        let difference = verify(&trained, &deployed, inputs.clone(), |m, x| (fns.forward)(m, x));
-        let accuracy = |model: &M| evaluate(model, validation, input, &device, fns.forward);
+        let difference = verify(&trained, &deployed, inputs.clone(), N::forward);
+        let accuracy = |model: &N| evaluate(model, validation, input, &device);
         let [batch, channels, height, width] = inputs.first().map_or([0; 4], Tensor::dims);
         let [before_seconds, after_seconds] = match inputs.first() {
-            Some(images) => time([&trained, &deployed], images, fns.forward),
+            Some(images) => time([&trained, &deployed], images),
             None => [0.0; 2],
         };
-        let cost = |model: &M, seconds| Cost {
-            params: (fns.params)(model),
-            flops: (fns.flops)(model, [channels, height, width]),
+        let cost = |model: &N, seconds| Cost {
+            params: model.params(),
+            flops: model.flops([channels, height, width]),
             seconds,
         };
         let measured = Self {
@@ -99,17 +89,13 @@ impl Deployment {
 }
 
 /// Median seconds of each model, run in turn so that both see the machine's moods.
-fn time<M>(
-    models: [&M; 2],
-    images: &Tensor<4>,
-    forward: &dyn Fn(&M, Tensor<4>) -> Tensor<2>,
-) -> [f64; 2] {
+fn time<N: Network>(models: [&N; 2], images: &Tensor<4>) -> [f64; 2] {
     let mut seconds = [vec![], vec![]];
     for pass in 0..=TIMED_PASSES {
         for (model, seconds) in models.iter().zip(&mut seconds) {
             let started = Instant::now();
             // Reading the result waits for the device.
-            let _logits = forward(model, images.clone()).into_data();
+            let _logits = model.forward(images.clone()).into_data();
             if pass > 0 {
                 seconds.push(started.elapsed().as_secs_f64());
             }

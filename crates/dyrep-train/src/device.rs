@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::error::DeviceError;
@@ -29,6 +30,11 @@ macro_rules! backend {
         let open = None;
         Backend { name: $feature, open, numbered: $numbered }
     }};
+}
+
+/// The device that a module is on; its first, where it is on several.
+pub(crate) fn home<M: Module>(module: &M) -> Device {
+    module.devices().into_iter().next().unwrap_or_default()
 }
 
 /// All backends, the preferred first.

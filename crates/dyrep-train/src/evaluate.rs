@@ -1,10 +1,10 @@
 //! Accuracy on a data set.
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use dyrep_data::{DataError, Loader};
 use serde::{Deserialize, Serialize};
 
+use crate::classifier::Network;
 use crate::input::InputSpec;
 
 /// How many of how many.
@@ -28,19 +28,18 @@ impl Accuracy {
 ///
 /// # Errors
 /// Data that cannot be read.
-pub fn evaluate<M: Module>(
-    model: &M,
+pub fn evaluate<N: Network>(
+    model: &N,
     loader: &Loader,
     input: &InputSpec,
     device: &Device,
-    forward: &dyn Fn(&M, Tensor<4>) -> Tensor<2>,
 ) -> Result<Accuracy, DataError> {
     let model = model.valid();
     let device = device.clone().inner();
     let mut accuracy = Accuracy::default();
     for batch in loader.epoch(0) {
         let batch = batch?;
-        let logits = forward(&model, input.images(&batch, &device));
+        let logits = model.forward(input.images(&batch, &device));
         let classes = logits.argmax(1).flatten::<1>(0, 1);
         let hits = classes.equal(input.targets(&batch, &device)).int().sum().into_data();
         accuracy.correct += hits.iter::<i64>().sum::<i64>().max(0) as usize;

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use burn_train::Interrupter;
-use common::{First, Options, assert_same_bits, loaders, network, training};
+use common::{First, Options, assert_same_bits};
 use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_train::{
-    Checkpoints, EpochReport, InputSpec, Progress, Run, RunRecord, RunState, Schedule, TrainError,
+    Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule, TrainError,
 };
 
 fn newest(folder: &Path) -> Option<usize> {
@@ -42,7 +42,7 @@ fn a_loss_that_is_no_number() {
     assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
     assert!(error.to_string().contains("training diverged"), "{error}");
     assert_eq!(newest(folder.path()), Some(1));
-    let record = RunRecord::load(&folder.path().join("run.json")).unwrap();
+    let record = RunRecord::load(&RunRecord::path(folder.path())).unwrap();
     assert!(matches!(record.state, RunState::Failed(_)), "{:?}", record.state);
     resumed(folder.path(), 2).run().unwrap();
     assert_eq!(newest(folder.path()), Some(2));
@@ -79,20 +79,9 @@ fn a_truncated_checkpoint_is_passed_over_with_a_word() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let warnings = Warnings::default();
-    let [train, validation] = loaders(256, 0);
-    let run = Run {
-        training: training(5, train.batches()),
-        network: network(),
-        train,
-        validation,
-        devices: &[Device::flex()],
-        folder: folder.path().to_owned(),
-        resume: true,
-        interrupter: Interrupter::new(),
-        dashboard: false,
-        progress: Box::new(warnings.clone()),
-    };
-    let got = run.train().unwrap();
+    let mut options = resumed(folder.path(), 5);
+    options.progress = Box::new(warnings.clone());
+    let got = options.run().unwrap();
     let told = warnings.0.lock().unwrap().join("\n");
     assert!(told.contains("epoch 2") && told.contains("model-2.bpk"), "{told}");
     // From epoch 1 it has become what it would have been.
@@ -113,21 +102,10 @@ fn no_whole_checkpoint_is_an_error_and_none_at_all_a_start() {
 fn another_networks_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     one_epoch(folder.path());
-    let [train, validation] = loaders(256, 0);
     let wide = ResNetConfig::resnet18(10).with_in_channels(1).with_width(8).with_stem(Stem::Small);
-    let run = Run {
-        training: training(5, train.batches()),
-        network: wide.init(&Device::flex().autodiff()).unwrap(),
-        train,
-        validation,
-        devices: &[Device::flex()],
-        folder: folder.path().to_owned(),
-        resume: true,
-        interrupter: Interrupter::new(),
-        dashboard: false,
-        progress: Box::new(dyrep_train::Silent),
-    };
-    let error = run.train().unwrap_err();
+    let mut options = resumed(folder.path(), 5);
+    options.network = wide.init(&Device::flex().autodiff()).unwrap();
+    let error = options.run().unwrap_err();
     assert!(matches!(error, TrainError::Resume { .. }), "{error}");
     assert!(error.to_string().contains("conv1"), "{error}");
     assert_eq!(newest(folder.path()), Some(1));
@@ -152,21 +130,9 @@ fn stopped_from_outside() {
         }
     }
     let [folder, whole] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let [train, validation] = loaders(256, 0);
-    let interrupter = Interrupter::new();
-    let run = Run {
-        training: training(5, train.batches()),
-        network: network(),
-        train,
-        validation,
-        devices: &[Device::flex()],
-        folder: folder.path().to_owned(),
-        resume: false,
-        interrupter: interrupter.clone(),
-        dashboard: false,
-        progress: Box::new(Stop(interrupter)),
-    };
-    let stopped = run.train().unwrap();
+    let mut options = Options::new(5, folder.path());
+    options.progress = Box::new(Stop(options.interrupter.clone()));
+    let stopped = options.run().unwrap();
     assert_eq!(stopped.stopped.as_deref(), Some("Ctrl-C"));
     assert_eq!(stopped.record.state, RunState::Stopped("Ctrl-C".to_owned()));
     let got = resumed(folder.path(), 5).run().unwrap();

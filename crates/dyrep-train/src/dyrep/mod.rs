@@ -15,7 +15,7 @@ mod clip;
 mod module;
 mod record;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
@@ -28,7 +28,9 @@ use dyrep_burn::{
     AdjustError, Adjustment, Controller, ControllerConfig, ControllerConfigError, EventLog,
 };
 
+use crate::device::home;
 use crate::error::TrainError;
+use crate::failure::Failure;
 use average::Average;
 
 /// What went wrong in a user's function.
@@ -60,6 +62,7 @@ where
 type OnAdjustment = dyn Fn(&Adjustment, Duration) + Send + Sync;
 
 /// What every clone of a wrapper shares.
+#[derive(Clone)]
 struct Setup<M> {
     steps_per_epoch: usize,
     controller: Option<(ControllerConfig, Arc<dyn CalibrationData<M>>)>,
@@ -69,23 +72,7 @@ struct Setup<M> {
     seed: Option<u64>,
     interrupter: Option<Interrupter>,
     on_adjustment: Option<Arc<OnAdjustment>>,
-    failure: Arc<Mutex<Option<TrainError>>>,
-}
-
-impl<M> Clone for Setup<M> {
-    fn clone(&self) -> Self {
-        Self {
-            steps_per_epoch: self.steps_per_epoch,
-            controller: self.controller.clone(),
-            decay: self.decay,
-            clip: self.clip,
-            recalibration: self.recalibration.clone(),
-            seed: self.seed,
-            interrupter: self.interrupter.clone(),
-            on_adjustment: self.on_adjustment.clone(),
-            failure: Arc::clone(&self.failure),
-        }
-    }
+    failure: Failure,
 }
 
 /// A model whose convolutions grow branches and lose them while Burn trains it (DyRep, arXiv 2203.12868).
@@ -95,6 +82,7 @@ impl<M> Clone for Setup<M> {
 /// [`into_model`](Self::into_model) gives the model back, to be [deployed](dyrep_burn::deploy).
 ///
 /// One thing Burn must not be asked for: gradient checkpointing while structure changes.
+#[derive(Clone)]
 pub struct DyRep<M> {
     model: M,
     controller: Option<Controller>,
@@ -122,7 +110,7 @@ impl<M: Module> DyRep<M> {
             seed: None,
             interrupter: None,
             on_adjustment: None,
-            failure: Arc::default(),
+            failure: Failure::default(),
         };
         Self { model, controller: None, average: None, steps: 0, setup: Arc::new(setup) }
     }
@@ -239,7 +227,7 @@ impl<M: Module> DyRep<M> {
     /// A handle that tells, after the training, what stopped it if that was this wrapper.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        Failure(Arc::clone(&self.setup.failure))
+        self.setup.failure.clone()
     }
 
     /// After the optimiser's step.
@@ -318,21 +306,7 @@ impl<M: Module> DyRep<M> {
         let Some(interrupter) = &self.setup.interrupter else {
             panic!("{error}");
         };
-        interrupter.stop(Some(&error.to_string()));
-        let mut failure = self.setup.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
-    }
-}
-
-/// What stopped a training from within a [`DyRep`].
-#[derive(Clone, Debug)]
-pub struct Failure(Arc<Mutex<Option<TrainError>>>);
-
-impl Failure {
-    /// What it was, if anything; it is told once.
-    #[must_use]
-    pub fn take(&self) -> Option<TrainError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.setup.failure.stop(interrupter, error);
     }
 }
 
@@ -372,7 +346,7 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
             return self.stepped(optimizer);
         }
         // Scores and norms are of the whole gradient, which here lies in parts on several devices.
-        let device = self.model.devices().into_iter().next().unwrap_or_default();
+        let device = home(&self.model);
         let mut sum = GradientsAccumulator::new();
         for (part, _) in &mut gradients.grads {
             let part = std::mem::take(part).to_device(&device, &self.model);

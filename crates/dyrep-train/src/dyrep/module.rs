@@ -12,18 +12,6 @@ use burn::tensor::Device;
 
 use super::DyRep;
 
-impl<M: Clone> Clone for DyRep<M> {
-    fn clone(&self) -> Self {
-        Self {
-            model: self.model.clone(),
-            controller: self.controller.clone(),
-            average: self.average.clone(),
-            steps: self.steps,
-            setup: Arc::clone(&self.setup),
-        }
-    }
-}
-
 impl<M: fmt::Debug> fmt::Debug for DyRep<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DyRep")

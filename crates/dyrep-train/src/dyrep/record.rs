@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::average::Average;
 use super::{DyRep, Setup};
+use crate::device::home;
 
 /// The version written; the only one read.
 const VERSION: u64 = 1;
 const NAME: &str = "dyrep";
+const EXTRA: [&str; 2] = ["state", "values"];
 
 /// What a wrapper remembers beside the model's parameters.
 #[derive(Serialize, Deserialize)]
@@ -56,8 +58,8 @@ impl<M: Module> DyRep<M> {
         let text = serde_json::to_string(&state)
             .unwrap_or_else(|error| unreachable!("strings and numbers: {error}"));
         let state = text.into_bytes().into_iter().map(f32::from).collect();
-        let device = self.device();
-        let extra = [("state", state), ("values", values)]
+        let device = home(&self.model);
+        let extra = [(EXTRA[0], state), (EXTRA[1], values)]
             .map(|(name, values)| (name, param(values, &device)));
         // Off the graph running statistics are up to date; a training model's lag by one step.
         Recorded { model: self.model.valid(), extra }.into_record()
@@ -66,13 +68,12 @@ impl<M: Module> DyRep<M> {
     /// The wrapper as it was recorded: structure, weights, what the controller knew, the average.
     pub(super) fn loaded(self, record: ModuleRecord) -> Result<Self, RecordError> {
         let bytes = record.into_bytes()?;
-        let [state, values] = ["state", "values"].map(|name| extra_tensor(&bytes, name));
-        let (state, values) = (state?, values?);
+        let [state, values] = extra_tensors(&bytes)?;
         let (state_len, values_len) = (state.len(), values.len());
         let state = parse(&state)?;
-        let device = self.device();
+        let device = home(&self.model);
         let model = state.structure.apply(self.model).map_err(refuse)?;
-        let extra = [("state", state_len), ("values", values_len)]
+        let extra = [(EXTRA[0], state_len), (EXTRA[1], values_len)]
             .map(|(name, len)| (name, param(vec![0.0; len], &device)));
         let recorded =
             Recorded { model, extra }.try_load_record(ModuleRecord::from_bytes(bytes)?)?;
@@ -107,10 +108,6 @@ impl<M: Module> DyRep<M> {
         loaded.seed_epoch();
         Ok(loaded)
     }
-
-    fn device(&self) -> Device {
-        self.model.devices().into_iter().next().unwrap_or_default()
-    }
 }
 
 fn refuse(reason: impl std::fmt::Display) -> RecordError {
@@ -127,15 +124,22 @@ fn parse(values: &[f32]) -> Result<State, RecordError> {
     }
 }
 
-fn extra_tensor(bytes: &burn::tensor::Bytes, name: &str) -> Result<Vec<f32>, RecordError> {
-    let path = format!("{NAME}.{name}");
-    let tensors = Reader::from_bytes(bytes.clone())?.into_tensors()?;
-    let found = tensors.into_iter().find(|tensor| tensor.name == path);
-    let tensor = found.ok_or_else(|| {
-        refuse(format!("it has no `{path}`: it is of a model that was not trained in this wrapper"))
-    })?;
-    let (_, dtype, shape, _, bytes) = tensor.into_parts()?;
-    Ok(TensorData::from_bytes(bytes, shape, dtype).iter::<f32>().collect())
+/// The values of [`EXTRA`].
+fn extra_tensors(bytes: &burn::tensor::Bytes) -> Result<[Vec<f32>; 2], RecordError> {
+    let mut tensors = Reader::from_bytes(bytes.clone())?.into_tensors()?;
+    let take = |name: &str| -> Result<Vec<f32>, RecordError> {
+        let path = format!("{NAME}.{name}");
+        let found = tensors.iter().position(|tensor| tensor.name == path);
+        let found = found.ok_or_else(|| {
+            refuse(format!(
+                "it has no `{path}`: it is of a model that was not trained in this wrapper"
+            ))
+        })?;
+        let (_, dtype, shape, _, bytes) = tensors.swap_remove(found).into_parts()?;
+        Ok(TensorData::from_bytes(bytes, shape, dtype).iter::<f32>().collect())
+    };
+    let [state, values] = EXTRA.map(take);
+    Ok([state?, values?])
 }
 
 fn param(values: Vec<f32>, device: &Device) -> Param<Tensor<1>> {

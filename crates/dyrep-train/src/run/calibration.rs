@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::module::Module;
 use dyrep_data::{Batch, DataError, Epoch, Loader};
 
 use crate::classifier::{Classifier, Network};
+use crate::device::home;
 use crate::dyrep::BoxedError;
 use crate::input::InputSpec;
 
@@ -43,8 +43,7 @@ impl Calibration {
         index: usize,
     ) -> Result<(), BoxedError> {
         let batch = self.batch(epoch, index)?;
-        let device = model.devices().into_iter().next().unwrap_or_default();
-        let _logits = model.network.forward(self.input.images(&batch, &device));
+        let _logits = model.network.forward(self.input.images(&batch, &home(model)));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use dyrep_burn::{ConvGeometry, Cost, InputSizes, LayerStructure, Structure, layers};
 
 use crate::classifier::Network;
+use crate::device::home;
 
 /// A network's layers, and what it costs.
 pub(super) struct Layout {
@@ -21,8 +22,7 @@ impl Layout {
     /// Of a network that takes pictures such as `picture`, `[1, channels, height, width]`.
     pub(super) fn of<N: Network>(network: &N, picture: &Tensor<4>) -> Self {
         let sizes = InputSizes::measure(network, |network| {
-            let device = network.devices().into_iter().next().unwrap_or_default();
-            let _logits = network.forward(picture.clone().to_device(&device));
+            let _logits = network.forward(picture.clone().to_device(&home(network)));
         });
         let structure = Structure::of(network);
         let cost = sizes.cost(&structure);

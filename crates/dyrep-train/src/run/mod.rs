@@ -31,6 +31,7 @@ pub use record::{RunRecord, RunState};
 
 use crate::checkpoint::{Broken, Checkpoints};
 use crate::classifier::{Classifier, Loss, Network};
+use crate::device::home;
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
@@ -115,16 +116,8 @@ pub struct Ended<N> {
     pub record: RunRecord,
     /// Why it was stopped, if it was not left to end.
     pub stopped: Option<String>,
-    recorder: RecorderHandle,
-}
-
-/// Kept so that deployment can be added to the record.
-struct RecorderHandle(Recorder);
-
-impl std::fmt::Debug for RecorderHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Recorder")
-    }
+    /// Kept so that deployment can be added to the record.
+    recorder: Recorder,
 }
 
 impl<N> Ended<N> {
@@ -133,8 +126,8 @@ impl<N> Ended<N> {
     /// # Errors
     /// Files that cannot be written.
     pub fn deployed(&mut self, deployment: &crate::Deployment) -> Result<(), TrainError> {
-        self.recorder.0.update(|record| record.deployment = Some(deployment.clone()))?;
-        self.record = self.recorder.0.record();
+        self.recorder.update(|record| record.deployment = Some(deployment.clone()))?;
+        self.record = self.recorder.record();
         Ok(())
     }
 }
@@ -153,7 +146,7 @@ impl<N: Network> Run<'_, N> {
         let mut progress = self.progress;
         let from = match self.resume {
             true => newest(&checkpoints, &mut *progress)?,
-            false if self.folder.join("run.json").exists() => {
+            false if RunRecord::path(&self.folder).exists() => {
                 return Err(TrainError::Exists { path: self.folder });
             }
             false => None,
@@ -161,7 +154,7 @@ impl<N: Network> Run<'_, N> {
         let (training, devices) = (self.training, self.devices);
         let batches = self.train.batches();
         let parts = training.accumulate * devices.len();
-        let steps_per_epoch = batches.div_ceil(devices.len()).div_ceil(training.accumulate);
+        let steps_per_epoch = batches.div_ceil(parts);
 
         let main = devices[0].clone();
         let picture = picture(&self.validation, &training.input, &main)?;
@@ -170,7 +163,7 @@ impl<N: Network> Run<'_, N> {
         let known = Known {
             folder: self.folder.clone(),
             schedule: training.schedule.clone(),
-            batches: [batches, batches.div_ceil(steps_per_epoch)],
+            batches: [batches, parts],
             layers: layout.cost,
             rest: layout.rest,
             interrupter: self.interrupter.clone(),
@@ -248,7 +241,7 @@ impl<N: Network> Run<'_, N> {
             log,
             record: recorder.record(),
             stopped,
-            recorder: RecorderHandle(recorder),
+            recorder,
         })
     }
 
@@ -315,7 +308,7 @@ fn record(
     let Training { title, description, recipe, epochs, .. } = training;
     let mut record = match from {
         Some(epoch) => {
-            let mut record = RunRecord::load(&folder.join("run.json"))?;
+            let mut record = RunRecord::load(&RunRecord::path(folder))?;
             record.truncate(epoch);
             record
         }
@@ -374,6 +367,6 @@ fn check_checkpoint<N: Network>(
     };
     let record: ModuleRecord = part.restore(epoch).map_err(|error| refused(error.to_string()))?;
     // Statistics are shared between clones: a copy of its own is tried.
-    let copy = model.clone().fork(&model.devices()[0]);
+    let copy = model.clone().fork(&home(model));
     copy.try_load_record(record).map(drop).map_err(|error| refused(error.to_string()))
 }

@@ -7,7 +7,7 @@ use burn_train::renderer::{
     MetricsRendererTraining,
 };
 use dyrep_burn::Event;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// After some steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,16 +30,16 @@ pub struct EpochReport {
     /// The epoch, from 1.
     pub epoch: usize,
     /// Mean training loss.
-    #[serde(with = "any_number")]
+    #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
     /// Mean loss on the validation set, in evaluation mode, after the epoch's changes of structure.
-    #[serde(with = "any_number")]
+    #[serde(deserialize_with = "or_nan")]
     pub valid_loss: f64,
     /// Accuracy on the training pictures while they were trained on, 0 to 1.
-    #[serde(with = "any_number")]
+    #[serde(deserialize_with = "or_nan")]
     pub train_accuracy: f64,
     /// Accuracy on the validation set, 0 to 1.
-    #[serde(with = "any_number")]
+    #[serde(deserialize_with = "or_nan")]
     pub accuracy: f64,
     /// The learning rate at its end.
     pub learning_rate: f64,
@@ -57,18 +57,9 @@ pub struct EpochReport {
     pub macs: u64,
 }
 
-/// JSON has no not-a-number: it is written as nothing.
-mod any_number {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(*value)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-        Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
-    }
+/// JSON has no not-a-number: serde writes nothing for it.
+fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Told what happens, from threads of the training. Every method does nothing by default.

@@ -1,6 +1,6 @@
 //! What a run leaves to be looked at, and to go on from: `run.json` in its folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dyrep_burn::{Adjustment, Structure, write_atomically};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,12 @@ impl RunRecord {
             epochs: vec![],
             deployment: None,
         }
+    }
+
+    /// Where a run's folder has it.
+    #[must_use]
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("run.json")
     }
 
     /// Forgets what came after the first `epochs` epochs: a resumed run does it again.

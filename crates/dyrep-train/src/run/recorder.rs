@@ -15,6 +15,7 @@ use dyrep_burn::{Adjustment, Cost, Structure};
 use super::progress::{EpochReport, Progress, StepReport};
 use super::record::RunRecord;
 use crate::error::TrainError;
+use crate::failure::Failure;
 use crate::schedule::Schedule;
 
 /// The metrics' names, as Burn has them.
@@ -26,6 +27,12 @@ const BATCHES_PER_REPORT: usize = 10;
 /// What is written, and to whom it is told. Clones are the same recorder.
 #[derive(Clone)]
 pub(super) struct Recorder(Arc<Mutex<Inner>>);
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorder")
+    }
+}
 
 /// What the recorder must know of the run.
 pub(super) struct Known {
@@ -54,7 +61,7 @@ struct Inner {
     adjust: Duration,
     structure: Structure,
     layers: Cost,
-    failure: Option<TrainError>,
+    failure: Failure,
 }
 
 impl Recorder {
@@ -73,7 +80,7 @@ impl Recorder {
             adjust: Duration::ZERO,
             structure,
             layers,
-            failure: None,
+            failure: Failure::default(),
         };
         for adjustment in inner.record.adjustments.clone() {
             inner.follow(&adjustment);
@@ -138,13 +145,11 @@ impl Inner {
     }
 
     fn fail(&mut self, error: TrainError) {
-        self.known.interrupter.stop(Some(&error.to_string()));
-        self.failure.get_or_insert(error);
+        self.failure.stop(&self.known.interrupter, error);
     }
 
     fn write(&mut self) -> Result<(), TrainError> {
-        let path = self.known.folder.join("run.json");
-        self.record.save(&path)?;
+        self.record.save(&RunRecord::path(&self.known.folder))?;
         super::report::write(&self.record, &self.known.folder)
     }
 

@@ -12,7 +12,9 @@ use burn_train::Interrupter;
 use dyrep_burn::{ControllerConfig, CutRule};
 use dyrep_data::{Dataset, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
-use dyrep_train::{Ended, InputSpec, Loss, Run, Schedule, SgdRecipe, Silent, TrainError, Training};
+use dyrep_train::{
+    Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, TrainError, Training,
+};
 
 /// Pictures in a batch.
 pub(crate) const BATCH: usize = 64;
@@ -117,13 +119,25 @@ pub(crate) struct Options<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) resume: bool,
     pub(crate) devices: usize,
+    pub(crate) network: ResNet,
+    pub(crate) interrupter: Interrupter,
+    pub(crate) progress: Box<dyn Progress + Send>,
 }
 
 impl<'a> Options<'a> {
     pub(crate) fn new(epochs: usize, folder: &'a Path) -> Self {
         let loaders = loaders(256, 0);
         let training = training(epochs, loaders[0].batches());
-        Self { training, loaders, folder, resume: false, devices: 1 }
+        Self {
+            training,
+            loaders,
+            folder,
+            resume: false,
+            devices: 1,
+            network: network(),
+            interrupter: Interrupter::new(),
+            progress: Box::new(Silent),
+        }
     }
 
     pub(crate) fn run(self) -> Result<Ended<ResNet>, TrainError> {
@@ -131,15 +145,15 @@ impl<'a> Options<'a> {
         let devices = vec![Device::flex(); self.devices];
         let run = Run {
             training: self.training,
-            network: network(),
+            network: self.network,
             train,
             validation,
             devices: &devices,
             folder: self.folder.to_owned(),
             resume: self.resume,
-            interrupter: Interrupter::new(),
+            interrupter: self.interrupter,
             dashboard: false,
-            progress: Box::new(Silent),
+            progress: self.progress,
         };
         run.train()
     }
