@@ -1,8 +1,17 @@
-//! Vision networks built from [`RepConv2d`](dyrep_burn::RepConv2d), named as torchvision names them.
+//! Vision networks built from [`RepConv2d`](dyrep_burn::RepConv2d), named as torchvision names them, or timm where
+//! torchvision has none.
 //!
 //! Every convolution can grow branches or start with them; a network configured without branches is the
-//! plain published one, with the same parameter paths.
+//! plain published one, with the same parameter paths. [`Branching`] says
+//! which of its convolutions start with which branches.
 
+mod count;
+mod error;
+mod parts;
 mod resnet;
+mod selection;
 
-pub use resnet::{BasicBlock, ModelError, ResNet, ResNetConfig, Stem};
+pub use error::ModelError;
+pub use parts::Stem;
+pub use resnet::{ResNet, ResNetConfig, Residual, ResidualBlock};
+pub use selection::{Branching, Selection};

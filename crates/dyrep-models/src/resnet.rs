@@ -1,39 +1,57 @@
-//! ResNet with basic blocks (arXiv 1512.03385), torchvision's names and initialisation.
+//! ResNet (arXiv 1512.03385, table 1) and ResNeXt (arXiv 1611.05431, table 1): torchvision's names and initialisation.
 //!
-//! Convolutions start from N(0, √(2 / fan-out)), without bias, each followed by a batch norm. For small
-//! images the 7×7 stem of stride 2 and the max pooling give way to a 3×3 of stride 1, as is usual on CIFAR.
+//! | | blocks of a stage | block |
+//! |---|---|---|
+//! | ResNet-18 | 2, 2, 2, 2 | two 3×3 |
+//! | ResNet-34 | 3, 4, 6, 3 | two 3×3 |
+//! | ResNet-50 | 3, 4, 6, 3 | 1×1, 3×3, 1×1 |
+//! | ResNet-101 | 3, 4, 23, 3 | 1×1, 3×3, 1×1 |
+//! | ResNet-152 | 3, 8, 36, 3 | 1×1, 3×3, 1×1 |
+//! | ResNeXt-50 32×4d | 3, 4, 6, 3 | 1×1, 3×3 in 32 groups, 1×1 |
+//!
+//! Convolutions start from N(0, √(2 / fan-out)), without bias, each followed by a batch norm. A bottleneck has its
+//! stride on the 3×3, as torchvision has it. For small images the 7×7 stem of stride 2 and the max pooling give way to a
+//! 3×3 of stride 1, as is usual on CIFAR.
 
 use burn::module::Module;
-use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
+use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{Tail, max_pool};
-use dyrep_burn::{Branches, RepConv2d, RepConv2dConfig, profile};
 use serde::{Deserialize, Serialize};
 
-/// How the first layers treat the picture.
+use crate::error::ModelError;
+use crate::parts::{Stem, average, common_options, conv, fan_out_of_all, network_methods, norm};
+use crate::selection::Branching;
+
+/// What stands beside a shortcut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stem {
-    /// 7×7 of stride 2, then 3×3 max pooling of stride 2: for pictures of about 224×224.
-    Imagenet,
-    /// 3×3 of stride 1: for pictures of up to about 64×64.
-    Small,
+#[serde(rename_all = "snake_case")]
+pub enum Residual {
+    /// Two 3×3 convolutions.
+    Basic,
+    /// 1×1, 3×3, 1×1 with four times as many outputs.
+    Bottleneck {
+        /// Groups of the 3×3.
+        groups: usize,
+        /// Channels of each group in the first stage of a network of width 64.
+        group_width: usize,
+    },
 }
 
-/// A network that cannot be built.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ModelError {
-    /// A size of zero.
-    #[error("{name} must be at least 1, got 0")]
-    Zero {
-        /// The option.
-        name: &'static str,
-    },
-    /// Branches that a convolution cannot have.
-    #[error(transparent)]
-    Layer(#[from] dyrep_burn::ConfigError),
+impl Residual {
+    /// ResNet's, with one group.
+    pub const BOTTLENECK: Self = Self::Bottleneck { groups: 1, group_width: 64 };
+
+    /// Output channels as a multiple of the stage's.
+    #[must_use]
+    pub fn expansion(self) -> usize {
+        match self {
+            Self::Basic => 1,
+            Self::Bottleneck { .. } => 4,
+        }
+    }
 }
 
 /// Creates a [`ResNet`].
@@ -44,145 +62,147 @@ pub struct ResNetConfig {
     pub in_channels: usize,
     /// Classes.
     pub classes: usize,
-    /// Channels of the first stage; each later stage has twice as many. The published network has 64.
+    /// Channels of the first stage; each later stage has twice as many. The published networks have 64.
     pub width: usize,
-    /// Basic blocks in each of the four stages.
+    /// Blocks in each of the four stages.
     pub depths: [usize; 4],
+    /// What a block is made of.
+    pub block: Residual,
     /// The first layers.
     pub stem: Stem,
-    /// Branches that every k×k convolution starts with.
-    pub branches: Branches,
+    /// Branches that convolutions start with.
+    pub branches: Branching,
 }
 
+common_options!(ResNetConfig);
+
 impl ResNetConfig {
+    fn published(classes: usize, block: Residual, depths: [usize; 4]) -> Self {
+        let (stem, branches) = (Stem::Imagenet, Branching::default());
+        Self { in_channels: 3, classes, width: 64, depths, block, stem, branches }
+    }
+
     /// ResNet-18 for pictures of 3 channels.
     #[must_use]
     pub fn resnet18(classes: usize) -> Self {
-        Self {
-            in_channels: 3,
-            classes,
-            width: 64,
-            depths: [2, 2, 2, 2],
-            stem: Stem::Imagenet,
-            branches: Branches::default(),
-        }
+        Self::published(classes, Residual::Basic, [2, 2, 2, 2])
     }
 
-    /// Sets the channels of the picture.
+    /// ResNet-34 for pictures of 3 channels.
     #[must_use]
-    pub fn with_in_channels(mut self, in_channels: usize) -> Self {
-        self.in_channels = in_channels;
-        self
+    pub fn resnet34(classes: usize) -> Self {
+        Self::published(classes, Residual::Basic, [3, 4, 6, 3])
     }
 
-    /// Sets the channels of the first stage.
+    /// ResNet-50 for pictures of 3 channels.
     #[must_use]
-    pub fn with_width(mut self, width: usize) -> Self {
-        self.width = width;
-        self
+    pub fn resnet50(classes: usize) -> Self {
+        Self::published(classes, Residual::BOTTLENECK, [3, 4, 6, 3])
     }
 
-    /// Sets the first layers.
+    /// ResNet-101 for pictures of 3 channels.
     #[must_use]
-    pub fn with_stem(mut self, stem: Stem) -> Self {
-        self.stem = stem;
-        self
+    pub fn resnet101(classes: usize) -> Self {
+        Self::published(classes, Residual::BOTTLENECK, [3, 4, 23, 3])
     }
 
-    /// Sets the branches that every k×k convolution starts with; 1×1 convolutions stay plain.
+    /// ResNet-152 for pictures of 3 channels.
     #[must_use]
-    pub fn with_branches(mut self, branches: impl Into<Branches>) -> Self {
-        self.branches = branches.into();
-        self
+    pub fn resnet152(classes: usize) -> Self {
+        Self::published(classes, Residual::BOTTLENECK, [3, 8, 36, 3])
+    }
+
+    /// ResNeXt-50 of 32 groups of 4 channels, for pictures of 3 channels. Its width is a multiple of 16.
+    #[must_use]
+    pub fn resnext50_32x4d(classes: usize) -> Self {
+        let block = Residual::Bottleneck { groups: 32, group_width: 4 };
+        Self::published(classes, block, [3, 4, 6, 3])
+    }
+
+    pub(crate) fn smallest_side(&self) -> usize {
+        1
     }
 
     /// Builds the network.
     ///
     /// # Errors
-    /// A size of zero, or branches named that a convolution cannot have.
+    /// A size of zero, groups that do not divide channels, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<ResNet, ModelError> {
-        let sizes =
-            [("in_channels", self.in_channels), ("classes", self.classes), ("width", self.width)];
-        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
-            return Err(ModelError::Zero { name });
-        }
-        if self.depths.contains(&0) {
-            return Err(ModelError::Zero { name: "every stage's depth" });
-        }
+        self.check(&self.depths)?;
         let (kernel, stride) = match self.stem {
             Stem::Imagenet => (7, 2),
             Stem::Small => (3, 1),
         };
         let stage = |index: usize| self.stage(index, device);
-        let features = self.stage_width(3);
-        Ok(ResNet {
-            conv1: self.conv([self.in_channels, self.width], kernel, stride, device)?,
-            bn1: BatchNormConfig::new(self.width).init(device),
+        let network = ResNet {
+            conv1: conv([self.in_channels, self.width], kernel, stride).try_init(device)?,
+            bn1: norm(self.width, device),
             maxpool: (self.stem == Stem::Imagenet).then(stem_pool),
             layer1: stage(0)?,
             layer2: stage(1)?,
             layer3: stage(2)?,
             layer4: stage(3)?,
-            avgpool: AdaptiveAvgPool2dConfig::new([1, 1]).init(),
-            fc: LinearConfig::new(features, self.classes).init(device),
-        })
+            avgpool: average(1),
+            fc: LinearConfig::new(self.outputs(3), self.classes).init(device),
+        };
+        self.branches.apply(network, fan_out_of_all, device)
     }
 
-    fn stage_width(&self, index: usize) -> usize {
-        self.width << index
+    fn outputs(&self, stage: usize) -> usize {
+        (self.width << stage) * self.block.expansion()
     }
 
-    fn stage(&self, index: usize, device: &Device) -> Result<Vec<BasicBlock>, ModelError> {
-        let outputs = self.stage_width(index);
-        let block = |number: usize| match number {
-            0 if index > 0 => self.block([outputs / 2, outputs], 2, device),
-            _ => self.block([outputs, outputs], 1, device),
+    fn stage(&self, index: usize, device: &Device) -> Result<Vec<ResidualBlock>, ModelError> {
+        let outputs = self.outputs(index);
+        let block = |number: usize| match (index, number) {
+            (0, 0) => self.block(self.width, index, 1, device),
+            (_, 0) => self.block(self.outputs(index - 1), index, 2, device),
+            _ => self.block(outputs, index, 1, device),
         };
         (0..self.depths[index]).map(block).collect()
     }
 
     fn block(
         &self,
-        channels: [usize; 2],
+        inputs: usize,
+        stage: usize,
         stride: usize,
         device: &Device,
-    ) -> Result<BasicBlock, ModelError> {
-        let [inputs, outputs] = channels;
-        let norm = || BatchNormConfig::new(outputs).init(device);
+    ) -> Result<ResidualBlock, ModelError> {
+        let (width, outputs) = (self.width << stage, self.outputs(stage));
+        let plain = |channels: [usize; 2], kernel: usize, stride: usize| {
+            conv(channels, kernel, stride).try_init(device)
+        };
         let downsample = match inputs == outputs && stride == 1 {
             true => None,
-            false => Some((self.conv(channels, 1, stride, device)?, norm())),
+            false => Some((plain([inputs, outputs], 1, stride)?, norm(outputs, device))),
         };
-        Ok(BasicBlock {
-            conv1: self.conv(channels, 3, stride, device)?,
-            bn1: norm(),
-            conv2: self.conv([outputs, outputs], 3, 1, device)?,
-            bn2: norm(),
-            downsample,
+        Ok(match self.block {
+            Residual::Basic => ResidualBlock {
+                conv1: plain([inputs, width], 3, stride)?,
+                bn1: norm(width, device),
+                conv2: plain([width, width], 3, 1)?,
+                bn2: norm(width, device),
+                conv3: None,
+                bn3: None,
+                downsample,
+            },
+            Residual::Bottleneck { groups, group_width } => {
+                let inside = width * group_width * groups / 64;
+                let grouped = conv([inside, inside], 3, stride)
+                    .with_groups(groups)
+                    .with_initializer(fan_out_of_all(groups));
+                ResidualBlock {
+                    conv1: plain([inputs, inside], 1, 1)?,
+                    bn1: norm(inside, device),
+                    conv2: grouped.try_init(device)?,
+                    bn2: norm(inside, device),
+                    conv3: Some(plain([inside, outputs], 1, 1)?),
+                    bn3: Some(norm(outputs, device)),
+                    downsample,
+                }
+            }
         })
-    }
-
-    fn conv(
-        &self,
-        channels: [usize; 2],
-        kernel: usize,
-        stride: usize,
-        device: &Device,
-    ) -> Result<RepConv2d, ModelError> {
-        let p = kernel / 2;
-        let config = RepConv2dConfig::new(channels, [kernel, kernel])
-            .with_stride([stride, stride])
-            .with_padding(PaddingConfig2d::Explicit(p, p, p, p))
-            .with_bias(false)
-            .with_initializer(Initializer::KaimingNormal {
-                gain: std::f64::consts::SQRT_2,
-                fan_out_only: true,
-            });
-        let config = match kernel {
-            1 => config,
-            _ => config.with_branches(self.branches.clone()),
-        };
-        Ok(config.try_init(device)?)
     }
 }
 
@@ -193,33 +213,47 @@ fn stem_pool() -> MaxPool2d {
         .init()
 }
 
-/// Two 3×3 convolutions and a shortcut.
+/// Two or three convolutions and a shortcut.
 #[derive(Module, Debug)]
-pub struct BasicBlock {
-    /// First convolution, with the block's stride.
+pub struct ResidualBlock {
+    /// First convolution; without a third one it has the block's stride.
     pub conv1: RepConv2d,
     /// Its batch norm.
     pub bn1: BatchNorm,
-    /// Second convolution.
+    /// Second convolution; with a third one it has the block's stride.
     pub conv2: RepConv2d,
     /// Its batch norm.
     pub bn2: BatchNorm,
+    /// A bottleneck's third convolution.
+    pub conv3: Option<RepConv2d>,
+    /// Its batch norm.
+    pub bn3: Option<BatchNorm>,
     /// 1×1 convolution and batch norm of the shortcut, where it changes shape.
     pub downsample: Option<(RepConv2d, BatchNorm)>,
 }
 
-impl BasicBlock {
+impl ResidualBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let inside = self.conv1.forward_norm(input.clone(), &self.bn1, Tail::relu());
         let shortcut = match &self.downsample {
             Some((conv, norm)) => conv.forward_norm(input, norm, Tail::default()),
             None => input,
         };
-        self.conv2.forward_norm(inside, &self.bn2, Tail::add_relu(shortcut))
+        let sum = Tail::add_relu(shortcut);
+        match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let inside = self.conv2.forward_norm(inside, &self.bn2, Tail::relu());
+                conv3.forward_norm(inside, bn3, sum)
+            }
+            _ => self.conv2.forward_norm(inside, &self.bn2, sum),
+        }
     }
 }
 
-/// A ResNet with basic blocks. Created by [`ResNetConfig`].
+/// A ResNet or ResNeXt. Created by [`ResNetConfig`].
+///
+/// [`features`](Self::features) are the outputs of `layer1` to `layer4`, of stride 4, 8, 16 and 32, with the small stem 1,
+/// 2, 4 and 8.
 #[derive(Module, Debug)]
 pub struct ResNet {
     /// The stem's convolution.
@@ -229,106 +263,35 @@ pub struct ResNet {
     /// The stem's pooling, for large pictures.
     pub maxpool: Option<MaxPool2d>,
     /// First stage.
-    pub layer1: Vec<BasicBlock>,
+    pub layer1: Vec<ResidualBlock>,
     /// Second stage, stride 2.
-    pub layer2: Vec<BasicBlock>,
+    pub layer2: Vec<ResidualBlock>,
     /// Third stage, stride 2.
-    pub layer3: Vec<BasicBlock>,
+    pub layer3: Vec<ResidualBlock>,
     /// Fourth stage, stride 2.
-    pub layer4: Vec<BasicBlock>,
+    pub layer4: Vec<ResidualBlock>,
     /// Global average.
     pub avgpool: AdaptiveAvgPool2d,
     /// Classifier.
     pub fc: Linear,
 }
 
+network_methods!(ResNet);
+
 impl ResNet {
-    /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+    fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
         let mut x = self.conv1.forward_norm(images, &self.bn1, Tail::relu());
         if let Some(pool) = &self.maxpool {
             x = max_pool(pool, x);
         }
-        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten()
-        {
-            x = block.forward(x);
+        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
+            x = stage.iter().fold(x, |x, block| block.forward(x));
+            seen(&x);
         }
+        x
+    }
+
+    fn head(&self, x: Tensor<4>) -> Tensor<2> {
         self.fc.forward(self.avgpool.forward(x).flatten(1, 3))
-    }
-
-    /// Multiply-adds of one image of `[channels, height, width]`: of the convolutions, pooling branches and
-    /// the classifier, as the field counts a network's FLOPs.
-    #[must_use]
-    pub fn flops(&self, [channels, height, width]: [usize; 3]) -> u64 {
-        let [features, classes] = self.fc.weight.dims();
-        let layers = profile(self, |model| {
-            let device = model.fc.weight.val().device();
-            let _logits = model.forward(Tensor::zeros([1, channels, height, width], &device));
-        });
-        layers.iter().map(|layer| layer.trained.macs).sum::<u64>() + (features * classes) as u64
-    }
-
-    /// Learnable parameters, without running statistics.
-    #[must_use]
-    pub fn params(&self) -> usize {
-        learnable(self)
-    }
-}
-
-/// Float parameters that are not running statistics.
-fn learnable<M: Module>(module: &M) -> usize {
-    struct Count(usize, Vec<String>);
-    impl burn::module::ModuleVisitor for Count {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.1.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.1.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            let running = self.1.last().is_some_and(|name| name.starts_with("running_"));
-            self.0 += if running { 0 } else { param.lazy_shape().num_elements() };
-        }
-    }
-    let mut count = Count(0, vec![]);
-    module.visit(&mut count);
-    count.0
-}
-
-#[cfg(test)]
-mod tests {
-    use dyrep_burn::{Preset, deploy};
-
-    use super::*;
-
-    #[test]
-    fn resnet18_has_the_published_parameters_and_flops() {
-        let device = Device::flex();
-        let model = ResNetConfig::resnet18(1000).init(&device).unwrap();
-        // torchvision: 11,689,512 parameters, 1.814 GFLOPS.
-        assert_eq!(model.params(), 11_689_512);
-        assert_eq!(model.flops([3, 224, 224]), 1_814_073_344);
-    }
-
-    #[test]
-    fn a_small_stem_keeps_the_picture_size_and_blocks_deploy() {
-        let device = Device::flex();
-        let model = ResNetConfig::resnet18(10)
-            .with_in_channels(1)
-            .with_width(4)
-            .with_stem(Stem::Small)
-            .with_branches(Preset::Dbb)
-            .init(&device)
-            .unwrap();
-        let logits = model.forward(Tensor::zeros([2, 1, 8, 8], &device));
-        assert_eq!(logits.dims(), [2, 10]);
-        assert!(deploy(&model).params() < model.params());
-    }
-
-    #[test]
-    fn sizes_of_zero_are_refused() {
-        let error = ResNetConfig::resnet18(0).init(&Device::flex()).unwrap_err();
-        assert_eq!(error, ModelError::Zero { name: "classes" });
     }
 }

@@ -1,0 +1,48 @@
+//! What can be wrong with a network's configuration.
+
+/// A network that cannot be built.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A size of zero.
+    #[error("{name} must be at least 1, got 0")]
+    Zero {
+        /// The option.
+        name: &'static str,
+    },
+    /// Options or branches that a convolution cannot have.
+    #[error(transparent)]
+    Layer(#[from] dyrep_burn::ConfigError),
+    /// Branches that a chosen convolution cannot have.
+    #[error("{path}: {source}")]
+    Branches {
+        /// The convolution.
+        path: String,
+        /// Why not.
+        source: dyrep_burn::ConfigError,
+    },
+    /// A convolution chosen by a name that none has.
+    #[error("the network has no convolution `{name}`; it has {known}")]
+    NoSuchLayer {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A choice of convolutions that leaves none.
+    #[error("no convolution of the network is chosen by {selection}; it has {known}")]
+    NothingChosen {
+        /// The choice.
+        selection: String,
+        /// The names of all convolutions.
+        known: String,
+    },
+    /// A name that no network has.
+    #[error("unknown model `{name}`; known: {known}")]
+    UnknownModel {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}

@@ -1,0 +1,145 @@
+//! What all networks are made of: the parts with the starts that torchvision gives them, and the methods that every
+//! configuration and every network has.
+
+use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::Device;
+use dyrep_burn::RepConv2dConfig;
+use serde::{Deserialize, Serialize};
+
+/// How the first layers treat the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// As published: for pictures of about 224×224.
+    Imagenet,
+    /// For pictures of up to about 64×64: a first convolution of 3×3 and stride 1 without pooling behind it. VGG begins
+    /// so in any case; there the classifier is one linear layer behind a global average.
+    Small,
+}
+
+/// A `kernel`×`kernel` convolution from `channels[0]` to `channels[1]`, without bias, whose output has the size of its
+/// input divided by `stride`.
+pub(crate) fn conv(channels: [usize; 2], kernel: usize, stride: usize) -> RepConv2dConfig {
+    let p = kernel / 2;
+    RepConv2dConfig::new(channels, [kernel, kernel])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(p, p, p, p))
+        .with_bias(false)
+        .with_initializer(fan_out(1))
+}
+
+/// N(0, √(2 / fan-out)), the fan-out being that of one group (timm).
+pub(crate) fn fan_out(_groups: usize) -> Initializer {
+    Initializer::KaimingNormal { gain: std::f64::consts::SQRT_2, fan_out_only: true }
+}
+
+/// N(0, √(2 / fan-out)), the fan-out being that of all groups (torchvision).
+pub(crate) fn fan_out_of_all(groups: usize) -> Initializer {
+    Initializer::KaimingNormal { gain: (2.0 / groups as f64).sqrt(), fan_out_only: true }
+}
+
+pub(crate) fn norm(channels: usize, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(channels).init(device)
+}
+
+pub(crate) fn average(side: usize) -> AdaptiveAvgPool2d {
+    AdaptiveAvgPool2dConfig::new([side, side]).init()
+}
+
+/// A linear layer whose weights start as `weights` says and whose bias starts at zero.
+pub(crate) fn linear(
+    [inputs, outputs]: [usize; 2],
+    weights: Initializer,
+    device: &Device,
+) -> Linear {
+    let bias = Initializer::Zeros.init([outputs], device);
+    let layer = LinearConfig::new(inputs, outputs).with_initializer(weights).init(device);
+    Linear { bias: Some(bias), ..layer }
+}
+
+/// The options that every configuration has.
+macro_rules! common_options {
+    ($config:ty) => {
+        impl $config {
+            /// Sets the channels of the picture.
+            #[must_use]
+            pub fn with_in_channels(mut self, in_channels: usize) -> Self {
+                self.in_channels = in_channels;
+                self
+            }
+
+            /// Sets the channels of the first convolution; all others keep their ratio to them.
+            #[must_use]
+            pub fn with_width(mut self, width: usize) -> Self {
+                self.width = width;
+                self
+            }
+
+            /// Sets the first layers.
+            #[must_use]
+            pub fn with_stem(mut self, stem: $crate::parts::Stem) -> Self {
+                self.stem = stem;
+                self
+            }
+
+            /// Sets the branches that convolutions start with: a preset or kinds for all that are larger than 1×1, or a
+            /// [`Branching`](crate::Branching) for some.
+            #[must_use]
+            pub fn with_branches(mut self, branches: impl Into<$crate::Branching>) -> Self {
+                self.branches = branches.into();
+                self
+            }
+
+            fn check(&self, depths: &[usize]) -> Result<(), $crate::ModelError> {
+                let sizes = [
+                    ("in_channels", self.in_channels),
+                    ("classes", self.classes),
+                    ("width", self.width),
+                    ("every stage's depth", depths.iter().copied().min().unwrap_or(1)),
+                ];
+                match sizes.into_iter().find(|(_, size)| *size == 0) {
+                    Some((name, _)) => Err($crate::ModelError::Zero { name }),
+                    None => Ok(()),
+                }
+            }
+        }
+    };
+}
+
+/// The methods that every network has, from its `trunk`, which shows each stage's output, and its `head`.
+macro_rules! network_methods {
+    ($network:ty) => {
+        impl $network {
+            /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
+            #[must_use]
+            pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+                self.head(self.trunk(images, &mut |_| {}))
+            }
+
+            /// The output of each stage, the largest maps first, for networks that look at places: detection,
+            /// segmentation. The classifier does not run.
+            #[must_use]
+            pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+                let mut features = vec![];
+                let _last = self.trunk(images, &mut |stage| features.push(stage.clone()));
+                features
+            }
+
+            /// Multiply-adds of one picture of `[channels, height, width]`: of the convolutions, pooling branches and
+            /// linear layers, as the field counts a network's FLOPs. A picture passes through the network.
+            #[must_use]
+            pub fn flops(&self, picture: [usize; 3]) -> u64 {
+                $crate::count::flops(self, picture, Self::forward)
+            }
+
+            /// Learnable parameters, without running statistics.
+            #[must_use]
+            pub fn params(&self) -> usize {
+                $crate::count::learnable(self)
+            }
+        }
+    };
+}
+
+pub(crate) use {common_options, network_methods};
