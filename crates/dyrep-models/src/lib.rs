@@ -10,8 +10,11 @@ mod error;
 mod parts;
 mod resnet;
 mod selection;
+mod transparent;
+mod vgg;
 
 pub use error::ModelError;
 pub use parts::Stem;
 pub use resnet::{ResNet, ResNetConfig, Residual, ResidualBlock};
 pub use selection::{Branching, Selection};
+pub use vgg::{HeadLayer, Vgg, VggClassifier, VggConfig, VggLayer};
