@@ -7,6 +7,7 @@
 
 mod count;
 mod error;
+mod mobilenet_v1;
 mod parts;
 mod resnet;
 mod selection;
@@ -14,6 +15,7 @@ mod transparent;
 mod vgg;
 
 pub use error::ModelError;
+pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};
 pub use parts::Stem;
 pub use resnet::{ResNet, ResNetConfig, Residual, ResidualBlock};
 pub use selection::{Branching, Selection};

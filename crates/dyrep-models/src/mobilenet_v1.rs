@@ -1,0 +1,176 @@
+//! MobileNetV1 (arXiv 1704.04861, table 1), in four widths (table 6).
+//!
+//! A 3×3 convolution of stride 2, then 13 pairs of a 3×3 depthwise and a 1×1 convolution, each convolution followed by a
+//! batch norm and a ReLU. torchvision has no such network: names and initialisation are those of timm's
+//! `mobilenetv1_100`, which differs in its activation, ReLU6. For small images the first convolution has stride 1.
+
+use burn::module::Module;
+use burn::nn::pool::AdaptiveAvgPool2d;
+use burn::nn::{BatchNorm, Initializer, Linear};
+use burn::tensor::{Device, Tensor};
+use dyrep_burn::RepConv2d;
+use dyrep_burn::ops::Tail;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ModelError;
+use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
+use crate::selection::Branching;
+
+/// Output channels, as multiples of the first convolution's, pairs, and stride of the first pair.
+const STAGES: [(usize, usize, usize); 5] =
+    [(2, 1, 1), (4, 2, 2), (8, 2, 2), (16, 6, 2), (32, 2, 2)];
+
+/// Creates a [`MobileNetV1`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MobileNetV1Config {
+    /// Channels of the picture.
+    pub in_channels: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Channels of the first convolution, to which all others keep their ratio: 32 at a width multiplier of 1.
+    pub width: usize,
+    /// The first layers.
+    pub stem: Stem,
+    /// Branches that convolutions start with.
+    pub branches: Branching,
+}
+
+common_options!(MobileNetV1Config);
+
+impl MobileNetV1Config {
+    fn of_width(classes: usize, width: usize) -> Self {
+        let (stem, branches) = (Stem::Imagenet, Branching::default());
+        Self { in_channels: 3, classes, width, stem, branches }
+    }
+
+    /// Width multiplier 1, for pictures of 3 channels.
+    #[must_use]
+    pub fn mobilenet_v1(classes: usize) -> Self {
+        Self::of_width(classes, 32)
+    }
+
+    /// Width multiplier 0.75, for pictures of 3 channels.
+    #[must_use]
+    pub fn mobilenet_v1_075(classes: usize) -> Self {
+        Self::of_width(classes, 24)
+    }
+
+    /// Width multiplier 0.5, for pictures of 3 channels.
+    #[must_use]
+    pub fn mobilenet_v1_050(classes: usize) -> Self {
+        Self::of_width(classes, 16)
+    }
+
+    /// Width multiplier 0.25, for pictures of 3 channels.
+    #[must_use]
+    pub fn mobilenet_v1_025(classes: usize) -> Self {
+        Self::of_width(classes, 8)
+    }
+
+    pub(crate) fn smallest_side(&self) -> usize {
+        1
+    }
+
+    /// Builds the network.
+    ///
+    /// # Errors
+    /// A size of zero, or branches named that a convolution cannot have.
+    pub fn init(&self, device: &Device) -> Result<MobileNetV1, ModelError> {
+        self.check(&[])?;
+        let stride = match self.stem {
+            Stem::Imagenet => 2,
+            Stem::Small => 1,
+        };
+        let mut inputs = self.width;
+        let mut stage = |(multiple, pairs, stride): (usize, usize, usize)| {
+            let mut stage = vec![];
+            for number in 0..pairs {
+                let stride = if number == 0 { stride } else { 1 };
+                let outputs = multiple * self.width;
+                stage.push(SeparableBlock::new([inputs, outputs], stride, device)?);
+                inputs = outputs;
+            }
+            Ok(stage)
+        };
+        let blocks = STAGES.into_iter().map(&mut stage).collect::<Result<Vec<_>, ModelError>>()?;
+        let bound = (self.classes as f64).sqrt().recip();
+        let network = MobileNetV1 {
+            conv_stem: conv([self.in_channels, self.width], 3, stride).try_init(device)?,
+            bn1: norm(self.width, device),
+            blocks,
+            global_pool: average(1),
+            classifier: linear(
+                [inputs, self.classes],
+                Initializer::Uniform { min: -bound, max: bound },
+                device,
+            ),
+        };
+        self.branches.apply(network, fan_out, device)
+    }
+}
+
+/// A 3×3 depthwise convolution and a 1×1 convolution.
+#[derive(Module, Debug)]
+pub struct SeparableBlock {
+    /// The depthwise convolution, with the block's stride.
+    pub conv_dw: RepConv2d,
+    /// Its batch norm.
+    pub bn1: BatchNorm,
+    /// The 1×1 convolution.
+    pub conv_pw: RepConv2d,
+    /// Its batch norm.
+    pub bn2: BatchNorm,
+}
+
+impl SeparableBlock {
+    fn new(channels: [usize; 2], stride: usize, device: &Device) -> Result<Self, ModelError> {
+        let [inputs, outputs] = channels;
+        Ok(Self {
+            conv_dw: conv([inputs, inputs], 3, stride).with_groups(inputs).try_init(device)?,
+            bn1: norm(inputs, device),
+            conv_pw: conv(channels, 1, 1).try_init(device)?,
+            bn2: norm(outputs, device),
+        })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.conv_dw.forward_norm(x, &self.bn1, Tail::relu());
+        self.conv_pw.forward_norm(x, &self.bn2, Tail::relu())
+    }
+}
+
+/// A MobileNetV1. Created by [`MobileNetV1Config`].
+///
+/// [`features`](Self::features) are the outputs of the five stages, of stride 2, 4, 8, 16 and 32, with the small stem half
+/// of that.
+#[derive(Module, Debug)]
+pub struct MobileNetV1 {
+    /// The first convolution.
+    pub conv_stem: RepConv2d,
+    /// Its batch norm.
+    pub bn1: BatchNorm,
+    /// Pairs of convolutions, stage by stage.
+    pub blocks: Vec<Vec<SeparableBlock>>,
+    /// Global average.
+    pub global_pool: AdaptiveAvgPool2d,
+    /// Classifier.
+    pub classifier: Linear,
+}
+
+network_methods!(MobileNetV1);
+
+impl MobileNetV1 {
+    fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
+        let mut x = self.conv_stem.forward_norm(images, &self.bn1, Tail::relu());
+        for stage in &self.blocks {
+            x = stage.iter().fold(x, |x, block| block.forward(x));
+            seen(&x);
+        }
+        x
+    }
+
+    fn head(&self, x: Tensor<4>) -> Tensor<2> {
+        self.classifier.forward(self.global_pool.forward(x).flatten(1, 3))
+    }
+}
