@@ -2,13 +2,14 @@
 //! torchvision has none.
 //!
 //! Every convolution can grow branches or start with them; a network configured without branches is the
-//! plain published one, with the same parameter paths. [`Branching`] says
-//! which of its convolutions start with which branches.
+//! plain published one, with the same parameter paths. [`ModelName`] finds a network by its name; [`Branching`] says which
+//! of its convolutions start with which branches.
 
 mod count;
 mod error;
 mod mobilenet_v1;
 mod parts;
+mod registry;
 mod repvgg;
 mod resnet;
 mod selection;
@@ -18,6 +19,7 @@ mod vgg;
 pub use error::ModelError;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};
 pub use parts::Stem;
+pub use registry::{MODELS, Model, ModelConfig, ModelName};
 pub use repvgg::{Head, RepVgg, RepVggConfig, Unit};
 pub use resnet::{ResNet, ResNetConfig, Residual, ResidualBlock};
 pub use selection::{Branching, Selection};

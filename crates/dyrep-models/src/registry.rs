@@ -1,0 +1,200 @@
+//! Every network by its name: the one list of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ModelError;
+use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
+use crate::parts::Stem;
+use crate::repvgg::{RepVgg, RepVggConfig};
+use crate::resnet::{ResNet, ResNetConfig};
+use crate::selection::Branching;
+use crate::transparent::transparent;
+use crate::vgg::{Vgg, VggConfig};
+
+/// A family a line: the network, its configuration, and the constructors whose names are the networks'.
+macro_rules! registry {
+    ($($(#[$doc:meta])* $family:ident($config:ident): $($name:ident)+;)+) => {
+        /// The names of all networks.
+        pub const MODELS: &[&str] = &[$($(stringify!($name),)+)+];
+
+        /// The configuration of any network.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ModelConfig {
+            $($(#[$doc])* $family($config),)+
+        }
+
+        transparent! {
+            /// Any network. Its parameters have the paths that they have in the network itself.
+            pub enum Model {
+                $($(#[$doc])* $family($family),)+
+            }
+        }
+
+        impl ModelName {
+            /// The published network, for pictures of 3 channels.
+            #[must_use]
+            pub fn config(self, classes: usize) -> ModelConfig {
+                $($(if self.0 == stringify!($name) {
+                    return ModelConfig::$family($config::$name(classes));
+                })+)+
+                unreachable!("a name is one of MODELS")
+            }
+        }
+
+        impl ModelConfig {
+            /// Sets the channels of the picture.
+            #[must_use]
+            pub fn with_in_channels(self, in_channels: usize) -> Self {
+                match self {
+                    $(Self::$family(config) => Self::$family(config.with_in_channels(in_channels)),)+
+                }
+            }
+
+            /// Sets the channels of the first convolution; all others keep their ratio to them.
+            #[must_use]
+            pub fn with_width(self, width: usize) -> Self {
+                match self {
+                    $(Self::$family(config) => Self::$family(config.with_width(width)),)+
+                }
+            }
+
+            /// Sets the first layers.
+            #[must_use]
+            pub fn with_stem(self, stem: Stem) -> Self {
+                match self {
+                    $(Self::$family(config) => Self::$family(config.with_stem(stem)),)+
+                }
+            }
+
+            /// Sets the branches that convolutions start with: a preset or kinds for all that are larger than 1×1, or a
+            /// [`Branching`] for some.
+            #[must_use]
+            pub fn with_branches(self, branches: impl Into<Branching>) -> Self {
+                match self {
+                    $(Self::$family(config) => Self::$family(config.with_branches(branches)),)+
+                }
+            }
+
+            /// Channels of the first convolution.
+            #[must_use]
+            pub fn width(&self) -> usize {
+                match self {
+                    $(Self::$family(config) => config.width,)+
+                }
+            }
+
+            /// The shortest side of a picture that the network can take, in pixels.
+            #[must_use]
+            pub fn smallest_side(&self) -> usize {
+                match self {
+                    $(Self::$family(config) => config.smallest_side(),)+
+                }
+            }
+
+            /// Builds the network.
+            ///
+            /// # Errors
+            /// A size of zero, groups that do not divide channels, or branches that a convolution cannot have.
+            pub fn init(&self, device: &Device) -> Result<Model, ModelError> {
+                match self {
+                    $(Self::$family(config) => config.init(device).map(Model::$family),)+
+                }
+            }
+        }
+
+        impl Model {
+            /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
+            #[must_use]
+            pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+                match self {
+                    $(Self::$family(network) => network.forward(images),)+
+                }
+            }
+
+            /// The output of each stage, the largest maps first; the classifier does not run.
+            #[must_use]
+            pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+                match self {
+                    $(Self::$family(network) => network.features(images),)+
+                }
+            }
+
+            /// Multiply-adds of one picture of `[channels, height, width]`, as the field counts a network's FLOPs. A picture
+            /// passes through the network.
+            #[must_use]
+            pub fn flops(&self, picture: [usize; 3]) -> u64 {
+                match self {
+                    $(Self::$family(network) => network.flops(picture),)+
+                }
+            }
+
+            /// Learnable parameters, without running statistics.
+            #[must_use]
+            pub fn params(&self) -> usize {
+                match self {
+                    $(Self::$family(network) => network.params(),)+
+                }
+            }
+        }
+    };
+}
+
+registry! {
+    /// Residual networks.
+    ResNet(ResNetConfig): resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d;
+    /// 3×3 convolutions and poolings in a row.
+    Vgg(VggConfig): vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn cifar_vgg16;
+    /// Depthwise separable convolutions.
+    MobileNetV1(MobileNetV1Config): mobilenet_v1 mobilenet_v1_075 mobilenet_v1_050 mobilenet_v1_025;
+    /// 3×3 convolutions in a row, with branches while they train.
+    RepVgg(RepVggConfig): repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b1g2 repvgg_b1g4
+        repvgg_b2 repvgg_b2g2 repvgg_b2g4 repvgg_b3 repvgg_b3g2 repvgg_b3g4;
+}
+
+/// The name of a network, one of [`MODELS`].
+///
+/// ```
+/// use dyrep_models::{ModelName, Stem};
+///
+/// let name: ModelName = "mobilenet_v1".parse()?;
+/// let network = name.config(10).with_stem(Stem::Small).init(&burn::tensor::Device::flex())?;
+/// assert_eq!(network.params(), 3_217_226);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ModelName(&'static str);
+
+impl ModelName {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        MODELS.iter().copied().map(Self)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        Self::all().find(|known| known.0 == name).ok_or_else(|| ModelError::UnknownModel {
+            name: name.to_owned(),
+            known: MODELS.join(", "),
+        })
+    }
+}
