@@ -20,6 +20,7 @@ use burn::tensor::Device;
 use clap::Parser;
 use dyrep_burn::ops::keep_freed_memory;
 use dyrep_burn::{EventLog, write_atomically};
+use dyrep_models::ModelName;
 use dyrep_train::{Deployment, Interrupter, Plan, Run, save_structure, save_weights};
 
 use options::Options;
@@ -61,9 +62,11 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
         plan.train.dataset().len(),
         plan.validation.dataset().len()
     );
-    let width = plan.network.conv1.geometry().out_channels();
+    let model: ModelName = recipe.model.name.parse()?;
+    let width = recipe.model.width.unwrap_or(model.config(1).width());
+    let title = if model.name() == "resnet18" { "ResNet-18" } else { model.name() };
     let on = names.join(", ");
-    plan.training.title = format!("ResNet-18 of width {width}, {strategy}");
+    plan.training.title = format!("{title} of width {width}, {strategy}");
     plan.training.description = format!("{data}: {pictures}, {epochs} epochs on {on}");
     println!("{}, {}", plan.training.title, plan.training.description);
 
@@ -99,7 +102,7 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
     save_weights(&ended.network, &file("trained.bpk"))?;
     save_structure(&ended.network, &file("structure.json"))?;
     let summary = Summary {
-        model: "resnet18",
+        model: model.name(),
         width,
         strategy,
         data: &data,

@@ -9,6 +9,7 @@ use burn::module::{
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
 use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
+use dyrep_models::{MobileNetV1, Model, RepVgg, ResNet, Vgg};
 use serde::{Deserialize, Serialize};
 
 use crate::pictures::Pictures;
@@ -25,19 +26,26 @@ pub trait Network: Module + ModuleDisplay + 'static {
     fn flops(&self, picture: [usize; 3]) -> u64;
 }
 
-impl Network for dyrep_models::ResNet {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward(images)
-    }
+/// Networks of the zoo have these methods already.
+macro_rules! networks {
+    ($($network:ty)*) => {$(
+        impl Network for $network {
+            fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+                self.forward(images)
+            }
 
-    fn params(&self) -> usize {
-        self.params()
-    }
+            fn params(&self) -> usize {
+                self.params()
+            }
 
-    fn flops(&self, picture: [usize; 3]) -> u64 {
-        self.flops(picture)
-    }
+            fn flops(&self, picture: [usize; 3]) -> u64 {
+                self.flops(picture)
+            }
+        }
+    )*};
 }
+
+networks! { Model ResNet Vgg MobileNetV1 RepVgg }
 
 /// Cross-entropy, and what training makes of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

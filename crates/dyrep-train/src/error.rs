@@ -68,6 +68,18 @@ pub enum TrainError {
         /// The data set's.
         found: usize,
     },
+    /// Pictures that are halved more often than they can be.
+    #[error(
+        "pictures of {side}×{side} are too small for the model `{model}`: it takes {smallest}×{smallest} at least"
+    )]
+    TooSmall {
+        /// The model.
+        model: String,
+        /// The pictures' side, in pixels.
+        side: usize,
+        /// What it must be at least.
+        smallest: usize,
+    },
     /// A controller's option that makes no sense.
     #[error(transparent)]
     Controller(#[from] ControllerConfigError),

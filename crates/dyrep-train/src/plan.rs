@@ -8,7 +8,7 @@ use dyrep_data::{
     Channels, Dataset, Digits, Erase, Fill, ImageFolder, Loader, LoaderConfig, MixConfig, Mixer,
     Pipeline, TransformSpec,
 };
-use dyrep_models::{ResNet, ResNetConfig, Stem};
+use dyrep_models::{Model, ModelConfig, ModelName, Stem};
 
 use crate::classifier::Loss;
 use crate::error::TrainError;
@@ -25,7 +25,7 @@ use crate::schedule::{Decay, Schedule};
 #[derive(Debug)]
 pub struct Plan {
     /// The network at its start, on the first device.
-    pub network: ResNet,
+    pub network: Model,
     /// Training pictures.
     pub train: Arc<Loader>,
     /// Validation pictures.
@@ -47,11 +47,7 @@ impl Plan {
         let [train, validation] = loaders(recipe)?;
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
-        if recipe.model.name != "resnet18" {
-            let name = recipe.model.name.clone();
-            return Err(TrainError::Unavailable { what: "model", name });
-        }
-        let network = network(recipe, train.dataset()).init(&device)?;
+        let network = network(recipe, train.dataset())?.init(&device)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
         let training = training(recipe, train.batches().div_ceil(of_step))?;
         Ok(Self { network, train, validation, training })
@@ -175,24 +171,31 @@ fn mixer(augmentation: &AugmentationRecipe) -> Result<Option<Mixer>, TrainError>
     Ok(Some(Mixer::new(config)?))
 }
 
-fn network(recipe: &Recipe, set: &dyn Dataset) -> ResNetConfig {
-    let stem = match recipe.model.stem {
-        Some(StemRecipe::Small) => Stem::Small,
-        Some(StemRecipe::Imagenet) | None => Stem::Imagenet,
+fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError> {
+    let Recipe { model, data, strategy, .. } = recipe;
+    let name: ModelName = model.name.parse()?;
+    let mut config = name.config(set.classes().len()).with_in_channels(set.channels());
+    let branches = match strategy {
+        StrategyRecipe::Plain | StrategyRecipe::DyRep(_) => Preset::Plain,
+        StrategyRecipe::AcNet => Preset::AcNet,
+        StrategyRecipe::RepVgg => Preset::RepVgg,
+        StrategyRecipe::Dbb => Preset::Dbb,
     };
-    let mut config = ResNetConfig::resnet18(set.classes().len())
-        .with_in_channels(set.channels())
-        .with_stem(stem)
-        .with_branches(match recipe.strategy {
-            StrategyRecipe::Plain | StrategyRecipe::DyRep(_) => Preset::Plain,
-            StrategyRecipe::AcNet => Preset::AcNet,
-            StrategyRecipe::RepVgg => Preset::RepVgg,
-            StrategyRecipe::Dbb => Preset::Dbb,
+    config = config.with_branches(branches);
+    if let Some(stem) = model.stem {
+        config = config.with_stem(match stem {
+            StemRecipe::Imagenet => Stem::Imagenet,
+            StemRecipe::Small => Stem::Small,
         });
-    if let Some(width) = recipe.model.width {
+    }
+    if let Some(width) = model.width {
         config = config.with_width(width);
     }
-    config
+    let (side, smallest) = (data.side(), config.smallest_side());
+    match side < smallest {
+        true => Err(TrainError::TooSmall { model: model.name.clone(), side, smallest }),
+        false => Ok(config),
+    }
 }
 
 fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {

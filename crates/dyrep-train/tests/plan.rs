@@ -3,10 +3,13 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
+use std::str::FromStr;
+
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
-use dyrep_burn::{CutRule, Score};
-use dyrep_train::recipe::Recipe;
+use dyrep_burn::{CutRule, Score, layers};
+use dyrep_models::{Model, ModelName};
+use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
 use dyrep_train::{Batches, InputSpec, Plan, SgdRecipe, TrainError};
 
 fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
@@ -17,7 +20,8 @@ fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
 #[test]
 fn the_digits_are_trained_as_the_recipe_says() {
     let Plan { network, train, validation, training } = plan("digits_quick", &[]).unwrap();
-    assert_eq!(network.conv1.geometry().out_channels(), 32);
+    let Model::ResNet(resnet) = network else { panic!("resnet18 is a ResNet") };
+    assert_eq!(resnet.conv1.geometry().out_channels(), 32);
     assert_eq!((train.batches(), validation.dataset().len()), (22, 360));
     assert_eq!((training.epochs, training.schedule.rate), (10, 0.1));
     assert!(training.schedule.at(220) < 1e-12 && training.schedule.at(110) > 0.04);
@@ -26,6 +30,29 @@ fn the_digits_are_trained_as_the_recipe_says() {
     assert_eq!((controller.score, controller.interval, controller.last_epoch), (Score::Snip, 2, 8));
     let cut = CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true };
     assert_eq!(controller.cut_rule, cut);
+}
+
+/// Recipes name the zoo's networks, with every strategy. Parameters wait until they are used, so nothing large is made.
+#[test]
+fn every_model_can_be_named() {
+    assert_eq!(MODELS, dyrep_models::MODELS);
+    for model in MODELS {
+        for strategy in STRATEGIES {
+            let name = [format!("model.name={model}"), format!("strategy.name={strategy}")];
+            // Half of their published width; that of the shipped recipe is ResNet's.
+            let width = ModelName::from_str(model).unwrap().config(1).width() / 2;
+            let width = format!("model.width={width}");
+            let plan = plan("digits_quick", &[&name[0], &name[1], &width]);
+            if model.contains("vgg1") {
+                let error = plan.unwrap_err();
+                assert!(matches!(error, TrainError::TooSmall { smallest: 32, .. }), "{error}");
+                continue;
+            }
+            let blocks = layers(&plan.unwrap().network);
+            let blocks = blocks.iter().filter(|(_, layer)| !layer.is_plain()).count();
+            assert_eq!(blocks > 0, !["plain", "dyrep"].contains(strategy), "{model} {strategy}");
+        }
+    }
 }
 
 #[test]
@@ -98,7 +125,8 @@ fn what_is_not_there_is_refused_by_name() {
         ),
         ("imagenet_resnet18", vec![], "where is the data set `imagenet`?"),
         ("imagenet_resnet18", vec!["data.path=/nowhere"], "/nowhere"),
-        ("digits_quick", vec!["model.name=vgg16"], "the model `vgg16` is not in this version"),
+        ("digits_quick", vec!["model.name=vgg16"], "pictures of 8×8 are too small for the model"),
+        ("digits_quick", vec!["model.name=repvgg_b1g4", "model.width=3"], "groups"),
         ("digits_quick", vec!["strategy.grow_in=[\"(\"]"], "[strategy]"),
     ];
     for (recipe, changes, expected) in cases {

@@ -6,24 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{Count, Names, Pixels, name, some_whole};
 
-/// Networks that a recipe can name.
-pub const MODELS: &[&str] = &[
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "vgg16",
-    "mobilenet_v1",
-    "repvgg_a0",
-    "repvgg_a1",
-    "repvgg_a2",
-    "repvgg_b0",
-    "repvgg_b1",
-    "repvgg_b1g4",
-    "repvgg_b2",
-    "repvgg_b2g4",
-    "repvgg_b3",
-    "repvgg_b3g4",
-];
+/// Networks that a recipe can name: those of the zoo.
+pub const MODELS: &[&str] = dyrep_models::MODELS;
 
 struct Models;
 
@@ -38,25 +22,26 @@ pub struct ModelRecipe {
     /// One of [`MODELS`]. Required.
     #[serde(deserialize_with = "name::<Models, _>")]
     pub name: String,
-    /// Channels of the first stage, to which all others keep their ratio; absent: as published.
+    /// Channels of the first convolution, to which all others keep their ratio; absent: as published.
     #[serde(
         default,
         deserialize_with = "some_whole::<Count, _>",
         skip_serializing_if = "Option::is_none"
     )]
     pub width: Option<usize>,
-    /// The first layers of a ResNet; absent: as published.
+    /// The first layers; absent: as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<StemRecipe>,
 }
 
-/// How the first layers of a ResNet treat the picture (arXiv 1512.03385, sections 4.1 and 4.2).
+/// How the first layers treat the picture (arXiv 1512.03385, sections 4.1 and 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StemRecipe {
-    /// 7×7 of stride 2 and max pooling, for pictures of about 224×224.
+    /// As published, for pictures of about 224×224.
     Imagenet,
-    /// 3×3 of stride 1, for pictures of up to about 64×64.
+    /// 3×3 of stride 1 without pooling, for pictures of up to about 64×64; a VGG gets a global average and one linear
+    /// layer.
     Small,
 }
 

@@ -61,7 +61,7 @@ type Row = (usize, usize, usize, usize, f64, bool, bool);
 #[test]
 fn figures_are_those_of_the_published_table() {
     let rows: [(&str, &str, Row); 6] = [
-        ("cifar_vgg16", "vgg16", (600, 15, 500, 128, 1e-4, true, false)),
+        ("cifar_vgg16", "cifar_vgg16", (600, 15, 500, 128, 1e-4, true, false)),
         ("imagenet_resnet18", "resnet18", (120, 5, 100, 256, 1e-4, false, true)),
         ("imagenet_mobilenet_v1", "mobilenet_v1", (90, 5, 70, 256, 4e-5, false, true)),
         ("imagenet_repvgg_a2", "repvgg_a2", (120, 5, 100, 256, 1e-4, false, true)),
