@@ -17,7 +17,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod cases;
-mod mobilenet;
 mod ours;
 mod peer;
 

@@ -2,48 +2,30 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use dyrep_burn::{Branches, Preset, Structure, deploy, profile};
-use dyrep_models::{ResNet, ResNetConfig};
+use dyrep_models::{Model as Net, ModelName};
 use dyrep_train::SgdRecipe;
 
 use crate::cases::{Model, Network};
-use crate::mobilenet::MobileNetV1;
 
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "one of them exists")]
-enum Net {
-    ResNet(ResNet),
-    MobileNet(MobileNetV1),
-}
-
-impl Net {
-    fn new(model: Model, device: &Device) -> Self {
-        match model {
-            Model::Resnet18 => {
-                let config = ResNetConfig::resnet18(1000);
-                Self::ResNet(config.init(device).unwrap_or_else(|e| panic!("{e}")))
-            }
-            Model::MobilenetV1 => Self::MobileNet(MobileNetV1::new(device)),
-        }
+fn init(model: Model, device: &Device) -> Net {
+    let name: ModelName = match model {
+        Model::Resnet18 => "resnet18",
+        Model::MobilenetV1 => "mobilenet_v1",
     }
-
-    fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
-        match self {
-            Self::ResNet(net) => net.forward(pictures),
-            Self::MobileNet(net) => net.forward(pictures),
-        }
-    }
+    .parse()
+    .unwrap_or_else(|e| panic!("{e}"));
+    name.config(1000).init(device).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Floating-point operations that a network asks for by its definition, convolutions alone: of a training step, in
 /// which the backward pass counts twice, or of a forward pass of what is deployed.
 pub(crate) fn operations(network: Network, training: bool) -> f64 {
     let device = Device::flex();
-    let net = grown(Net::new(network.model, &device), network.branches);
+    let net = grown(init(network.model, &device), network.branches);
     let Network { batch, size, .. } = network;
     let layers = profile(&net, |net| drop(net.forward(Tensor::zeros([1, 3, size, size], &device))));
     let macs = layers.iter().map(|layer| match training {
@@ -67,7 +49,7 @@ impl Ours {
     pub(crate) fn new(network: Network) -> Self {
         let device = Device::flex().autodiff();
         device.seed(0);
-        let net = Net::new(network.model, &device);
+        let net = init(network.model, &device);
         let net = grown(net, network.branches);
         let Network { batch, size, .. } = network;
         let shape = [batch, 3, size, size];
