@@ -4,6 +4,8 @@
 //! [`Image::MAX_PIXELS`], 1 to 4 channels, and exactly `height × width × channels` bytes. Every
 //! transform may rely on it.
 
+use dyrep_resample::View;
+
 use crate::error::DataError;
 
 /// Pixels of `[height, width, channels]`, one byte each.
@@ -85,31 +87,22 @@ impl Image {
         [self.channels, self.height as usize, self.width as usize]
     }
 
-    /// Appends the pixels as planes, `[channels, height, width]`, to a batch.
-    pub(crate) fn append_planes(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.resize(start + self.pixels.len(), 0);
-        let planes = out[start..].chunks_exact_mut(self.pixels.len() / self.channels);
-        for (channel, plane) in planes.enumerate() {
-            for (target, pixel) in plane.iter_mut().zip(self.pixels.chunks_exact(self.channels)) {
-                *target = pixel[channel];
-            }
-        }
+    /// The pixels and their shape, borrowed.
+    pub(crate) fn view(&self) -> View<'_> {
+        let Self { width, height, channels, ref pixels } = *self;
+        View { width, height, channels, pixels }
     }
 
-    /// A copy of the part whose upper left corner is at `(left, top)`.
-    ///
-    /// The caller has checked that the part lies inside.
-    pub(crate) fn crop(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
-        debug_assert!(left + width <= self.width && top + height <= self.height);
-        let row = width as usize * self.channels;
-        let stride = self.width as usize * self.channels;
-        let start = left as usize * self.channels;
-        let mut pixels = Vec::with_capacity(row * height as usize);
-        for line in self.pixels.chunks_exact(stride).skip(top as usize).take(height as usize) {
-            pixels.extend_from_slice(&line[start..start + row]);
+    /// Writes the pixels as planes, `[channels, height, width]`, into a buffer of their length.
+    pub(crate) fn write_planes(&self, planes: &mut [u8]) {
+        debug_assert_eq!(planes.len(), self.pixels.len());
+        // With the number of channels known, the loops compile to shuffles of whole registers.
+        match self.channels {
+            1 => planes.copy_from_slice(&self.pixels),
+            2 => split::<2>(&self.pixels, planes),
+            3 => split::<3>(&self.pixels, planes),
+            _ => split::<4>(&self.pixels, planes),
         }
-        Self { width, height, channels: self.channels, pixels }
     }
 
     /// A copy with a border of `padding` black pixels on every side.
@@ -143,6 +136,16 @@ impl Image {
     }
 }
 
+/// Interleaved channels to planes.
+fn split<const CHANNELS: usize>(pixels: &[u8], planes: &mut [u8]) {
+    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
+    for (channel, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
+        for (target, pixel) in plane.iter_mut().zip(pixels) {
+            *target = pixel[channel];
+        }
+    }
+}
+
 /// The size of a transform's output, if it has no more than [`Image::MAX_PIXELS`].
 pub(crate) fn checked_size(width: u64, height: u64) -> Result<(u32, u32), DataError> {
     let narrow = |side: u64| u32::try_from(side).ok();
@@ -162,6 +165,8 @@ impl std::fmt::Debug for Image {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resample::{Window, resample};
+    use dyrep_resample::Region;
     use rstest::rstest;
 
     #[rstest]
@@ -194,9 +199,9 @@ mod tests {
     #[test]
     fn planes_follow_one_another() {
         let image = Image::new(2, 1, 3, vec![1, 2, 3, 4, 5, 6]).unwrap();
-        let mut planes = vec![9];
-        image.append_planes(&mut planes);
-        assert_eq!(planes, [9, 1, 4, 2, 5, 3, 6]);
+        let mut planes = [0; 6];
+        image.write_planes(&mut planes);
+        assert_eq!(planes, [1, 4, 2, 5, 3, 6]);
     }
 
     #[test]
@@ -205,6 +210,7 @@ mod tests {
         let padded = image.pad(2).unwrap();
         assert_eq!((padded.width(), padded.height()), (7, 6));
         assert_eq!(padded.pixels().iter().filter(|&&p| p != 0).count(), 12);
-        assert_eq!(padded.crop(2, 2, 3, 2), image);
+        let inner = Region { left: 2, top: 2, width: 3, height: 2 };
+        assert_eq!(resample(&padded, Window::crop(inner)).unwrap(), image);
     }
 }

@@ -10,32 +10,47 @@
 
 const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_IMAGE: u8 = 0xD8;
+const START_OF_SCAN: u8 = 0xDA;
+const APP1: u8 = 0xE1;
 const TEMPORARY: u8 = 0x01;
 /// RST0 to RST7 stand alone, inside the coded data.
 const RESTART: std::ops::RangeInclusive<u8> = 0xD0..=0xD7;
 
 /// Whether the markers of `bytes`, which begin with SOI, lead to an EOI.
-pub(crate) fn is_complete(bytes: &[u8]) -> bool {
+pub(super) fn is_complete(bytes: &[u8]) -> bool {
+    walk(bytes, |marker, _| (marker == END_OF_IMAGE).then_some(())).is_some()
+}
+
+/// The EXIF data in front of the coded data.
+pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    walk(bytes, |marker, segment| match marker {
+        APP1 => segment.strip_prefix(b"Exif\0\0").map(Some),
+        START_OF_SCAN | END_OF_IMAGE => Some(None),
+        _ => None,
+    })?
+}
+
+/// Goes from marker to marker until `visit`, which is given the code and the segment's contents,
+/// answers. Nothing if the file ends before.
+fn walk<'a, T>(bytes: &'a [u8], mut visit: impl FnMut(u8, &'a [u8]) -> Option<T>) -> Option<T> {
     let mut rest = bytes;
-    while let Some((marker, after)) = next_marker(rest) {
-        rest = match marker {
-            END_OF_IMAGE => return true,
-            START_OF_IMAGE | TEMPORARY => after,
-            marker if RESTART.contains(&marker) => after,
-            _ => match skip_segment(after) {
-                Some(after) => after,
-                None => return false,
-            },
-        };
+    loop {
+        let (marker, after) = next_marker(rest)?;
+        let alone = matches!(marker, START_OF_IMAGE | END_OF_IMAGE | TEMPORARY)
+            || RESTART.contains(&marker);
+        let (segment, after) = if alone { (&after[..0], after) } else { split_segment(after)? };
+        if let Some(answer) = visit(marker, segment) {
+            return Some(answer);
+        }
+        rest = after;
     }
-    false
 }
 
 /// The next marker and what follows it. Coded data, in which 0xFF is stuffed with 0x00, is skipped.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let mut rest = bytes;
     loop {
-        let start = rest.iter().position(|&byte| byte == 0xFF)?;
+        let start = memchr::memchr(0xFF, rest)?;
         rest = &rest[start + 1..];
         // Any number of 0xFF may fill up the space before a marker's code.
         let code = rest.iter().position(|&byte| byte != 0xFF)?;
@@ -47,10 +62,12 @@ fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// What follows a segment, whose first two bytes are its length, themselves included.
-fn skip_segment(bytes: &[u8]) -> Option<&[u8]> {
+/// A segment's contents and what follows it. It begins with its length, two bytes that count
+/// themselves.
+fn split_segment(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = bytes.first_chunk::<2>().map(|&length| u16::from_be_bytes(length))?;
-    bytes.get(usize::from(length)..)
+    let (segment, rest) = bytes.split_at_checked(usize::from(length))?;
+    Some((segment.get(2..)?, rest))
 }
 
 #[cfg(test)]

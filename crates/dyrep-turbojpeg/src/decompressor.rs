@@ -1,0 +1,229 @@
+//! A safe handle of the library's decompressor.
+
+#![allow(unsafe_code, reason = "calls into libjpeg-turbo")]
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::NonNull;
+
+use turbojpeg_sys as raw;
+
+/// Scans of a progressive JPEG; more than a hundred times as many as encoders write are an attack.
+const MAX_SCANS: c_int = 1000;
+
+/// What the library said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+/// What is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// Luminance.
+    Grey,
+    /// RGB, or YCbCr that is converted to it.
+    Rgb,
+    /// CMYK, or YCCK that is converted to it; not inverted if it was.
+    Cmyk,
+}
+
+/// A JPEG's size and colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// What is stored.
+    pub colours: Colours,
+    /// Width in pixels of the units that a row is coded in, where they can be told.
+    unit: Option<u32>,
+}
+
+/// A rectangle in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Left edge.
+    pub left: u32,
+    /// Upper edge.
+    pub top: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+/// Decodes one JPEG after the other.
+#[derive(Debug)]
+pub struct Decompressor {
+    handle: NonNull<c_void>,
+}
+
+// SAFETY: the library ties a handle to no thread, and each method takes `&mut self`.
+unsafe impl Send for Decompressor {}
+
+impl Decompressor {
+    /// A decompressor.
+    ///
+    /// # Errors
+    ///
+    /// If the library has no memory for one.
+    pub fn new() -> Result<Self, Error> {
+        // SAFETY: takes a number; null is answered on failure.
+        let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) };
+        let handle = NonNull::new(handle)
+            .ok_or_else(|| Error("libjpeg-turbo could not be started".to_owned()))?;
+        let mut decompressor = Self { handle };
+        decompressor.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+        Ok(decompressor)
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    ///
+    /// If `jpeg` is none that the library can decode.
+    pub fn header(&mut self, jpeg: &[u8]) -> Result<Header, Error> {
+        // SAFETY: the pointer and the length are those of one slice.
+        let result = unsafe {
+            raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as _)
+        };
+        self.check(result)?;
+        let side = |value: c_int| {
+            u32::try_from(value).map_err(|_| Error("the header declares no size".to_owned()))
+        };
+        let colours = match self.get(raw::TJPARAM_TJPARAM_COLORSPACE) as raw::TJCS {
+            raw::TJCS_TJCS_GRAY => Colours::Grey,
+            raw::TJCS_TJCS_RGB | raw::TJCS_TJCS_YCbCr => Colours::Rgb,
+            raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => Colours::Cmyk,
+            other => return Err(Error(format!("unknown colour space {other}"))),
+        };
+        let unit = match self.get(raw::TJPARAM_TJPARAM_SUBSAMP) {
+            raw::TJSAMP_TJSAMP_444 | raw::TJSAMP_TJSAMP_GRAY | raw::TJSAMP_TJSAMP_440 => Some(8),
+            raw::TJSAMP_TJSAMP_422 | raw::TJSAMP_TJSAMP_420 => Some(16),
+            raw::TJSAMP_TJSAMP_411 => Some(32),
+            // Decoded whole.
+            _ => None,
+        };
+        Ok(Header {
+            width: side(self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH))?,
+            height: side(self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT))?,
+            colours,
+            unit,
+        })
+    }
+
+    /// Decodes the JPEG whose header was read last, at `1 / reduction` of its size.
+    ///
+    /// At least `region`, in pixels of the whole picture, is written to `pixels`, interleaved: one
+    /// channel for [`Colours::Grey`], three for `Rgb`, four for `Cmyk`. The answer is what was
+    /// written, in pixels of the reduced picture. Its pixels are those that decoding all of the
+    /// picture would give. Damage in the coded data is passed over, as Pillow does.
+    ///
+    /// # Errors
+    ///
+    /// If the library cannot decode it.
+    ///
+    /// # Panics
+    ///
+    /// If the region is empty or not inside the picture, or `reduction` is not 1, 2, 4 or 8.
+    pub fn decode(
+        &mut self,
+        jpeg: &[u8],
+        header: Header,
+        colours: Colours,
+        region: Region,
+        reduction: u32,
+        pixels: &mut Vec<u8>,
+    ) -> Result<Region, Error> {
+        assert!([1, 2, 4, 8].contains(&reduction), "a reduction by {reduction}");
+        let Region { left, top, width, height } = region;
+        assert!(
+            width > 0
+                && height > 0
+                && left + width <= header.width
+                && top + height <= header.height,
+            "{region:?} of {header:?}"
+        );
+        let region = written(header, region, reduction);
+        let factor = raw::tjscalingfactor { num: 1, denom: reduction as c_int };
+        // SAFETY: takes numbers.
+        let result = unsafe { raw::tj3SetScalingFactor(self.handle.as_ptr(), factor) };
+        self.check(result)?;
+        let [x, y, w, h] =
+            [region.left, region.top, region.width, region.height].map(|side| side as c_int);
+        // SAFETY: takes numbers, which the library checks against the header.
+        let result = unsafe {
+            raw::tj3SetCroppingRegion(self.handle.as_ptr(), raw::tjregion { x, y, w, h })
+        };
+        self.check(result)?;
+        let (format, channels) = match colours {
+            Colours::Grey => (raw::TJPF_TJPF_GRAY, 1),
+            Colours::Rgb => (raw::TJPF_TJPF_RGB, 3),
+            Colours::Cmyk => (raw::TJPF_TJPF_CMYK, 4),
+        };
+        let pitch = region.width as usize * channels;
+        pixels.resize(pitch * region.height as usize, 0);
+        // SAFETY: the library writes `h` rows of `pitch` bytes, which `pixels` holds: it has been
+        // given the region, and refuses one that does not suit the picture. If the header in `jpeg`
+        // is not the one that was read, it refuses the region as well or cuts it to the picture.
+        let result = unsafe {
+            raw::tj3Decompress8(
+                self.handle.as_ptr(),
+                jpeg.as_ptr(),
+                jpeg.len() as _,
+                pixels.as_mut_ptr(),
+                pitch as c_int,
+                format,
+            )
+        };
+        self.check(result)?;
+        Ok(region)
+    }
+
+    fn get(&mut self, parameter: raw::TJPARAM) -> c_int {
+        // SAFETY: takes a number.
+        unsafe { raw::tj3Get(self.handle.as_ptr(), parameter as c_int) }
+    }
+
+    fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), Error> {
+        // SAFETY: takes numbers.
+        let result = unsafe { raw::tj3Set(self.handle.as_ptr(), parameter as c_int, value) };
+        self.check(result)
+    }
+
+    /// The error of the last call, unless it was a mere warning.
+    fn check(&mut self, result: c_int) -> Result<(), Error> {
+        // SAFETY: takes the handle.
+        let code = || unsafe { raw::tj3GetErrorCode(self.handle.as_ptr()) };
+        if result == 0 || code() == raw::TJERR_TJERR_WARNING as c_int {
+            return Ok(());
+        }
+        // SAFETY: the library answers with a string that ends in zero and lives until the next
+        // call; it is copied here.
+        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.handle.as_ptr())) };
+        Err(Error(text.to_string_lossy().into_owned()))
+    }
+}
+
+impl Drop for Decompressor {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from `tj3Init` and is not used afterwards.
+        unsafe { raw::tj3Destroy(self.handle.as_ptr()) }
+    }
+}
+
+/// What is to be written so that `region` is among it, in pixels of the reduced picture.
+///
+/// Rows begin at a unit. One unit more on either side gives the interpolation of chroma the
+/// neighbours that it has in the whole picture.
+fn written(header: Header, region: Region, reduction: u32) -> Region {
+    let (width, height) = (header.width.div_ceil(reduction), header.height.div_ceil(reduction));
+    let Some(unit) = header.unit.map(|unit| unit / reduction).filter(|unit| *unit > 0) else {
+        return Region { left: 0, top: 0, width, height };
+    };
+    let left = (region.left / reduction / unit).saturating_sub(1) * unit;
+    let right = (region.left + region.width).div_ceil(reduction).div_ceil(unit) * unit + unit;
+    let top = (region.top / reduction).saturating_sub(unit);
+    let bottom = (region.top + region.height).div_ceil(reduction) + unit;
+    Region { left, top, width: right.min(width) - left, height: bottom.min(height) - top }
+}
