@@ -26,19 +26,6 @@ pub enum Colours {
     Cmyk,
 }
 
-/// A JPEG's size and colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// What is stored.
-    pub colours: Colours,
-    /// Width in pixels of the units that a row is coded in, where they can be told.
-    unit: Option<u32>,
-}
-
 /// A rectangle in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -77,12 +64,12 @@ impl Decompressor {
         Ok(decompressor)
     }
 
-    /// Reads the header.
+    /// Reads the header of `jpeg`.
     ///
     /// # Errors
     ///
-    /// If `jpeg` is none that the library can decode.
-    pub fn header(&mut self, jpeg: &[u8]) -> Result<Header, Error> {
+    /// If it is none that the library can decode.
+    pub fn open<'a>(&'a mut self, jpeg: &'a [u8]) -> Result<Picture<'a>, Error> {
         // SAFETY: the pointer and the length are those of one slice.
         let result = unsafe {
             raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as _)
@@ -104,80 +91,9 @@ impl Decompressor {
             // Decoded whole.
             _ => None,
         };
-        Ok(Header {
-            width: side(self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH))?,
-            height: side(self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT))?,
-            colours,
-            unit,
-        })
-    }
-
-    /// Decodes the JPEG whose header was read last, at `1 / reduction` of its size.
-    ///
-    /// At least `region`, in pixels of the whole picture, is written to `pixels`, interleaved: one
-    /// channel for [`Colours::Grey`], three for `Rgb`, four for `Cmyk`. The answer is what was
-    /// written, in pixels of the reduced picture. Its pixels are those that decoding all of the
-    /// picture would give. Damage in the coded data is passed over, as Pillow does.
-    ///
-    /// # Errors
-    ///
-    /// If the library cannot decode it.
-    ///
-    /// # Panics
-    ///
-    /// If the region is empty or not inside the picture, or `reduction` is not 1, 2, 4 or 8.
-    pub fn decode(
-        &mut self,
-        jpeg: &[u8],
-        header: Header,
-        colours: Colours,
-        region: Region,
-        reduction: u32,
-        pixels: &mut Vec<u8>,
-    ) -> Result<Region, Error> {
-        assert!([1, 2, 4, 8].contains(&reduction), "a reduction by {reduction}");
-        let Region { left, top, width, height } = region;
-        assert!(
-            width > 0
-                && height > 0
-                && left + width <= header.width
-                && top + height <= header.height,
-            "{region:?} of {header:?}"
-        );
-        let region = written(header, region, reduction);
-        let factor = raw::tjscalingfactor { num: 1, denom: reduction as c_int };
-        // SAFETY: takes numbers.
-        let result = unsafe { raw::tj3SetScalingFactor(self.handle.as_ptr(), factor) };
-        self.check(result)?;
-        let [x, y, w, h] =
-            [region.left, region.top, region.width, region.height].map(|side| side as c_int);
-        // SAFETY: takes numbers, which the library checks against the header.
-        let result = unsafe {
-            raw::tj3SetCroppingRegion(self.handle.as_ptr(), raw::tjregion { x, y, w, h })
-        };
-        self.check(result)?;
-        let (format, channels) = match colours {
-            Colours::Grey => (raw::TJPF_TJPF_GRAY, 1),
-            Colours::Rgb => (raw::TJPF_TJPF_RGB, 3),
-            Colours::Cmyk => (raw::TJPF_TJPF_CMYK, 4),
-        };
-        let pitch = region.width as usize * channels;
-        pixels.resize(pitch * region.height as usize, 0);
-        // SAFETY: the library writes `h` rows of `pitch` bytes, which `pixels` holds: it has been
-        // given the region, and refuses one that does not suit the picture. If the header in `jpeg`
-        // is not the one that was read, it refuses the region as well or cuts it to the picture.
-        let result = unsafe {
-            raw::tj3Decompress8(
-                self.handle.as_ptr(),
-                jpeg.as_ptr(),
-                jpeg.len() as _,
-                pixels.as_mut_ptr(),
-                pitch as c_int,
-                format,
-            )
-        };
-        self.check(result)?;
-        Ok(region)
+        let width = side(self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH))?;
+        let height = side(self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT))?;
+        Ok(Picture { decompressor: self, jpeg, width, height, colours, unit })
     }
 
     fn get(&mut self, parameter: raw::TJPARAM) -> c_int {
@@ -212,18 +128,127 @@ impl Drop for Decompressor {
     }
 }
 
-/// What is to be written so that `region` is among it, in pixels of the reduced picture.
-///
-/// Rows begin at a unit. One unit more on either side gives the interpolation of chroma the
-/// neighbours that it has in the whole picture.
-fn written(header: Header, region: Region, reduction: u32) -> Region {
-    let (width, height) = (header.width.div_ceil(reduction), header.height.div_ceil(reduction));
-    let Some(unit) = header.unit.map(|unit| unit / reduction).filter(|unit| *unit > 0) else {
-        return Region { left: 0, top: 0, width, height };
-    };
-    let left = (region.left / reduction / unit).saturating_sub(1) * unit;
-    let right = (region.left + region.width).div_ceil(reduction).div_ceil(unit) * unit + unit;
-    let top = (region.top / reduction).saturating_sub(unit);
-    let bottom = (region.top + region.height).div_ceil(reduction) + unit;
-    Region { left, top, width: right.min(width) - left, height: bottom.min(height) - top }
+/// A JPEG whose header has been read. It borrows the bytes, so that they are still the same when
+/// they are decoded.
+#[derive(Debug)]
+pub struct Picture<'a> {
+    decompressor: &'a mut Decompressor,
+    jpeg: &'a [u8],
+    width: u32,
+    height: u32,
+    colours: Colours,
+    /// Width in pixels of the units that a row is coded in, where they can be told.
+    unit: Option<u32>,
+}
+
+impl Picture<'_> {
+    /// Width and height in pixels.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// What is stored.
+    #[must_use]
+    pub fn colours(&self) -> Colours {
+        self.colours
+    }
+
+    /// Decodes at `1 / reduction` of the size.
+    ///
+    /// At least `region`, in pixels of the whole picture, is written to `pixels`, interleaved: one
+    /// channel for [`Colours::Grey`], three for `Rgb`, which a grey picture can be asked for too,
+    /// and four for `Cmyk`. The answer is what was written, in pixels of the reduced picture. Its
+    /// pixels are those that decoding all of the picture would give. Damage in the coded data is
+    /// passed over, as Pillow does.
+    ///
+    /// # Errors
+    ///
+    /// If the library cannot decode it, or not to these colours.
+    ///
+    /// # Panics
+    ///
+    /// If the region is empty or not inside the picture, or `reduction` is not 1, 2, 4 or 8.
+    pub fn decode(
+        mut self,
+        colours: Colours,
+        region: Region,
+        reduction: u32,
+        pixels: &mut Vec<u8>,
+    ) -> Result<Region, Error> {
+        assert!([1, 2, 4, 8].contains(&reduction), "a reduction by {reduction}");
+        let Region { left, top, width, height } = region;
+        let inside = left + width <= self.width && top + height <= self.height;
+        assert!(width > 0 && height > 0 && inside, "{region:?} of {}x{}", self.width, self.height);
+        let factor = raw::tjscalingfactor { num: 1, denom: reduction as c_int };
+        // SAFETY: takes numbers.
+        let result = unsafe { raw::tj3SetScalingFactor(self.handle(), factor) };
+        self.decompressor.check(result)?;
+        let part = self.write(colours, self.around(region, reduction), pixels);
+        if part.is_ok() || self.unit.take().is_none() {
+            return part;
+        }
+        // Sampling factors that the library names by their ratios alone may make units wider than
+        // its table says, and then it refuses the region.
+        self.write(colours, self.around(region, reduction), pixels)
+    }
+
+    /// What is to be written so that `region` is among it, in pixels of the reduced picture.
+    ///
+    /// Rows begin at a unit. One unit more on either side gives the interpolation of chroma the
+    /// neighbours that it has in the whole picture.
+    fn around(&self, region: Region, reduction: u32) -> Region {
+        let (width, height) = (self.width.div_ceil(reduction), self.height.div_ceil(reduction));
+        let Some(unit) = self.unit.map(|unit| unit / reduction).filter(|unit| *unit > 0) else {
+            return Region { left: 0, top: 0, width, height };
+        };
+        let left = (region.left / reduction / unit).saturating_sub(1) * unit;
+        let right = (region.left + region.width).div_ceil(reduction).div_ceil(unit) * unit + unit;
+        let top = (region.top / reduction).saturating_sub(unit);
+        let bottom = (region.top + region.height).div_ceil(reduction) + unit;
+        Region { left, top, width: right.min(width) - left, height: bottom.min(height) - top }
+    }
+
+    /// Decodes a region, in pixels of the reduced picture.
+    fn write(
+        &mut self,
+        colours: Colours,
+        region: Region,
+        pixels: &mut Vec<u8>,
+    ) -> Result<Region, Error> {
+        let Region { left, top, width, height } = region;
+        // Zeros ask for the whole picture, and are all that is taken where units cannot be told.
+        let cropped = if self.unit.is_some() { [left, top, width, height] } else { [0; 4] };
+        let [x, y, w, h] = cropped.map(|side| side as c_int);
+        // SAFETY: takes numbers, which the library checks against the header.
+        let result =
+            unsafe { raw::tj3SetCroppingRegion(self.handle(), raw::tjregion { x, y, w, h }) };
+        self.decompressor.check(result)?;
+        let (format, channels) = match colours {
+            Colours::Grey => (raw::TJPF_TJPF_GRAY, 1),
+            Colours::Rgb => (raw::TJPF_TJPF_RGB, 3),
+            Colours::Cmyk => (raw::TJPF_TJPF_CMYK, 4),
+        };
+        let pitch = width as usize * channels;
+        pixels.resize(pitch * height as usize, 0);
+        // SAFETY: the library writes `height` rows of `pitch` bytes, which `pixels` holds: the
+        // region it was given, or with zeros the whole reduced picture, which `around` then
+        // answers. The bytes are those whose header was read, so the size is the same.
+        let result = unsafe {
+            raw::tj3Decompress8(
+                self.handle(),
+                self.jpeg.as_ptr(),
+                self.jpeg.len() as _,
+                pixels.as_mut_ptr(),
+                pitch as c_int,
+                format,
+            )
+        };
+        self.decompressor.check(result)?;
+        Ok(region)
+    }
+
+    fn handle(&self) -> raw::tjhandle {
+        self.decompressor.handle.as_ptr()
+    }
 }

@@ -1,4 +1,5 @@
-//! Whether a JPEG is complete: a walk over its markers (ITU-T T.81, annex B) to the end of image.
+//! What a walk over a JPEG's markers (ITU-T T.81, annex B) tells: whether the file is complete, its
+//! EXIF data, and how it is coded.
 //!
 //! The decoder fills what a truncated file lacks with grey and reports success, so a download that
 //! stopped half-way would train the network on grey. A file cut anywhere has lost its EOI marker,
@@ -11,6 +12,10 @@
 const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_IMAGE: u8 = 0xD8;
 const START_OF_SCAN: u8 = 0xDA;
+#[cfg(not(feature = "turbojpeg"))]
+const SEQUENTIAL_FRAME: u8 = 0xC0;
+#[cfg(not(feature = "turbojpeg"))]
+const EXTENDED_FRAME: u8 = 0xC1;
 const APP1: u8 = 0xE1;
 const TEMPORARY: u8 = 0x01;
 /// RST0 to RST7 stand alone, inside the coded data.
@@ -28,6 +33,32 @@ pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
         START_OF_SCAN | END_OF_IMAGE => Some(None),
         _ => None,
     })?
+}
+
+/// Whether a baseline file codes its components in several scans, with fewer rows of some.
+#[cfg(not(feature = "turbojpeg"))]
+pub(super) fn has_uneven_scans(bytes: &[u8]) -> bool {
+    let mut frame: Option<&[u8]> = None;
+    walk(bytes, |marker, segment| match marker {
+        SEQUENTIAL_FRAME | EXTENDED_FRAME => {
+            // Precision, height, width, the number of components, and three bytes for each, whose
+            // second holds the horizontal and vertical sampling.
+            frame = segment.get(5..);
+            None
+        }
+        START_OF_SCAN => {
+            let Some((&count, components)) = frame.and_then(<[u8]>::split_first) else {
+                return Some(false);
+            };
+            let mut rows = components.chunks_exact(3).map(|component| component[1] & 15);
+            let first = rows.next();
+            let uneven = rows.any(|of_other| Some(of_other) != first);
+            Some(uneven && segment.first().is_some_and(|&in_scan| in_scan < count))
+        }
+        END_OF_IMAGE => Some(false),
+        _ => None,
+    })
+    .unwrap_or(false)
 }
 
 /// Goes from marker to marker until `visit`, which is given the code and the segment's contents,

@@ -1,6 +1,6 @@
 //! JPEG by libjpeg-turbo: Pillow's pixels, and no more of the picture than is needed.
 
-use dyrep_turbojpeg::{self as turbo, Colours, Decompressor, Header};
+use dyrep_turbojpeg::{self as turbo, Colours, Decompressor, Picture};
 
 use super::{Channels, Part};
 use dyrep_resample::Region;
@@ -10,11 +10,7 @@ use dyrep_resample::Region;
 pub(super) struct Scratch(Option<Decompressor>);
 
 /// A JPEG whose header has been read.
-pub(super) struct Jpeg<'a> {
-    decompressor: &'a mut Decompressor,
-    bytes: &'a [u8],
-    header: Header,
-}
+pub(super) struct Jpeg<'a>(Picture<'a>);
 
 impl<'a> Jpeg<'a> {
     pub(super) fn open(scratch: &'a mut Scratch, bytes: &'a [u8]) -> Result<Self, String> {
@@ -23,16 +19,15 @@ impl<'a> Jpeg<'a> {
             Some(decompressor) => decompressor,
             empty => empty.insert(Decompressor::new().map_err(text)?),
         };
-        let header = decompressor.header(bytes).map_err(text)?;
-        Ok(Self { decompressor, bytes, header })
+        decompressor.open(bytes).map(Self).map_err(text)
     }
 
     pub(super) fn size(&self) -> (u32, u32) {
-        (self.header.width, self.header.height)
+        self.0.size()
     }
 
     pub(super) fn has_colour(&self) -> bool {
-        self.header.colours != Colours::Grey
+        self.0.colours() != Colours::Grey
     }
 
     /// Decodes into `pixels`, interleaved, and tells which part it holds: at least `region`.
@@ -43,17 +38,15 @@ impl<'a> Jpeg<'a> {
         reduction: u32,
         pixels: &mut Vec<u8>,
     ) -> Result<Part, String> {
-        let Self { decompressor, bytes, header } = self;
-        let wanted = match (header.colours, channels) {
+        let wanted = match (self.0.colours(), channels) {
             (Colours::Cmyk, _) => Colours::Cmyk,
             (_, Channels::Grey) => Colours::Grey,
             (_, Channels::Rgb) => Colours::Rgb,
         };
         let Region { left, top, width, height } = region;
         let region = turbo::Region { left, top, width, height };
-        let turbo::Region { left, top, width, height } = decompressor
-            .decode(bytes, header, wanted, region, reduction, pixels)
-            .map_err(|error| error.to_string())?;
+        let turbo::Region { left, top, width, height } =
+            self.0.decode(wanted, region, reduction, pixels).map_err(|error| error.to_string())?;
         if wanted == Colours::Cmyk {
             cmyk_to_rgb(pixels);
         }

@@ -1,14 +1,17 @@
 //! JPEG by zune-jpeg: pure Rust, always the whole picture.
 //!
 //! DIFFERENCE: chroma that was stored at half the size is interpolated a little differently from
-//! libjpeg-turbo; `tests/agreement.rs` says by how much. The rest is equal or off by rounding.
+//! libjpeg-turbo; `tests/agreement/` says by how much. The rest is equal or off by rounding.
+//!
+//! Baseline files whose components come in scans of their own, with chroma at half the height, are
+//! refused: zune-jpeg 0.5.15 decodes them to stripes and reports success.
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::{Channels, Part};
+use super::{Channels, Part, markers};
 use dyrep_resample::Region;
 
 /// This decoder keeps nothing from one file to the next.
@@ -36,6 +39,11 @@ impl<'a> Jpeg<'a> {
             return Err("no frame header".to_owned());
         };
         let size = (u32::from(info.width), u32::from(info.height));
+        if markers::has_uneven_scans(bytes) {
+            return Err("its components are coded one after the other, with fewer rows of colour; only the feature \
+                `turbojpeg` decodes such files rightly"
+                .to_owned());
+        }
         Ok(Self { decoder, size, colour: colours != ColorSpace::Luma })
     }
 

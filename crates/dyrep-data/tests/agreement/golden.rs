@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dyrep_data::{Channels, DataError, Dataset, Image, ImageFolder};
+use dyrep_data::{DataError, Dataset, Decoding, Image, ImageFolder};
 use tempfile::tempdir;
 
 /// A file of `tests`.
@@ -24,11 +24,11 @@ pub(crate) fn png(name: &str) -> Image {
 }
 
 /// The bytes of a file, decoded through a data set that holds nothing else.
-pub(crate) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DataError> {
+pub(crate) fn decode(bytes: &[u8], decoding: impl Into<Decoding>) -> Result<Image, DataError> {
     let root = tempdir().unwrap();
     fs::create_dir(root.path().join("class")).unwrap();
     fs::write(root.path().join("class/x.jpg"), bytes).unwrap();
-    ImageFolder::open(root.path(), channels).unwrap().image(0)
+    ImageFolder::open(root.path(), decoding).unwrap().image(0)
 }
 
 /// A part of a picture, cut without any code of ours.

@@ -7,3 +7,4 @@ mod golden;
 mod photographs;
 mod region;
 mod shapes;
+mod windows;
