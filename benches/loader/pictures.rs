@@ -22,7 +22,7 @@ pub(crate) fn write(root: &Path, count: usize) -> Result<f64, String> {
     ];
     let photographs: Vec<RgbImage> = photographs
         .iter()
-        .map(|bytes| image::load_from_memory(bytes).map(|image| image.into_rgb8()))
+        .map(|bytes| image::load_from_memory(bytes).map(image::DynamicImage::into_rgb8))
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())?;
     let mut bytes = 0;

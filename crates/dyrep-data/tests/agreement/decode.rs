@@ -127,9 +127,11 @@ fn an_orientation_is_not_applied() {
     }
 }
 
-/// Where the pixel at `(x, y)` of a picture to be seen upright is stored, for the EXIF orientations 1
-/// to 8; `right` and `bottom` are the last column and row as stored.
-const STORED_AT: [fn(u32, u32, u32, u32) -> (u32, u32); 8] = [
+/// Where the pixel at `(x, y)` is stored, given the last column and row as stored.
+type Place = fn(u32, u32, u32, u32) -> (u32, u32);
+
+/// For a picture to be seen upright, by its EXIF orientation, 1 to 8.
+const STORED_AT: [Place; 8] = [
     |x, y, _, _| (x, y),
     |x, y, right, _| (right - x, y),
     |x, y, right, bottom| (right - x, bottom - y),
