@@ -1,7 +1,40 @@
 //! What a loader needs from a data set: how many samples, their labels, and one image at a time.
 
+use std::path::PathBuf;
+
+use crate::decode::{Decoder, Decoding};
 use crate::error::DataError;
 use crate::image::Image;
+
+/// What [`Dataset::read`] found.
+#[derive(Debug)]
+pub enum Contents {
+    /// The image itself.
+    Image(Image),
+    /// A JPEG or PNG file, whose bytes are in the buffer.
+    File {
+        /// What to call it in errors.
+        path: PathBuf,
+        /// How it becomes an image.
+        decoding: Decoding,
+    },
+}
+
+impl Contents {
+    /// The image, all of it.
+    ///
+    /// # Errors
+    ///
+    /// If the file in `buffer` cannot be decoded; the error has its path.
+    pub fn decode(self, buffer: &[u8]) -> Result<Image, DataError> {
+        match self {
+            Self::Image(image) => Ok(image),
+            Self::File { path, decoding } => {
+                Decoder::default().open(&path, buffer, decoding)?.whole()
+            }
+        }
+    }
+}
 
 /// Labelled images with random access.
 ///
@@ -34,6 +67,20 @@ pub trait Dataset: Send + Sync {
     ///
     /// If `index >= len()`.
     fn image(&self, index: usize) -> Result<Image, DataError>;
+
+    /// Reads a sample without decoding it, for data sets of files: the loader then decodes no more
+    /// than the transforms need. A file's bytes replace what is in `buffer`, which is used again.
+    ///
+    /// # Errors
+    ///
+    /// As [`image`](Self::image).
+    ///
+    /// # Panics
+    ///
+    /// If `index >= len()`.
+    fn read(&self, index: usize, _buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
+        self.image(index).map(Contents::Image)
+    }
 
     /// What to call a sample in an error. Data sets on disk answer with the path.
     fn name(&self, index: usize) -> String {

@@ -84,6 +84,15 @@ pub enum DataError {
         source: io::Error,
     },
 
+    /// A file too large to be a picture.
+    #[error("{}: more than {limit} bytes; expected a JPEG or PNG image", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest accepted length in bytes.
+        limit: u64,
+    },
+
     /// A file of length zero.
     #[error("{}: the file is empty; expected a JPEG or PNG image", path.display())]
     EmptyFile {
@@ -229,6 +238,25 @@ pub enum DataError {
         expected: [usize; 3],
     },
 
+    /// More samples were unusable than may be skipped.
+    #[error(
+        "{} samples cannot be used; at most {limit} may be skipped:{}",
+        samples.len(), lines(samples)
+    )]
+    TooManySkipped {
+        /// What is wrong with each of them.
+        samples: Vec<String>,
+        /// How many would have been skipped.
+        limit: usize,
+    },
+
+    /// All samples of an epoch were unusable.
+    #[error("none of the samples can be used:{}", lines(samples))]
+    NothingUsable {
+        /// What is wrong with each of them.
+        samples: Vec<String>,
+    },
+
     /// A data set without samples cannot be loaded.
     #[error("the data set has no samples")]
     EmptyDataset,
@@ -249,15 +277,56 @@ pub enum DataError {
     },
 
     /// The operating system refused to start a loader's thread.
-    #[error("loader thread {number} of {threads} could not be started: {source}")]
+    #[error("{threads} loader threads could not be started: {source}")]
     Thread {
-        /// Which thread, counted from 1.
-        number: usize,
         /// Threads asked for.
         threads: usize,
         /// The operating system's reason.
         source: io::Error,
     },
+}
+
+impl DataError {
+    /// Whether the contents of one sample are to blame, so that a loader may go on without it. A
+    /// mistake in the set-up would be met again with the next sample.
+    #[must_use]
+    pub fn is_of_one_sample(&self) -> bool {
+        match self {
+            Self::Sample { source, .. } => source.is_of_one_sample(),
+            Self::Unreadable { .. }
+            | Self::FileTooLarge { .. }
+            | Self::EmptyFile { .. }
+            | Self::UnknownFormat { .. }
+            | Self::Truncated { .. }
+            | Self::Undecodable { .. }
+            | Self::TooManyPixels { .. }
+            | Self::UnsupportedChannels { .. }
+            | Self::InvalidImage { .. }
+            | Self::OutputTooLarge { .. }
+            | Self::ImageTooSmall { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The error of one sample, with its name and index unless it names the file already.
+    pub(crate) fn of_sample(self, name: impl FnOnce() -> String, index: usize) -> Self {
+        match self {
+            Self::InvalidImage { .. }
+            | Self::OutputTooLarge { .. }
+            | Self::ImageTooSmall { .. }
+            | Self::WrongChannels { .. }
+            | Self::InvalidTransform { .. }
+            | Self::MixedShapes { .. } => {
+                Self::Sample { name: name(), index, source: Box::new(self) }
+            }
+            named => named,
+        }
+    }
+}
+
+/// One a line.
+fn lines(samples: &[String]) -> String {
+    samples.iter().flat_map(|sample| ["\n  ", sample]).collect()
 }
 
 /// Names, shortened: a thousand missing classes tell no more than the first few and their number.

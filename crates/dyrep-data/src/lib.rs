@@ -43,23 +43,25 @@ mod digits;
 mod error;
 mod image;
 mod image_folder;
-mod jpeg;
 mod loader;
 mod mix;
+mod resample;
 mod rng;
 mod scan;
+mod stages;
 mod transform;
 mod variates;
 
-pub use crate::dataset::Dataset;
-pub use crate::decode::Channels;
+pub use crate::dataset::{Contents, Dataset};
+pub use crate::decode::{Channels, Decoding, Orientation};
 pub use crate::digits::Digits;
 pub use crate::error::DataError;
 pub use crate::image::Image;
 pub use crate::image_folder::ImageFolder;
-pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig};
+pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
 pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
 pub use crate::rng::SampleRng;
+pub use crate::stages::StageTimes;
 pub use crate::transform::{
     CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
     RandomHorizontalFlip, RandomResizedCrop, Resize, Transform, TransformSpec,

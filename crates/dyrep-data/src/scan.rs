@@ -5,8 +5,8 @@
 //! followed only to a file inside the data set's folder. Any other link is an error rather than
 //! skipped, because a missing class or image would change the training in silence.
 
-use std::fs::{self, DirEntry};
-use std::io;
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
@@ -111,6 +111,20 @@ impl Scan {
     }
 }
 
+/// The largest file that is read: more than any JPEG or PNG of [`Image::MAX_PIXELS`] in use.
+const MAX_BYTES: u64 = 1 << 29;
+
+/// Replaces the contents of `buffer` by those of a file.
+pub(crate) fn read_file(path: &Path, buffer: &mut Vec<u8>) -> Result<(), DataError> {
+    buffer.clear();
+    let read = |file: File| file.take(MAX_BYTES + 1).read_to_end(buffer);
+    let bytes = File::open(path).and_then(read).map_err(|source| unreadable(path, source))?;
+    if bytes as u64 > MAX_BYTES {
+        return Err(DataError::FileTooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(())
+}
+
 fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
     fs::read_dir(folder).and_then(Iterator::collect).map_err(|source| unreadable(folder, source))
 }
@@ -121,6 +135,6 @@ fn has_image_extension(path: &Path) -> bool {
     })
 }
 
-fn unreadable(path: &Path, source: io::Error) -> DataError {
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> DataError {
     DataError::Unreadable { path: path.to_owned(), source }
 }

@@ -51,8 +51,9 @@ impl Dataset for Samples {
     }
 }
 
+/// Without leave to skip anything.
 fn config(batch_size: usize, threads: usize) -> LoaderConfig {
-    LoaderConfig { batch_size, threads, seed: 3, ..LoaderConfig::default() }
+    LoaderConfig { batch_size, threads, seed: 3, max_skipped: 0, ..LoaderConfig::default() }
 }
 
 fn load(loader: &Loader, epoch: u64) -> Vec<Batch> {
@@ -212,7 +213,7 @@ fn an_image_too_small_for_a_crop_is_named() {
     );
 }
 
-/// Two batches per thread at most wait for a slow caller.
+/// As many batches as are asked for wait for a slow caller, whatever the number of threads.
 #[test]
 fn threads_do_not_run_far_ahead() {
     let loaded = Arc::new(AtomicUsize::new(0));
@@ -220,11 +221,11 @@ fn threads_do_not_run_far_ahead() {
     let loader = Loader::new(Arc::new(samples), Pipeline::identity(), config(5, 3)).unwrap();
     let epoch = loader.epoch(0);
     let end = Instant::now() + Duration::from_secs(20);
-    while loaded.load(Ordering::SeqCst) < 30 && Instant::now() < end {
+    while loaded.load(Ordering::SeqCst) < 10 && Instant::now() < end {
         sleep(Duration::from_millis(5));
     }
     sleep(Duration::from_millis(100));
-    assert_eq!(loaded.load(Ordering::SeqCst), 3 * 2 * 5);
+    assert_eq!(loaded.load(Ordering::SeqCst), 2 * 5);
     drop(epoch);
 }
 
@@ -277,6 +278,9 @@ fn digits_load() {
     assert_eq!(batches.len(), 1437 / 64);
     assert!(batches.iter().all(|batch| batch.shape == [64, 1, 8, 8]));
     assert!(
-        batches.iter().flat_map(|batch| &batch.pixels).all(|&p| f32::from(p) <= Digits::MAX_VALUE)
+        batches
+            .iter()
+            .flat_map(|batch| &batch.pixels[..])
+            .all(|&p| f32::from(p) <= Digits::MAX_VALUE)
     );
 }

@@ -19,8 +19,9 @@ fn plans(mixer: Mixer, shape: [usize; 4]) -> impl Iterator<Item = Option<Mix>> {
 }
 
 fn batch(shape: [usize; 4]) -> Batch {
-    let pixels = (0..shape.iter().product()).map(|i: usize| (i * 37 % 251) as u8).collect();
-    Batch { pixels, labels: (0..shape[0] as i64).collect(), shape }
+    let bytes = (0..shape.iter().product()).map(|i: usize| (i * 37 % 251) as u8);
+    let pixels = bytes.collect::<Vec<u8>>().into();
+    Batch { pixels, labels: (0..shape[0] as i64).collect(), shape, start: 0 }
 }
 
 #[test]
@@ -145,12 +146,16 @@ fn cutmix_copies_the_partners_box_exactly() {
 
 #[test]
 fn mixup_rounds_to_the_nearest_level() {
-    let mut batch =
-        Batch { pixels: vec![0, 100, 255, 10, 101, 0], labels: vec![4, 7], shape: [2, 1, 1, 3] };
+    let mut batch = Batch {
+        pixels: vec![0, 100, 255, 10, 101, 0].into(),
+        labels: vec![4, 7],
+        shape: [2, 1, 1, 3],
+        start: 0,
+    };
     let mix = Mix { lambda: 0.75, partner: vec![1, 0], region: None };
     mix.apply(&mut batch);
     // 2.5, 100.25, 191.25, and 7.5, 100.75, 63.75; halves up.
-    assert_eq!(batch.pixels, [3, 100, 191, 8, 101, 64]);
+    assert_eq!(batch.pixels[..], [3, 100, 191, 8, 101, 64]);
 }
 
 #[rstest]

@@ -1,12 +1,13 @@
-//! Running a plan: an iterator over batches, filled by threads or by the caller.
+//! Running a plan: an iterator over batches, made ahead by threads or on demand by the caller.
 //!
-//! With `n` threads, thread `t` makes the batches `t, t + n, t + 2n, …` and hands each over through
-//! a channel of its own that holds one. The iterator asks the channels in turn, so batches arrive
-//! in order without any reordering, and at most two per thread exist ahead of the caller.
+//! Each of a few *makers* makes every so-manieth batch and holds it until the caller takes it, so
+//! that is how many batches exist ahead of the caller. The samples of a batch are shared out among
+//! the loader's threads, and while one batch waits for its last sample, the next one is under way.
+//! The iterator asks the makers in turn, so batches arrive in order without any reordering.
 //!
-//! A thread ends early in three ways, none of which can pass for the end of the epoch: its error
-//! is delivered in its place and ends the iteration; its panic continues in the caller; and when
-//! the iterator is dropped, a flag stops every thread before its next sample.
+//! An epoch ends early in three ways, none of which can pass for its end: an error is delivered in
+//! its place and ends the iteration; a panic continues in the caller; and when the iterator is
+//! dropped, a flag stops every thread before its next sample.
 
 use std::iter::FusedIterator;
 use std::panic::resume_unwind;
@@ -14,17 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
-use super::plan::{Batch, Plan};
+use super::batch::Batch;
+use super::plan::{Made, Plan};
 use crate::error::DataError;
-
-/// Finished batches that wait in each thread's channel.
-const WAITING: usize = 1;
 
 /// The batches of one epoch, in order.
 ///
-/// The first error takes the place of its batch and ends the epoch. Dropping it early stops its
-/// threads and waits for them, which takes about as long as one image.
+/// A sample whose file cannot be used is left out, as long as the loader may skip it. Any other
+/// error takes the place of its batch and ends the epoch. Dropping it early stops its threads and
+/// waits for them, which takes about as long as one image.
 ///
 /// # Panics
 ///
@@ -32,24 +33,58 @@ const WAITING: usize = 1;
 pub struct Epoch {
     plan: Arc<Plan>,
     next: usize,
-    workers: Option<Workers>,
+    delivered: bool,
+    makers: Option<Makers>,
     failure: Option<DataError>,
 }
 
 impl Epoch {
-    pub(super) fn start(plan: Plan, threads: usize) -> Self {
+    pub(super) fn start(plan: Plan) -> Self {
         let plan = Arc::new(plan);
         // A failure to start is the first item, so that `epoch` has one kind of error, not two.
-        let (workers, failure) = match Workers::start(&plan, threads) {
-            Ok(workers) => (workers, None),
+        let (makers, failure) = match Makers::start(&plan) {
+            Ok(makers) => (makers, None),
             Err(error) => (None, Some(error)),
         };
-        Self { plan, next: 0, workers, failure }
+        Self { plan, next: 0, delivered: false, makers, failure }
     }
 
     fn finish(&mut self) {
         self.next = self.plan.batches();
-        self.workers = None;
+        self.makers = None;
+    }
+
+    /// The next batch that has samples; nothing at the end.
+    fn advance(&mut self) -> Result<Option<Batch>, DataError> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let shared = Arc::clone(&self.plan.shared);
+        while self.next < self.plan.batches() {
+            let waiting = Instant::now();
+            let item = match &mut self.makers {
+                Some(makers) => makers.receive(self.next),
+                None => self
+                    .plan
+                    .load(self.next, || false)
+                    .unwrap_or_else(|| unreachable!("nothing stops a batch that the caller makes")),
+            };
+            shared.totals.waited(waiting);
+            self.next += 1;
+            let Made { batch, unusable } = item?;
+            // Counted here, in the epoch's order, so that which sample is one too many does not
+            // depend on the threads.
+            shared.skip(unusable)?;
+            if batch.is_some() {
+                self.delivered = true;
+                return Ok(batch);
+            }
+        }
+        if !self.delivered && self.plan.batches() > 0 {
+            self.delivered = true;
+            return Err(DataError::NothingUsable { samples: shared.skipped() });
+        }
+        Ok(None)
     }
 }
 
@@ -57,30 +92,22 @@ impl Iterator for Epoch {
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failure.take() {
-            self.finish();
-            return Some(Err(error));
+        let item = self.advance().transpose();
+        match &item {
+            Some(Err(_)) => {
+                self.delivered = true;
+                self.finish();
+            }
+            Some(Ok(_)) if self.next == self.plan.batches() => self.makers = None,
+            _ => {}
         }
-        if self.next == self.plan.batches() {
-            return None;
-        }
-        let batch = self.next;
-        self.next += 1;
-        let result = match &mut self.workers {
-            Some(workers) => workers.receive(batch),
-            // Nobody stops the calling thread, so this is always a batch or an error.
-            None => self.plan.load(batch, || false)?,
-        };
-        if result.is_err() {
-            self.finish();
-        }
-        Some(result)
+        item
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = self.plan.batches() - self.next;
         // An error may come next and end the epoch.
-        (left.min(1), Some(left))
+        (left.min(1), Some(left.max(usize::from(!self.delivered))))
     }
 }
 
@@ -92,53 +119,55 @@ impl std::fmt::Debug for Epoch {
     }
 }
 
-type Item = Result<Batch, DataError>;
+type Item = Result<Made, DataError>;
 
-/// The threads of an epoch. Dropping them stops them and waits.
-struct Workers {
+/// Those who make the batches of an epoch. Dropping them stops them and waits.
+struct Makers {
     stop: Arc<AtomicBool>,
     receivers: Vec<Receiver<Item>>,
     threads: Vec<Option<JoinHandle<()>>>,
 }
 
-impl Workers {
-    /// Starts the threads, or nothing if there shall be none.
-    fn start(plan: &Arc<Plan>, threads: usize) -> Result<Option<Self>, DataError> {
-        if threads == 0 {
+impl Makers {
+    /// Starts them, or nothing if the loader has no threads.
+    fn start(plan: &Arc<Plan>) -> Result<Option<Self>, DataError> {
+        if plan.shared.threads.is_none() {
             return Ok(None);
         }
+        let makers = plan.shared.config.prefetch.max(1).min(plan.batches());
         let stop = Arc::new(AtomicBool::new(false));
-        let mut workers = Self { stop, receivers: Vec::new(), threads: Vec::new() };
-        for first in 0..threads {
-            let (sender, receiver) = sync_channel(WAITING);
-            let (plan, stop) = (Arc::clone(plan), Arc::clone(&workers.stop));
-            // On an error, dropping `workers` stops those that have started.
+        let mut all = Self { stop, receivers: Vec::new(), threads: Vec::new() };
+        for first in 0..makers {
+            // Of length zero: what is finished waits in the hands of its maker.
+            let (sender, receiver) = sync_channel(0);
+            let (plan, stop) = (Arc::clone(plan), Arc::clone(&all.stop));
+            // On an error, dropping `all` stops those that have started.
             let thread = Builder::new()
-                .name(format!("loader-{first}"))
-                .spawn(move || work(&plan, first, threads, &sender, &stop))
-                .map_err(|source| DataError::Thread { number: first + 1, threads, source })?;
-            workers.receivers.push(receiver);
-            workers.threads.push(Some(thread));
+                .name(format!("batches-{first}"))
+                .spawn(move || work(&plan, first, makers, &sender, &stop))
+                .map_err(|source| DataError::Thread { threads: makers, source })?;
+            all.receivers.push(receiver);
+            all.threads.push(Some(thread));
         }
-        Ok(Some(workers))
+        Ok(Some(all))
     }
 
     fn receive(&mut self, batch: usize) -> Item {
-        let worker = batch % self.receivers.len();
-        if let Ok(item) = self.receivers[worker].recv() {
+        let maker = batch % self.receivers.len();
+        if let Ok(item) = self.receivers[maker].recv() {
             return item;
         }
-        if let Some(Err(panic)) = self.threads[worker].take().map(JoinHandle::join) {
+        if let Some(Err(panic)) = self.threads[maker].take().map(JoinHandle::join) {
             resume_unwind(panic);
         }
-        unreachable!("a thread delivers each of its batches unless it panics or is told to stop")
+        unreachable!("a maker delivers each of its batches unless it panics or is told to stop")
     }
 }
 
-impl Drop for Workers {
+impl Drop for Makers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Wakes the threads that wait for room in their channel.
+        // Wakes the makers that wait for the caller.
         self.receivers.clear();
         for thread in self.threads.drain(..).flatten() {
             // A panic in a batch that nobody is going to ask for is of no consequence.
@@ -147,10 +176,12 @@ impl Drop for Workers {
     }
 }
 
-/// A thread's work: every `step`-th batch from `first` on, until the first error.
+/// A maker's work: every `step`-th batch from `first` on, until the first error.
 fn work(plan: &Plan, first: usize, step: usize, sender: &SyncSender<Item>, stop: &AtomicBool) {
+    let Some(threads) = &plan.shared.threads else { return };
     for batch in (first..plan.batches()).step_by(step) {
-        let Some(item) = plan.load(batch, || stop.load(Ordering::Relaxed)) else {
+        let stopped = || stop.load(Ordering::Relaxed);
+        let Some(item) = threads.install(|| plan.load(batch, stopped)) else {
             return;
         };
         let failed = item.is_err();

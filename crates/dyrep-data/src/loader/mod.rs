@@ -1,21 +1,28 @@
 //! The loader: a data set and a pipeline, in; epochs of batches, out.
 //!
-//! `plan` decides the order and makes one batch; `epoch` runs a plan, in the calling thread or in
-//! threads of its own. What an epoch holds is decided in the plan alone, so it cannot depend on how
-//! many threads run it.
+//! `plan` decides the order and makes one batch; `epoch` runs a plan, by the caller or ahead of it;
+//! `batch` keeps the buffers. What an epoch holds is decided in the plan alone, so it cannot depend
+//! on how many threads run it.
 
+mod batch;
 mod epoch;
 mod plan;
 
+use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+pub use self::batch::{Batch, Pixels};
 pub use self::epoch::Epoch;
-pub use self::plan::Batch;
 
-use self::plan::Plan;
+use self::batch::Store;
+use self::plan::{Maker, Plan};
 use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::stages::{StageTimes, Totals};
 use crate::transform::Pipeline;
 
 /// How a [`Loader`] makes batches.
@@ -31,12 +38,26 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Threads that decode and transform; with 0, the calling thread does it.
     pub threads: usize,
+    /// Batches that are made ahead by threads; at least 1. They are the memory that an epoch takes.
+    pub prefetch: usize,
+    /// Samples that may be left out because their files cannot be used. One more is an error that
+    /// names them all.
+    pub max_skipped: usize,
 }
 
-/// Batches of 64 in the data set's order, the last one kept, made in the calling thread.
+/// Batches of 64 in the data set's order, the last one kept, made in the calling thread; up to 100
+/// unusable files skipped.
 impl Default for LoaderConfig {
     fn default() -> Self {
-        Self { batch_size: 64, shuffle: false, drop_last: false, seed: 0, threads: 0 }
+        Self {
+            batch_size: 64,
+            shuffle: false,
+            drop_last: false,
+            seed: 0,
+            threads: 0,
+            prefetch: 2,
+            max_skipped: 100,
+        }
     }
 }
 
@@ -45,18 +66,55 @@ impl Default for LoaderConfig {
 /// The order and the contents of an epoch are a function of (seed, epoch) alone, bit for bit,
 /// whatever the number of threads. So a training resumed at an epoch sees what it would have seen.
 pub struct Loader {
+    shared: Arc<Shared>,
+}
+
+/// What all epochs of a loader use.
+struct Shared {
     dataset: Arc<dyn Dataset>,
     pipeline: Pipeline,
     config: LoaderConfig,
+    threads: Option<ThreadPool>,
+    makers: Store<Maker>,
+    buffers: Arc<Store<Vec<u8>>>,
+    totals: Totals,
+    /// What is wrong with each skipped sample, by index.
+    skipped: Mutex<BTreeMap<usize, String>>,
+}
+
+impl Shared {
+    /// Notes samples that could not be used.
+    fn skip(&self, unusable: Vec<(usize, DataError)>) -> Result<(), DataError> {
+        let limit = self.config.max_skipped;
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, error) in unusable {
+            if limit == 0 {
+                return Err(error);
+            }
+            // The same file is met in each epoch.
+            skipped.entry(index).or_insert_with(|| error.to_string());
+            if skipped.len() > limit {
+                let samples = skipped.values().cloned().collect();
+                return Err(DataError::TooManySkipped { samples, limit });
+            }
+        }
+        Ok(())
+    }
+
+    fn skipped(&self) -> Vec<String> {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.values().cloned().collect()
+    }
 }
 
 impl Loader {
-    /// A loader of `dataset`, whose images go through `pipeline`.
+    /// A loader of `dataset`, whose images go through `pipeline`. Its threads start now and live as
+    /// long as it does.
     ///
     /// # Errors
     ///
-    /// If the batch size is 0, the data set is empty, or there would be no batch because the only,
-    /// incomplete one is to be dropped.
+    /// If the batch size is 0, the data set is empty, there would be no batch because the only,
+    /// incomplete one is to be dropped, or the threads cannot be started.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         pipeline: Pipeline,
@@ -72,61 +130,95 @@ impl Loader {
         if config.drop_last && samples < batch_size {
             return Err(DataError::NoFullBatch { samples, batch_size });
         }
-        Ok(Self { dataset, pipeline, config })
+        let shared = Shared {
+            dataset,
+            pipeline,
+            config,
+            threads: start(config.threads)?,
+            makers: Store::new(config.threads.max(1)),
+            // One more is in the hands of the caller.
+            buffers: Arc::new(Store::new(config.prefetch + 1)),
+            totals: Totals::default(),
+            skipped: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Batches in an epoch; at least 1.
     #[must_use]
     pub fn batches(&self) -> usize {
-        let (samples, batch_size) = (self.dataset.len(), self.config.batch_size);
-        if self.config.drop_last { samples / batch_size } else { samples.div_ceil(batch_size) }
+        let (samples, batch_size) = (self.dataset().len(), self.config().batch_size);
+        if self.config().drop_last { samples / batch_size } else { samples.div_ceil(batch_size) }
     }
 
     /// Samples in an epoch: the data set's, less those of a dropped last batch.
     #[must_use]
     pub fn samples(&self) -> usize {
-        self.dataset.len().min(self.batches() * self.config.batch_size)
+        self.dataset().len().min(self.batches() * self.config().batch_size)
     }
 
     /// The data set.
     #[must_use]
     pub fn dataset(&self) -> &dyn Dataset {
-        self.dataset.as_ref()
+        self.shared.dataset.as_ref()
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &LoaderConfig {
-        &self.config
+        &self.shared.config
     }
 
-    /// The batches of an epoch, in order. Its threads, if any, start now.
+    /// The samples that were left out so far because they cannot be used, in the data set's order:
+    /// the name of each, and what is wrong with it.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<String> {
+        self.shared.skipped()
+    }
+
+    /// Where the time of all epochs so far went.
+    #[must_use]
+    pub fn times(&self) -> StageTimes {
+        self.shared.totals.times()
+    }
+
+    /// The batches of an epoch, in order. Threads, if there are any, begin to make them now.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Epoch {
         self.part(epoch, 0..self.samples())
     }
 
-    /// Those batches of an epoch that its samples in `range`, counted in the epoch's order, make: one device's share,
-    /// or what is left of an epoch. The samples are those of the whole epoch, transformed in the same way.
+    /// The batches that the samples in `range`, counted in the epoch's order, make: one device's
+    /// share, or what is left of an epoch. The samples are those of the whole epoch, transformed in
+    /// the same way.
     ///
     /// # Panics
     ///
     /// If the range reaches beyond [`samples`](Self::samples).
     #[must_use]
     pub fn part(&self, epoch: u64, range: Range<usize>) -> Epoch {
-        let dataset = Arc::clone(&self.dataset);
-        let plan = Plan::new(dataset, self.pipeline.clone(), self.config, epoch, range);
-        let threads = self.config.threads.min(plan.batches());
-        Epoch::start(plan, threads)
+        Epoch::start(Plan::new(Arc::clone(&self.shared), epoch, range))
     }
+}
+
+fn start(threads: usize) -> Result<Option<ThreadPool>, DataError> {
+    if threads == 0 {
+        return Ok(None);
+    }
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|number| format!("loader-{number}"))
+        .build()
+        .map(Some)
+        .map_err(|error| DataError::Thread { threads, source: io::Error::other(error) })
 }
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Loader")
-            .field("samples", &self.dataset.len())
-            .field("pipeline", &self.pipeline)
-            .field("config", &self.config)
+            .field("samples", &self.dataset().len())
+            .field("pipeline", &self.shared.pipeline)
+            .field("config", self.config())
             .finish()
     }
 }

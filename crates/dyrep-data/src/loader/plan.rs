@@ -3,120 +3,182 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::LoaderConfig;
-use crate::dataset::Dataset;
+use rayon::prelude::*;
+
+use super::Shared;
+use super::batch::{Batch, Pixels};
+use crate::dataset::Contents;
+use crate::decode::Decoder;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::{SampleRng, permutation};
-use crate::transform::Pipeline;
-
-/// Images of equal shape and their labels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// The pixels, `[n, channels, height, width]` in row-major order.
-    pub pixels: Vec<u8>,
-    /// The classes of the `n` images.
-    pub labels: Vec<i64>,
-    /// `[n, channels, height, width]`.
-    pub shape: [usize; 4],
-}
+use crate::stages::Stage;
 
 /// An epoch, decided but not yet loaded. Any thread can make any of its batches.
 pub(super) struct Plan {
-    dataset: Arc<dyn Dataset>,
-    pipeline: Pipeline,
-    seed: u64,
+    pub(super) shared: Arc<Shared>,
     epoch: u64,
-    batch_size: usize,
+    /// Where the part begins in the whole epoch's order.
+    start: usize,
     /// Indices of the samples, in the epoch's order.
     order: Vec<usize>,
 }
 
+/// A batch as it was made: what could be used, and what could not.
+pub(super) struct Made {
+    /// Nothing if no sample could be used.
+    pub(super) batch: Option<Batch>,
+    /// Index and error of each sample that could not.
+    pub(super) unusable: Vec<(usize, DataError)>,
+}
+
+/// What one thread needs to make samples, used again for each.
+#[derive(Default)]
+pub(super) struct Maker {
+    file: Vec<u8>,
+    decoder: Decoder,
+}
+
 impl Plan {
-    pub(super) fn new(
-        dataset: Arc<dyn Dataset>,
-        pipeline: Pipeline,
-        config: LoaderConfig,
-        epoch: u64,
-        part: Range<usize>,
-    ) -> Self {
-        let LoaderConfig { batch_size, shuffle, seed, .. } = config;
-        let samples = dataset.len();
-        let order: Vec<usize> =
-            if shuffle { permutation(samples, seed, epoch) } else { (0..samples).collect() };
-        let order = order[part].to_vec();
-        Self { dataset, pipeline, seed, epoch, batch_size, order }
+    pub(super) fn new(shared: Arc<Shared>, epoch: u64, part: Range<usize>) -> Self {
+        let (samples, start) = (shared.dataset.len(), part.start);
+        let order: Vec<usize> = if shared.config.shuffle {
+            permutation(samples, shared.config.seed, epoch)[part].to_vec()
+        } else {
+            part.collect()
+        };
+        Self { shared, epoch, start, order }
     }
 
     pub(super) fn batches(&self) -> usize {
-        self.order.len().div_ceil(self.batch_size)
+        self.order.len().div_ceil(self.shared.config.batch_size)
     }
 
     /// Makes one batch, or nothing once `stopped` says so, which it is asked before each sample.
+    ///
+    /// The samples are made by the loader's threads; without any, by the caller.
     pub(super) fn load(
         &self,
         batch: usize,
-        stopped: impl Fn() -> bool,
-    ) -> Option<Result<Batch, DataError>> {
-        let start = batch * self.batch_size;
-        let end = self.order.len().min(start + self.batch_size);
-        let mut stack = Stack::new(end - start);
-        for &index in &self.order[start..end] {
+        stopped: impl Fn() -> bool + Sync,
+    ) -> Option<Result<Made, DataError>> {
+        let size = self.shared.config.batch_size;
+        let first = batch * size;
+        let indices = &self.order[first..self.order.len().min(first + size)];
+        let mut unusable = Vec::new();
+        // The first usable sample decides the shape of all.
+        for (at, &index) in indices.iter().enumerate() {
             if stopped() {
                 return None;
             }
-            if let Err(error) = self.load_sample(index, &mut stack) {
-                return Some(Err(error));
+            match self.make(index, Ok) {
+                Ok(image) => {
+                    let slots = Slots { image, indices: &indices[at..] };
+                    let start = self.start + first;
+                    return self.fill(&slots, start, unusable, stopped).transpose();
+                }
+                Err(error) if error.is_of_one_sample() => unusable.push((index, error)),
+                Err(error) => return Some(Err(error)),
             }
         }
-        Some(Ok(stack.into_batch()))
+        Some(Ok(Made { batch: None, unusable }))
     }
 
-    fn load_sample(&self, index: usize, stack: &mut Stack) -> Result<(), DataError> {
-        let image = self.dataset.image(index)?;
-        let mut rng = SampleRng::new(self.seed, self.epoch, index as u64);
-        self.pipeline
-            .apply(image, &mut rng)
-            .and_then(|image| stack.push(&image, self.dataset.label(index)))
-            // Errors of decoding name their file already; these do not know which image it was.
-            .map_err(|source| DataError::Sample {
-                name: self.dataset.name(index),
-                index,
-                source: Box::new(source),
-            })
+    /// Makes the rest of a batch, given its first image.
+    fn fill(
+        &self,
+        slots: &Slots<'_>,
+        start: usize,
+        mut unusable: Vec<(usize, DataError)>,
+        stopped: impl Fn() -> bool + Sync,
+    ) -> Result<Option<Made>, DataError> {
+        let Slots { image, indices } = slots;
+        let expected = image.shape();
+        let length: usize = expected.iter().product();
+        let mut pixels = self.shared.buffers.take();
+        pixels.resize(indices.len() * length, 0);
+        let (first, rest) = pixels.split_at_mut(length);
+        image.write_planes(first);
+
+        let make = |(slot, &index): (&mut [u8], &usize)| {
+            if stopped() {
+                return None;
+            }
+            Some(self.make(index, |image| {
+                let found = image.shape();
+                if found != expected {
+                    return Err(DataError::MixedShapes { found, expected });
+                }
+                image.write_planes(slot);
+                Ok(())
+            }))
+        };
+        let made: Option<Vec<Result<(), DataError>>> = match &self.shared.threads {
+            Some(_) => rest
+                .par_chunks_exact_mut(length)
+                .zip(&indices[1..])
+                // Samples differ in cost: whoever is free takes the next one.
+                .with_max_len(1)
+                .map(make)
+                .collect(),
+            None => rest.chunks_exact_mut(length).zip(&indices[1..]).map(make).collect(),
+        };
+        let Some(made) = made else { return Ok(None) };
+
+        // What could not be used leaves no gap.
+        let mut labels = Vec::with_capacity(indices.len());
+        for (at, result) in std::iter::once(Ok(())).chain(made).enumerate() {
+            match result {
+                Ok(()) => {
+                    let place = labels.len();
+                    if place < at {
+                        pixels.copy_within(at * length..(at + 1) * length, place * length);
+                    }
+                    labels.push(self.shared.dataset.label(indices[at]) as i64);
+                }
+                Err(error) if error.is_of_one_sample() => unusable.push((indices[at], error)),
+                Err(error) => return Err(error),
+            }
+        }
+        pixels.truncate(labels.len() * length);
+        let [channels, height, width] = expected;
+        let shape = [labels.len(), channels, height, width];
+        let pixels = Pixels::of_loader(pixels, Arc::downgrade(&self.shared.buffers));
+        let batch = Some(Batch { pixels, labels, shape, start });
+        Ok(Some(Made { batch, unusable }))
+    }
+
+    /// Reads, decodes and transforms a sample, and hands it to `collate`.
+    fn make<T>(
+        &self,
+        index: usize,
+        collate: impl FnOnce(Image) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let Shared { dataset, pipeline, config, makers, totals, .. } = &*self.shared;
+        let mut maker = makers.take();
+        let Maker { file, decoder } = &mut maker;
+        let mut rng = SampleRng::new(config.seed, self.epoch, index as u64);
+        decoder.watch.start();
+        let made = dataset.read(index, file).and_then(|contents| {
+            decoder.watch.lap(Stage::Read);
+            match contents {
+                Contents::Image(image) => pipeline.apply(image, &mut rng),
+                Contents::File { path, decoding } => {
+                    pipeline.open(decoder.open(&path, file, decoding)?, &mut rng)
+                }
+            }
+        });
+        decoder.watch.lap(Stage::Transform);
+        let made = made.and_then(collate);
+        decoder.watch.lap(Stage::Collate);
+        decoder.watch.hand_over(totals);
+        makers.give(maker);
+        made.map_err(|error| error.of_sample(|| dataset.name(index), index))
     }
 }
 
-/// A batch under construction, whose first image decides the shape of all.
-struct Stack {
-    expected: usize,
-    shape: Option<[usize; 3]>,
-    pixels: Vec<u8>,
-    labels: Vec<i64>,
-}
-
-impl Stack {
-    fn new(expected: usize) -> Self {
-        Self { expected, shape: None, pixels: Vec::new(), labels: Vec::with_capacity(expected) }
-    }
-
-    fn push(&mut self, image: &Image, label: usize) -> Result<(), DataError> {
-        let found = image.shape();
-        let expected = *self.shape.get_or_insert(found);
-        if found != expected {
-            return Err(DataError::MixedShapes { found, expected });
-        }
-        if self.labels.is_empty() {
-            self.pixels.reserve_exact(self.expected * found.iter().product::<usize>());
-        }
-        image.append_planes(&mut self.pixels);
-        self.labels.push(label as i64);
-        Ok(())
-    }
-
-    fn into_batch(self) -> Batch {
-        let [channels, height, width] = self.shape.unwrap_or_default();
-        let shape = [self.labels.len(), channels, height, width];
-        Batch { pixels: self.pixels, labels: self.labels, shape }
-    }
+/// The first image of a batch and the indices of all its samples from there on.
+struct Slots<'a> {
+    image: Image,
+    indices: &'a [usize],
 }

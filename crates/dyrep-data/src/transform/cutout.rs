@@ -10,10 +10,11 @@
 //!
 //! DIFFERENCE: the published code covers `2·⌊size / 2⌋` pixels a side, here an odd size is exact.
 
+use dyrep_resample::Region;
+
 use super::Transform;
 use super::checks::checked_side;
 use super::fill::{Fill, paint};
-use super::resize::Region;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use dyrep_resample::Region;
+
 use super::checks::invalid;
-use super::resize::Region;
 use crate::error::DataError;
 use crate::image::Image;
 

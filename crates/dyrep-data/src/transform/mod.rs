@@ -37,6 +37,7 @@ pub use self::spec::TransformSpec;
 
 use crate::error::DataError;
 use crate::image::Image;
+use crate::resample::Window;
 use crate::rng::SampleRng;
 
 /// One step of a [`Pipeline`].
@@ -50,4 +51,21 @@ pub trait Transform: Debug + Send + Sync {
     ///
     /// If the image does not suit the transform, for example if it is too small.
     fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError>;
+
+    /// For a transform that only cuts out a part and scales it: which part of an image of `width ×
+    /// height`, so that no more than it need be decoded. Draws what [`apply`](Self::apply) draws,
+    /// and nothing where it answers `None`, which it does by default.
+    ///
+    /// # Errors
+    ///
+    /// If an image of this size does not suit the transform.
+    #[doc(hidden)]
+    fn window(
+        &self,
+        _width: u32,
+        _height: u32,
+        _rng: &mut SampleRng,
+    ) -> Result<Option<Window>, DataError> {
+        Ok(None)
+    }
 }

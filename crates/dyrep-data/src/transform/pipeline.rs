@@ -6,6 +6,7 @@ use super::{
     CenterCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
     TransformSpec,
 };
+use crate::decode::Opened;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;
@@ -89,6 +90,26 @@ impl Pipeline {
     ///
     /// The first error of a transform.
     pub fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
-        self.transforms.iter().try_fold(image, |image, transform| transform.apply(image, rng))
+        apply(&self.transforms, image, rng)
     }
+
+    /// The image of an opened file after all transforms. Where the first one only cuts out a part,
+    /// no more than the part is decoded.
+    pub(crate) fn open(&self, file: Opened<'_>, rng: &mut SampleRng) -> Result<Image, DataError> {
+        let (width, height) = file.size();
+        if let Some((first, rest)) = self.transforms.split_first()
+            && let Some(window) = first.window(width, height, rng)?
+        {
+            return apply(rest, file.window(window)?, rng);
+        }
+        apply(&self.transforms, file.whole()?, rng)
+    }
+}
+
+fn apply(
+    transforms: &[Arc<dyn Transform>],
+    image: Image,
+    rng: &mut SampleRng,
+) -> Result<Image, DataError> {
+    transforms.iter().try_fold(image, |image, transform| transform.apply(image, rng))
 }

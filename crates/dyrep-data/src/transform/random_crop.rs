@@ -1,9 +1,12 @@
 //! torchvision's `RandomCrop` with padding: a black border, then a square at any position alike.
 
+use dyrep_resample::Region;
+
 use super::Transform;
 use super::checks::checked_side;
 use crate::error::DataError;
 use crate::image::Image;
+use crate::resample::{Window, resample};
 use crate::rng::SampleRng;
 
 /// Pads with black and cuts a square at a random position.
@@ -25,17 +28,32 @@ impl RandomCrop {
     pub fn new(size: u32, padding: u32) -> Result<Self, DataError> {
         Ok(Self { size: checked_side("RandomCrop", size)?, padding })
     }
-}
 
-impl Transform for RandomCrop {
-    fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
-        let padded = if self.padding == 0 { image } else { image.pad(self.padding)? };
-        let (width, height, size) = (padded.width(), padded.height(), self.size);
+    /// A square of an image of `width × height`, its border included.
+    fn draw(&self, width: u32, height: u32, rng: &mut SampleRng) -> Result<Window, DataError> {
+        let size = self.size;
         if width < size || height < size {
             return Err(DataError::ImageTooSmall { width, height, size });
         }
         let top = rng.below(height - size + 1);
         let left = rng.below(width - size + 1);
-        Ok(padded.crop(left, top, size, size))
+        Ok(Window::crop(Region { left, top, width: size, height: size }))
+    }
+}
+
+impl Transform for RandomCrop {
+    fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
+        let padded = if self.padding == 0 { image } else { image.pad(self.padding)? };
+        resample(&padded, self.draw(padded.width(), padded.height(), rng)?)
+    }
+
+    fn window(
+        &self,
+        width: u32,
+        height: u32,
+        rng: &mut SampleRng,
+    ) -> Result<Option<Window>, DataError> {
+        // With a border, the part may lie outside of the image.
+        if self.padding > 0 { Ok(None) } else { self.draw(width, height, rng).map(Some) }
     }
 }

@@ -24,10 +24,11 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use dyrep_resample::Region;
+
 use super::Transform;
 use super::checks::{checked_probability, checked_ratio, checked_scale, invalid};
 use super::fill::{Fill, paint, paint_rows, per_channel};
-use super::resize::Region;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::rng::SampleRng;

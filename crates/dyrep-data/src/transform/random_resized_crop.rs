@@ -13,11 +13,13 @@
 
 use std::ops::RangeInclusive;
 
+use dyrep_resample::Region;
+
 use super::Transform;
 use super::checks::{checked_ratio, checked_scale, checked_side};
-use super::resize::{Region, resample};
 use crate::error::DataError;
 use crate::image::Image;
+use crate::resample::{Window, resample};
 use crate::rng::SampleRng;
 
 const NAME: &str = "RandomResizedCrop";
@@ -60,6 +62,11 @@ impl RandomResizedCrop {
         Ok(Self { ratio: checked_ratio(NAME, ratio)?, ..self })
     }
 
+    fn draw(&self, width: u32, height: u32, rng: &mut SampleRng) -> Window {
+        let region = self.region(width, height, rng);
+        Window { region, width: self.size, height: self.size }
+    }
+
     /// The part to cut from an image of `width × height`.
     fn region(&self, width: u32, height: u32, rng: &mut SampleRng) -> Region {
         let area = f64::from(width) * f64::from(height);
@@ -100,8 +107,16 @@ impl RandomResizedCrop {
 
 impl Transform for RandomResizedCrop {
     fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
-        let region = self.region(image.width(), image.height(), rng);
-        resample(&image, region, self.size, self.size)
+        resample(&image, self.draw(image.width(), image.height(), rng))
+    }
+
+    fn window(
+        &self,
+        width: u32,
+        height: u32,
+        rng: &mut SampleRng,
+    ) -> Result<Option<Window>, DataError> {
+        Ok(Some(self.draw(width, height, rng)))
     }
 }
 

@@ -1,0 +1,271 @@
+//! From a file's bytes to an [`Image`] of known channels: JPEG and PNG, told apart by their contents.
+//!
+//! | file | asked for grey | asked for RGB |
+//! |---|---|---|
+//! | grey | as it is | replicated |
+//! | RGB, palette, YCbCr, CMYK | refused | converted |
+//! | with transparency | refused | refused |
+//!
+//! 16-bit samples are scaled to 8 bits, rounding to nearest; fewer than 8 bits are expanded. CMYK is
+//! taken for inverted, as Adobe writes it and Pillow reads it.
+//!
+//! DIFFERENCE: torchvision's loader calls Pillow's `convert("RGB")`, which drops transparency and
+//! clips 16-bit grey to 255. Here the first is refused, because the colours under transparent
+//! pixels are arbitrary, and the second scaled.
+//!
+//! A [`Decoder`] opens a file: the header is read and checked, no pixel yet. [`Opened`] then gives
+//! the whole image, or a window of it. JPEG is decoded by zune-jpeg, which is written in Rust, or
+//! with the feature `turbojpeg` by libjpeg-turbo, which decodes as Pillow does to the bit, and only
+//! the part of a picture that the window needs.
+
+mod markers;
+mod options;
+mod png;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
+#[cfg(not(feature = "turbojpeg"))]
+mod zune;
+
+#[cfg(feature = "turbojpeg")]
+use self::turbo as jpeg;
+#[cfg(not(feature = "turbojpeg"))]
+use self::zune as jpeg;
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use dyrep_resample::{Region, Resampler, View};
+use image::metadata::Orientation as Exif;
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+
+pub use self::options::{Channels, Decoding, Orientation};
+
+use crate::error::DataError;
+use crate::image::Image;
+use crate::resample::Window;
+use crate::stages::{Stage, Stopwatch};
+
+/// What the pixels of a file are, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Colours {
+    colour: bool,
+    alpha: bool,
+}
+
+/// The buffers that decoding needs, used again for each file.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    pixels: Vec<u8>,
+    jpeg: jpeg::Scratch,
+    resampler: Resampler,
+    pub(crate) watch: Stopwatch,
+}
+
+impl Decoder {
+    /// Reads the header of the file whose contents are `bytes`; `path` is its name in errors.
+    ///
+    /// # Errors
+    ///
+    /// A [`DataError`] with the path if it is empty, no JPEG or PNG, truncated or corrupt, declares
+    /// too many pixels, or has channels that would be lost.
+    pub(crate) fn open<'a>(
+        &'a mut self,
+        path: &'a Path,
+        bytes: &'a [u8],
+        decoding: Decoding,
+    ) -> Result<Opened<'a>, DataError> {
+        let Self { pixels, jpeg, resampler, watch } = self;
+        let undecodable = |reason| DataError::Undecodable { path: path.to_owned(), reason };
+        let (kind, exif) = match format_of(path, bytes)? {
+            ImageFormat::Jpeg => {
+                let jpeg = jpeg::Jpeg::open(jpeg, bytes).map_err(undecodable)?;
+                (Kind::Jpeg(Box::new(jpeg)), markers::exif(bytes).map(Cow::Borrowed))
+            }
+            _ => {
+                let mut png = png::open(bytes).map_err(undecodable)?;
+                let exif = png::exif(&mut png);
+                (Kind::Png(Box::new(png)), exif.map(Cow::Owned))
+            }
+        };
+        let (width, height) = kind.size();
+        if u64::from(width) * u64::from(height) > Image::MAX_PIXELS {
+            let path = path.to_owned();
+            return Err(DataError::TooManyPixels { path, width, height, limit: Image::MAX_PIXELS });
+        }
+        check_channels(path, kind.colours(), decoding.channels)?;
+        // The last of the checks, so that a file wrong in several ways is told the most telling one.
+        if matches!(kind, Kind::Jpeg(_)) && !markers::is_complete(bytes) {
+            return Err(DataError::Truncated { path: path.to_owned(), bytes: bytes.len() });
+        }
+        let turn = match decoding.orientation {
+            Orientation::AsStored => Exif::NoTransforms,
+            Orientation::Upright => {
+                exif.and_then(|exif| Exif::from_exif_chunk(&exif)).unwrap_or(Exif::NoTransforms)
+            }
+        };
+        Ok(Opened { kind, path, decoding, turn, pixels, resampler, watch })
+    }
+}
+
+enum Kind<'a> {
+    Jpeg(Box<jpeg::Jpeg<'a>>),
+    Png(Box<png::Png<'a>>),
+}
+
+impl Kind<'_> {
+    fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Jpeg(jpeg) => jpeg.size(),
+            Self::Png(png) => png::size(png),
+        }
+    }
+
+    fn colours(&self) -> Colours {
+        match self {
+            Self::Jpeg(jpeg) => Colours { colour: jpeg.has_colour(), alpha: false },
+            Self::Png(png) => png::colours(png),
+        }
+    }
+}
+
+/// What a decoder has written: a part of the image, at a scale of `1 / reduction`.
+struct Part {
+    /// In pixels of the reduced image.
+    region: Region,
+    reduction: u32,
+}
+
+impl Part {
+    /// The place of `region`, given in pixels of the whole image, among what was decoded.
+    fn locate(&self, region: Region) -> Region {
+        let along = |from: u32, length: u32, start: u32, limit: u32| {
+            let first = (from / self.reduction).saturating_sub(start).min(limit - 1);
+            let end = (from + length).div_ceil(self.reduction).saturating_sub(start);
+            (first, end.clamp(first + 1, limit) - first)
+        };
+        let Region { left, top, width, height } = self.region;
+        let (left, width) = along(region.left, region.width, left, width);
+        let (top, height) = along(region.top, region.height, top, height);
+        Region { left, top, width, height }
+    }
+}
+
+/// A file whose header has been read.
+pub(crate) struct Opened<'a> {
+    kind: Kind<'a>,
+    path: &'a Path,
+    decoding: Decoding,
+    turn: Exif,
+    pixels: &'a mut Vec<u8>,
+    resampler: &'a mut Resampler,
+    watch: &'a mut Stopwatch,
+}
+
+impl Opened<'_> {
+    /// Width and height in pixels, as the image will be seen.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        let (width, height) = self.kind.size();
+        if swaps_sides(self.turn) { (height, width) } else { (width, height) }
+    }
+
+    /// All of the image.
+    pub(crate) fn whole(self) -> Result<Image, DataError> {
+        let (width, height) = self.kind.size();
+        let (channels, turn) = (self.decoding.channels, self.turn);
+        let mut pixels = Vec::new();
+        let failed = |reason| DataError::Undecodable { path: self.path.to_owned(), reason };
+        match self.kind {
+            Kind::Jpeg(jpeg) => {
+                let whole = Region::whole(width, height);
+                jpeg.decode(channels, whole, 1, &mut pixels).map_err(failed)?;
+            }
+            Kind::Png(png) => pixels = png::decode(*png, channels).map_err(failed)?,
+        }
+        self.watch.lap(Stage::Decode);
+        let image = Image::new(width, height, channels.count(), pixels)?;
+        Ok(turned(image, turn))
+    }
+
+    /// A part of the image, scaled.
+    pub(crate) fn window(self, window: Window) -> Result<Image, DataError> {
+        if self.turn != Exif::NoTransforms || matches!(self.kind, Kind::Png(_)) {
+            return crate::resample::resample(&self.whole()?, window);
+        }
+        let Self { kind: Kind::Jpeg(jpeg), path, decoding, pixels, resampler, watch, .. } = self
+        else {
+            unreachable!("a file is a JPEG or a PNG");
+        };
+        let channels = decoding.channels;
+        let reduction = if decoding.reduced { reduction(window) } else { 1 };
+        let part = jpeg
+            .decode(channels, window.region, reduction, pixels)
+            .map_err(|reason| DataError::Undecodable { path: path.to_owned(), reason })?;
+        watch.lap(Stage::Decode);
+        let Region { width, height, .. } = part.region;
+        let view = View { width, height, channels: channels.count(), pixels };
+        Window { region: part.locate(window.region), ..window }.cut(view, resampler)
+    }
+}
+
+/// The largest power of two that leaves each side of the window twice its final length, which
+/// Pillow's `reducing_gap=2` asks for too, so that antialiasing still has something to average.
+fn reduction(window: Window) -> u32 {
+    let Window { region, width, height } = window;
+    let fits = |by: &u32| region.width / by >= 2 * width && region.height / by >= 2 * height;
+    [8, 4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
+/// JPEG or PNG by the first bytes. The extension is not asked: ImageNet has a PNG named `.JPEG`.
+fn format_of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
+    if bytes.is_empty() {
+        return Err(DataError::EmptyFile { path: path.to_owned() });
+    }
+    let found = match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => return Ok(format),
+        Ok(other) => other.to_mime_type(),
+        Err(_) => "of an unknown format",
+    };
+    Err(DataError::UnknownFormat { path: path.to_owned(), found: found.to_owned() })
+}
+
+/// Accepts what converts to `expected` without losing a channel.
+fn check_channels(path: &Path, found: Colours, expected: Channels) -> Result<(), DataError> {
+    let fits = match expected {
+        Channels::Grey => !found.alpha && !found.colour,
+        Channels::Rgb => !found.alpha,
+    };
+    if fits {
+        return Ok(());
+    }
+    let found = match (found.colour, found.alpha) {
+        (true, true) => "4 (RGBA)",
+        (true, false) => "3 (RGB)",
+        (false, true) => "2 (grey and alpha)",
+        (false, false) => "1 (grey)",
+    };
+    let found = found.to_owned();
+    Err(DataError::UnsupportedChannels { path: path.to_owned(), found, expected })
+}
+
+/// The image as its orientation says that it is to be seen.
+fn turned(image: Image, turn: Exif) -> Image {
+    if turn == Exif::NoTransforms {
+        return image;
+    }
+    let (width, height, channels) = (image.width(), image.height(), image.channels());
+    let pixels = image.into_pixels();
+    let mut turned: DynamicImage = match channels {
+        1 => GrayImage::from_raw(width, height, pixels).map(Into::into),
+        _ => RgbImage::from_raw(width, height, pixels).map(Into::into),
+    }
+    .expect("an `Image` holds exactly width × height × channels bytes");
+    turned.apply_orientation(turn);
+    let (width, height) = (turned.width(), turned.height());
+    Image::new(width, height, channels, turned.into_bytes())
+        .expect("turning an image changes neither its area nor its channels")
+}
+
+/// Whether a turn makes the width the height.
+fn swaps_sides(turn: Exif) -> bool {
+    matches!(turn, Exif::Rotate90 | Exif::Rotate270 | Exif::Rotate90FlipH | Exif::Rotate270FlipH)
+}
