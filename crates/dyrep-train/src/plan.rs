@@ -65,6 +65,8 @@ fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
         drop_last: train.len() > optimizer.batch_size,
         seed: run.seed,
         threads: run.threads.unwrap_or_else(cores),
+        max_skipped: run.max_skipped,
+        ..LoaderConfig::default()
     };
     let evaluation = LoaderConfig { shuffle: false, drop_last: false, ..config };
     let plain = match data.set.fixed_side() {
