@@ -84,6 +84,13 @@ pub enum DataError {
         source: io::Error,
     },
 
+    /// What has an image's name is no file: a folder, a pipe, a socket or a device.
+    #[error("{}: not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+
     /// A file too large to be a picture.
     #[error("{}: more than {limit} bytes; expected a JPEG or PNG image", path.display())]
     FileTooLarge {
@@ -294,6 +301,7 @@ impl DataError {
         match self {
             Self::Sample { source, .. } => source.is_of_one_sample(),
             Self::Unreadable { .. }
+            | Self::NotAFile { .. }
             | Self::FileTooLarge { .. }
             | Self::EmptyFile { .. }
             | Self::UnknownFormat { .. }

@@ -19,6 +19,8 @@ use crate::scan::{Scan, read_file};
 #[derive(Clone)]
 pub struct ImageFolder {
     root: PathBuf,
+    /// The root without links, to hold links against.
+    resolved: PathBuf,
     decoding: Decoding,
     classes: Vec<String>,
     samples: Vec<Sample>,
@@ -49,7 +51,8 @@ impl ImageFolder {
             let files = scan.images(name)?;
             samples.extend(files.into_iter().map(|file| Sample { class, file: file.into() }));
         }
-        Ok(Self { root: root.to_owned(), decoding, classes, samples })
+        let resolved = scan.into_resolved();
+        Ok(Self { root: root.to_owned(), resolved, decoding, classes, samples })
     }
 
     /// The training and the validation part: `<root>/train` and `<root>/val`.
@@ -118,7 +121,7 @@ impl Dataset for ImageFolder {
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
         let path = self.path(index);
-        read_file(&path, buffer)?;
+        read_file(&self.resolved, &path, buffer)?;
         Ok(Contents::File { path, decoding: self.decoding })
     }
 
