@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cifar::CifarError;
 use crate::decode::Channels;
 use crate::image::Image;
 use crate::scan::EXTENSIONS;
@@ -263,6 +264,10 @@ pub enum DataError {
         /// What is wrong with each of them.
         samples: Vec<String>,
     },
+
+    /// CIFAR's files are missing or not as published.
+    #[error(transparent)]
+    Cifar(#[from] CifarError),
 
     /// A data set without samples cannot be loaded.
     #[error("the data set has no samples")]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
-//!   [`ImageFolder`] reads ImageNet's layout from disk.
+//!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layout.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
 //!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
 //!   [`TransformSpec`]s.
@@ -37,6 +37,7 @@
 //! # }
 //! ```
 
+mod cifar;
 mod dataset;
 mod decode;
 mod digits;
@@ -49,9 +50,11 @@ mod resample;
 mod rng;
 mod scan;
 mod stages;
+mod text;
 mod transform;
 mod variates;
 
+pub use crate::cifar::{Cifar10, Cifar100, CifarError};
 pub use crate::dataset::{Contents, Dataset};
 pub use crate::decode::{Channels, Decoding, Orientation};
 pub use crate::digits::Digits;
