@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::cifar::CifarError;
 use crate::decode::Channels;
+use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
 use crate::scan::EXTENSIONS;
 
@@ -268,6 +269,10 @@ pub enum DataError {
     /// CIFAR's files are missing or not as published.
     #[error(transparent)]
     Cifar(#[from] CifarError),
+
+    /// The labels of a flat folder are missing or do not fit it.
+    #[error(transparent)]
+    GroundTruth(#[from] GroundTruthError),
 
     /// A data set without samples cannot be loaded.
     #[error("the data set has no samples")]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
-//!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layout.
+//!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layouts.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
 //!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
 //!   [`TransformSpec`]s.
@@ -42,6 +42,7 @@ mod dataset;
 mod decode;
 mod digits;
 mod error;
+mod ilsvrc;
 mod image;
 mod image_folder;
 mod loader;
@@ -59,6 +60,7 @@ pub use crate::dataset::{Contents, Dataset};
 pub use crate::decode::{Channels, Decoding, Orientation};
 pub use crate::digits::Digits;
 pub use crate::error::DataError;
+pub use crate::ilsvrc::{GroundTruth, GroundTruthError, Synsets};
 pub use crate::image::Image;
 pub use crate::image_folder::ImageFolder;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};

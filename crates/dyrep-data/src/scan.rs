@@ -88,6 +88,18 @@ impl Scan {
         Ok(found.into_iter().map(|(folder, name)| folder.join(name)).collect())
     }
 
+    /// The images in the folder itself, sorted by the bytes of their names.
+    pub(crate) fn loose_images(&self) -> Result<Vec<PathBuf>, DataError> {
+        let mut names = Vec::new();
+        for entry in entries(&self.root)? {
+            if let Kind::Image = self.kind(&entry)? {
+                names.push(entry.file_name());
+            }
+        }
+        names.sort_unstable();
+        Ok(names.into_iter().map(PathBuf::from).collect())
+    }
+
     fn kind(&self, entry: &DirEntry) -> Result<Kind, DataError> {
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
