@@ -9,6 +9,7 @@ use crate::decode::Channels;
 use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
 use crate::scan::EXTENSIONS;
+use crate::tar_folder::TarError;
 
 /// Everything that can go wrong between a folder on disk and a batch.
 #[derive(Debug, thiserror::Error)]
@@ -273,6 +274,10 @@ pub enum DataError {
     /// The labels of a flat folder are missing or do not fit it.
     #[error(transparent)]
     GroundTruth(#[from] GroundTruthError),
+
+    /// A tar archive cannot be used.
+    #[error(transparent)]
+    Tar(#[from] TarError),
 
     /// A data set without samples cannot be loaded.
     #[error("the data set has no samples")]

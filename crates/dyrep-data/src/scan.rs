@@ -132,7 +132,7 @@ impl Scan {
 /// The largest file that is read: more than any JPEG or PNG of [`Image::MAX_PIXELS`] in use.
 ///
 /// [`Image::MAX_PIXELS`]: crate::Image::MAX_PIXELS
-const MAX_BYTES: u64 = 1 << 29;
+pub(crate) const MAX_BYTES: u64 = 1 << 29;
 
 /// Replaces the contents of `buffer` by those of a file that was found below `inside`, a resolved
 /// path. It may have become something else since.
@@ -171,7 +171,7 @@ fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
     fs::read_dir(folder).and_then(Iterator::collect).map_err(|source| unreadable(folder, source))
 }
 
-fn has_image_extension(path: &Path) -> bool {
+pub(crate) fn has_image_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         EXTENSIONS.iter().any(|accepted| extension.eq_ignore_ascii_case(accepted))
     })
