@@ -279,6 +279,17 @@ pub enum DataError {
     #[error(transparent)]
     Tar(#[from] TarError),
 
+    /// A synthetic data set was given an option that makes no sense.
+    #[error("synthetic data set: {option} is {found}; expected {expected}")]
+    InvalidSynthetic {
+        /// Name of the option.
+        option: &'static str,
+        /// The value given.
+        found: u64,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+
     /// A data set without samples cannot be loaded.
     #[error("the data set has no samples")]
     EmptyDataset,

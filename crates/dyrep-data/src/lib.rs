@@ -6,7 +6,7 @@
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
 //!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layouts,
-//!   [`TarFolder`] the same in an archive.
+//!   [`TarFolder`] the same in an archive, and [`Synthetic`] makes pictures up for benchmarks.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
 //!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
 //!   [`TransformSpec`]s.
@@ -52,6 +52,7 @@ mod resample;
 mod rng;
 mod scan;
 mod stages;
+mod synthetic;
 mod tar_folder;
 mod text;
 mod transform;
@@ -69,6 +70,7 @@ pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
 pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
 pub use crate::rng::SampleRng;
 pub use crate::stages::StageTimes;
+pub use crate::synthetic::{Encoding, Synthetic, SyntheticConfig};
 pub use crate::tar_folder::{TarError, TarFolder};
 pub use crate::transform::{
     CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
