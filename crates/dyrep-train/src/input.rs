@@ -26,6 +26,18 @@ impl InputSpec {
         Self { scale: 255.0, mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
     }
 
+    /// The statistics of CIFAR-10's training pictures.
+    #[must_use]
+    pub fn cifar10() -> Self {
+        Self { scale: 255.0, mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2470, 0.2435, 0.2616] }
+    }
+
+    /// The statistics of CIFAR-100's training pictures.
+    #[must_use]
+    pub fn cifar100() -> Self {
+        Self { scale: 255.0, mean: vec![0.5071, 0.4865, 0.4409], std: vec![0.2673, 0.2564, 0.2762] }
+    }
+
     /// The shipped digits: bytes 0 to 16, one channel, values left between 0 and 1.
     #[must_use]
     pub fn digits() -> Self {
