@@ -183,23 +183,34 @@ fn first_picture(folder: &Path) -> PathBuf {
     folder.join("train").join("n01").join("0.jpg")
 }
 
+/// Such pictures are left out and told of; where none may be, the first one stops the run.
 #[test]
 fn pictures_that_cannot_be_used() {
     let run = |folder: &Path| {
         let out = tempfile::tempdir().unwrap();
         let paths = ["--data", text(folder), "--out", text(out.path())];
-        complaint(&[&SMALL[..], &paths[..]].concat())
+        let arguments = [&SMALL[..], &paths[..]].concat();
+        let output = program(&arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}");
+        let out = tempfile::tempdir().unwrap();
+        let strict = ["--set", "run.max_skipped=0", "--out", text(out.path())];
+        let error = complaint(&[&SMALL[..], &paths[..2], &strict[..]].concat());
+        (told, error)
     };
     let folder = small_folder();
     let picture = first_picture(folder.path());
     let whole = std::fs::read(&picture).unwrap();
     std::fs::write(&picture, &whole[..whole.len() / 2]).unwrap();
-    assert!(run(folder.path()).contains(text(&picture)), "truncated");
+    let (told, error) = run(folder.path());
+    assert!(told.contains("left out: ") && told.contains(text(&picture)), "{told}");
+    assert!(error.contains(text(&picture)) && error.contains("truncated"), "{error}");
 
     std::fs::remove_file(&picture).unwrap();
     let transparent = picture.with_extension("png");
     ImageBuffer::from_pixel(40, 40, Rgba([10u8, 20, 30, 40])).save(&transparent).unwrap();
-    let error = run(folder.path());
+    let (told, error) = run(folder.path());
+    assert!(told.contains(text(&transparent)), "{told}");
     assert!(error.contains(text(&transparent)), "{error}");
     assert!(error.contains('4') && error.contains('3'), "channels found and expected: {error}");
 }

@@ -66,6 +66,9 @@ impl Decompressor {
 
     /// Reads the header of `jpeg`.
     ///
+    /// Of a file that ends before its coded data the library does not complain, and answers with the
+    /// size of the file before. Such a picture cannot be decoded.
+    ///
     /// # Errors
     ///
     /// If it is none that the library can decode.
@@ -233,7 +236,8 @@ impl Picture<'_> {
         pixels.resize(pitch * height as usize, 0);
         // SAFETY: the library writes `height` rows of `pitch` bytes, which `pixels` holds: the
         // region it was given, or with zeros the whole reduced picture, which `around` then
-        // answers. The bytes are those whose header was read, so the size is the same.
+        // answers. The bytes are those whose header was read, so the size is the same; if they hold
+        // no picture, and the size is that of another, the library refuses them before it writes.
         let result = unsafe {
             raw::tj3Decompress8(
                 self.handle(),
