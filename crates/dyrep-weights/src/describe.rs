@@ -68,7 +68,11 @@ impl Description {
     ///
     /// # Errors
     /// A configuration that is not the one of that name but for classes, channels, width, stem and branches.
-    pub(crate) fn named(mut self, model: ModelName, config: &ModelConfig) -> Result<Self, WeightsError> {
+    pub(crate) fn named(
+        mut self,
+        model: ModelName,
+        config: &ModelConfig,
+    ) -> Result<Self, WeightsError> {
         let network = Network {
             model: model.name().to_owned(),
             classes: config.classes(),
@@ -86,7 +90,8 @@ impl Description {
 
     pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, WeightsError> {
         let refused = |reason: String| WeightsError::NotDescribed { file: file.to_owned(), reason };
-        let parsed: Self = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+        let parsed: Self =
+            serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         match parsed.version {
             VERSION => Ok(parsed),
             found => Err(refused(format!("its note is of version {found}, not {VERSION}"))),
@@ -94,7 +99,8 @@ impl Description {
     }
 
     pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("strings and sizes: {error}"))
+        serde_json::to_string(self)
+            .unwrap_or_else(|error| unreachable!("strings and sizes: {error}"))
     }
 
     /// The network's name, if it is one of the zoo's.

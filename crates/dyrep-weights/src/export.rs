@@ -44,7 +44,8 @@ impl Export {
         let mut export = Self::of(&network);
         let pairs = network.conv_norms();
         for pair in pairs.iter().filter(|pair| !pair.keeps_bias) {
-            let (kernel, mean) = absorb_bias(&pair.conv.fuse(), pair.norm.running_mean.value_sync());
+            let (kernel, mean) =
+                absorb_bias(&pair.conv.fuse(), pair.norm.running_mean.value_sync());
             debug_assert!(kernel.bias().is_none(), "it was taken");
             export.tensors.remove(&format!("{}.bias", pair.conv_path));
             export.set(format!("{}.running_mean", pair.norm_path), mean);
@@ -153,7 +154,8 @@ pub fn write_burnpack<M: Module>(
     }
     let failed = |error: &dyn std::fmt::Display| malformed(file, "burnpack", error);
     let record: Bytes = module.into_record().into_bytes().map_err(|e| failed(&e))?;
-    let tensors = Reader::from_bytes(record).and_then(Reader::into_tensors).map_err(|e| failed(&e))?;
+    let tensors =
+        Reader::from_bytes(record).and_then(Reader::into_tensors).map_err(|e| failed(&e))?;
     let writer = Writer::new(tensors).with_metadata(KEY, &description.to_json());
     write(file, &writer.into_bytes().map_err(|e| failed(&e))?)
 }

@@ -18,7 +18,10 @@ pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 ///
 /// # Errors
 /// A branch that a layer cannot have.
-pub(crate) fn structure(network: &Structure, tensors: &Shapes) -> Result<Structure, StructureError> {
+pub(crate) fn structure(
+    network: &Structure,
+    tensors: &Shapes,
+) -> Result<Structure, StructureError> {
     let layers = network.layers().iter().map(|(path, layer)| {
         let found = form(path, tensors).filter(|form| fits(path, form, &layer.geometry, tensors));
         let form = match (found, &layer.form) {
@@ -39,9 +42,8 @@ fn form(path: &str, tensors: &Shapes) -> Option<Form> {
         return has("weight").then(|| Form::Plain { bias: has("bias") });
     }
     let kxk = form(&join(path, "kxk.conv"), tensors)?;
-    let there = |kind: &BranchKind| {
-        *kind != BranchKind::Kxk && any_below(path, kind.name(), tensors)
-    };
+    let there =
+        |kind: &BranchKind| *kind != BranchKind::Kxk && any_below(path, kind.name(), tensors);
     let branches = BranchKind::ALL.into_iter().filter(there).map(|kind| {
         Some(match kind {
             BranchKind::Pointwise => BranchForm::Pointwise,
@@ -68,13 +70,7 @@ fn fits(path: &str, form: &Form, geometry: &ConvGeometry, tensors: &Shapes) -> b
     fits_shape(path, form, shape, groups, tensors)
 }
 
-fn fits_shape(
-    path: &str,
-    form: &Form,
-    shape: [usize; 4],
-    groups: usize,
-    tensors: &Shapes,
-) -> bool {
+fn fits_shape(path: &str, form: &Form, shape: [usize; 4], groups: usize, tensors: &Shapes) -> bool {
     let is = |name: &str, shape: [usize; 4]| {
         tensors.get(&join(path, name)).is_some_and(|found| *found == shape)
     };

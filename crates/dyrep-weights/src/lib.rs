@@ -42,6 +42,8 @@ mod export;
 mod forms;
 mod load;
 mod naming;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod params;
 mod report;
 mod tensor;
@@ -54,6 +56,8 @@ pub use error::WeightsError;
 pub use export::{Export, write_burnpack};
 pub use load::Load;
 pub use naming::Naming;
+#[cfg(feature = "onnx")]
+pub use onnx::write_onnx;
 pub use report::{Report, ShapeDifference};
 pub use unwrap::Part;
 pub use weights::{Format, Weights, open, open_part};

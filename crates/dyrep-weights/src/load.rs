@@ -43,7 +43,11 @@ impl Load {
     /// Names or shapes that differ, unless [`partial`](Self::partial); nothing that fits at all; branches that the
     /// module cannot have; values that cannot be read, or are no finite numbers. The module is then gone, but nothing
     /// that it shares with a clone was changed.
-    pub fn into<M: Module>(self, module: M, weights: &Weights) -> Result<(M, Report), WeightsError> {
+    pub fn into<M: Module>(
+        self,
+        module: M,
+        weights: &Weights,
+    ) -> Result<(M, Report), WeightsError> {
         let file = || weights.file.clone();
         let structure = weights.structure(&module)?;
         let failed = |source| WeightsError::Structure { file: file(), source };

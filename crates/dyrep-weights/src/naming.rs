@@ -75,8 +75,8 @@ impl Dialect {
         } else {
             Naming::Plain
         };
-        let repvgg_stages = naming == Naming::RepVgg
-            && names.clone().any(|name| name.starts_with("stage0.rbr_"));
+        let repvgg_stages =
+            naming == Naming::RepVgg && names.clone().any(|name| name.starts_with("stage0.rbr_"));
         Self { naming, repvgg_stages }
     }
 

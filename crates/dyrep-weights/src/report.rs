@@ -74,7 +74,8 @@ impl fmt::Display for Report {
         write!(f, "{format}; {} of {wanted} parameters fit", applied.len())?;
         if !missing.is_empty() {
             write!(f, "; {} missing: {}", missing.len(), some(missing))?;
-            let near = missing.iter().take(SHOWN).filter_map(|name| Some((name, self.nearest(name)?)));
+            let near =
+                missing.iter().take(SHOWN).filter_map(|name| Some((name, self.nearest(name)?)));
             for (name, near) in near {
                 write!(f, "; nearest to `{name}` is `{near}`")?;
             }

@@ -63,10 +63,7 @@ pub(crate) fn prefix<'a>(
 }
 
 /// The key below which the weights lie, if what lies below `prefix` is not a network yet.
-fn inner<'a>(
-    names: impl Iterator<Item = &'a str> + Clone,
-    prefix: &str,
-) -> Option<&'static str> {
+fn inner<'a>(names: impl Iterator<Item = &'a str> + Clone, prefix: &str) -> Option<&'static str> {
     let heads = heads(names.clone(), prefix);
     let all = || TRAINED.into_iter().chain(AVERAGE);
     if heads.len() == 1 {
@@ -112,7 +109,8 @@ mod tests {
         assert_eq!(plain(&["module.conv1.weight", "module.fc.bias"]), "module.");
         let trained = ["state_dict.conv1.weight", "optimizer.state.0.momentum_buffer"];
         assert_eq!(plain(&trained), "state_dict.");
-        let deep = ["state_dict.model._orig_mod.conv1.weight", "state_dict.model._orig_mod.fc.bias"];
+        let deep =
+            ["state_dict.model._orig_mod.conv1.weight", "state_dict.model._orig_mod.fc.bias"];
         assert_eq!(plain(&deep), "state_dict.model._orig_mod.");
         // A network with a part called `model`.
         assert_eq!(plain(&["model.conv1.weight", "head.weight"]), "");

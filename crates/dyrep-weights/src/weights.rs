@@ -96,7 +96,8 @@ impl Weights {
             .filter_map(|(name, tensor)| Some((name.strip_prefix(inside)?, tensor)))
             .filter(|(name, _)| !is_ignored(name))
             .collect();
-        let declared = wanted.iter().fold(0u64, |sum, (_, tensor)| sum.saturating_add(tensor.bytes));
+        let declared =
+            wanted.iter().fold(0u64, |sum, (_, tensor)| sum.saturating_add(tensor.bytes));
         let limit = contents.length.saturating_mul(SHARED);
         if declared > limit {
             let what = "its tensors".to_owned();
@@ -189,8 +190,10 @@ impl Weights {
     /// # Errors
     /// A file that does not say so; and as [`load_into`](Self::load_into).
     pub fn build(&self, device: &Device) -> Result<(Model, Report), WeightsError> {
-        let refused = |reason: String| WeightsError::NotDescribed { file: self.file.clone(), reason };
-        let description = self.description.as_ref().ok_or_else(|| refused("it has no note".to_owned()))?;
+        let refused =
+            |reason: String| WeightsError::NotDescribed { file: self.file.clone(), reason };
+        let description =
+            self.description.as_ref().ok_or_else(|| refused("it has no note".to_owned()))?;
         let config = description.config().map_err(refused)?;
         let failed = |source| WeightsError::Model { file: self.file.clone(), source };
         self.load_into(config.init(device).map_err(failed)?)

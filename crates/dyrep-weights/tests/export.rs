@@ -5,14 +5,15 @@
 
 mod common;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use common::{assert_close, expected, golden, narrow, randomised, repvgg, resnet};
-use dyrep_burn::fuse::{NormAffine, absorb_bias, fold_norm};
-use dyrep_burn::{Preset, Structure, deploy};
-use dyrep_models::{ConvNorms, Model, ModelConfig};
-use dyrep_weights::{Export, Naming, WeightsError, open, write_burnpack};
+use common::{assert_close, difference, expected, golden, narrow, randomised, repvgg, resnet};
+use dyrep_burn::{Preset, Structure};
+use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName};
+use dyrep_weights::{Export, Load, Naming, WeightsError, open, write_burnpack};
 use rstest::rstest;
+
+/// Of the largest logit: a fresh norm divides by √(1 + ε), which the folded kernels do not know. Seen: 2e-4.
+const FOLDED: f32 = 1e-3;
 
 fn pictures() -> Tensor<4> {
     expected("input")
@@ -20,11 +21,6 @@ fn pictures() -> Tensor<4> {
 
 fn built(config: &ModelConfig) -> Model {
     randomised(config.init(&Device::flex()).unwrap())
-}
-
-/// One of each family, with branches.
-fn families() -> [&'static str; 6] {
-    ["resnet18", "resnet50", "vgg11_bn", "vgg11", "mobilenet_v1", "repvgg_a0"]
 }
 
 #[rstest]
@@ -71,48 +67,35 @@ fn deployed_networks_have_torchvisions_form(
     assert_close(&what, plain.forward(pictures()), network.forward(pictures()));
 }
 
-/// Each pair is what the network computes: a norm whose mean was moved, or that was folded away, must give the same.
-#[test]
-fn norms_stand_behind_their_convolutions() {
-    for name in families() {
-        let (_, config) = narrow(name, 10);
-        let network = deploy(&built(&config.clone().with_branches(Preset::Plain)));
-        let expected_pairs = Structure::of(&network).layers().len();
-        let pairs = network.conv_norms();
-        assert_eq!(pairs.len(), if name == "vgg11" { 0 } else { expected_pairs }, "{name}");
-        for pair in pairs {
-            let geometry = pair.conv.geometry();
-            let [channels] = pair.norm.gamma.val().dims();
-            assert_eq!(channels, geometry.out_channels(), "{}", pair.conv_path);
-            let kernel = pair.conv.fuse();
-            let folded = fold_norm(&kernel, &NormAffine::of(pair.norm));
-            let (bare, mean) = absorb_bias(&kernel, pair.norm.running_mean.value_sync());
-            let mut moved = pair.norm.valid();
-            moved.running_mean.update(mean);
-            let again = fold_norm(&bare, &NormAffine::of(&moved.valid()));
-            let far = (again.bias_or_zero() - folded.bias_or_zero()).abs().max();
-            assert!(far.into_scalar::<f32>() < 1e-5, "{name} {}", pair.conv_path);
-        }
-    }
-}
-
-#[test]
-fn folded_networks_have_no_norms() {
+/// Every convolution with a norm is in the list, and with the right one: what is folded into it is missed by none.
+#[rstest]
+fn folded_networks_have_no_norms(
+    #[values("resnet18", "resnet50", "resnext50_32x4d", "vgg11_bn", "mobilenet_v1", "repvgg_a0")]
+    name: &str,
+) {
     let folder = tempfile::tempdir().unwrap();
-    let (_, config) = narrow("resnet18", 10);
-    let network = built(&config.clone().with_branches(Preset::Dbb));
+    let (_, config) = narrow(name, 10);
+    let config = config.with_branches(Preset::Plain);
+    let network = built(&config);
+    let convs = Structure::of(&network).layers().len();
+    assert_eq!(network.conv_norms().len(), convs);
     let file = folder.path().join("folded.safetensors");
     let export = Export::folded(&network);
     export.safetensors(&file).unwrap();
     assert!(export.shapes().all(|(name, _)| !name.contains("running_") && !name.contains("bn")));
-    // Two for each of the 20 convolutions, two for the classifier.
-    assert_eq!(export.shapes().count(), 42);
-    // Into a network whose norms are the identity.
-    let plain = config.init(&Device::flex()).unwrap();
-    let (plain, report) = dyrep_weights::Load::partial().into(plain, &open(&file).unwrap()).unwrap();
+    // Into a network whose norms do nothing.
+    let load =
+        |file| Load::partial().into(config.init(&Device::flex()).unwrap(), &open(file).unwrap());
+    let (bare, report) = load(&file).unwrap();
     assert!(report.unused.is_empty() && report.shapes.is_empty(), "{report}");
-    assert_eq!(report.missing.len(), 4 * 20);
-    assert_close("folded", plain.forward(pictures()), network.forward(pictures()));
+    assert_eq!(report.missing.len(), 4 * convs);
+    let want = network.forward(pictures());
+    let far = difference(bare.forward(pictures()), want.clone());
+    assert!(far < FOLDED, "{name}: {far:.1e}");
+    // The control: other norms' values make another network.
+    let changed = randomised(bare);
+    let control = difference(changed.forward(pictures()), want);
+    assert!(control > 10.0 * far, "{name}: {control:.1e}, {far:.1e}");
 }
 
 #[test]
@@ -121,7 +104,8 @@ fn repvgg_deploys_without_norms() {
     let file = folder.path().join("deployed.safetensors");
     let network = built(&repvgg(2));
     Export::deployed(&network).safetensors(&file).unwrap();
-    let (same, _) = open(&file).unwrap().load_into(repvgg(2).init(&Device::flex()).unwrap()).unwrap();
+    let (same, _) =
+        open(&file).unwrap().load_into(repvgg(2).init(&Device::flex()).unwrap()).unwrap();
     assert_close("repvgg", same.forward(pictures()), network.forward(pictures()));
 }
 
@@ -129,8 +113,10 @@ fn repvgg_deploys_without_norms() {
 fn a_file_of_others_survives_the_way_back() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("again.safetensors");
-    let (network, _) =
-        open(golden("dyrep.pth")).unwrap().load_into(resnet().init(&Device::flex()).unwrap()).unwrap();
+    let (network, _) = open(golden("dyrep.pth"))
+        .unwrap()
+        .load_into(resnet().init(&Device::flex()).unwrap())
+        .unwrap();
     Export::of(&network).safetensors(&file).unwrap();
     let weights = open(&file).unwrap();
     assert_eq!(weights.format().naming, Naming::Own);
@@ -159,4 +145,25 @@ fn only_a_network_of_that_name_is_named_so() {
     let config = resnet();
     let error = Export::of(&built(&config)).named(name, &config).unwrap_err();
     assert!(matches!(error, WeightsError::NotByName { .. }), "{error}");
+}
+
+/// Writes what `golden/check_exports.py` holds against torchvision's and timm's own networks, if `DYREP_EXPORTS` names a
+/// folder.
+#[test]
+fn full_networks_for_pytorch() {
+    let Some(folder) = std::env::var_os("DYREP_EXPORTS").map(std::path::PathBuf::from) else {
+        return;
+    };
+    for name in ["resnet18", "resnet50", "resnext50_32x4d", "vgg11_bn", "mobilenet_v1", "repvgg_a0"]
+    {
+        let name: ModelName = name.parse().unwrap();
+        let config = name.config(1000);
+        let grown = if name.name() == "repvgg_a0" { Preset::RepVgg } else { Preset::Dbb };
+        let network = built(&config.with_branches(grown));
+        let file = folder.join(format!("{name}.safetensors"));
+        Export::deployed(&network).safetensors(file).unwrap();
+        let logits = network.forward(pictures()).into_data();
+        let logits: Vec<u8> = logits.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        std::fs::write(folder.join(format!("{name}.torch.logits")), logits).unwrap();
+    }
 }

@@ -15,17 +15,66 @@ use dyrep_weights::{Container, Naming, Part, open_part};
 use rstest::rstest;
 
 #[rstest]
-#[case::torchvision("resnet_wrapped.pth", resnet(), Container::Pytorch, Naming::Plain, "state_dict.module", "")]
-#[case::bottleneck("bottleneck_f16.safetensors", bottleneck(), Container::Safetensors, Naming::Plain, "", "")]
+#[case::torchvision(
+    "resnet_wrapped.pth",
+    resnet(),
+    Container::Pytorch,
+    Naming::Plain,
+    "state_dict.module",
+    ""
+)]
+#[case::bottleneck(
+    "bottleneck_f16.safetensors",
+    bottleneck(),
+    Container::Safetensors,
+    Naming::Plain,
+    "",
+    ""
+)]
 #[case::legacy("vgg_bn_bf16_legacy.pt", vgg(), Container::PytorchLegacy, Naming::Plain, "", "")]
-#[case::double("mobilenet_f64.safetensors", mobilenet(), Container::Safetensors, Naming::Plain, "", "")]
+#[case::double(
+    "mobilenet_f64.safetensors",
+    mobilenet(),
+    Container::Safetensors,
+    Naming::Plain,
+    "",
+    ""
+)]
 #[case::dyrep("dyrep.pth", resnet(), Container::Pytorch, Naming::DyRep, "model", "")]
-#[case::average("dyrep.pth", resnet(), Container::Pytorch, Naming::DyRep, "model_ema.module", "/average")]
+#[case::average(
+    "dyrep.pth",
+    resnet(),
+    Container::Pytorch,
+    Naming::DyRep,
+    "model_ema.module",
+    "/average"
+)]
 #[case::dbb("dbb_f16.safetensors", resnet(), Container::Safetensors, Naming::Dbb, "", "")]
-#[case::depthwise_dbb("dbb_mobilenet_f16.pth", mobilenet(), Container::Pytorch, Naming::Dbb, "", "")]
+#[case::depthwise_dbb(
+    "dbb_mobilenet_f16.pth",
+    mobilenet(),
+    Container::Pytorch,
+    Naming::Dbb,
+    "",
+    ""
+)]
 #[case::repvgg("repvgg_f16.pth", repvgg(2), Container::Pytorch, Naming::RepVgg, "state_dict", "")]
-#[case::timm("timm_repvgg_f16.safetensors", repvgg(1), Container::Safetensors, Naming::TimmRepVgg, "", "")]
-#[case::timm_deployed("timm_repvgg_deployed_f16.safetensors", repvgg(1), Container::Safetensors, Naming::TimmRepVgg, "", "")]
+#[case::timm(
+    "timm_repvgg_f16.safetensors",
+    repvgg(1),
+    Container::Safetensors,
+    Naming::TimmRepVgg,
+    "",
+    ""
+)]
+#[case::timm_deployed(
+    "timm_repvgg_deployed_f16.safetensors",
+    repvgg(1),
+    Container::Safetensors,
+    Naming::TimmRepVgg,
+    "",
+    ""
+)]
 fn published_files_give_their_logits(
     #[case] file: &str,
     #[case] config: ModelConfig,

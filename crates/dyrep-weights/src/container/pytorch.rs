@@ -25,8 +25,22 @@ use crate::tensor::{Number, Stored};
 const PICKLE: u64 = 8 << 20;
 /// Modules of Python, each with its dot, whose functions reach out of a file.
 const REACHING: [&str; 16] = [
-    "asyncio.", "code.", "ctypes.", "importlib.", "multiprocessing.", "nt.", "os.", "pip.", "posix.",
-    "pty.", "runpy.", "shutil.", "socket.", "subprocess.", "sys.", "webbrowser.",
+    "asyncio.",
+    "code.",
+    "ctypes.",
+    "importlib.",
+    "multiprocessing.",
+    "nt.",
+    "os.",
+    "pip.",
+    "posix.",
+    "pty.",
+    "runpy.",
+    "shutil.",
+    "socket.",
+    "subprocess.",
+    "sys.",
+    "webbrowser.",
 ];
 /// Functions of Python itself that do.
 const BUILTINS: [&str; 7] =

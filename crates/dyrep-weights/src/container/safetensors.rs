@@ -13,8 +13,7 @@ use crate::tensor::{Number, Stored};
 
 pub(super) fn read(source: &Source<'_>) -> Result<Found, WeightsError> {
     let bytes: Arc<[u8]> = std::fs::read(source.file).map_err(|e| source.io(e))?.into();
-    let (header, metadata) =
-        SafeTensors::read_metadata(&bytes).map_err(|e| source.malformed(e))?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| source.malformed(e))?;
     let start = header + size_of::<u64>();
     let tensors = metadata.tensors().into_iter().map(|(name, info)| {
         let (from, to) = info.data_offsets;

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use dyrep_models::{ModelConfig, ModelName, MobileNetV1Config, RepVggConfig, ResNetConfig, VggConfig};
+use dyrep_models::{
+    MobileNetV1Config, ModelConfig, ModelName, RepVggConfig, ResNetConfig, VggConfig,
+};
 use safetensors::SafeTensors;
 
 /// Of the largest logit; the largest difference seen is 2e-6.
@@ -60,7 +62,12 @@ pub(crate) fn mobilenet() -> ModelConfig {
 
 pub(crate) fn repvgg(groups: usize) -> ModelConfig {
     let config = RepVggConfig::repvgg_b1(CLASSES).with_width(4);
-    ModelConfig::RepVgg(RepVggConfig { depths: [1, 2, 1, 1], multipliers: [2.0, 1.0], groups, ..config })
+    ModelConfig::RepVgg(RepVggConfig {
+        depths: [1, 2, 1, 1],
+        multipliers: [2.0, 1.0],
+        groups,
+        ..config
+    })
 }
 
 /// A narrow network by its name.
