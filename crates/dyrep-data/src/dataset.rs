@@ -38,6 +38,9 @@ impl Contents {
 
 /// Labelled images with random access.
 ///
+/// A label is one class a picture. Sets with boxes or masks, such as COCO and Cityscapes, would have
+/// a trait beside this one and could share the reading of files.
+///
 /// The same index must always give the same label and the same image, from any thread: a loader's
 /// determinism rests on it.
 pub trait Dataset: Send + Sync {

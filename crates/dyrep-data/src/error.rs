@@ -4,9 +4,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cifar::CifarError;
 use crate::decode::Channels;
+use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
 use crate::scan::EXTENSIONS;
+use crate::tar_folder::TarError;
 
 /// Everything that can go wrong between a folder on disk and a batch.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,13 @@ pub enum DataError {
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
+    },
+
+    /// What has an image's name is no file: a folder, a pipe, a socket or a device.
+    #[error("{}: not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
     },
 
     /// A file too large to be a picture.
@@ -257,6 +267,29 @@ pub enum DataError {
         samples: Vec<String>,
     },
 
+    /// CIFAR's files are missing or not as published.
+    #[error(transparent)]
+    Cifar(#[from] CifarError),
+
+    /// The labels of a flat folder are missing or do not fit it.
+    #[error(transparent)]
+    GroundTruth(#[from] GroundTruthError),
+
+    /// A tar archive cannot be used.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+
+    /// A synthetic data set was given an option that makes no sense.
+    #[error("synthetic data set: {option} is {found}; expected {expected}")]
+    InvalidSynthetic {
+        /// Name of the option.
+        option: &'static str,
+        /// The value given.
+        found: u64,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+
     /// A data set without samples cannot be loaded.
     #[error("the data set has no samples")]
     EmptyDataset,
@@ -294,6 +327,7 @@ impl DataError {
         match self {
             Self::Sample { source, .. } => source.is_of_one_sample(),
             Self::Unreadable { .. }
+            | Self::NotAFile { .. }
             | Self::FileTooLarge { .. }
             | Self::EmptyFile { .. }
             | Self::UnknownFormat { .. }

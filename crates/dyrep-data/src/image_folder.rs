@@ -1,10 +1,13 @@
-//! Images on disk in ImageNet's layout: `<root>/<class>/…/<image>`.
+//! Images on disk in ImageNet's layouts: `<root>/<class>/…/<image>`, and `<root>/<image>` with the
+//! classes in a file.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Contents, Dataset};
 use crate::decode::Decoding;
 use crate::error::DataError;
+use crate::ilsvrc::{self, GroundTruth, GroundTruthError};
 use crate::image::Image;
 use crate::scan::{Scan, read_file};
 
@@ -15,16 +18,24 @@ use crate::scan::{Scan, read_file};
 /// `.jpeg`, `.jpg` or `.png` in any case, at any depth below their class. Hidden entries and other
 /// files are ignored. Links to folders, and out of the root, are refused.
 ///
+/// A flat folder is read with a [`GroundTruth`], which tells the class of each image
+/// ([`open_flat`](Self::open_flat)).
+///
 /// Opening reads names only, so a broken file is reported when its sample is loaded.
 #[derive(Clone)]
 pub struct ImageFolder {
     root: PathBuf,
+    /// The root without links, to hold links against.
+    resolved: PathBuf,
+    /// Whether there are no class folders.
+    flat: bool,
     decoding: Decoding,
     classes: Vec<String>,
     samples: Vec<Sample>,
 }
 
-/// Kept small, since ImageNet has 1.3 million: the path below the class, in a box of exact length.
+/// Kept small, since ImageNet has 1.3 million: the path below the class, or below the root of a
+/// flat folder, in a box of exact length.
 #[derive(Clone)]
 struct Sample {
     class: u32,
@@ -49,30 +60,113 @@ impl ImageFolder {
             let files = scan.images(name)?;
             samples.extend(files.into_iter().map(|file| Sample { class, file: file.into() }));
         }
-        Ok(Self { root: root.to_owned(), decoding, classes, samples })
+        let resolved = scan.into_resolved();
+        Ok(Self { root: root.to_owned(), resolved, flat: false, decoding, classes, samples })
+    }
+
+    /// The images in `root` itself, of the classes that `truth` tells. `classes` are those of the
+    /// training set, so that labels agree; the samples are sorted by name.
+    ///
+    /// ```no_run
+    /// use dyrep_data::{Channels, Dataset, GroundTruth, ImageFolder, Synsets};
+    ///
+    /// # fn main() -> Result<(), dyrep_data::DataError> {
+    /// let train = ImageFolder::open("train", Channels::Rgb)?;
+    /// let numbers = Synsets::read("map_clsloc.txt")?;
+    /// let truth = GroundTruth::read("ILSVRC2012_validation_ground_truth.txt", Some(&numbers))?;
+    /// let val = ImageFolder::open_flat("val", &truth, train.classes(), Channels::Rgb)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`GroundTruthError`] if an image and a line are not there for each other, or a class is not
+    /// among `classes`; and as
+    /// [`open`](Self::open).
+    pub fn open_flat(
+        root: impl AsRef<Path>,
+        truth: &GroundTruth,
+        classes: &[String],
+        decoding: impl Into<Decoding>,
+    ) -> Result<Self, DataError> {
+        let (root, decoding) = (root.as_ref(), decoding.into());
+        let scan = Scan::new(root)?;
+        let images = scan.loose_images()?;
+        let labels: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+        let mut used = vec![false; truth.len()];
+        let mut samples = Vec::with_capacity(images.len());
+        for file in images {
+            let image = || root.join(&file);
+            let path = || truth.path().to_owned();
+            let line = truth.line(file.as_os_str());
+            let line =
+                line.ok_or_else(|| GroundTruthError::Unlabelled { image: image(), path: path() })?;
+            if std::mem::replace(&mut used[line], true) {
+                let twice = GroundTruthError::LabelledTwice { image: image(), path: path() };
+                return Err(twice.into());
+            }
+            let name = truth.class(line);
+            let class = *labels.get(name).ok_or_else(|| GroundTruthError::UnknownClass {
+                path: path(),
+                image: file.display().to_string(),
+                class: name.to_owned(),
+            })?;
+            samples.push(Sample { class, file: file.into() });
+        }
+        if let Some(missing) = used.iter().position(|used| !used) {
+            let (folder, path) = (root.to_owned(), truth.path().to_owned());
+            let (found, expected) = (samples.len(), truth.len());
+            let missing = truth.image(missing);
+            let error = GroundTruthError::ImagesMissing { folder, path, found, expected, missing };
+            return Err(error.into());
+        }
+        let (root, resolved) = (root.to_owned(), scan.into_resolved());
+        Ok(Self { root, resolved, flat: true, decoding, classes: classes.to_owned(), samples })
     }
 
     /// The training and the validation part: `<root>/train` and `<root>/val`.
     ///
+    /// If `val` is flat, as ILSVRC's is published, its ground truth is taken from `root`:
+    /// `LOC_val_solution.csv`, or `ILSVRC2012_validation_ground_truth.txt` there or in
+    /// `ILSVRC2012_devkit_t12/data`, with `map_clsloc.txt` or `synsets.txt` in either place.
+    ///
     /// # Errors
     ///
-    /// As [`ImageFolder::open`], and [`DataError::ClassesDiffer`] if the two do not have the same
-    /// classes.
+    /// As [`ImageFolder::open`] and [`ImageFolder::open_flat`], and [`DataError::ClassesDiffer`] if
+    /// the two do not have the same classes.
     pub fn open_split(
         root: impl AsRef<Path>,
         decoding: impl Into<Decoding>,
     ) -> Result<(Self, Self), DataError> {
-        let decoding = decoding.into();
-        let train = Self::open(root.as_ref().join("train"), decoding)?;
-        let val = Self::open(root.as_ref().join("val"), decoding)?;
-        if train.classes == val.classes {
-            return Ok((train, val));
+        let (path, decoding) = (root.as_ref().join("train"), decoding.into());
+        let train = Self::open(&path, decoding)?;
+        let val = Self::open_val(root.as_ref(), &path, &train.classes, decoding)?;
+        Ok((train, val))
+    }
+
+    /// The validation part below `root`, of the same classes as the training part at `train`.
+    pub(crate) fn open_val(
+        root: &Path,
+        train: &Path,
+        classes: &[String],
+        decoding: Decoding,
+    ) -> Result<Self, DataError> {
+        let path = root.join("val");
+        let val = match Self::open(&path, decoding) {
+            Err(DataError::NoClasses { .. }) if !Scan::new(&path)?.loose_images()?.is_empty() => {
+                Self::open_flat(&path, &ilsvrc::find(root)?, classes, decoding)?
+            }
+            opened => opened?,
+        };
+        if val.classes == classes {
+            return Ok(val);
         }
         Err(DataError::ClassesDiffer {
-            only_first: train.classes_missing_in(&val),
-            only_second: val.classes_missing_in(&train),
-            first: train.root,
-            second: val.root,
+            only_first: missing(classes, &val.classes),
+            only_second: missing(&val.classes, classes),
+            first: train.to_owned(),
+            second: path,
         })
     }
 
@@ -84,14 +178,17 @@ impl ImageFolder {
     #[must_use]
     pub fn path(&self, index: usize) -> PathBuf {
         let Sample { class, file } = &self.samples[index];
+        if self.flat {
+            return self.root.join(file);
+        }
         self.root.join(&self.classes[*class as usize]).join(file)
     }
+}
 
-    fn classes_missing_in(&self, other: &Self) -> Vec<String> {
-        // Sorted on both sides.
-        let missing = |class: &&String| other.classes.binary_search(class).is_err();
-        self.classes.iter().filter(missing).cloned().collect()
-    }
+/// Those of the classes that the others lack; both are sorted.
+fn missing(classes: &[String], others: &[String]) -> Vec<String> {
+    let missing = |class: &&String| others.binary_search(class).is_err();
+    classes.iter().filter(missing).cloned().collect()
 }
 
 impl Dataset for ImageFolder {
@@ -118,7 +215,7 @@ impl Dataset for ImageFolder {
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
         let path = self.path(index);
-        read_file(&path, buffer)?;
+        read_file(&self.resolved, &path, buffer)?;
         Ok(Contents::File { path, decoding: self.decoding })
     }
 

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
-//!   [`ImageFolder`] reads ImageNet's layout from disk.
+//!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layouts,
+//!   [`TarFolder`] the same in an archive, and [`Synthetic`] makes pictures up for benchmarks.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
 //!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
 //!   [`TransformSpec`]s.
@@ -37,10 +38,12 @@
 //! # }
 //! ```
 
+mod cifar;
 mod dataset;
 mod decode;
 mod digits;
 mod error;
+mod ilsvrc;
 mod image;
 mod image_folder;
 mod loader;
@@ -48,20 +51,29 @@ mod mix;
 mod resample;
 mod rng;
 mod scan;
+mod split;
 mod stages;
+mod synthetic;
+mod tar_folder;
+mod text;
 mod transform;
 mod variates;
 
+pub use crate::cifar::{Cifar10, Cifar100, CifarError};
 pub use crate::dataset::{Contents, Dataset};
 pub use crate::decode::{Channels, Decoding, Orientation};
 pub use crate::digits::Digits;
 pub use crate::error::DataError;
+pub use crate::ilsvrc::{GroundTruth, GroundTruthError, Synsets};
 pub use crate::image::Image;
 pub use crate::image_folder::ImageFolder;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
 pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
 pub use crate::rng::SampleRng;
+pub use crate::split::open_split;
 pub use crate::stages::StageTimes;
+pub use crate::synthetic::{Encoding, Synthetic, SyntheticConfig};
+pub use crate::tar_folder::{TarError, TarFolder};
 pub use crate::transform::{
     CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
     RandomHorizontalFlip, RandomResizedCrop, Resize, Transform, TransformSpec,

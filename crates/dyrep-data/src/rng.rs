@@ -16,6 +16,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 const SAMPLE: &[u8; 8] = b"sample\0\0";
 const ORDER: &[u8; 8] = b"order\0\0\0";
 const BATCH: &[u8; 8] = b"batch\0\0\0";
+const PICTURE: &[u8; 8] = b"picture\0";
 
 /// The random numbers of one sample in one epoch.
 ///
@@ -33,6 +34,11 @@ impl SampleRng {
     /// The generator of what is decided for a whole batch, apart from those of its samples.
     pub(crate) fn of_batch(seed: u64, epoch: u64, batch: u64) -> Self {
         Self(generator(seed, epoch, batch, BATCH))
+    }
+
+    /// The generator of a picture that is made up, apart from those that transform it.
+    pub(crate) fn of_picture(seed: u64, picture: u64) -> Self {
+        Self(generator(seed, 0, picture, PICTURE))
     }
 
     /// A number in `[low, high)`, in steps of `(high − low) / 2⁵³`.

@@ -41,6 +41,11 @@ impl Scan {
         Ok(Self { root: root.to_owned(), resolved })
     }
 
+    /// The folder's path without links.
+    pub(crate) fn into_resolved(self) -> PathBuf {
+        self.resolved
+    }
+
     /// Names of the class folders, sorted by their bytes as torchvision's are by code points.
     pub(crate) fn classes(&self) -> Result<Vec<String>, DataError> {
         let mut classes = Vec::new();
@@ -83,18 +88,31 @@ impl Scan {
         Ok(found.into_iter().map(|(folder, name)| folder.join(name)).collect())
     }
 
+    /// The images in the folder itself, sorted by the bytes of their names.
+    pub(crate) fn loose_images(&self) -> Result<Vec<PathBuf>, DataError> {
+        let mut names = Vec::new();
+        for entry in entries(&self.root)? {
+            if let Kind::Image = self.kind(&entry)? {
+                names.push(entry.file_name());
+            }
+        }
+        names.sort_unstable();
+        Ok(names.into_iter().map(PathBuf::from).collect())
+    }
+
     fn kind(&self, entry: &DirEntry) -> Result<Kind, DataError> {
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
             return Ok(Kind::Ignored);
         }
-        let path = entry.path();
-        let kind = entry.file_type().map_err(|source| unreadable(&path, source))?;
+        // Known from the listing itself on most systems, so no file is touched.
+        let kind = entry.file_type().map_err(|source| unreadable(&entry.path(), source))?;
         if kind.is_symlink() {
-            self.kind_of_link(&path)
+            self.kind_of_link(&entry.path())
         } else if kind.is_dir() {
             Ok(Kind::Folder)
-        } else if kind.is_file() && has_image_extension(&path) {
+        } else if has_image_extension(Path::new(&name)) {
+            // What is no file, such as a socket, is found out when it is to be read.
             Ok(Kind::Image)
         } else {
             Ok(Kind::Ignored)
@@ -107,29 +125,53 @@ impl Scan {
         if target.is_dir() || (named_as_image && !target.starts_with(&self.resolved)) {
             return Err(DataError::ForbiddenLink { path: link.to_owned(), target });
         }
-        Ok(if named_as_image && target.is_file() { Kind::Image } else { Kind::Ignored })
+        Ok(if named_as_image { Kind::Image } else { Kind::Ignored })
     }
 }
 
 /// The largest file that is read: more than any JPEG or PNG of [`Image::MAX_PIXELS`] in use.
-const MAX_BYTES: u64 = 1 << 29;
+///
+/// [`Image::MAX_PIXELS`]: crate::Image::MAX_PIXELS
+pub(crate) const MAX_BYTES: u64 = 1 << 29;
 
-/// Replaces the contents of `buffer` by those of a file.
-pub(crate) fn read_file(path: &Path, buffer: &mut Vec<u8>) -> Result<(), DataError> {
+/// Replaces the contents of `buffer` by those of a file that was found below `inside`, a resolved
+/// path. It may have become something else since.
+pub(crate) fn read_file(inside: &Path, path: &Path, buffer: &mut Vec<u8>) -> Result<(), DataError> {
     buffer.clear();
-    let read = |file: File| file.take(MAX_BYTES + 1).read_to_end(buffer);
-    let bytes = File::open(path).and_then(read).map_err(|source| unreadable(path, source))?;
-    if bytes as u64 > MAX_BYTES {
-        return Err(DataError::FileTooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    let failed = |source| unreadable(path, source);
+    let found = fs::symlink_metadata(path).map_err(failed)?;
+    if found.is_symlink() {
+        let target = path.canonicalize().map_err(failed)?;
+        if !target.starts_with(inside) {
+            return Err(DataError::ForbiddenLink { path: path.to_owned(), target });
+        }
     }
-    Ok(())
+    let length = if found.is_file() { found.len() } else { check_regular(path)? };
+    if length <= MAX_BYTES {
+        buffer.reserve(length as usize + 1);
+        let read = |file: File| file.take(MAX_BYTES + 1).read_to_end(buffer);
+        if File::open(path).and_then(read).map_err(failed)? as u64 <= MAX_BYTES {
+            return Ok(());
+        }
+        buffer.clear();
+    }
+    Err(DataError::FileTooLarge { path: path.to_owned(), limit: MAX_BYTES })
+}
+
+/// The length of what is to be opened, if it is a file. Opening anything else might wait for ever.
+pub(crate) fn check_regular(path: &Path) -> Result<u64, DataError> {
+    let found = fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    if found.is_file() {
+        return Ok(found.len());
+    }
+    Err(DataError::NotAFile { path: path.to_owned() })
 }
 
 fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
     fs::read_dir(folder).and_then(Iterator::collect).map_err(|source| unreadable(folder, source))
 }
 
-fn has_image_extension(path: &Path) -> bool {
+pub(crate) fn has_image_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         EXTENSIONS.iter().any(|accepted| extension.eq_ignore_ascii_case(accepted))
     })

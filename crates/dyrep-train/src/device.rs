@@ -32,6 +32,18 @@ macro_rules! backend {
     }};
 }
 
+/// Whether a device is this processor, so that its tensors may as well be computed here.
+pub(crate) fn is_here(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    let here = device.clone().without_autodiff() == Device::flex();
+    #[cfg(not(feature = "flex"))]
+    let here = {
+        let _ = device;
+        false
+    };
+    here
+}
+
 /// The device that a module is on; its first, where it is on several.
 pub(crate) fn home<M: Module>(module: &M) -> Device {
     module.devices().into_iter().next().unwrap_or_default()

@@ -138,14 +138,6 @@ pub enum TrainError {
         /// The set.
         set: &'static str,
     },
-    /// What a recipe names and this version does not have.
-    #[error("the {what} `{name}` is not in this version of dyrep")]
-    Unavailable {
-        /// What kind of thing it is.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
     /// A new run would write over another.
     #[error("{} holds a run already: resume it, or name another folder", path.display())]
     Exists {

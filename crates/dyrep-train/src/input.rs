@@ -4,6 +4,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use dyrep_data::Batch;
 use serde::{Deserialize, Serialize};
 
+use crate::device::is_here;
+
 /// How bytes become the model's input: `(byte / scale − mean) / std` for each channel.
 ///
 /// Bytes travel to the device and are normalised there: a quarter of the upload.
@@ -24,6 +26,18 @@ impl InputSpec {
         Self { scale: 255.0, mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
     }
 
+    /// The statistics of CIFAR-10's training pictures.
+    #[must_use]
+    pub fn cifar10() -> Self {
+        Self { scale: 255.0, mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2470, 0.2435, 0.2616] }
+    }
+
+    /// The statistics of CIFAR-100's training pictures.
+    #[must_use]
+    pub fn cifar100() -> Self {
+        Self { scale: 255.0, mean: vec![0.5071, 0.4865, 0.4409], std: vec![0.2673, 0.2564, 0.2762] }
+    }
+
     /// The shipped digits: bytes 0 to 16, one channel, values left between 0 and 1.
     #[must_use]
     pub fn digits() -> Self {
@@ -38,14 +52,16 @@ impl InputSpec {
     pub fn images(&self, batch: &Batch, device: &Device) -> Tensor<4> {
         let channels = self.mean.len();
         assert_eq!(batch.shape[1], channels, "channels of the batch and of its normalisation");
-        let bytes = batch.pixels.clone();
+        if is_here(device) {
+            return Tensor::from_data(TensorData::new(self.normalised(batch), batch.shape), device);
+        }
         let pixels = if device.supports_dtype(DType::U8) {
             // A quarter of the bytes to move.
-            let bytes = TensorData::new(bytes, batch.shape);
+            let bytes = TensorData::new(batch.pixels.to_vec(), batch.shape);
             Tensor::<4, Int>::from_data(bytes, (device, DType::U8)).float()
         } else {
             // WebGPU's shading language has no bytes.
-            let floats: Vec<f32> = bytes.into_iter().map(f32::from).collect();
+            let floats: Vec<f32> = batch.pixels.iter().copied().map(f32::from).collect();
             Tensor::<4>::from_data(TensorData::new(floats, batch.shape), device)
         };
         let per_channel = |values: &[f32]| {
@@ -55,9 +71,46 @@ impl InputSpec {
         (pixels / self.scale - per_channel(&self.mean)) / per_channel(&self.std)
     }
 
+    /// The normalised values in one pass, for a device that is this processor: tensor operations would write four maps.
+    fn normalised(&self, batch: &Batch) -> Vec<f32> {
+        let [_, channels, height, width] = batch.shape;
+        let mut values = Vec::with_capacity(batch.pixels.len());
+        for (index, plane) in batch.pixels.chunks_exact((height * width).max(1)).enumerate() {
+            let (mean, std) = (self.mean[index % channels], self.std[index % channels]);
+            // 256 results are all that there can be.
+            let table: [f32; 256] =
+                std::array::from_fn(|byte| (byte as f32 / self.scale - mean) / std);
+            values.extend(plane.iter().map(|byte| table[usize::from(*byte)]));
+        }
+        values
+    }
+
     /// The batch's classes, `[batch]`.
     #[must_use]
     pub fn targets(&self, batch: &Batch, device: &Device) -> Tensor<1, Int> {
         Tensor::from_data(TensorData::new(batch.labels.clone(), [batch.labels.len()]), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is computed here is what the operations on tensors give, to the bit.
+    #[test]
+    fn normalising_here_and_by_tensors_agree() {
+        let device = Device::flex();
+        let input = InputSpec::imagenet();
+        let pixels: Vec<u8> = (0..2 * 3 * 16 * 24).map(|i| (i * 7 % 256) as u8).collect();
+        let (shape, labels) = ([2, 3, 16, 24], vec![0, 1]);
+        let batch = Batch { pixels: pixels.clone().into(), labels, shape, start: 0 };
+        let bytes = TensorData::new(pixels, shape);
+        let floats = Tensor::<4, Int>::from_data(bytes, (&device, DType::U8)).float();
+        let of = |values: &[f32]| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 3, 1, 1]), &device)
+        };
+        let want = (floats / input.scale - of(&input.mean)) / of(&input.std);
+        let found = input.images(&batch, &device);
+        assert_eq!(found.into_data(), want.into_data());
     }
 }

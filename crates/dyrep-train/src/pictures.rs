@@ -151,8 +151,9 @@ impl Iterator for Iter<'_> {
         Some(batch.map_err(DatasetError::new).map(|batch| {
             let Batches { loader, input, device, range, mixer, .. } = self.from;
             let config = loader.config();
-            let number = (range.start + self.done) / config.batch_size;
-            self.done += batch.labels.len();
+            // By its place, not by counting: where a file cannot be used, a batch is smaller.
+            let number = batch.start / config.batch_size;
+            self.done = range.end.min(batch.start + config.batch_size) - range.start;
             let plan =
                 |mixer: &Mixer| mixer.plan(config.seed, self.epoch, number as u64, batch.shape);
             match mixer.as_ref().and_then(plan) {

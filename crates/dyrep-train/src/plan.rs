@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use dyrep_burn::{ControllerConfig, Preset};
 use dyrep_data::{
-    Channels, Dataset, Digits, Erase, Fill, ImageFolder, Loader, LoaderConfig, MixConfig, Mixer,
-    Pipeline, TransformSpec,
+    Channels, Cifar10, Cifar100, Dataset, Digits, Erase, Fill, Loader, LoaderConfig, MixConfig,
+    Mixer, Pipeline, TransformSpec, open_split,
 };
 use dyrep_models::{Model, ModelConfig, ModelName, Stem};
 
@@ -65,6 +65,8 @@ fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
         drop_last: train.len() > optimizer.batch_size,
         seed: run.seed,
         threads: run.threads.unwrap_or_else(cores),
+        max_skipped: run.max_skipped,
+        ..LoaderConfig::default()
     };
     let evaluation = LoaderConfig { shuffle: false, drop_last: false, ..config };
     let plain = match data.set.fixed_side() {
@@ -84,13 +86,15 @@ fn sets(data: &DataRecipe) -> Result<[Arc<dyn Dataset>; 2], TrainError> {
     match (data.set, &data.path) {
         (DataSet::Digits, _) => Ok([Arc::new(Digits::train()), Arc::new(Digits::test())]),
         (DataSet::Imagenet | DataSet::ImageFolder, Some(path)) => {
-            let (train, validation) = ImageFolder::open_split(path, Channels::Rgb)?;
-            Ok([Arc::new(train), Arc::new(validation)])
+            Ok(open_split(path, Channels::Rgb)?)
+        }
+        (DataSet::Cifar10, Some(path)) => {
+            Ok([Arc::new(Cifar10::train(path)?), Arc::new(Cifar10::test(path)?)])
+        }
+        (DataSet::Cifar100, Some(path)) => {
+            Ok([Arc::new(Cifar100::train(path)?), Arc::new(Cifar100::test(path)?)])
         }
         (set, None) => Err(TrainError::NoPath { set: set.name() }),
-        (set, Some(_)) => {
-            Err(TrainError::Unavailable { what: "data set", name: set.name().into() })
-        }
     }
 }
 
@@ -102,7 +106,9 @@ fn size(pixels: usize) -> u32 {
 fn input(data: &DataRecipe) -> InputSpec {
     match data.set {
         DataSet::Digits => InputSpec::digits(),
-        _ => InputSpec::imagenet(),
+        DataSet::Cifar10 => InputSpec::cifar10(),
+        DataSet::Cifar100 => InputSpec::cifar100(),
+        DataSet::Imagenet | DataSet::ImageFolder => InputSpec::imagenet(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn_train::Interrupter;
 use common::{First, Options, assert_same_bits};
-use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
+use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_train::{
     Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule, TrainError,
@@ -64,15 +64,77 @@ fn folders_that_cannot_be_written_to() {
     assert!(error.to_string().contains("run"), "{error}");
 }
 
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Progress for Warnings {
+    fn on_warning(&mut self, warning: &str) {
+        self.0.lock().unwrap().push(warning.to_owned());
+    }
+}
+
+/// The digits, of which two are no pictures.
+struct Broken(First);
+
+impl Broken {
+    const INDICES: [usize; 2] = [3, 17];
+}
+
+impl Dataset for Broken {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.0.classes()
+    }
+
+    fn channels(&self) -> usize {
+        self.0.channels()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.0.label(index)
+    }
+
+    fn image(&self, index: usize) -> Result<Image, DataError> {
+        if Self::INDICES.contains(&index) {
+            return Err(DataError::EmptyFile { path: format!("{index}.jpg").into() });
+        }
+        self.0.image(index)
+    }
+}
+
+#[test]
+fn pictures_that_are_broken_are_left_out_told_and_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_limit = |max_skipped, folder| {
+        let mut options = Options { resume: false, ..resumed(folder, 2) };
+        let config = LoaderConfig { max_skipped, ..*options.loaders[0].config() };
+        let broken = Arc::new(Broken(First(Digits::train(), 160)));
+        let loader = Loader::new(broken, Pipeline::digits_train(), config).unwrap();
+        options.loaders[0] = Arc::new(loader);
+        options
+    };
+    let warnings = Warnings::default();
+    let mut options = with_limit(2, folder.path());
+    options.progress = Box::new(warnings.clone());
+    let ended = options.run().unwrap();
+    let told = warnings.0.lock().unwrap().clone();
+    assert_eq!(told.len(), 2, "each once: {told:?}");
+    assert!(told[0].contains("3.jpg") && told[1].contains("17.jpg"), "{told:?}");
+    assert_eq!(ended.record.left_out.len(), 2);
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("2 pictures left out") && page.contains("17.jpg"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let error = with_limit(1, folder.path()).run().unwrap_err().to_string();
+    assert!(error.contains("at most 1 may be skipped"), "{error}");
+    assert!(error.contains("3.jpg") && error.contains("17.jpg"), "{error}");
+}
+
 #[test]
 fn a_truncated_checkpoint_is_passed_over_with_a_word() {
-    #[derive(Clone, Default)]
-    struct Warnings(Arc<Mutex<Vec<String>>>);
-    impl Progress for Warnings {
-        fn on_warning(&mut self, warning: &str) {
-            self.0.lock().unwrap().push(warning.to_owned());
-        }
-    }
     let [folder, whole] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     Options { resume: false, ..resumed(folder.path(), 2) }.run().unwrap();
     let path = folder.path().join("checkpoint/model-2.bpk");

@@ -35,6 +35,18 @@ pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
     })?
 }
 
+/// Whether there is coded data at all. To libjpeg-turbo, a file cut in front of it is one of tables
+/// alone: it reports success, and the size of the file before.
+#[cfg(feature = "turbojpeg")]
+pub(super) fn has_scan(bytes: &[u8]) -> bool {
+    let found = walk(bytes, |marker, _| match marker {
+        START_OF_SCAN => Some(true),
+        END_OF_IMAGE => Some(false),
+        _ => None,
+    });
+    found == Some(true)
+}
+
 /// Whether a baseline file codes its components in several scans, with fewer rows of some.
 #[cfg(not(feature = "turbojpeg"))]
 pub(super) fn has_uneven_scans(bytes: &[u8]) -> bool {

@@ -7,8 +7,9 @@ use image::{DynamicImage, ImageDecoder, Limits};
 
 use super::{Channels, Colours};
 
-/// The memory a decoder may take: as many pixels as an image may have in 16-bit RGB, 6 bytes each.
-const MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// The memory a decoder may take beside the pixels: for a line of them, and for texts and colour
+/// profiles, which may unpack to a thousand times their length.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub(super) type Png<'a> = PngDecoder<Cursor<&'a [u8]>>;
 

@@ -2,7 +2,7 @@
 
 use dyrep_turbojpeg::{self as turbo, Colours, Decompressor, Picture};
 
-use super::{Channels, Part};
+use super::{Channels, Part, markers};
 use dyrep_resample::Region;
 
 /// The library's decompressor, made for the first file.
@@ -14,6 +14,9 @@ pub(super) struct Jpeg<'a>(Picture<'a>);
 
 impl<'a> Jpeg<'a> {
     pub(super) fn open(scratch: &'a mut Scratch, bytes: &'a [u8]) -> Result<Self, String> {
+        if !markers::has_scan(bytes) {
+            return Err("the file ends before the coded data".to_owned());
+        }
         let text = |error: turbo::Error| error.to_string();
         let decompressor = match &mut scratch.0 {
             Some(decompressor) => decompressor,

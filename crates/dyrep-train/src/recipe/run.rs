@@ -27,6 +27,10 @@ pub struct RunRecipe {
     /// Threads that prepare pictures, 0 for none beside the one that trains; absent: one for each core.
     #[serde(deserialize_with = "some_whole::<OrNone, _>", skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Pictures that may be left out because their files cannot be used, before the run stops with their list; 100 if
+    /// absent, 0: the first one stops it.
+    #[serde(deserialize_with = "whole::<OrNone, _>")]
+    pub max_skipped: usize,
     /// The newest checkpoints that stay on disk; 0: none is written; 1 if absent.
     #[serde(deserialize_with = "whole::<OrNone, _>")]
     pub checkpoints_kept: usize,
@@ -34,6 +38,6 @@ pub struct RunRecipe {
 
 impl Default for RunRecipe {
     fn default() -> Self {
-        Self { seed: 0, threads: None, checkpoints_kept: 1 }
+        Self { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1 }
     }
 }

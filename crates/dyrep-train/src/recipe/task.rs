@@ -100,7 +100,8 @@ pub enum DataSet {
     Cifar10,
     /// CIFAR-100: 32×32, 100 classes.
     Cifar100,
-    /// ImageNet (ILSVRC 2012): a folder with `train/<class>/*.JPEG` and `val/<class>/*.JPEG`.
+    /// ImageNet (ILSVRC 2012): a folder with `train/<class>/*.JPEG` and `val/<class>/*.JPEG`. The training part may
+    /// be the published tar, the validation part flat with its ground truth beside it.
     Imagenet,
     /// Any folder in ImageNet's layout.
     ImageFolder,

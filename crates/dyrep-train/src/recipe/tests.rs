@@ -135,7 +135,7 @@ fn what_is_absent_has_the_documented_default() {
         loss: LossRecipe { label_smoothing: 0.0 },
         strategy: StrategyRecipe::DyRep(GrowthRecipe::default()),
         evaluation: EvaluationRecipe { recalibrate_batches: None, early_stopping: None },
-        run: RunRecipe { seed: 0, threads: None, checkpoints_kept: 1 },
+        run: RunRecipe { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1 },
     };
     assert_eq!(recipe, want);
     assert_eq!((recipe.data.side(), recipe.data.resized_side()), (32, 32));

@@ -66,6 +66,7 @@ pub fn render(page: &Page) -> String {
         "description" => html::escape(&page.description),
         "progress" => summary::progress(page),
         "times" => summary::times(page),
+        "left_out" => summary::left_out(page),
         "figures" => summary::figures(page),
         "deployment" => table::deployment(page),
         "changes" => table::changes(page),

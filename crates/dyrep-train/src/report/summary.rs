@@ -51,6 +51,22 @@ pub(super) fn times(page: &Page) -> String {
     told.join(", ")
 }
 
+/// The pictures that were left out, to be unfolded; nothing if there are none.
+pub(super) fn left_out(page: &Page) -> String {
+    let pictures = &page.left_out;
+    if pictures.is_empty() {
+        return String::new();
+    }
+    let items: String =
+        pictures.iter().map(|text| format!("<li dir=\"auto\">{}</li>", escape(text))).collect();
+    let noun = if pictures.len() == 1 { "picture" } else { "pictures" };
+    format!(
+        "<details class=\"left-out\"><summary>{} {noun} left out: the files cannot be used</summary>\
+         <ul>{items}</ul></details>",
+        pictures.len()
+    )
+}
+
 /// The figures that matter most, each with a line of small print.
 pub(super) fn figures(page: &Page) -> String {
     let figures = [best(page), parameters(page), changes(page), time(page)];

@@ -65,6 +65,7 @@ fn page_of(text: &str) -> Page {
         }],
         layers: vec![LayerRow { path: string(), geometry: string(), macs: 7 }],
         snapshots: vec![Snapshot { epoch: 0, forms: vec![Form::Block { branches: vec![outer] }] }],
+        left_out: vec![string()],
         deployment: Some(DeploymentTable {
             rows: vec![DeploymentRow { name: string(), trained: string(), deployed: string() }],
             note: string(),

@@ -29,6 +29,9 @@ pub struct Page {
     pub layers: Vec<LayerRow>,
     /// The structure at the start and after each adjustment that changed it, in order.
     pub snapshots: Vec<Snapshot>,
+    /// Pictures that were left out because their files cannot be used.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// The deployed network beside the trained one, once that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentTable>,
@@ -52,6 +55,7 @@ impl Default for Page {
             scores: vec![],
             layers: vec![],
             snapshots: vec![],
+            left_out: vec![],
             deployment: None,
             started: String::new(),
             updated: String::new(),

@@ -164,6 +164,7 @@ impl<N: Network> Run<'_, N> {
             folder: self.folder.clone(),
             schedule: training.schedule.clone(),
             batches: [batches, parts],
+            loaders: [Arc::clone(&self.train), Arc::clone(&self.validation)],
             layers: layout.cost,
             rest: layout.rest,
             interrupter: self.interrupter.clone(),
@@ -294,8 +295,9 @@ fn picture(
     input: &InputSpec,
     device: &Device,
 ) -> Result<Tensor<4>, TrainError> {
-    let batch = validation.part(0, 0..1).next().unwrap_or_else(|| unreachable!("never empty"))?;
-    Ok(input.images(&batch, device))
+    // Of a whole batch, since a file that cannot be used is left out.
+    let batch = validation.epoch(0).next().unwrap_or_else(|| unreachable!("never empty"))?;
+    Ok(input.images(&batch, device).narrow(0, 0, 1))
 }
 
 /// The run's record: a new one, or the folder's up to the checkpoint.

@@ -45,6 +45,9 @@ pub struct EpochReport {
     pub learning_rate: f64,
     /// Seconds for its training steps.
     pub train_seconds: f64,
+    /// Of these, seconds spent waiting for pictures.
+    #[serde(default)]
+    pub wait_seconds: f64,
     /// Seconds for changing the structure.
     pub adjust_seconds: f64,
     /// Seconds for the validation set.

@@ -52,6 +52,9 @@ pub struct RunRecord {
     pub adjustments: Vec<Adjustment>,
     /// Every epoch.
     pub epochs: Vec<EpochReport>,
+    /// The pictures that were left out because their files cannot be used: the name of each, and what is wrong.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// What deployment changed, once it is done.
     pub deployment: Option<Deployment>,
 }
@@ -73,6 +76,7 @@ impl RunRecord {
             start,
             adjustments: vec![],
             epochs: vec![],
+            left_out: vec![],
             deployment: None,
         }
     }

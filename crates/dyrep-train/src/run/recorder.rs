@@ -11,6 +11,7 @@ use burn_train::metric::store::{Aggregate, EpochSummary, EventStoreClient, Metri
 use burn_train::metric::{MetricDefinition, MetricId, NumericEntry};
 use burn_train::{EarlyStoppingStrategy, Interrupter};
 use dyrep_burn::{Adjustment, Cost, Structure};
+use dyrep_data::Loader;
 
 use super::progress::{EpochReport, Progress, StepReport};
 use super::record::RunRecord;
@@ -40,6 +41,8 @@ pub(super) struct Known {
     pub(super) schedule: Schedule,
     /// Batches of an epoch, and those of a step.
     pub(super) batches: [usize; 2],
+    /// Of training and of validation.
+    pub(super) loaders: [Arc<Loader>; 2],
     /// What the whole network costs beyond its layers: parameters and multiply-adds.
     pub(super) rest: Cost,
     /// What the layers cost at the start.
@@ -59,6 +62,8 @@ struct Inner {
     clock: Instant,
     train: Duration,
     adjust: Duration,
+    /// How long the training loader had kept its caller waiting before this epoch.
+    waited: Duration,
     structure: Structure,
     layers: Cost,
     failure: Failure,
@@ -78,6 +83,7 @@ impl Recorder {
             clock: Instant::now(),
             train: Duration::ZERO,
             adjust: Duration::ZERO,
+            waited: Duration::ZERO,
             structure,
             layers,
             failure: Failure::default(),
@@ -184,6 +190,7 @@ impl Inner {
         self.clock = Instant::now();
         let mean = |split: Split, name: &str| self.means.get(&(split, name.to_owned())).copied();
         let accuracy = |split| mean(split, ACCURACY).map(|percent| percent / 100.0);
+        let waited = self.known.loaders[0].times().wait;
         let report = EpochReport {
             epoch,
             loss: mean(Split::Train, LOSS).unwrap_or(f64::NAN),
@@ -192,19 +199,34 @@ impl Inner {
             accuracy: accuracy(Split::Valid).unwrap_or(f64::NAN),
             learning_rate: self.rate(epoch, self.known.batches[0]),
             train_seconds: self.train.saturating_sub(self.adjust).as_secs_f64(),
+            wait_seconds: waited.saturating_sub(self.waited).as_secs_f64(),
             adjust_seconds: self.adjust.as_secs_f64(),
             valid_seconds: took.saturating_sub(self.train).as_secs_f64(),
             branches: self.structure.layers().values().map(|it| it.form.branch_count()).sum(),
             params: self.layers.params + self.known.rest.params,
             macs: self.layers.macs + self.known.rest.macs,
         };
+        self.waited = waited;
         self.progress.on_epoch(&report);
         self.record.epochs.push(report);
+        self.note_left_out();
         (self.batch, self.adjust) = (0, Duration::ZERO);
         self.unread.clear();
         self.means.clear();
         if let Err(error) = self.write() {
             self.fail(error);
+        }
+    }
+}
+
+impl Inner {
+    /// Tells of pictures that the loaders have left out since it was last asked.
+    fn note_left_out(&mut self) {
+        for picture in self.known.loaders.iter().flat_map(|loader| loader.skipped()) {
+            if !self.record.left_out.contains(&picture) {
+                self.progress.on_warning(&format!("left out: {picture}"));
+                self.record.left_out.push(picture);
+            }
         }
     }
 }

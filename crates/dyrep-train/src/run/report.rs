@@ -49,6 +49,7 @@ pub(super) fn page(record: &RunRecord) -> Page {
         scores: scores.collect(),
         layers: record.layers.iter().map(layer).collect(),
         snapshots: snapshots(record),
+        left_out: record.left_out.clone(),
         deployment: record.deployment.as_ref().map(deployment),
         started: time::utc(record.times[0]),
         updated: time::utc(record.times[1]),

@@ -45,8 +45,14 @@ impl Dataset for First {
 }
 
 pub(crate) fn loaders(pictures: usize, threads: usize) -> [Arc<Loader>; 2] {
-    let config =
-        LoaderConfig { batch_size: BATCH, shuffle: true, drop_last: true, seed: 3, threads };
+    let config = LoaderConfig {
+        batch_size: BATCH,
+        shuffle: true,
+        drop_last: true,
+        seed: 3,
+        threads,
+        ..LoaderConfig::default()
+    };
     let train = Arc::new(First(Digits::train(), pictures));
     let test = Arc::new(First(Digits::test(), 128));
     let evaluation = LoaderConfig { shuffle: false, drop_last: false, ..config };
