@@ -105,7 +105,7 @@ pub enum WeightsError {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: dyrep_burn::StructureError,
+        source: Box<dyrep_burn::StructureError>,
     },
     /// The structure that the file tells of is not that of its tensors.
     #[error("{}: layer `{layer}` is {recorded} in its structure, {found} by its tensors", file.display())]
@@ -174,6 +174,6 @@ pub enum WeightsError {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: dyrep_models::ModelError,
+        source: Box<dyrep_models::ModelError>,
     },
 }

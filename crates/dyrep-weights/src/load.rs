@@ -50,7 +50,7 @@ impl Load {
     ) -> Result<(M, Report), WeightsError> {
         let file = || weights.file.clone();
         let structure = weights.structure(&module)?;
-        let failed = |source| WeightsError::Structure { file: file(), source };
+        let failed = |source| WeightsError::Structure { file: file(), source: Box::new(source) };
         let module = structure.apply(module).map_err(failed)?;
         let report = compare(&shapes(&module, weights.layout), weights);
         if report.applied.is_empty() || !(self.partial || report.is_complete()) {

@@ -59,9 +59,9 @@ pub(crate) struct Dialect {
 
 impl Dialect {
     /// Recognises the naming: what is found in most files of its kind and in no other.
-    pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let parts = || names.clone().flat_map(|name| name.split('.'));
-        let any = |wanted: fn(&str) -> bool| parts().any(wanted);
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let any =
+            |wanted: fn(&str) -> bool| names.iter().flat_map(|name| name.split('.')).any(wanted);
         let naming = if any(|part| matches!(part, "dbb_origin" | "dbb_avg" | "idconv1")) {
             Naming::Dbb
         } else if any(|part| part.starts_with("dbb_")) {
@@ -76,7 +76,7 @@ impl Dialect {
             Naming::Plain
         };
         let repvgg_stages =
-            naming == Naming::RepVgg && names.clone().any(|name| name.starts_with("stage0.rbr_"));
+            naming == Naming::RepVgg && names.iter().any(|name| name.starts_with("stage0.rbr_"));
         Self { naming, repvgg_stages }
     }
 
@@ -164,7 +164,8 @@ mod tests {
 
     /// The naming found, and each name as ours.
     fn check(naming: Naming, names: &[(&str, &str)]) {
-        let dialect = Dialect::of(names.iter().map(|(theirs, _)| *theirs));
+        let theirs: Vec<&str> = names.iter().map(|(theirs, _)| *theirs).collect();
+        let dialect = Dialect::of(&theirs);
         assert_eq!(dialect.naming, naming);
         for (theirs, ours) in names {
             assert_eq!(dialect.translate(theirs).0, *ours, "{theirs}");
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_the_identity_based_kernel_is_edited() {
-        let dialect = Dialect::of(["conv1.dbb_origin.conv.weight"].into_iter());
+        let dialect = Dialect::of(&["conv1.dbb_origin.conv.weight"]);
         let edit = |name| dialect.translate(name).1;
         assert_eq!(edit("conv1.dbb_1x1_kxk.idconv1.weight"), Edit::AddIdentity);
         assert_eq!(edit("conv1.dbb_1x1_kxk.conv1.weight"), Edit::None);

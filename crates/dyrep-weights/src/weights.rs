@@ -16,7 +16,7 @@ use crate::load::Load;
 use crate::naming::{Dialect, Naming};
 use crate::params::Layout;
 use crate::report::Report;
-use crate::tensor::{Edit, Stored};
+use crate::tensor::Stored;
 use crate::unwrap::{Part, is_ignored, prefix};
 
 /// The longest name of a tensor, in bytes.
@@ -90,43 +90,40 @@ pub fn open_part(file: impl AsRef<Path>, part: &Part) -> Result<Weights, Weights
 
 impl Weights {
     fn of(file: &Path, contents: Contents, inside: &str) -> Result<Self, WeightsError> {
-        let wanted: Vec<(&str, &Stored)> = contents
-            .tensors
-            .iter()
-            .filter_map(|(name, tensor)| Some((name.strip_prefix(inside)?, tensor)))
-            .filter(|(name, _)| !is_ignored(name))
-            .collect();
-        let declared =
-            wanted.iter().fold(0u64, |sum, (_, tensor)| sum.saturating_add(tensor.bytes));
-        let limit = contents.length.saturating_mul(SHARED);
+        let Contents { container, layout, tensors, note, length } = contents;
+        let below = |(name, tensor): (String, Stored)| {
+            Some((name.strip_prefix(inside)?.to_owned(), tensor))
+        };
+        let mut wanted: Vec<_> = tensors.into_iter().filter_map(below).collect();
+        wanted.retain(|(name, _)| !is_ignored(name));
+        let declared = wanted.iter().fold(0u64, |sum, (_, one)| sum.saturating_add(one.bytes));
+        let limit = length.saturating_mul(SHARED);
         if declared > limit {
             let what = "its tensors".to_owned();
             return Err(WeightsError::Oversized { file: file.to_owned(), what, declared, limit });
         }
-        let dialect = Dialect::of(wanted.iter().map(|(name, _)| *name));
+        let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        let dialect = Dialect::of(&names);
         let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
-        for (name, tensor) in wanted {
-            let (name, edit) = dialect.translate(name);
-            let mut tensor = tensor.clone();
-            if edit != Edit::None {
-                tensor.edit = edit;
-            }
+        for (name, mut tensor) in wanted {
+            let (name, edit) = dialect.translate(&name);
+            tensor.edit = edit;
             if let Some(first) = tensors.get(&name) {
                 let (first, second) = (first.origin.clone(), tensor.origin);
                 return Err(WeightsError::Twice { file: file.to_owned(), name, first, second });
             }
             tensors.insert(name, tensor);
         }
-        let description = match &contents.note {
-            Some(note) => Some(Description::parse(note, file)?),
+        let description = match note {
+            Some(note) => Some(Description::parse(&note, file)?),
             None => None,
         };
         let format = Format {
-            container: contents.container,
+            container,
             naming: dialect.naming,
             inside: inside.trim_end_matches('.').to_owned(),
         };
-        Ok(Self { file: file.to_owned(), format, layout: contents.layout, tensors, description })
+        Ok(Self { file: file.to_owned(), format, layout, tensors, description })
     }
 
     /// The file.
@@ -159,8 +156,9 @@ impl Weights {
     /// bear out.
     pub fn structure<M: Module>(&self, module: &M) -> Result<Structure, WeightsError> {
         let shapes = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
-        let found = crate::forms::structure(&Structure::of(module), &shapes.collect())
-            .map_err(|source| WeightsError::Structure { file: self.file.clone(), source })?;
+        let found = crate::forms::structure(&Structure::of(module), &shapes.collect()).map_err(
+            |source| WeightsError::Structure { file: self.file.clone(), source: Box::new(source) },
+        )?;
         let recorded = self.description.iter().flat_map(|note| note.structure().layers());
         for (path, recorded) in recorded {
             if let Some(layer) = found.layers().get(path)
@@ -195,7 +193,8 @@ impl Weights {
         let description =
             self.description.as_ref().ok_or_else(|| refused("it has no note".to_owned()))?;
         let config = description.config().map_err(refused)?;
-        let failed = |source| WeightsError::Model { file: self.file.clone(), source };
+        let failed =
+            |source| WeightsError::Model { file: self.file.clone(), source: Box::new(source) };
         self.load_into(config.init(device).map_err(failed)?)
     }
 }
