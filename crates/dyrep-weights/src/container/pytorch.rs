@@ -6,9 +6,12 @@
 //! | a file could | here |
 //! |---|---|
 //! | be a few kB of zip that unpack to gigabytes | its entries may not declare more than the file has: `torch.save` compresses nothing |
-//! | have a pickle of a hundred MiB, whose objects take a hundred times as much | 8 MiB: 20,000 tensors need two |
+//! | have a pickle of a hundred MiB, whose objects take a hundred times as much | 8 MiB: a tensor takes about 150 bytes |
 //! | be a tar of holes, which read as zeros without end | sparse entries are refused |
 //! | ask for `os.system` and go unnoticed | calls that run something are refused by name |
+//!
+//! Files of PyTorch 1.5 and before are pickles without a declared length: there the reader's memory is bounded by the
+//! file's own length, times about a hundred.
 
 use std::collections::BTreeMap;
 use std::fs::File;
