@@ -6,12 +6,12 @@
 //! | a file could | here |
 //! |---|---|
 //! | be a few kB of zip that unpack to gigabytes | its entries may not declare more than the file has: `torch.save` compresses nothing |
-//! | have a pickle of a hundred MiB, whose objects take a hundred times as much | 8 MiB: a tensor takes about 150 bytes |
+//! | have a pickle of a hundred MiB, whose objects take ninety times as much | 4 MiB: a tensor takes about 120 bytes |
 //! | be a tar of holes, which read as zeros without end | sparse entries are refused |
 //! | ask for `os.system` and go unnoticed | calls that run something are refused by name |
 //!
 //! Files of PyTorch 1.5 and before are pickles without a declared length: there the reader's memory is bounded by the
-//! file's own length, times about a hundred.
+//! file's own length, times ninety.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,7 +25,7 @@ use crate::error::WeightsError;
 use crate::tensor::{Number, Stored};
 
 /// The longest pickle in a zip archive.
-const PICKLE: u64 = 8 << 20;
+const PICKLE: u64 = 4 << 20;
 /// Modules of Python, each with its dot, whose functions reach out of a file.
 const REACHING: [&str; 16] = [
     "asyncio.",
