@@ -103,6 +103,14 @@ struct VersionOnly {
 }
 
 impl Structure {
+    /// A structure of the given layers, by path.
+    ///
+    /// # Errors
+    /// A layer with branches that it cannot have.
+    pub fn new(layers: BTreeMap<String, LayerStructure>) -> Result<Self, StructureError> {
+        Raw { version: VERSION, layers }.check("structure")
+    }
+
     /// The structure of a model.
     #[must_use]
     pub fn of<M: Module>(model: &M) -> Self {

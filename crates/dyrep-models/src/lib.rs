@@ -5,6 +5,7 @@
 //! plain published one, with the same parameter paths. [`ModelName`] finds a network by its name; [`Branching`] says which
 //! of its convolutions start with which branches.
 
+mod conv_norms;
 mod count;
 mod error;
 mod mobilenet_v1;
@@ -16,6 +17,7 @@ mod selection;
 mod transparent;
 mod vgg;
 
+pub use conv_norms::{ConvNorm, ConvNorms};
 pub use error::ModelError;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};
 pub use parts::Stem;

@@ -12,6 +12,7 @@ use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::Tail;
 use serde::{Deserialize, Serialize};
 
+use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
 use crate::selection::Branching;
@@ -159,6 +160,22 @@ pub struct MobileNetV1 {
 }
 
 network_methods!(MobileNetV1);
+
+impl ConvNorms for MobileNetV1 {
+    fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
+        let mut pairs = vec![ConvNorm::new("", ("conv_stem", &self.conv_stem), ("bn1", &self.bn1))];
+        for (i, stage) in self.blocks.iter().enumerate() {
+            for (j, block) in stage.iter().enumerate() {
+                let path = format!("blocks.{i}.{j}");
+                pairs.extend([
+                    ConvNorm::new(&path, ("conv_dw", &block.conv_dw), ("bn1", &block.bn1)),
+                    ConvNorm::new(&path, ("conv_pw", &block.conv_pw), ("bn2", &block.bn2)),
+                ]);
+            }
+        }
+        pairs
+    }
+}
 
 impl MobileNetV1 {
     fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::parts::Stem;
@@ -88,6 +89,38 @@ macro_rules! registry {
                 }
             }
 
+            /// Classes.
+            #[must_use]
+            pub fn classes(&self) -> usize {
+                match self {
+                    $(Self::$family(config) => config.classes,)+
+                }
+            }
+
+            /// Channels of the picture.
+            #[must_use]
+            pub fn in_channels(&self) -> usize {
+                match self {
+                    $(Self::$family(config) => config.in_channels,)+
+                }
+            }
+
+            /// The first layers.
+            #[must_use]
+            pub fn stem(&self) -> Stem {
+                match self {
+                    $(Self::$family(config) => config.stem,)+
+                }
+            }
+
+            /// The branches that convolutions start with.
+            #[must_use]
+            pub fn branches(&self) -> &Branching {
+                match self {
+                    $(Self::$family(config) => &config.branches,)+
+                }
+            }
+
             /// The shortest side of a picture that the network can take, in pixels.
             #[must_use]
             pub fn smallest_side(&self) -> usize {
@@ -103,6 +136,14 @@ macro_rules! registry {
             pub fn init(&self, device: &Device) -> Result<Model, ModelError> {
                 match self {
                     $(Self::$family(config) => config.init(device).map(Model::$family),)+
+                }
+            }
+        }
+
+        impl ConvNorms for Model {
+            fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
+                match self {
+                    $(Self::$family(network) => network.conv_norms(),)+
                 }
             }
         }

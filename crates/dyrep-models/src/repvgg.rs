@@ -21,6 +21,7 @@ use dyrep_burn::ops::Tail;
 use dyrep_burn::{Preset, RepConv2d};
 use serde::{Deserialize, Serialize};
 
+use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
 use crate::selection::Branching;
@@ -170,6 +171,10 @@ impl Unit {
         Ok(Self { conv, bn: Some(norm(channels[1], device)) })
     }
 
+    fn conv_norm(&self, path: &str) -> Option<ConvNorm<'_>> {
+        Some(ConvNorm::new(path, ("conv", &self.conv), ("bn", self.bn.as_ref()?)))
+    }
+
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match &self.bn {
             Some(norm) => self.conv.forward_norm(x, norm, Tail::relu()),
@@ -202,6 +207,18 @@ pub struct RepVgg {
 }
 
 network_methods!(RepVgg);
+
+impl ConvNorms for RepVgg {
+    fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
+        let mut pairs: Vec<_> = self.stem.conv_norm("stem").into_iter().collect();
+        for (i, stage) in self.stages.iter().enumerate() {
+            for (j, unit) in stage.iter().enumerate() {
+                pairs.extend(unit.conv_norm(&format!("stages.{i}.{j}")));
+            }
+        }
+        pairs
+    }
+}
 
 impl RepVgg {
     fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {

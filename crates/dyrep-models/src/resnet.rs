@@ -21,6 +21,7 @@ use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{Tail, max_pool};
 use serde::{Deserialize, Serialize};
 
+use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::parts::{Stem, average, common_options, conv, fan_out_of_all, network_methods, norm};
 use crate::selection::Branching;
@@ -233,6 +234,21 @@ pub struct ResidualBlock {
 }
 
 impl ResidualBlock {
+    fn conv_norms(&self, path: &str) -> impl Iterator<Item = ConvNorm<'_>> {
+        let third = self.conv3.as_ref().zip(self.bn3.as_ref());
+        let shortcut = self.downsample.as_ref();
+        [
+            Some(ConvNorm::new(path, ("conv1", &self.conv1), ("bn1", &self.bn1))),
+            Some(ConvNorm::new(path, ("conv2", &self.conv2), ("bn2", &self.bn2))),
+            third.map(|(conv, norm)| ConvNorm::new(path, ("conv3", conv), ("bn3", norm))),
+            shortcut.map(|(conv, norm)| {
+                ConvNorm::new(path, ("downsample.0", conv), ("downsample.1", norm))
+            }),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let inside = self.conv1.forward_norm(input.clone(), &self.bn1, Tail::relu());
         let shortcut = match &self.downsample {
@@ -277,6 +293,19 @@ pub struct ResNet {
 }
 
 network_methods!(ResNet);
+
+impl ConvNorms for ResNet {
+    fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
+        let mut pairs = vec![ConvNorm::new("", ("conv1", &self.conv1), ("bn1", &self.bn1))];
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        for (stage, number) in stages.into_iter().zip(1..) {
+            for (i, block) in stage.iter().enumerate() {
+                pairs.extend(block.conv_norms(&format!("layer{number}.{i}")));
+            }
+        }
+        pairs
+    }
+}
 
 impl ResNet {
     fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {

@@ -21,6 +21,7 @@ use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{Tail, batch_norm, max_pool};
 use serde::{Deserialize, Serialize};
 
+use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
 use crate::selection::Branching;
@@ -238,6 +239,20 @@ pub struct Vgg {
 }
 
 network_methods!(Vgg);
+
+impl ConvNorms for Vgg {
+    fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
+        let pairs = self.features.windows(2).enumerate().filter_map(|(i, pair)| match pair {
+            [VggLayer::Conv(conv), VggLayer::Norm(norm)] => {
+                let (conv_name, norm_name) = (i.to_string(), (i + 1).to_string());
+                let pair = ConvNorm::new("features", (&conv_name, conv), (&norm_name, norm));
+                Some(ConvNorm { keeps_bias: true, ..pair })
+            }
+            _ => None,
+        });
+        pairs.collect()
+    }
+}
 
 impl Vgg {
     fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {

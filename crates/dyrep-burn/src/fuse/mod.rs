@@ -30,4 +30,4 @@ pub use compose::then_kxk;
 pub use embed::embed;
 pub use groups::{concat_groups, split_groups};
 pub use identity::identity;
-pub use norm::{NormAffine, fold_norm};
+pub use norm::{NormAffine, absorb_bias, fold_norm};

@@ -40,6 +40,17 @@ pub fn fold_norm(kernel: &Kernel, norm: &NormAffine) -> Kernel {
     Kernel::new(scaled, Some(bias), kernel.geometry().clone())
 }
 
+/// A bias in front of a batch norm only moves its mean: the kernel without its bias and the mean `[channels]` that the
+/// norm must then have, `μ − b`. The same function while training, too, where the batch's mean takes the bias away.
+#[must_use]
+pub fn absorb_bias(kernel: &Kernel, mean: Tensor<1>) -> (Kernel, Tensor<1>) {
+    let mean = match kernel.bias() {
+        Some(bias) => mean - bias,
+        None => mean,
+    };
+    (Kernel::new(kernel.weight(), None, kernel.geometry().clone()), mean)
+}
+
 fn per_output_channel(values: Tensor<1>) -> Tensor<4> {
     let [channels] = values.dims();
     values.reshape([channels, 1, 1, 1])

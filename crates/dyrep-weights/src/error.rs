@@ -1,0 +1,179 @@
+//! What can be wrong with weights: each error names the file, and the tensor where it is about one.
+
+use std::path::PathBuf;
+
+use crate::report::Report;
+
+/// Weights that cannot be read, loaded or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The system cannot read or write the file.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file of no known kind.
+    #[error(
+        "{}: neither safetensors nor PyTorch's nor a burnpack: it begins with {found:02x?}",
+        file.display()
+    )]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// Its first bytes, eight at most.
+        found: Vec<u8>,
+    },
+    /// A file of a known kind that is not whole, or contradicts itself.
+    #[error("{}: not a whole {container} file: {reason}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// The kind.
+        container: &'static str,
+        /// Where parsing stopped.
+        reason: String,
+    },
+    /// A file that declares more than it can hold.
+    #[error("{}: {what} declares {declared} bytes, where {limit} are possible", file.display())]
+    Oversized {
+        /// The file.
+        file: PathBuf,
+        /// What declares it.
+        what: String,
+        /// What it declares.
+        declared: u64,
+        /// What there is, or the most that weights need.
+        limit: u64,
+    },
+    /// A pickle that wants something run. Nothing was.
+    #[error("{}: it asks to call `{call}`, which weights never need; nothing was run", file.display())]
+    Hostile {
+        /// The file.
+        file: PathBuf,
+        /// The call.
+        call: String,
+    },
+    /// A file without the part that was asked for, or without any weights.
+    #[error("{}: no {wanted} in it; it holds {found}", file.display())]
+    NoWeights {
+        /// The file.
+        file: PathBuf,
+        /// The part.
+        wanted: String,
+        /// The parts there are.
+        found: String,
+    },
+    /// A name that no network's parameter has.
+    #[error("{}: the tensor name `{begin}…` has {length} bytes, more than {limit}", file.display())]
+    LongName {
+        /// The file.
+        file: PathBuf,
+        /// How it begins.
+        begin: String,
+        /// Its length, in bytes.
+        length: usize,
+        /// The longest that is taken.
+        limit: usize,
+    },
+    /// Two tensors for one parameter.
+    #[error("{}: both `{first}` and `{second}` stand for `{name}`", file.display())]
+    Twice {
+        /// The file.
+        file: PathBuf,
+        /// The parameter.
+        name: String,
+        /// One name in the file.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The tensors are not the module's.
+    #[error("{}: not the weights of this network: {report}", file.display())]
+    Mismatch {
+        /// The file.
+        file: PathBuf,
+        /// What differs.
+        report: Box<Report>,
+    },
+    /// The branches in the file cannot be the module's.
+    #[error("{}: {source}", file.display())]
+    Structure {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyrep_burn::StructureError>,
+    },
+    /// The structure that the file tells of is not that of its tensors.
+    #[error("{}: layer `{layer}` is {recorded} in its structure, {found} by its tensors", file.display())]
+    StructureDiffers {
+        /// The file.
+        file: PathBuf,
+        /// The first layer that differs.
+        layer: String,
+        /// What the structure says.
+        recorded: String,
+        /// What the tensors say.
+        found: String,
+    },
+    /// A tensor of whole numbers where a parameter has fractions.
+    #[error("{}: tensor `{tensor}` holds {found}, expected f16, bf16, f32 or f64", file.display())]
+    Type {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its type.
+        found: String,
+    },
+    /// A tensor with a value that is no number, or too large for `f32`.
+    #[error(
+        "{}: value {index} of tensor `{tensor}` is {value} in f32, expected a finite number",
+        file.display()
+    )]
+    NotFinite {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Where in it, in row-major order.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A tensor whose values cannot be read.
+    #[error("{}: tensor `{tensor}`: {reason}", file.display())]
+    Tensor {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A file that does not say which network it is for, or not in a way that can be followed.
+    #[error("{}: it does not say which network it is for: {reason}", file.display())]
+    NotDescribed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A network that its name does not describe: its configuration was changed by hand.
+    #[error("`{model}` with the options that files record is another network than the given one")]
+    NotByName {
+        /// The name given.
+        model: String,
+    },
+    /// What a file says cannot be built.
+    #[error("{}: {source}", file.display())]
+    Model {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<dyrep_models::ModelError>,
+    },
+}

@@ -1,0 +1,170 @@
+//! Weights for others: PyTorch's names and layouts in safetensors, and burnpacks for ourselves.
+//!
+//! # Law
+//! A bias in front of a batch norm only moves what the norm takes away: with `mean' = mean − b`, the norm behind the
+//! convolution without its bias gives the same output ([`absorb_bias`]). So a deployed network, whose convolutions have
+//! biases, becomes one of torchvision's form, exactly.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Bytes, Tensor};
+use burn_pack::{Reader, Writer};
+use dyrep_burn::fuse::{NormAffine, absorb_bias, fold_norm};
+use dyrep_burn::{Form, LayerStructure, Structure, deploy, write_atomically};
+use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use crate::describe::{Description, KEY};
+use crate::error::WeightsError;
+use crate::params::values;
+
+/// A module's tensors as they will be written, with their shapes.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Export {
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    description: Description,
+}
+
+impl Export {
+    /// The module as it is, in evaluation form: plain, grown or deployed.
+    pub fn of<M: Module>(module: &M) -> Self {
+        let module = module.valid();
+        let description = Description::of_structure(Structure::of(&module));
+        Self { tensors: values(&module), description }
+    }
+
+    /// The deployed network with the names and shapes that torchvision's own has: a bias that is none of torchvision's is
+    /// in the mean of the norm behind its convolution.
+    pub fn deployed<M: ConvNorms>(network: &M) -> Self {
+        let network = deploy(network);
+        let mut export = Self::of(&network);
+        let pairs = network.conv_norms();
+        for pair in pairs.iter().filter(|pair| !pair.keeps_bias) {
+            let (kernel, mean) =
+                absorb_bias(&pair.conv.fuse(), pair.norm.running_mean.value_sync());
+            debug_assert!(kernel.bias().is_none(), "it was taken");
+            export.tensors.remove(&format!("{}.bias", pair.conv_path));
+            export.set(format!("{}.running_mean", pair.norm_path), mean);
+        }
+        export.set_biases(&pairs, |pair| !pair.keeps_bias, false);
+        export
+    }
+
+    /// The deployed network without norms: each is folded into the convolution in front of it, which so has a bias. For
+    /// programs that know no norms; this library's own networks and torchvision's have some and take other files.
+    pub fn folded<M: ConvNorms>(network: &M) -> Self {
+        let network = deploy(network);
+        let mut export = Self::of(&network);
+        let pairs = network.conv_norms();
+        for pair in &pairs {
+            let kernel = fold_norm(&pair.conv.fuse(), &NormAffine::of(pair.norm));
+            export.set(format!("{}.weight", pair.conv_path), kernel.weight());
+            export.set(format!("{}.bias", pair.conv_path), kernel.bias_or_zero());
+            let norm = format!("{}.", pair.norm_path);
+            export.tensors.retain(|name, _| !name.starts_with(&norm));
+        }
+        export.set_biases(&pairs, |_| true, true);
+        export
+    }
+
+    fn set<const D: usize>(&mut self, name: String, value: Tensor<D>) {
+        let shape = value.dims().to_vec();
+        self.tensors.insert(name, (shape, value.into_data().iter::<f32>().collect()));
+    }
+
+    /// Notes in the structure which convolutions have biases now.
+    fn set_biases(
+        &mut self,
+        pairs: &[ConvNorm<'_>],
+        which: impl Fn(&ConvNorm<'_>) -> bool,
+        bias: bool,
+    ) {
+        let layers = self.description.structure().layers().iter().map(|(path, layer)| {
+            let changed = pairs.iter().any(|pair| pair.conv_path == *path && which(pair));
+            let form = if changed { Form::Plain { bias } } else { layer.form.clone() };
+            (path.clone(), LayerStructure { geometry: layer.geometry.clone(), form })
+        });
+        let structure = Structure::new(layers.collect())
+            .unwrap_or_else(|error| unreachable!("plain convolutions exist: {error}"));
+        self.description = Description::of_structure(structure);
+    }
+
+    /// Names the network in the file, so that [`Weights::build`](crate::Weights::build) finds it.
+    ///
+    /// # Errors
+    /// A configuration that is not the one of that name but for classes, channels, width, stem and branches.
+    pub fn named(mut self, model: ModelName, config: &ModelConfig) -> Result<Self, WeightsError> {
+        self.description = self.description.named(model, config)?;
+        Ok(self)
+    }
+
+    /// Names and shapes, in PyTorch's layout.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors.iter().map(|(name, (shape, _))| (name.as_str(), shape.as_slice()))
+    }
+
+    /// Writes safetensors, `f32`, to a temporary file that is then renamed. The metadata has one entry, `dyrep`: JSON
+    /// with the network's name, classes and options, where it was [named](Self::named), and its structure. The same
+    /// weights are the same bytes.
+    ///
+    /// # Errors
+    /// What the system says, with the path.
+    pub fn safetensors(&self, file: impl AsRef<Path>) -> Result<(), WeightsError> {
+        let file = file.as_ref();
+        let bytes: BTreeMap<&str, (&[usize], Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, (shape, values))| {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                (name.as_str(), (shape.as_slice(), bytes))
+            })
+            .collect();
+        let view = |(name, (shape, bytes))| -> Result<_, safetensors::SafeTensorError> {
+            Ok((name, TensorView::new(Dtype::F32, <[usize]>::to_vec(shape), bytes)?))
+        };
+        let views = bytes.iter().map(|(name, (shape, bytes))| (*name, (*shape, bytes.as_slice())));
+        let written = views.map(view).collect::<Result<Vec<_>, _>>().and_then(|views| {
+            let note = HashMap::from([(KEY.to_owned(), self.description.to_json())]);
+            safetensors::serialize(views, Some(note))
+        });
+        let written = written.map_err(|error| malformed(file, "safetensors", &error))?;
+        write(file, &written)
+    }
+}
+
+/// Writes a burnpack: the record that Burn itself loads, with the structure, and the network's name if it is given, in its
+/// metadata.
+///
+/// # Errors
+/// What Burn or the system says, with the path; a configuration that is not the one of that name.
+pub fn write_burnpack<M: Module>(
+    module: &M,
+    name: Option<(ModelName, &ModelConfig)>,
+    file: impl AsRef<Path>,
+) -> Result<(), WeightsError> {
+    let file = file.as_ref();
+    let module = module.valid();
+    let mut description = Description::of_structure(Structure::of(&module));
+    if let Some((model, config)) = name {
+        description = description.named(model, config)?;
+    }
+    let failed = |error: &dyn std::fmt::Display| malformed(file, "burnpack", error);
+    let record: Bytes = module.into_record().into_bytes().map_err(|e| failed(&e))?;
+    let tensors =
+        Reader::from_bytes(record).and_then(Reader::into_tensors).map_err(|e| failed(&e))?;
+    let writer = Writer::new(tensors).with_metadata(KEY, &description.to_json());
+    write(file, &writer.into_bytes().map_err(|e| failed(&e))?)
+}
+
+fn malformed(file: &Path, container: &'static str, reason: &dyn std::fmt::Display) -> WeightsError {
+    WeightsError::Malformed { file: file.to_owned(), container, reason: reason.to_string() }
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
+    let failed = |source| WeightsError::Io { file: file.to_owned(), source };
+    write_atomically(file, bytes).map_err(failed)
+}

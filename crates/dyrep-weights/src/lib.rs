@@ -1,0 +1,63 @@
+//! Weights in and out, for any module whose convolutions are [`RepConv2d`](dyrep_burn::RepConv2d).
+//!
+//! # In
+//! ```text
+//! file ─ container (by its first bytes) ─▶ names and tensors, nothing read yet, every declared size checked
+//!      ─ unwrap ({"state_dict": …}, `module.`, averages) ─▶ the names of one network
+//!      ─ naming (torchvision, DyRep, DBB, RepVGG, timm, ours) ─▶ Weights: this library's names
+//! Weights + module ─ forms, from the names ─▶ Structure ─▶ the module grown or deployed as the file is
+//!                  ─ names and shapes compared ─▶ Report, or an error that names what differs
+//!                  ─ values read, converted, checked ─▶ the module with the file's weights
+//! ```
+//! [`open`] recognises what it is given and says so in [`Weights::format`]; nothing has to be told. Loading wants every
+//! parameter of the module and every tensor of the file; [`Load::partial`] asks for less.
+//!
+//! ```no_run
+//! use dyrep_models::ResNetConfig;
+//!
+//! let device = burn::tensor::Device::flex();
+//! let network = ResNetConfig::resnet18(1000).init(&device)?;
+//! let (network, report) = dyrep_weights::open("resnet18-f37072fd.pth")?.load_into(network)?;
+//! assert!(report.is_complete());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Out
+//! [`Export`] takes a module's tensors under PyTorch's names and in its layouts. A deployed convolution has a bias where
+//! torchvision's has none: [`Export::deployed`] takes it into the mean of the norm behind it, so that the file loads
+//! into torchvision's own network with `strict=True`; [`Export::folded`] folds the norms away instead. Which norm
+//! stands behind which convolution a network says itself ([`ConvNorms`](dyrep_models::ConvNorms)).
+//!
+//! # Files from strangers
+//! Only known libraries parse: `pytorch-reader` (what `burn-store` reads with), `safetensors`, `burn-pack`. None of them
+//! runs anything that a file names. In front of them stand the checks that they leave open: what a file declares must
+//! fit into the file, so that neither a compressed archive nor a view of a single number becomes gigabytes; a pickle
+//! that names a call which runs something is refused by that name. Values that are no numbers are refused unless asked
+//! for. Counters of batches (`num_batches_tracked`) are left out by design: nothing here needs them.
+
+mod container;
+mod describe;
+mod error;
+mod export;
+mod forms;
+mod load;
+mod naming;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod params;
+mod report;
+mod tensor;
+mod unwrap;
+mod weights;
+
+pub use container::Container;
+pub use describe::Description;
+pub use error::WeightsError;
+pub use export::{Export, write_burnpack};
+pub use load::Load;
+pub use naming::Naming;
+#[cfg(feature = "onnx")]
+pub use onnx::write_onnx;
+pub use report::{Report, ShapeDifference};
+pub use unwrap::Part;
+pub use weights::{Format, Weights, open, open_part};

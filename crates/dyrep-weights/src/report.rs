@@ -1,0 +1,97 @@
+//! What loading did, or would have had to do: names and shapes, no tensors.
+
+use std::fmt;
+
+use crate::weights::Format;
+
+/// Names that are shown of a long list.
+const SHOWN: usize = 4;
+/// Names among which a nearest one is looked for, and the longest that is compared.
+const COMPARED: (usize, usize) = (2000, 128);
+/// How alike a name must be to be proposed, of 1.
+const ALIKE: f64 = 0.5;
+
+/// A tensor of another shape than the parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeDifference {
+    /// The parameter.
+    pub name: String,
+    /// Its shape, in PyTorch's layout.
+    pub expected: Vec<usize>,
+    /// The tensor's shape.
+    pub found: Vec<usize>,
+}
+
+/// What became of a module's parameters and a file's tensors. Names are this library's: a norm's γ and β are `weight` and
+/// `bias`, as in PyTorch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What the file was recognised as.
+    pub format: Format,
+    /// Parameters and running statistics that have the file's values.
+    pub applied: Vec<String>,
+    /// Those of which the file has nothing.
+    pub missing: Vec<String>,
+    /// Tensors for which the module has no parameter.
+    pub unused: Vec<String>,
+    /// Tensors whose shape is not the parameter's.
+    pub shapes: Vec<ShapeDifference>,
+}
+
+impl Report {
+    /// Whether every parameter has a value and every tensor was used.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.unused.is_empty() && self.shapes.is_empty()
+    }
+
+    /// The tensor whose name is nearest to a missing one's.
+    fn nearest(&self, missing: &str) -> Option<&str> {
+        let (count, length) = COMPARED;
+        if missing.len() > length {
+            return None;
+        }
+        let short = self.unused.iter().filter(|name| name.len() <= length).take(count);
+        let scored = short.map(|name| (strsim::normalized_levenshtein(name, missing), name));
+        let best = scored.max_by(|left, right| left.0.total_cmp(&right.0))?;
+        (best.0 >= ALIKE).then_some(best.1.as_str())
+    }
+}
+
+/// The first few of `all`, and how many there are.
+fn some<T: fmt::Display>(all: &[T]) -> String {
+    let shown: Vec<String> = all.iter().take(SHOWN).map(|one| format!("`{one}`")).collect();
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { format, applied, missing, unused, shapes } = self;
+        let wanted = applied.len() + missing.len() + shapes.len();
+        write!(f, "{format}; {} of {wanted} parameters fit", applied.len())?;
+        if !missing.is_empty() {
+            write!(f, "; {} missing: {}", missing.len(), some(missing))?;
+            let near =
+                missing.iter().take(SHOWN).filter_map(|name| Some((name, self.nearest(name)?)));
+            for (name, near) in near {
+                write!(f, "; nearest to `{name}` is `{near}`")?;
+            }
+        }
+        if !unused.is_empty() {
+            write!(f, "; {} not used: {}", unused.len(), some(unused))?;
+        }
+        if !shapes.is_empty() {
+            write!(f, "; {} of another shape: {}", shapes.len(), some(shapes))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ShapeDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {:?}, found {:?}", self.name, self.expected, self.found)
+    }
+}

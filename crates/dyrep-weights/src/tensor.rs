@@ -1,0 +1,136 @@
+//! A tensor in a file: its type and shape, and a way to its values, which are read only when wanted.
+
+use std::sync::Arc;
+
+use burn::tensor::{bf16, f16};
+
+/// The numbers that a tensor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    /// Whole numbers and truth values, by their name: no parameter is made of them.
+    Other(&'static str),
+}
+
+/// What is done to values after reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// Nothing.
+    None,
+    /// DBB keeps its first 1×1 as the difference from the identity of each group: one is added where output and input
+    /// channel are the same (arXiv 2103.13425, published code).
+    AddIdentity,
+}
+
+type Read = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// A tensor in a file.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    /// What the file calls it.
+    pub(crate) origin: String,
+    pub(crate) number: Number,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: u64,
+    pub(crate) edit: Edit,
+    read: Read,
+}
+
+impl Stored {
+    /// `read` gives the values in row-major order, little-endian.
+    pub(crate) fn new(
+        origin: String,
+        number: Number,
+        shape: Vec<usize>,
+        bytes: u64,
+        read: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { origin, number, shape, bytes, edit: Edit::None, read: Arc::new(read) }
+    }
+
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, String> {
+        (self.read)()
+    }
+
+    /// The values as `f32`, in row-major order.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or whose bytes are not as many as the shape says.
+    pub(crate) fn values(&self) -> Result<Vec<f32>, String> {
+        let bytes = self.bytes()?;
+        let mut values: Vec<f32> = match self.number {
+            Number::F16 => convert(&bytes, |b| f16::from_le_bytes(b).to_f32()),
+            Number::Bf16 => convert(&bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            Number::F32 => convert(&bytes, f32::from_le_bytes),
+            Number::F64 => convert(&bytes, |b| f64::from_le_bytes(b) as f32),
+            Number::Other(name) => return Err(format!("{name} instead of fractions")),
+        };
+        let expected = self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        if expected != Some(values.len()) {
+            let (shape, found) = (&self.shape, values.len());
+            return Err(format!("{found} values do not fill its shape {shape:?}"));
+        }
+        if self.edit == Edit::AddIdentity {
+            add_identity(&mut values, &self.shape)?;
+        }
+        Ok(values)
+    }
+}
+
+fn convert<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+}
+
+/// Adds one where output and input channel of a group are the same, to a weight `[channels, channels / groups, 1, 1]`.
+fn add_identity(values: &mut [f32], shape: &[usize]) -> Result<(), String> {
+    let &[outputs, inputs, 1, 1] = shape else {
+        return Err(format!("its shape {shape:?} is not that of a 1×1 convolution"));
+    };
+    for output in 0..outputs {
+        values[output * inputs + output % inputs] += 1.0;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(number: Number, shape: &[usize], bytes: Vec<u8>) -> Stored {
+        let length = bytes.len() as u64;
+        Stored::new("x".into(), number, shape.to_vec(), length, move || Ok(bytes.clone()))
+    }
+
+    #[test]
+    fn every_type_of_fraction_becomes_f32() {
+        let wanted = [1.5, -0.25];
+        let halves = wanted.map(f16::from_f32).map(f16::to_le_bytes).concat();
+        let brains = wanted.map(bf16::from_f32).map(bf16::to_le_bytes).concat();
+        let singles = wanted.map(f32::to_le_bytes).concat();
+        let doubles = wanted.map(f64::from).map(f64::to_le_bytes).concat();
+        let all = [
+            (Number::F16, halves),
+            (Number::Bf16, brains),
+            (Number::F32, singles),
+            (Number::F64, doubles),
+        ];
+        for (number, bytes) in all {
+            assert_eq!(stored(number, &[2], bytes).values().unwrap(), wanted, "{number:?}");
+        }
+        assert!(stored(Number::Other("i64"), &[1], vec![0; 8]).values().is_err());
+        let error = stored(Number::F32, &[3], vec![0; 8]).values().unwrap_err();
+        assert_eq!(error, "2 values do not fill its shape [3]");
+    }
+
+    #[test]
+    fn the_identity_is_that_of_each_group() {
+        let mut tensor = stored(Number::F32, &[4, 2, 1, 1], vec![0; 32]);
+        tensor.edit = Edit::AddIdentity;
+        assert_eq!(tensor.values().unwrap(), [1., 0., 0., 1., 1., 0., 0., 1.]);
+        tensor.shape = vec![8];
+        assert!(tensor.values().unwrap_err().contains("not that of a 1×1"));
+    }
+}

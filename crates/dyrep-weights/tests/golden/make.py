@@ -1,0 +1,162 @@
+"""Writes the files that the tests of `dyrep-weights` read: python make.py (PyTorch 2.15, torchvision 0.29, timm 1.0.31, safetensors 0.8).
+
+Random weights, norms as training leaves them, networks that are torchvision's or timm's own made narrow, or stated anew in
+published.py and networks.py. `expected.safetensors` holds one batch, `input`, and what PyTorch makes of it, by the file's name.
+"""
+
+import pathlib
+
+import torch
+from safetensors.torch import save_file
+from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+from timm.utils.model import reparameterize_model
+from torch import nn
+from torchvision.models.resnet import Bottleneck
+
+from networks import MobileNetV1, narrow_resnet, narrow_vgg, randomise
+from published import RepVgg, dbb, dyrep
+
+HERE = pathlib.Path(__file__).parent
+CLASSES = 10
+ALL = ["1x1", "1x1_kxk", "1x1_avg", "kxk", "1xk", "kx1", "identity"]
+
+torch.manual_seed(0)
+INPUT = torch.randn(2, 3, 32, 32)
+expected = {"input": INPUT}
+
+
+def logits(net):
+    with torch.no_grad():
+        return net.eval()(INPUT).contiguous()
+
+
+def place(net, path, make):
+    """Replaces the convolution at `path` by what `make` makes of it."""
+    parent, name = path.rsplit(".", 1) if "." in path else ("", path)
+    parent = net.get_submodule(parent)
+    setattr(parent, name, make(getattr(parent, name)))
+
+
+def rounded(net, dtype):
+    """The network whose weights are those that a file of `dtype` can hold; whole numbers stay."""
+    with torch.no_grad():
+        for tensor in [*net.parameters(), *net.buffers()]:
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.to(dtype))
+    return net
+
+
+def state(net, dtype=torch.float32):
+    return {k: v.to(dtype) if v.is_floating_point() else v for k, v in net.state_dict().items()}
+
+
+def fuse(conv, norm):
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return conv.weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
+
+
+def main():
+    # torchvision's ResNet in what a training script saves: keys around, `module.` in front.
+    net = randomise(narrow_resnet(CLASSES), 1)
+    wrapped = {"module." + name: tensor for name, tensor in state(net).items()}
+    optimizer = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"epoch": 3, "arch": "resnet", "state_dict": wrapped, "optimizer": optimizer}, HERE / "resnet_wrapped.pth")
+    expected["resnet_wrapped.pth"] = logits(net)
+
+    # Bottlenecks, half precision, with the counters.
+    net = rounded(randomise(narrow_resnet(CLASSES, block=Bottleneck, width=2), 2), torch.float16)
+    save_file(state(net, torch.float16), HERE / "bottleneck_f16.safetensors")
+    expected["bottleneck_f16.safetensors"] = logits(net)
+
+    # VGG with norms, bf16, in the pickles of PyTorch 1.5.
+    net = rounded(randomise(narrow_vgg(CLASSES, True, width=2), 3), torch.bfloat16)
+    torch.save(state(net, torch.bfloat16), HERE / "vgg_bn_bf16_legacy.pt", _use_new_zipfile_serialization=False)
+    expected["vgg_bn_bf16_legacy.pt"] = logits(net)
+
+    # MobileNetV1 in double precision.
+    net = randomise(MobileNetV1(CLASSES, width=2), 4)
+    save_file(state(net, torch.float64), HERE / "mobilenet_f64.safetensors")
+    expected["mobilenet_f64.safetensors"] = logits(net)
+
+    # DyRep: grown here and there, nested, one block deployed; beside it an average of another seed.
+    def grown(seed):
+        net = narrow_resnet(CLASSES)
+        inner = lambda conv: dyrep(conv, ["1x1", "kx1", "identity"])
+        second = lambda conv: dyrep(conv, ["1x1_avg", "1x1_kxk"])
+        place(net, "conv1", lambda conv: dyrep(conv, ALL))
+        place(net, "layer1.0.conv1", lambda conv: dyrep(conv, ALL, inner=inner))
+        place(net, "layer2.0.conv1", lambda conv: dyrep(conv, ALL, inner_second=second))
+        place(net, "layer3.0.conv2", lambda conv: dyrep(conv, ["1xk"]))
+        net.layer4[0].conv1 = nn.Conv2d(16, 32, 3, 2, 1, bias=True)
+        return randomise(net, seed)
+
+    def names(net):
+        # What the published code calls a block that it deployed.
+        return {name.replace("layer4.0.conv1.", "layer4.0.conv1.dbb_reparam."): t for name, t in net.state_dict().items()}
+
+    net, average = rounded(grown(5), torch.float16), rounded(grown(6), torch.float16)
+    half = lambda tensors: {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    shadow = {"n_averaged": torch.tensor(9)} | {"module." + name: t for name, t in half(names(average)).items()}
+    torch.save({"epoch": 1, "model": half(names(net)), "model_ema": shadow}, HERE / "dyrep.pth")
+    expected["dyrep.pth"] = logits(net)
+    expected["dyrep.pth/average"] = logits(average)
+
+    # DBB in every 3×3.
+    net = narrow_resnet(CLASSES)
+    for path, module in list(net.named_modules()):
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            place(net, path, dbb)
+    net = rounded(randomise(net, 7), torch.float16)
+    save_file(state(net, torch.float16), HERE / "dbb_f16.safetensors")
+    expected["dbb_f16.safetensors"] = logits(net)
+
+    # DBB in depthwise convolutions.
+    net = MobileNetV1(CLASSES, width=2)
+    for path in ["conv_stem", "blocks.0.0.conv_dw", "blocks.1.0.conv_dw", "blocks.1.1.conv_dw"]:
+        place(net, path, dbb)
+    net = rounded(randomise(net, 8), torch.float16)
+    torch.save(state(net, torch.float16), HERE / "dbb_mobilenet_f16.pth")
+    expected["dbb_mobilenet_f16.pth"] = logits(net)
+
+    # RepVGG as published, training form and deployed; every second block in two groups.
+    net = RepVgg(4, (1, 2, 1, 1), (8, 16, 32, 32), CLASSES, groups=2)
+    net = rounded(randomise(net, 9), torch.float16)
+    torch.save({"state_dict": state(net, torch.float16)}, HERE / "repvgg_f16.pth")
+    expected["repvgg_f16.pth"] = logits(net)
+    deployed = {}
+    for path in dict.fromkeys(n.split(".rbr")[0] for n in net.state_dict() if ".rbr" in n):
+        block = net.get_submodule(path)
+        weight, bias = fuse(block.rbr_dense.conv, block.rbr_dense.bn)
+        one, more = fuse(block.rbr_1x1.conv, block.rbr_1x1.bn)
+        weight = weight + nn.functional.pad(one, [1, 1, 1, 1])
+        bias = bias + more
+        if hasattr(block, "rbr_identity"):
+            identity = nn.Conv2d(weight.shape[0], weight.shape[0], 3, groups=block.rbr_dense.conv.groups, bias=False)
+            identity.weight.data.zero_()
+            rows = torch.arange(weight.shape[0])
+            identity.weight.data[rows, rows % identity.weight.shape[1], 1, 1] = 1
+            more_weight, more = fuse(identity, block.rbr_identity)
+            weight, bias = weight + more_weight, bias + more
+        deployed[path + ".rbr_reparam.weight"] = weight.detach().half()
+        deployed[path + ".rbr_reparam.bias"] = bias.detach().half()
+    deployed |= {k: v.half() for k, v in net.state_dict().items() if k.startswith("linear")}
+    save_file(deployed, HERE / "repvgg_deployed_f16.safetensors")
+
+    # timm's RepVGG, built by timm.
+    blocks = tuple(ByoBlockCfg("rep", d=d, c=c, s=2, gs=0) for d, c in [(1, 8), (2, 16), (1, 32), (1, 32)])
+    config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=4)
+    net = rounded(randomise(ByobNet(config, num_classes=CLASSES), 10), torch.float16)
+    save_file(state(net, torch.float16), HERE / "timm_repvgg_f16.safetensors")
+    expected["timm_repvgg_f16.safetensors"] = logits(net)
+    net = rounded(reparameterize_model(net), torch.float16)
+    save_file(state(net, torch.float16), HERE / "timm_repvgg_deployed_f16.safetensors")
+    expected["timm_repvgg_deployed_f16.safetensors"] = logits(net)
+
+    save_file(expected, HERE / "expected.safetensors")
+    total = sum(file.stat().st_size for file in HERE.iterdir() if file.suffix in (".pth", ".pt", ".safetensors"))
+    for name, tensor in expected.items():
+        print(f"{name:40} {tuple(tensor.shape)} largest {tensor.abs().max():.3g}")
+    print(f"{total / 1e6:.2f} MB")
+
+
+main()
