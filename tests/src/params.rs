@@ -9,7 +9,22 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 ///
 /// # Panics
 /// If a value has another shape than the parameter.
-pub fn fill<M: Module>(module: M, value: impl FnMut(&str, &[usize]) -> TensorData) -> M {
+pub fn fill<M: Module>(module: M, mut value: impl FnMut(&str, &[usize]) -> TensorData) -> M {
+    let value = move |path: &str, shape: &[usize]| Some(value(path, shape));
+    module.map(&mut Filler { path: vec![], value })
+}
+
+/// Sets the parameters and running statistics that `choose` knows, by the last part of their path, to values around a
+/// middle: `(middle, spread)`. No two parameters get the same; all others stay.
+pub fn scatter<M: Module>(module: M, choose: impl Fn(&str) -> Option<(f32, f32)>) -> M {
+    let mut salt = 0.0;
+    let value = move |path: &str, shape: &[usize]| {
+        let (middle, spread) = choose(path.rsplit('.').next().unwrap_or(path))?;
+        salt += 1.0;
+        let value = |i: usize| middle + spread * (12.9 * i as f32 + 7.3 * salt).sin();
+        let values = (0..shape.iter().product()).map(value).collect();
+        Some(TensorData::new(values, shape.to_vec()))
+    };
     module.map(&mut Filler { path: vec![], value })
 }
 
@@ -49,7 +64,7 @@ struct Filler<F> {
     value: F,
 }
 
-impl<F: FnMut(&str, &[usize]) -> TensorData> ModuleMapper for Filler<F> {
+impl<F: FnMut(&str, &[usize]) -> Option<TensorData>> ModuleMapper for Filler<F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.push(name.to_owned());
     }
@@ -60,9 +75,9 @@ impl<F: FnMut(&str, &[usize]) -> TensorData> ModuleMapper for Filler<F> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
+        let shape = param.lazy_shape().dims::<D>();
+        let Some(data) = (self.value)(&path, &shape) else { return param };
         param.map(|old| {
-            let shape = old.dims();
-            let data = (self.value)(&path, &shape);
             assert_eq!(data.shape()[..], shape[..], "shape of {path}");
             Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
         })

@@ -36,6 +36,12 @@ impl Contents {
     }
 }
 
+/// The image of a data set that gives files: `image` by way of `read`.
+pub(crate) fn decoded(dataset: &impl Dataset, index: usize) -> Result<Image, DataError> {
+    let mut buffer = Vec::new();
+    dataset.read(index, &mut buffer)?.decode(&buffer)
+}
+
 /// Labelled images with random access.
 ///
 /// A label is one class a picture. Sets with boxes or masks, such as COCO and Cityscapes, would have

@@ -189,8 +189,8 @@ impl std::fmt::Debug for Image {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resample::{Window, resample};
-    use dyrep_resample::Region;
+    use crate::resample::Window;
+    use dyrep_resample::{Region, Resampler};
     use rstest::rstest;
 
     #[rstest]
@@ -235,6 +235,9 @@ mod tests {
         assert_eq!((padded.width(), padded.height()), (7, 6));
         assert_eq!(padded.pixels().iter().filter(|&&p| p != 0).count(), 12);
         let inner = Region { left: 2, top: 2, width: 3, height: 2 };
-        assert_eq!(resample(&padded, Window::crop(inner)).unwrap(), image);
+        assert_eq!(
+            Window::crop(inner).of(padded.view(), &mut Resampler::default()).unwrap(),
+            image
+        );
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::{Contents, Dataset};
+use crate::dataset::{Contents, Dataset, decoded};
 use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::ilsvrc::{self, GroundTruth, GroundTruthError};
@@ -209,8 +209,7 @@ impl Dataset for ImageFolder {
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {
-        let mut buffer = Vec::new();
-        self.read(index, &mut buffer)?.decode(&buffer)
+        decoded(self, index)
     }
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {

@@ -22,7 +22,7 @@ impl Window {
     /// The window of `source`.
     ///
     /// The caller has checked that the region lies inside and that the output is not too large.
-    pub(crate) fn cut(
+    pub(crate) fn of(
         self,
         source: View<'_>,
         resampler: &mut Resampler,
@@ -35,11 +35,6 @@ impl Window {
         };
         Image::new(width, height, source.channels, pixels)
     }
-}
-
-/// The window of a decoded image.
-pub(crate) fn resample(image: &Image, window: Window) -> Result<Image, DataError> {
-    window.cut(image.view(), &mut Resampler::default())
 }
 
 /// The pixels of a region.

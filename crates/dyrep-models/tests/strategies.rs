@@ -8,12 +8,13 @@ mod common;
 use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use common::{narrow, pictures, relative_difference, with_random_norms};
+use common::{narrow, pictures, with_random_norms};
 use dyrep_burn::{Change, Controller, ControllerConfig, Preset, deploy, layers};
 use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
+use dyrep_tests::close::relative_difference;
 
 /// Logits before and after a growth or a deployment, of the largest. Measured: 1.6e-6 in float32.
-const TOLERANCE: f32 = 1e-5;
+const TOLERANCE: f64 = 1e-5;
 const CLASSES: usize = 5;
 const SHAPE: [usize; 4] = [2, 2, 32, 32];
 
@@ -28,7 +29,7 @@ fn family(name: &str) -> Vec<ModelName> {
 }
 
 /// Shapes, and that the deployed form is plain and gives the same logits.
-fn check(name: ModelName, config: &ModelConfig) -> f32 {
+fn check(name: ModelName, config: &ModelConfig) -> f64 {
     let device = Device::flex();
     let network = with_random_norms(config.init(&device).unwrap());
     let input = pictures(SHAPE, &device);
@@ -42,7 +43,7 @@ fn check(name: ModelName, config: &ModelConfig) -> f32 {
 }
 
 fn check_family(family_name: &str) {
-    let mut worst: f32 = 0.0;
+    let mut worst: f64 = 0.0;
     for name in family(family_name) {
         for preset in [Preset::Plain, Preset::AcNet, Preset::RepVgg, Preset::Dbb, Preset::DyRep] {
             for stem in [Stem::Imagenet, Stem::Small] {

@@ -74,12 +74,14 @@ impl InputSpec {
     /// The normalised values in one pass, for a device that is this processor: tensor operations would write four maps.
     fn normalised(&self, batch: &Batch) -> Vec<f32> {
         let [_, channels, height, width] = batch.shape;
+        // 256 results a channel are all that there can be.
+        let table = |(mean, std): (&f32, &f32)| -> [f32; 256] {
+            std::array::from_fn(|byte| (byte as f32 / self.scale - mean) / std)
+        };
+        let tables: Vec<_> = self.mean.iter().zip(&self.std).map(table).collect();
         let mut values = Vec::with_capacity(batch.pixels.len());
         for (index, plane) in batch.pixels.chunks_exact((height * width).max(1)).enumerate() {
-            let (mean, std) = (self.mean[index % channels], self.std[index % channels]);
-            // 256 results are all that there can be.
-            let table: [f32; 256] =
-                std::array::from_fn(|byte| (byte as f32 / self.scale - mean) / std);
+            let table = &tables[index % channels];
             values.extend(plane.iter().map(|byte| table[usize::from(*byte)]));
         }
         values

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::Device;
 use burn_train::Interrupter;
 use common::{First, Options, assert_same_bits};
-use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
+use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_train::{
     Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule, TrainError,
@@ -73,45 +73,13 @@ impl Progress for Warnings {
     }
 }
 
-/// The digits, of which two are no pictures.
-struct Broken(First);
-
-impl Broken {
-    const INDICES: [usize; 2] = [3, 17];
-}
-
-impl Dataset for Broken {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn classes(&self) -> &[String] {
-        self.0.classes()
-    }
-
-    fn channels(&self) -> usize {
-        self.0.channels()
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.0.label(index)
-    }
-
-    fn image(&self, index: usize) -> Result<Image, DataError> {
-        if Self::INDICES.contains(&index) {
-            return Err(DataError::EmptyFile { path: format!("{index}.jpg").into() });
-        }
-        self.0.image(index)
-    }
-}
-
 #[test]
 fn pictures_that_are_broken_are_left_out_told_and_limited() {
     let folder = tempfile::tempdir().unwrap();
     let with_limit = |max_skipped, folder| {
         let mut options = Options { resume: false, ..resumed(folder, 2) };
         let config = LoaderConfig { max_skipped, ..*options.loaders[0].config() };
-        let broken = Arc::new(Broken(First(Digits::train(), 160)));
+        let broken = Arc::new(First { broken: &[3, 17], ..First::new(Digits::train(), 160) });
         let loader = Loader::new(broken, Pipeline::digits_train(), config).unwrap();
         options.loaders[0] = Arc::new(loader);
         options
@@ -175,7 +143,7 @@ fn another_networks_checkpoint() {
 
 #[test]
 fn nothing_to_validate_on() {
-    let empty = Arc::new(First(Digits::test(), 0));
+    let empty = Arc::new(First::new(Digits::test(), 0));
     let loader = Loader::new(empty, Pipeline::identity(), LoaderConfig::default());
     assert!(matches!(loader.unwrap_err(), DataError::EmptyDataset));
 }

@@ -82,7 +82,7 @@ fn values<M: Module>(module: &M) -> Vec<Vec<f32>> {
 #[test]
 fn two_devices() {
     let config = LoaderConfig { batch_size: BATCH, drop_last: true, ..LoaderConfig::default() };
-    let first = || First(Digits::train(), 256);
+    let first = || First::new(Digits::train(), 256);
     let sets: [Arc<dyn Dataset>; 2] = [Arc::new(first()), Arc::new(Twice(first()))];
     let [one, two] = [(1, sets[0].clone()), (2, sets[1].clone())].map(|(devices, set)| {
         let folder = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 
+use dyrep_resample::Region;
 use turbojpeg_sys as raw;
 
 /// Scans of a progressive JPEG; more than a hundred times as many as encoders write are an attack.
@@ -24,19 +25,6 @@ pub enum Colours {
     Rgb,
     /// CMYK, or YCCK that is converted to it; not inverted if it was.
     Cmyk,
-}
-
-/// A rectangle in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// Left edge.
-    pub left: u32,
-    /// Upper edge.
-    pub top: u32,
-    /// Width.
-    pub width: u32,
-    /// Height.
-    pub height: u32,
 }
 
 /// Decodes one JPEG after the other.
@@ -203,7 +191,7 @@ impl Picture<'_> {
     fn around(&self, region: Region, reduction: u32) -> Region {
         let (width, height) = (self.width.div_ceil(reduction), self.height.div_ceil(reduction));
         let Some(unit) = self.unit.map(|unit| unit / reduction).filter(|unit| *unit > 0) else {
-            return Region { left: 0, top: 0, width, height };
+            return Region::whole(width, height);
         };
         let left = (region.left / reduction / unit).saturating_sub(1) * unit;
         let right = (region.left + region.width).div_ceil(reduction).div_ceil(unit) * unit + unit;

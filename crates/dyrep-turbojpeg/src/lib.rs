@@ -9,4 +9,4 @@
 mod decompressor;
 
 #[cfg(feature = "libjpeg-turbo")]
-pub use decompressor::{Colours, Decompressor, Error, Picture, Region};
+pub use decompressor::{Colours, Decompressor, Error, Picture};

@@ -11,6 +11,7 @@ use burn::tensor::Device;
 use common::{assert_close, bottleneck, expected, golden, mobilenet, repvgg, resnet, vgg};
 use dyrep_burn::{Structure, deploy};
 use dyrep_models::ModelConfig;
+use dyrep_tests::close::relative_difference;
 use dyrep_weights::{Container, Naming, Part, open_part};
 use rstest::rstest;
 
@@ -108,7 +109,7 @@ fn published_repvgg_loads_deployed() {
     assert_eq!(weights.format().naming, Naming::RepVgg);
     let (network, _) = weights.load_into(repvgg(2).init(&Device::flex()).unwrap()).unwrap();
     let got = network.forward(expected("input"));
-    let difference = common::difference(got, expected("repvgg_f16.pth"));
+    let difference = relative_difference(got, expected("repvgg_f16.pth"));
     assert!(difference < 5e-3, "{difference:.1e}");
 }
 

@@ -171,49 +171,27 @@ fn read(file: &Found, expected: usize) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-impl Dataset for Set {
-    fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes[self.used]
-    }
-
-    fn channels(&self) -> usize {
-        3
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.records.label(index, self.used)
-    }
-
-    fn image(&self, index: usize) -> Result<Image, DataError> {
-        self.records.image(index)
-    }
-}
-
 macro_rules! dataset {
     ($name:ident) => {
         impl Dataset for $name {
             fn len(&self) -> usize {
-                self.0.len()
+                self.0.records.len()
             }
 
             fn classes(&self) -> &[String] {
-                self.0.classes()
+                &self.0.classes[self.0.used]
             }
 
             fn channels(&self) -> usize {
-                self.0.channels()
+                3
             }
 
             fn label(&self, index: usize) -> usize {
-                self.0.label(index)
+                self.0.records.label(index, self.0.used)
             }
 
             fn image(&self, index: usize) -> Result<Image, DataError> {
-                self.0.image(index)
+                self.0.records.image(index)
             }
         }
 

@@ -31,7 +31,6 @@ use self::turbo as jpeg;
 #[cfg(not(feature = "turbojpeg"))]
 use self::zune as jpeg;
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use dyrep_resample::{Region, Resampler, View};
@@ -75,17 +74,12 @@ impl Decoder {
         decoding: Decoding,
     ) -> Result<Opened<'a>, DataError> {
         let Self { pixels, jpeg, resampler, watch } = self;
-        let undecodable = |reason| DataError::Undecodable { path: path.to_owned(), reason };
-        let (kind, exif) = match format_of(path, bytes)? {
+        let failed = |reason| undecodable(path, reason);
+        let mut kind = match format_of(path, bytes)? {
             ImageFormat::Jpeg => {
-                let jpeg = jpeg::Jpeg::open(jpeg, bytes).map_err(undecodable)?;
-                (Kind::Jpeg(Box::new(jpeg)), markers::exif(bytes).map(Cow::Borrowed))
+                Kind::Jpeg(Box::new(jpeg::Jpeg::open(jpeg, bytes).map_err(failed)?))
             }
-            _ => {
-                let mut png = png::open(bytes).map_err(undecodable)?;
-                let exif = png::exif(&mut png);
-                (Kind::Png(Box::new(png)), exif.map(Cow::Owned))
-            }
+            _ => Kind::Png(Box::new(png::open(bytes).map_err(failed)?)),
         };
         let (width, height) = kind.size();
         if u64::from(width) * u64::from(height) > Image::MAX_PIXELS {
@@ -99,9 +93,7 @@ impl Decoder {
         }
         let turn = match decoding.orientation {
             Orientation::AsStored => Exif::NoTransforms,
-            Orientation::Upright => {
-                exif.and_then(|exif| Exif::from_exif_chunk(&exif)).unwrap_or(Exif::NoTransforms)
-            }
+            Orientation::Upright => kind.turn(bytes).unwrap_or(Exif::NoTransforms),
         };
         Ok(Opened { kind, path, decoding, turn, pixels, resampler, watch })
     }
@@ -124,6 +116,14 @@ impl Kind<'_> {
         match self {
             Self::Jpeg(jpeg) => Colours { colour: jpeg.has_colour(), alpha: false },
             Self::Png(png) => png::colours(png),
+        }
+    }
+
+    /// How the file says that it is to be turned.
+    fn turn(&mut self, bytes: &[u8]) -> Option<Exif> {
+        match self {
+            Self::Jpeg(_) => Exif::from_exif_chunk(markers::exif(bytes)?),
+            Self::Png(png) => Exif::from_exif_chunk(&png::exif(png)?),
         }
     }
 }
@@ -161,7 +161,7 @@ pub(crate) struct Opened<'a> {
     watch: &'a mut Stopwatch,
 }
 
-impl Opened<'_> {
+impl<'a> Opened<'a> {
     /// Width and height in pixels, as the image will be seen.
     pub(crate) fn size(&self) -> (u32, u32) {
         let (width, height) = self.kind.size();
@@ -170,10 +170,15 @@ impl Opened<'_> {
 
     /// All of the image.
     pub(crate) fn whole(self) -> Result<Image, DataError> {
+        self.decoded().map(|(image, _)| image)
+    }
+
+    /// All of the image, and the resampler, which is free again.
+    fn decoded(self) -> Result<(Image, &'a mut Resampler), DataError> {
         let (width, height) = self.kind.size();
-        let (channels, turn) = (self.decoding.channels, self.turn);
+        let channels = self.decoding.channels;
         let mut pixels = Vec::new();
-        let failed = |reason| DataError::Undecodable { path: self.path.to_owned(), reason };
+        let failed = |reason| undecodable(self.path, reason);
         match self.kind {
             Kind::Jpeg(jpeg) => {
                 let whole = Region::whole(width, height);
@@ -183,28 +188,41 @@ impl Opened<'_> {
         }
         self.watch.lap(Stage::Decode);
         let image = Image::new(width, height, channels.count(), pixels)?;
-        Ok(turned(image, turn))
+        Ok((turned(image, self.turn), self.resampler))
     }
 
     /// A part of the image, scaled.
     pub(crate) fn window(self, window: Window) -> Result<Image, DataError> {
-        if self.turn != Exif::NoTransforms || matches!(self.kind, Kind::Png(_)) {
-            return crate::resample::resample(&self.whole()?, window);
+        match self {
+            Self {
+                kind: Kind::Jpeg(jpeg),
+                turn: Exif::NoTransforms,
+                path,
+                decoding,
+                pixels,
+                resampler,
+                watch,
+            } => {
+                let channels = decoding.channels;
+                let reduction = if decoding.reduced { reduction(window) } else { 1 };
+                let part = jpeg
+                    .decode(channels, window.region, reduction, pixels)
+                    .map_err(|reason| undecodable(path, reason))?;
+                watch.lap(Stage::Decode);
+                let Region { width, height, .. } = part.region;
+                let view = View { width, height, channels: channels.count(), pixels };
+                Window { region: part.locate(window.region), ..window }.of(view, resampler)
+            }
+            file => {
+                let (image, resampler) = file.decoded()?;
+                window.of(image.view(), resampler)
+            }
         }
-        let Self { kind: Kind::Jpeg(jpeg), path, decoding, pixels, resampler, watch, .. } = self
-        else {
-            unreachable!("a file is a JPEG or a PNG");
-        };
-        let channels = decoding.channels;
-        let reduction = if decoding.reduced { reduction(window) } else { 1 };
-        let part = jpeg
-            .decode(channels, window.region, reduction, pixels)
-            .map_err(|reason| DataError::Undecodable { path: path.to_owned(), reason })?;
-        watch.lap(Stage::Decode);
-        let Region { width, height, .. } = part.region;
-        let view = View { width, height, channels: channels.count(), pixels };
-        Window { region: part.locate(window.region), ..window }.cut(view, resampler)
     }
+}
+
+fn undecodable(path: &Path, reason: String) -> DataError {
+    DataError::Undecodable { path: path.to_owned(), reason }
 }
 
 /// The largest power of two that leaves each side of the window twice its final length, which

@@ -46,14 +46,12 @@ impl<'a> Jpeg<'a> {
             (_, Channels::Grey) => Colours::Grey,
             (_, Channels::Rgb) => Colours::Rgb,
         };
-        let Region { left, top, width, height } = region;
-        let region = turbo::Region { left, top, width, height };
-        let turbo::Region { left, top, width, height } =
+        let region =
             self.0.decode(wanted, region, reduction, pixels).map_err(|error| error.to_string())?;
         if wanted == Colours::Cmyk {
             cmyk_to_rgb(pixels);
         }
-        Ok(Part { region: Region { left, top, width, height }, reduction })
+        Ok(Part { region, reduction })
     }
 }
 

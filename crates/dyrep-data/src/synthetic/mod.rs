@@ -8,7 +8,7 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
 use self::picture::{picture, shifted};
-use crate::dataset::{Contents, Dataset};
+use crate::dataset::{Contents, Dataset, decoded};
 use crate::decode::{Channels, Decoding};
 use crate::error::DataError;
 use crate::image::Image;
@@ -189,8 +189,7 @@ impl Dataset for Synthetic {
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {
-        let mut buffer = Vec::new();
-        self.read(index, &mut buffer)?.decode(&buffer)
+        decoded(self, index)
     }
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {

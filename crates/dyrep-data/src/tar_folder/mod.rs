@@ -12,7 +12,7 @@ pub use self::error::TarError;
 
 use self::index::{Sample, index};
 use self::shared_file::SharedFile;
-use crate::dataset::{Contents, Dataset};
+use crate::dataset::{Contents, Dataset, decoded};
 use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::image::Image;
@@ -88,8 +88,7 @@ impl Dataset for TarFolder {
     }
 
     fn image(&self, index: usize) -> Result<Image, DataError> {
-        let mut buffer = Vec::new();
-        self.read(index, &mut buffer)?.decode(&buffer)
+        decoded(self, index)
     }
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {

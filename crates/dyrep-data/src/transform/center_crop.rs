@@ -5,11 +5,10 @@
 
 use dyrep_resample::Region;
 
-use super::Transform;
+use super::Cut;
 use super::checks::checked_side;
 use crate::error::DataError;
-use crate::image::Image;
-use crate::resample::{Window, resample};
+use crate::resample::Window;
 use crate::rng::SampleRng;
 
 /// Cuts a square from the centre.
@@ -27,30 +26,16 @@ impl CenterCrop {
     pub fn new(size: u32) -> Result<Self, DataError> {
         Ok(Self { size: checked_side("CenterCrop", size)? })
     }
+}
 
-    /// The centre of an image of `width × height`.
-    fn of(&self, width: u32, height: u32) -> Result<Window, DataError> {
+impl Cut for CenterCrop {
+    fn cut(&self, width: u32, height: u32, _rng: &mut SampleRng) -> Result<Window, DataError> {
         let size = self.size;
         if width < size || height < size {
             return Err(DataError::ImageTooSmall { width, height, size });
         }
         let (left, top) = (offset(width, size), offset(height, size));
         Ok(Window::crop(Region { left, top, width: size, height: size }))
-    }
-}
-
-impl Transform for CenterCrop {
-    fn apply(&self, image: Image, _rng: &mut SampleRng) -> Result<Image, DataError> {
-        resample(&image, self.of(image.width(), image.height())?)
-    }
-
-    fn window(
-        &self,
-        width: u32,
-        height: u32,
-        _rng: &mut SampleRng,
-    ) -> Result<Option<Window>, DataError> {
-        self.of(width, height).map(Some)
     }
 }
 

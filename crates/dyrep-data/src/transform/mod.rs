@@ -22,6 +22,8 @@ mod spec;
 
 use std::fmt::Debug;
 
+use dyrep_resample::Resampler;
+
 pub use self::center_crop::CenterCrop;
 pub use self::color_jitter::ColorJitter;
 pub use self::cutout::Cutout;
@@ -54,7 +56,7 @@ pub trait Transform: Debug + Send + Sync {
 
     /// For a transform that only cuts out a part and scales it: which part of an image of `width ×
     /// height`, so that no more than it need be decoded. Draws what [`apply`](Self::apply) draws,
-    /// and nothing where it answers `None`, which it does by default.
+    /// and nothing where it answers `None`, as transforms do that do more.
     ///
     /// # Errors
     ///
@@ -67,5 +69,28 @@ pub trait Transform: Debug + Send + Sync {
         _rng: &mut SampleRng,
     ) -> Result<Option<Window>, DataError> {
         Ok(None)
+    }
+}
+
+/// A transform that cuts out a part and scales it, and nothing else.
+trait Cut: Debug + Send + Sync {
+    /// The part of an image of `width × height`.
+    fn cut(&self, width: u32, height: u32, rng: &mut SampleRng) -> Result<Window, DataError>;
+}
+
+/// Applying it and announcing its window cannot differ: both are the cut.
+impl<T: Cut> Transform for T {
+    fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
+        let window = self.cut(image.width(), image.height(), rng)?;
+        window.of(image.view(), &mut Resampler::default())
+    }
+
+    fn window(
+        &self,
+        width: u32,
+        height: u32,
+        rng: &mut SampleRng,
+    ) -> Result<Option<Window>, DataError> {
+        self.cut(width, height, rng).map(Some)
     }
 }

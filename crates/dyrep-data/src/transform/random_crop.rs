@@ -1,12 +1,12 @@
 //! torchvision's `RandomCrop` with padding: a black border, then a square at any position alike.
 
-use dyrep_resample::Region;
+use dyrep_resample::{Region, Resampler};
 
 use super::Transform;
 use super::checks::checked_side;
 use crate::error::DataError;
 use crate::image::Image;
-use crate::resample::{Window, resample};
+use crate::resample::Window;
 use crate::rng::SampleRng;
 
 /// Pads with black and cuts a square at a random position.
@@ -44,7 +44,8 @@ impl RandomCrop {
 impl Transform for RandomCrop {
     fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
         let padded = if self.padding == 0 { image } else { image.pad(self.padding)? };
-        resample(&padded, self.draw(padded.width(), padded.height(), rng)?)
+        let window = self.draw(padded.width(), padded.height(), rng)?;
+        window.of(padded.view(), &mut Resampler::default())
     }
 
     fn window(

@@ -15,11 +15,10 @@ use std::ops::RangeInclusive;
 
 use dyrep_resample::Region;
 
-use super::Transform;
+use super::Cut;
 use super::checks::{checked_ratio, checked_scale, checked_side};
 use crate::error::DataError;
-use crate::image::Image;
-use crate::resample::{Window, resample};
+use crate::resample::Window;
 use crate::rng::SampleRng;
 
 const NAME: &str = "RandomResizedCrop";
@@ -62,11 +61,6 @@ impl RandomResizedCrop {
         Ok(Self { ratio: checked_ratio(NAME, ratio)?, ..self })
     }
 
-    fn draw(&self, width: u32, height: u32, rng: &mut SampleRng) -> Window {
-        let region = self.region(width, height, rng);
-        Window { region, width: self.size, height: self.size }
-    }
-
     /// The part to cut from an image of `width × height`.
     fn region(&self, width: u32, height: u32, rng: &mut SampleRng) -> Region {
         let area = f64::from(width) * f64::from(height);
@@ -105,24 +99,18 @@ impl RandomResizedCrop {
     }
 }
 
-impl Transform for RandomResizedCrop {
-    fn apply(&self, image: Image, rng: &mut SampleRng) -> Result<Image, DataError> {
-        resample(&image, self.draw(image.width(), image.height(), rng))
-    }
-
-    fn window(
-        &self,
-        width: u32,
-        height: u32,
-        rng: &mut SampleRng,
-    ) -> Result<Option<Window>, DataError> {
-        Ok(Some(self.draw(width, height, rng)))
+impl Cut for RandomResizedCrop {
+    fn cut(&self, width: u32, height: u32, rng: &mut SampleRng) -> Result<Window, DataError> {
+        let region = self.region(width, height, rng);
+        Ok(Window { region, width: self.size, height: self.size })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Image;
+    use crate::transform::Transform;
     use rstest::rstest;
 
     fn regions(width: u32, height: u32) -> Vec<Region> {

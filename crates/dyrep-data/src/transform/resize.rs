@@ -3,11 +3,11 @@
 
 use dyrep_resample::Region;
 
-use super::Transform;
+use super::Cut;
 use super::checks::checked_side;
 use crate::error::DataError;
-use crate::image::{Image, checked_size};
-use crate::resample::{Window, resample};
+use crate::image::checked_size;
+use crate::resample::Window;
 use crate::rng::SampleRng;
 
 /// Scales an image so that its shorter side has a given length.
@@ -25,26 +25,17 @@ impl Resize {
     pub fn new(size: u32) -> Result<Self, DataError> {
         Ok(Self { size: checked_side("Resize", size)? })
     }
-
-    /// All of an image of `width × height`, scaled.
-    fn of(&self, from_width: u32, from_height: u32) -> Result<Window, DataError> {
-        let (width, height) = resized(from_width, from_height, self.size)?;
-        Ok(Window { region: Region::whole(from_width, from_height), width, height })
-    }
 }
 
-impl Transform for Resize {
-    fn apply(&self, image: Image, _rng: &mut SampleRng) -> Result<Image, DataError> {
-        resample(&image, self.of(image.width(), image.height())?)
-    }
-
-    fn window(
+impl Cut for Resize {
+    fn cut(
         &self,
-        width: u32,
-        height: u32,
+        from_width: u32,
+        from_height: u32,
         _rng: &mut SampleRng,
-    ) -> Result<Option<Window>, DataError> {
-        self.of(width, height).map(Some)
+    ) -> Result<Window, DataError> {
+        let (width, height) = resized(from_width, from_height, self.size)?;
+        Ok(Window { region: Region::whole(from_width, from_height), width, height })
     }
 }
 
@@ -62,6 +53,8 @@ fn resized(width: u32, height: u32, size: u32) -> Result<(u32, u32), DataError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Image;
+    use crate::transform::Transform;
     use rstest::rstest;
 
     #[test]

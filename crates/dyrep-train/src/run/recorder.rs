@@ -217,9 +217,7 @@ impl Inner {
             self.fail(error);
         }
     }
-}
 
-impl Inner {
     /// Tells of pictures that the loaders have left out since it was last asked.
     fn note_left_out(&mut self) {
         for picture in self.known.loaders.iter().flat_map(|loader| loader.skipped()) {

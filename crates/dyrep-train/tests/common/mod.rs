@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_train::Interrupter;
 use dyrep_burn::{ControllerConfig, CutRule};
-use dyrep_data::{Dataset, Digits, Loader, LoaderConfig, Pipeline};
+use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_train::{
     Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, TrainError, Training,
@@ -20,27 +20,41 @@ use dyrep_train::{
 pub(crate) const BATCH: usize = 64;
 
 /// The first pictures of the digits: a test needs no more.
-pub(crate) struct First(pub(crate) Digits, pub(crate) usize);
+pub(crate) struct First {
+    pub(crate) digits: Digits,
+    pub(crate) count: usize,
+    /// Those that are no pictures.
+    pub(crate) broken: &'static [usize],
+}
+
+impl First {
+    pub(crate) fn new(digits: Digits, count: usize) -> Self {
+        Self { digits, count, broken: &[] }
+    }
+}
 
 impl Dataset for First {
     fn len(&self) -> usize {
-        self.1
+        self.count
     }
 
     fn classes(&self) -> &[String] {
-        self.0.classes()
+        self.digits.classes()
     }
 
     fn channels(&self) -> usize {
-        self.0.channels()
+        self.digits.channels()
     }
 
     fn label(&self, index: usize) -> usize {
-        self.0.label(index)
+        self.digits.label(index)
     }
 
-    fn image(&self, index: usize) -> Result<dyrep_data::Image, dyrep_data::DataError> {
-        self.0.image(index)
+    fn image(&self, index: usize) -> Result<Image, DataError> {
+        if self.broken.contains(&index) {
+            return Err(DataError::EmptyFile { path: format!("{index}.jpg").into() });
+        }
+        self.digits.image(index)
     }
 }
 
@@ -53,8 +67,8 @@ pub(crate) fn loaders(pictures: usize, threads: usize) -> [Arc<Loader>; 2] {
         threads,
         ..LoaderConfig::default()
     };
-    let train = Arc::new(First(Digits::train(), pictures));
-    let test = Arc::new(First(Digits::test(), 128));
+    let train = Arc::new(First::new(Digits::train(), pictures));
+    let test = Arc::new(First::new(Digits::test(), 128));
     let evaluation = LoaderConfig { shuffle: false, drop_last: false, ..config };
     [
         Arc::new(Loader::new(train, Pipeline::digits_train(), config).unwrap()),

@@ -5,15 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_models::{
     MobileNetV1Config, ModelConfig, ModelName, RepVggConfig, ResNetConfig, VggConfig,
 };
+use dyrep_tests::params::scatter;
 use safetensors::SafeTensors;
 
 /// Of the largest logit; the largest difference seen is 2e-6.
-pub(crate) const LOGITS: f32 = 2e-5;
+pub(crate) const LOGITS: f64 = 2e-5;
 pub(crate) const CLASSES: usize = 10;
 
 pub(crate) fn golden(file: &str) -> PathBuf {
@@ -30,16 +31,8 @@ pub(crate) fn expected<const D: usize>(name: &str) -> Tensor<D> {
     Tensor::from_data(data, &Device::flex())
 }
 
-/// The largest difference, of the largest value.
-pub(crate) fn difference(got: Tensor<2>, want: Tensor<2>) -> f32 {
-    assert_eq!(got.dims(), want.dims());
-    let largest = want.clone().abs().max().into_scalar::<f32>();
-    (got - want).abs().max().into_scalar::<f32>() / largest
-}
-
 pub(crate) fn assert_close(what: &str, got: Tensor<2>, want: Tensor<2>) {
-    let difference = difference(got, want);
-    assert!(difference <= LOGITS, "{what}: logits differ by {difference:.1e} of the largest");
+    dyrep_tests::close::assert_close(what, got, want, LOGITS);
 }
 
 pub(crate) fn resnet() -> ModelConfig {
@@ -79,27 +72,10 @@ pub(crate) fn narrow(name: &str, classes: usize) -> (ModelName, ModelConfig) {
 
 /// The module with norms as training leaves them, and biases that are not zero: a fresh one hides faults.
 pub(crate) fn randomised<M: Module>(module: M) -> M {
-    struct Random(String, f32);
-    impl ModuleMapper for Random {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            name.clone_into(&mut self.0);
-        }
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let (middle, spread) = match self.0.as_str() {
-                "gamma" => (1.0, 0.4),
-                "running_var" => (6.0, 3.0),
-                "beta" | "running_mean" | "bias" => (0.0, 0.5),
-                _ => return param,
-            };
-            self.1 += 1.0;
-            let salt = self.1;
-            param.map(|old| {
-                let value = |i: usize| middle + spread * (12.9 * i as f32 + 7.3 * salt).sin();
-                let values = (0..old.shape().num_elements()).map(value).collect();
-                let data = TensorData::new(values, old.shape());
-                Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
-            })
-        }
-    }
-    module.map(&mut Random(String::new(), 0.0))
+    scatter(module, |name| match name {
+        "gamma" => Some((1.0, 0.4)),
+        "running_var" => Some((6.0, 3.0)),
+        "beta" | "running_mean" | "bias" => Some((0.0, 0.5)),
+        _ => None,
+    })
 }
