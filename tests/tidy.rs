@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 9] = [
     "dyrep-kernels",
     "dyrep-burn",
     "dyrep-models",
@@ -17,6 +17,7 @@ const ORDER: [&str; 8] = [
     "dyrep-turbojpeg",
     "dyrep-data",
     "dyrep-train",
+    "dyrep-cli",
 ];
 
 /// The crates that may be unsafe: arithmetic, and a library in C.

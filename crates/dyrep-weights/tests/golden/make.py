@@ -8,6 +8,7 @@ import pathlib
 
 import torch
 from safetensors.torch import save_file
+from timm.models import byobnet
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from timm.utils.model import reparameterize_model
 from torch import nn
@@ -64,7 +65,7 @@ def main():
     expected["resnet_wrapped.pth"] = logits(net)
 
     # Bottlenecks, half precision, with the counters.
-    net = rounded(randomise(narrow_resnet(CLASSES, block=Bottleneck, width=2), 2), torch.float16)
+    net = rounded(randomise(narrow_resnet(CLASSES, depths=(3, 4, 6, 3), block=Bottleneck, width=2), 2), torch.float16)
     save_file(state(net, torch.float16), HERE / "bottleneck_f16.safetensors")
     expected["bottleneck_f16.safetensors"] = logits(net)
 
@@ -118,8 +119,8 @@ def main():
     torch.save(state(net, torch.float16), HERE / "dbb_mobilenet_f16.pth")
     expected["dbb_mobilenet_f16.pth"] = logits(net)
 
-    # RepVGG as published, training form and deployed; every second block in two groups.
-    net = RepVgg(4, (1, 2, 1, 1), (8, 16, 32, 32), CLASSES, groups=2)
+    # RepVGG-B1g2 as published, training form and deployed; every second block in two groups.
+    net = RepVgg(2, (4, 6, 16, 1), (4, 8, 16, 64), CLASSES, groups=2)
     net = rounded(randomise(net, 9), torch.float16)
     torch.save({"state_dict": state(net, torch.float16)}, HERE / "repvgg_f16.pth")
     expected["repvgg_f16.pth"] = logits(net)
@@ -142,9 +143,10 @@ def main():
     deployed |= {k: v.half() for k, v in net.state_dict().items() if k.startswith("linear")}
     save_file(deployed, HERE / "repvgg_deployed_f16.safetensors")
 
-    # timm's RepVGG, built by timm.
-    blocks = tuple(ByoBlockCfg("rep", d=d, c=c, s=2, gs=0) for d, c in [(1, 8), (2, 16), (1, 32), (1, 32)])
-    config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=4)
+    # timm's RepVGG-A0, built by timm, which otherwise makes channels multiples of 8.
+    byobnet.make_divisible = int
+    blocks = tuple(ByoBlockCfg("rep", d=d, c=c, s=2, gs=0) for d, c in [(2, 3), (4, 6), (14, 12), (1, 80)])
+    config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=3)
     net = rounded(randomise(ByobNet(config, num_classes=CLASSES), 10), torch.float16)
     save_file(state(net, torch.float16), HERE / "timm_repvgg_f16.safetensors")
     expected["timm_repvgg_f16.safetensors"] = logits(net)
