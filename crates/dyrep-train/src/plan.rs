@@ -237,7 +237,7 @@ fn branching(strategy: &StrategyRecipe) -> Result<Branching, TrainError> {
             let Some(start) = &growth.start else { return Ok(Branching::default()) };
             let branches = serde_json::to_value(start).and_then(serde_json::from_value);
             Ok(Branching {
-                branches: branches.map_err(growth_refused)?,
+                branches: branches.map_err(|error| growth_refused(&error))?,
                 only: selection(&growth.only)?,
             })
         }
@@ -297,20 +297,21 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
     })
 }
 
-fn growth_refused(error: serde_json::Error) -> TrainError {
+fn growth_refused(error: &serde_json::Error) -> TrainError {
     TrainError::Growth { reason: error.to_string() }
 }
 
 /// The controller's own configuration has the recipe's names and spellings.
 fn controller(recipe: &Recipe) -> Result<Option<ControllerConfig>, TrainError> {
     let StrategyRecipe::DyRep(growth) = &recipe.strategy else { return Ok(None) };
-    let mut value = serde_json::to_value(growth).map_err(growth_refused)?;
+    let mut value = serde_json::to_value(growth).map_err(|error| growth_refused(&error))?;
     if let Some(keys) = value.as_object_mut() {
         keys.retain(|key, _| key != "start" && key != "only");
     }
     value["last_epoch"] = growth.last_epoch_of(recipe.schedule.epochs).into();
     value["seed"] = recipe.run.seed.into();
-    let config: ControllerConfig = serde_json::from_value(value).map_err(growth_refused)?;
+    let config: ControllerConfig =
+        serde_json::from_value(value).map_err(|error| growth_refused(&error))?;
     config.check()?;
     Ok(Some(config))
 }
