@@ -6,7 +6,7 @@ use burn::tensor::{Distribution, Tensor};
 use clap::Args;
 use dyrep_burn::deploy;
 use dyrep_models::Model;
-use dyrep_weights::{Export, Label, write_burnpack};
+use dyrep_weights::{Export, Label, write_burnpack, write_onnx};
 use serde::Serialize;
 
 use crate::Failure;
@@ -84,8 +84,7 @@ pub(crate) fn write(loaded: &Loaded, form: Form, kind: Kind, file: &Path) -> Res
         Kind::Onnx => {
             let side = loaded.input().side;
             let picture = [loaded.config.in_channels(), side, side];
-            let _ = picture;
-            todo!()
+            write_onnx(&formed(network, form), picture, Model::forward, file)?;
         }
     }
     let found = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;

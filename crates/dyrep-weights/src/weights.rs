@@ -114,6 +114,7 @@ impl Weights {
             }
             tensors.insert(name, tensor);
         }
+        dialect.complete(&mut tensors);
         let description = match note {
             Some(note) => Some(Description::parse(&note, file)?),
             None => None,

@@ -22,6 +22,8 @@ use rstest::rstest;
 #[case("dyrep.pth", "resnet18", 4)]
 #[case("dbb_f16.safetensors", "resnet18", 4)]
 #[case("dbb_mobilenet_f16.pth", "mobilenet_v1", 2)]
+#[case("dbb_resnet_f16.safetensors", "resnet18", 2)]
+#[case("dbb_mobile_f16.safetensors", "mobilenet_v1", 2)]
 #[case("repvgg_f16.pth", "repvgg_b1g2", 2)]
 #[case("timm_repvgg_f16.safetensors", "repvgg_a0", 3)]
 #[case("timm_repvgg_deployed_f16.safetensors", "repvgg_a0", 3)]

@@ -115,6 +115,17 @@ fn published_repvgg_loads_deployed() {
     assert!(difference < 5e-3, "{difference:.1e}");
 }
 
+/// Of the published DBB code's networks a block and what is deployed have no norm behind them: ours pass values through.
+#[test]
+fn published_dbb_networks_load_deployed() {
+    let weights = dyrep_weights::open(golden("dbb_resnet_deployed.safetensors")).unwrap();
+    assert_eq!(weights.format().naming, Naming::Dbb);
+    let (network, report) = weights.build(&Device::flex()).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let want = expected("dbb_resnet_f16.safetensors");
+    assert_close("deployed", network.forward(expected("input")), want);
+}
+
 #[test]
 fn what_is_grown_where_is_read_from_the_names() {
     let weights = dyrep_weights::open(golden("dyrep.pth")).unwrap();

@@ -42,6 +42,8 @@ fn logits(weights: &Path, folder: &Path, more: &[&str]) -> Vec<f32> {
 #[case::dyrep("dyrep.pth", "resnet18", 4)]
 #[case::dbb("dbb_f16.safetensors", "resnet18", 16)]
 #[case::depthwise_dbb("dbb_mobilenet_f16.pth", "mobilenet_v1", 4)]
+#[case::dbb_resnet("dbb_resnet_f16.safetensors", "resnet18", 16)]
+#[case::dbb_mobilenet("dbb_mobile_f16.safetensors", "mobilenet_v1", 14)]
 #[case::repvgg("repvgg_f16.pth", "repvgg_b1g2", 28)]
 #[case::timm("timm_repvgg_f16.safetensors", "repvgg_a0", 22)]
 #[case::timm_deployed("timm_repvgg_deployed_f16.safetensors", "repvgg_a0", 0)]
