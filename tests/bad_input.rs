@@ -213,6 +213,17 @@ fn blocks_nest_only_so_deep() {
 }
 
 #[test]
+fn a_structure_is_known_before_there_are_parameters() {
+    // Hundreds of GiB, if they were made.
+    let layer = RepConv2dConfig::new([1 << 17, 1 << 17], [3, 3])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .with_branches(Preset::DyRep)
+        .init(&Device::flex());
+    let structure = Structure::of(&layer);
+    assert_eq!(structure.apply(layer).map(|layer| layer.form()).unwrap().branch_count(), 7);
+}
+
+#[test]
 fn a_structure_of_another_network() {
     let device = Device::flex();
     let structure = Structure::of(&config().with_branches(Preset::AcNet).init(&device));

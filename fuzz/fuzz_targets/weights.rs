@@ -33,7 +33,12 @@ fuzz_target!(|bytes: &[u8]| {
             Err(error) => drop(error.to_string()),
         }
     }
-    if let Err(error) = weights.build(&Device::flex()) {
+    // Without a name every network of the zoo is tried, which takes a second here: now and then will do.
+    let named = weights.description().is_some_and(|note| note.model().is_some());
+    let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
+    if (named || sum == 0)
+        && let Err(error) = weights.build(&Device::flex())
+    {
         let _ = error.to_string();
     }
 });

@@ -57,7 +57,9 @@ impl PointwiseKxk {
     }
 
     pub(crate) fn mid_channels(&self) -> usize {
-        self.conv1.weight.dims()[0]
+        // Asking for the tensor would make it.
+        let [middle, ..] = self.conv1.weight.lazy_shape().dims::<4>();
+        middle
     }
 
     pub(crate) fn forward(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
