@@ -168,6 +168,17 @@ impl Loaded {
         self.label.input.clone().unwrap_or_else(usual)
     }
 
+    /// Whether it can take pictures of this side.
+    pub(crate) fn check_side(&self, side: usize) -> Result<(), Failure> {
+        let (name, smallest) = (self.name, self.config.smallest_side());
+        match side < smallest {
+            true => {
+                Err(format!("{name} takes pictures from {smallest} pixels on, not {side}").into())
+            }
+            false => Ok(()),
+        }
+    }
+
     /// What it is, in a line.
     pub(crate) fn title(&self) -> String {
         let Self { name, config, .. } = self;

@@ -142,18 +142,10 @@ fn logits(
 ) -> Result<Vec<f32>, Failure> {
     let bar = bar(size as u64, "pictures");
     let mut rows = Vec::with_capacity(size * loaded.config.classes());
-    let smallest = loaded.config.smallest_side();
     for batch in batches {
         let batch = batch?;
         let [count, _, height, width] = batch.dims();
-        if height.min(width) < smallest {
-            let found = format!("{height}×{width}");
-            return Err(format!(
-                "{} takes pictures from {smallest} pixels on, not {found}",
-                loaded.name
-            )
-            .into());
-        }
+        loaded.check_side(height.min(width))?;
         rows.extend(loaded.network.forward(batch).into_data().iter::<f32>());
         bar.inc(count as u64);
     }
