@@ -110,3 +110,72 @@ pub(crate) fn replaced(layer: impl FnOnce() -> ParamId, input: Tensor<4>) -> Ten
     let _restore = Restore(Some(Rc::clone(&replace)));
     replace(layer(), input)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use burn::nn::BatchNormConfig;
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::ops::{Kernels, Tail, with_kernels};
+    use crate::{Preset, RepConv2dConfig};
+
+    fn number(tensor: Tensor<4>) -> f32 {
+        tensor.mean().into_scalar()
+    }
+
+    /// Whatever computes it, a layer asks once, a block as a whole, and a tap sees what is read.
+    #[test]
+    fn every_way_through_a_layer_asks_once() {
+        let device = Device::flex();
+        for preset in [Preset::Plain, Preset::DyRep] {
+            let config = RepConv2dConfig::new([3, 3], [3, 3]).with_branches(preset);
+            let layer = config.init(&device);
+            let norm = BatchNormConfig::new(3).init(&device);
+            let input = || Tensor::<4>::ones([1, 3, 6, 6], &device);
+            let ways: [&dyn Fn(Tensor<4>) -> Tensor<4>; 2] =
+                [&|input| layer.forward(input), &|input| {
+                    layer.forward_norm(input, &norm, Tail::relu())
+                }];
+            for way in ways {
+                for kernels in [Kernels::Fast, Kernels::Composed] {
+                    let calls = Rc::new(Cell::new(0));
+                    let count = Rc::clone(&calls);
+                    let id = layer.id();
+                    let halve = move |layer, input: Tensor<4>| {
+                        assert_eq!(layer, id);
+                        count.set(count.get() + 1);
+                        input * 0.5
+                    };
+                    let (got, want) = with_kernels(kernels, || {
+                        (with_inputs(halve, || way(input())), way(input() * 0.5))
+                    });
+                    assert_eq!((number(got), calls.get()), (number(want), 1));
+                }
+            }
+            let halve = |_, input: Tensor<4>| input * 0.5;
+            let (_, flows) = listen(None, || with_inputs(halve, || layer.forward(input())));
+            assert_eq!(number(flows[0].input.clone()), 0.5);
+        }
+    }
+
+    #[test]
+    fn the_inner_replacement_holds_and_ends() {
+        let device = Device::flex();
+        let layer = RepConv2dConfig::new([1, 1], [1, 1]).with_bias(false).init(&device);
+        let run = || number(layer.forward(Tensor::ones([1, 1, 1, 1], &device)));
+        let plain = run();
+        let by = |factor: f32| move |_, input: Tensor<4>| input * factor;
+        let seen = with_inputs(by(2.0), || [run(), with_inputs(by(4.0), run), run()]);
+        assert_eq!(seen, [2.0 * plain, 4.0 * plain, 2.0 * plain]);
+        // A layer that is called while an input is replaced reads its own, and a panic leaves nothing behind.
+        let inner = layer.clone();
+        let squared = with_inputs(move |_, input| inner.forward(input), run);
+        assert!((squared - plain * plain).abs() < 1e-6);
+        let failing = || with_inputs(|_, _| panic!("as asked"), run);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(failing)).is_err());
+        assert_eq!(run(), plain);
+    }
+}

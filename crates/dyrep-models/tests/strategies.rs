@@ -92,7 +92,8 @@ fn a_network_with_other_norms_differs() {
 #[test]
 fn folded_norms_do_the_same() {
     let device = Device::flex();
-    let names = ["resnet18", "resnet50", "resnext50_32x4d", "vgg11_bn", "mobilenet_v1", "repvgg_a0"];
+    let names =
+        ["resnet18", "resnet50", "resnext50_32x4d", "vgg11_bn", "mobilenet_v1", "repvgg_a0"];
     for name in names.map(|name| name.parse::<ModelName>().unwrap()) {
         for preset in [Preset::Plain, Preset::Dbb] {
             let config = config(name).with_branches(preset).with_stem(Stem::Small);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_models::Model;
+use dyrep_models::{ConvNorms, Model, silence_norms};
 
 use crate::container::{Container, Contents};
 use crate::describe::Description;
@@ -183,11 +183,39 @@ impl Weights {
         Load::strict().into(module, self)
     }
 
-    /// Builds the network that the file says it is for, and loads it.
+    /// Loads a file without norms ([`Export::folded`](crate::Export::folded)) into `module`, whose norms then pass values
+    /// through.
     ///
     /// # Errors
-    /// A file that does not say so; and as [`load_into`](Self::load_into).
+    /// As [`Load::into`], strictly.
+    pub fn load_folded<M: ConvNorms>(&self, module: M) -> Result<(M, Report), WeightsError> {
+        if self.description.as_ref().is_some_and(Description::is_quantized) {
+            return Err(WeightsError::IsQuantized { file: self.file.clone() });
+        }
+        // A copy of its own: running statistics are shared between clones.
+        let module = silence_norms(module.valid());
+        let norms: Vec<String> =
+            module.conv_norms().into_iter().map(|pair| pair.norm_path + ".").collect();
+        let absent = |name: &str| norms.iter().any(|norm| name.starts_with(norm));
+        Load::strict().without(module, self, absent)
+    }
+
+    /// Builds the network that the file says it is for, and loads it. Of a file without norms it is the network with
+    /// norms that pass values through.
+    ///
+    /// # Errors
+    /// A file that does not say so; one of INT8 weights ([`build_quantized`](Self::build_quantized)); and as
+    /// [`load_into`](Self::load_into).
     pub fn build(&self, device: &Device) -> Result<(Model, Report), WeightsError> {
+        let network = self.network(device)?;
+        match self.description.as_ref().is_some_and(Description::is_folded) {
+            true => self.load_folded(network),
+            false => self.load_into(network),
+        }
+    }
+
+    /// The network that the file says it is for, as it starts.
+    pub(crate) fn network(&self, device: &Device) -> Result<Model, WeightsError> {
         let refused =
             |reason: String| WeightsError::NotDescribed { file: self.file.clone(), reason };
         let description =
@@ -195,7 +223,7 @@ impl Weights {
         let config = description.config().map_err(refused)?;
         let failed =
             |source| WeightsError::Model { file: self.file.clone(), source: Box::new(source) };
-        self.load_into(config.init(device).map_err(failed)?)
+        config.init(device).map_err(failed)
     }
 }
 
