@@ -34,17 +34,25 @@ fn pictures(count: usize, channels: usize, seed: usize) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), &device())
 }
 
-/// A narrow network with norms as training leaves them.
+/// A narrow network, the same in every run, with norms as training leaves them.
 fn network(name: &str, preset: Preset) -> Model {
     let name: ModelName = name.parse().unwrap();
     let config = name.config(10).with_width(8).with_stem(Stem::Small).with_branches(preset);
-    scatter(config.init(&device()).unwrap(), |name| match name {
-        "gamma" => Some((1.0, 0.4)),
-        "running_var" => Some((2.0, 1.0)),
-        "beta" | "running_mean" => Some((0.0, 0.3)),
-        // So small that logits are made of what the layers in front give.
-        "bias" => Some((0.0, 0.001)),
-        _ => None,
+    let mut salt = 0.0;
+    fill(config.init(&device()).unwrap(), |path, shape| {
+        salt += 1.0;
+        let fan_in: usize = shape[1..].iter().product();
+        let (middle, spread) = match path.rsplit('.').next().unwrap() {
+            "weight" => (0.0, (6.0 / fan_in as f32).sqrt()),
+            "gamma" => (1.0, 0.5),
+            "running_var" => (2.0, 1.0),
+            // So small that logits are made of what the layers in front give.
+            "bias" => (0.0, 0.001),
+            _ => (0.0, 0.4),
+        };
+        let noise = |i: usize| (((78.233 * i as f32 + 7.3 * salt).sin() * 43_758.547).fract());
+        let values = (0..shape.iter().product()).map(|i| middle + spread * noise(i)).collect();
+        TensorData::new(values, shape.to_vec())
     })
 }
 

@@ -1,6 +1,6 @@
 //! Networks trained on the shipped digits, in INT8: accuracy stays, and a kernel that INT8 cannot hold is found.
 //!
-//! `cargo test --workspace --test quantised -- --ignored --nocapture` measures what `docs/quantisation.md` shows.
+//! `cargo test --workspace --test int8 -- --ignored --nocapture` measures what `docs/quantisation.md` shows.
 
 // A failing test panics, with the reason; what is measured is printed.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
