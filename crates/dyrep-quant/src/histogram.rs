@@ -150,7 +150,7 @@ mod tests {
     fn the_least_error_is_the_least_of_the_values_themselves() {
         let tail = |i: usize| -(1.0 - (i as f32 + 0.5) / 50_000.0).ln();
         let values: Vec<f32> = (0..50_000).map(tail).collect();
-        let chosen = of(&[values.clone()]).scale(Calibration::Mse).scale;
+        let chosen = of(std::slice::from_ref(&values)).scale(Calibration::Mse).scale;
         let error = |scale: f32| -> f64 {
             let off = values.iter().map(|x| (x / scale).round().min(255.0) * scale - x);
             off.map(|off| f64::from(off).powi(2)).sum()

@@ -37,18 +37,18 @@ pub struct Quantized<M> {
 }
 
 impl<M: ConvNorms> Quantized<M> {
-    /// Joins a network whose weights are on the grid to its scales, by the path of the layer. A layer without scales
-    /// stays `f32`.
+    /// Joins a network whose weights are on the grid to its scales, by the path of the layer; the network is then in
+    /// evaluation mode. A layer without scales stays `f32`.
     ///
     /// # Errors
     /// A norm that was not folded away ([`fold_norms`](dyrep_models::fold_norms)); scales for what is no plain
     /// convolution and no linear layer, or that it cannot have ([`LayerScales::check`]); weights that are no finite
     /// numbers or not on their grid.
-    pub fn new(network: M, scales: BTreeMap<String, LayerScales>) -> Result<Self, QuantError> {
+    pub fn new(network: &M, scales: BTreeMap<String, LayerScales>) -> Result<Self, QuantError> {
         if let Some(pair) = network.conv_norms().iter().find(|pair| !is_silent(pair.norm)) {
             return Err(QuantError::Norm { norm: pair.norm_path.clone() });
         }
-        let weights = finite_weights(&network)?;
+        let weights = finite_weights(network)?;
         for (layer, scales) in &scales {
             let Some(weight) = weights.get(layer) else {
                 return Err(QuantError::NoSuchLayer { layer: layer.clone() });
@@ -56,7 +56,7 @@ impl<M: ConvNorms> Quantized<M> {
             scales.check(layer, weight.kind, weight.channels())?;
             check_grid(layer, weight, scales)?;
         }
-        Ok(Self { network, scales: Arc::new(scales) })
+        Ok(Self { network: network.valid(), scales: Arc::new(scales) })
     }
 }
 

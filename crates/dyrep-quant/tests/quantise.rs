@@ -253,7 +253,7 @@ fn joined(change: impl FnOnce(&mut BTreeMap<String, LayerScales>)) -> Result<(),
     let small = quantize(&Tiny::new(), [pictures(1, 4, 0)], forward, &options).unwrap();
     let mut scales = small.scales().clone();
     change(&mut scales);
-    Quantized::new(small.network().clone(), scales).map(drop)
+    Quantized::new(small.network(), scales).map(drop)
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn scales_that_are_not_the_networks_are_refused() {
     assert_eq!(error, QuantError::NoSuchLayer { layer: "head".into() });
     // Norms that do something.
     let network = network("resnet18", Preset::Plain);
-    let error = Quantized::new(network, BTreeMap::new()).unwrap_err();
+    let error = Quantized::new(&network, BTreeMap::new()).unwrap_err();
     assert!(matches!(error, QuantError::Norm { .. }), "{error}");
 }
 

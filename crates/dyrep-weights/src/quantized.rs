@@ -79,7 +79,7 @@ impl Weights {
         let (network, report) = plain.load_folded(module)?;
         let failed =
             |source| WeightsError::Scales { file: self.file.clone(), source: Box::new(source) };
-        Ok((Quantized::new(network, scales).map_err(failed)?, report))
+        Ok((Quantized::new(&network, scales).map_err(failed)?, report))
     }
 
     fn check_quantized(&self) -> Result<(), WeightsError> {

@@ -184,7 +184,7 @@ impl Weights {
     }
 
     /// Loads a file without norms ([`Export::folded`](crate::Export::folded)) into `module`, whose norms then pass values
-    /// through.
+    /// through in evaluation mode.
     ///
     /// # Errors
     /// As [`Load::into`], strictly.
@@ -192,8 +192,7 @@ impl Weights {
         if self.description.as_ref().is_some_and(Description::is_quantized) {
             return Err(WeightsError::IsQuantized { file: self.file.clone() });
         }
-        // A copy of its own: running statistics are shared between clones.
-        let module = silence_norms(module.valid());
+        let module = silence_norms(module);
         let norms: Vec<String> =
             module.conv_norms().into_iter().map(|pair| pair.norm_path + ".").collect();
         let absent = |name: &str| norms.iter().any(|norm| name.starts_with(norm));
