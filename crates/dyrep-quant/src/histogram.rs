@@ -157,7 +157,9 @@ mod tests {
         };
         let least = (1..400).map(|i| error(i as f32 * 0.0002)).fold(f64::INFINITY, f64::min);
         assert!(error(chosen) < 1.02 * least, "{} {least}", error(chosen));
-        assert!(error(chosen) < 0.8 * error(values.iter().copied().fold(0.0, f32::max) / 255.0));
+        // With 8 bits even a long tail is hardly worth clipping.
+        let all = error(values.iter().copied().fold(0.0, f32::max) / 255.0);
+        assert!(error(chosen) < 0.96 * all, "{} {all}", error(chosen));
     }
 
     #[test]
