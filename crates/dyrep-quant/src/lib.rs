@@ -10,11 +10,11 @@
 //! ```
 //!
 //! # What is quantised
-//! Of every [`RepConv2d`](dyrep_burn::RepConv2d) the weights and the input, of every linear layer the weights. Biases, sums, poolings and the
-//! inputs of linear layers stay `f32`. Weights are symmetric, `w = s · q` with q from −127 to 127, one s for each output
-//! channel or one for all. Inputs have one scale, `x = s · (q − z)`: z is 0 and q from −127 to 127, or, where calibration
-//! saw nothing negative (behind a ReLU), z is −128 and q from −128 to 127, so that no value is spent on a side that is
-//! empty.
+//! Of every [`RepConv2d`](dyrep_burn::RepConv2d) the weights and the input, of every linear layer the weights. Biases,
+//! sums, poolings and the inputs of linear layers stay `f32`. Weights are symmetric, `w = s · q` with q from −127 to 127,
+//! one s for each output channel or one for all. Inputs have one scale, `x = s · (q − z)`: z is 0 and q from −127 to
+//! 127, or, where calibration saw nothing negative (behind a ReLU), z is −128 and q from −128 to 127, so that no value is
+//! spent on a side that is empty.
 //!
 //! # How it runs
 //! A [`Quantized`] network computes in `f32` with the values that an INT8 engine has: products of two grids summed
