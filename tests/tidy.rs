@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "dyrep-kernels",
     "dyrep-burn",
     "dyrep-models",
@@ -18,6 +18,7 @@ const ORDER: [&str; 9] = [
     "dyrep-turbojpeg",
     "dyrep-data",
     "dyrep-train",
+    "dyrep-cli",
 ];
 
 /// The crates that may be unsafe: arithmetic, and a library in C.

@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::rep_conv2d::RepConv2d;
 use crate::tap;
 use crate::walk::layers;
 
@@ -22,7 +23,7 @@ pub struct Report {
     /// The whole model's outputs, over all inputs.
     pub model: Difference,
     /// Each block by path: its output against its convolution's, on the inputs that it gets inside the
-    /// model. Layers that the forward pass never reached are missing.
+    /// model. Layers that the forward pass never reached are missing, and those that are others in the second model.
     pub blocks: Vec<(String, Difference)>,
     /// What makes the figures mean something else than one may think.
     pub warnings: Vec<Warning>,
@@ -85,8 +86,11 @@ pub fn verify<M: Module, I: Clone, const D: usize>(
             let Some(i) = blocks.iter().position(|(_, layer)| layer.id() == flow.layer) else {
                 continue;
             };
-            let conv = convs.iter().find(|(path, _)| *path == blocks[i].0);
-            if let (false, Some((_, conv))) = (blocks[i].1.is_plain(), conv) {
+            let (path, layer) = &blocks[i];
+            let same = |(other, conv): &&(String, RepConv2d)| {
+                other == path && conv.geometry() == layer.geometry()
+            };
+            if let (false, Some((_, conv))) = (layer.is_plain(), convs.iter().find(same)) {
                 spreads[i].add(flow.output, conv.forward(flow.input));
             }
         }

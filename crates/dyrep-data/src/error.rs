@@ -43,6 +43,13 @@ pub enum DataError {
         path: PathBuf,
     },
 
+    /// A folder of pictures holds none.
+    #[error("{}: no images in this folder; accepted extensions: {}", path.display(), EXTENSIONS.join(", "))]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// The name of a class folder is not UTF-8, so it cannot name a class.
     #[error("{}: the name of a class folder must be UTF-8", path.display())]
     ClassNameNotUtf8 {

@@ -6,7 +6,7 @@
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
 //!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layouts,
-//!   [`TarFolder`] the same in an archive, and [`Synthetic`] makes pictures up for benchmarks.
+//!   [`TarFolder`] the same in an archive, [`ImageFiles`] pictures without classes, and [`Synthetic`] makes pictures up for benchmarks.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
 //!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
 //!   [`TransformSpec`]s.
@@ -45,6 +45,7 @@ mod digits;
 mod error;
 mod ilsvrc;
 mod image;
+mod image_files;
 mod image_folder;
 mod loader;
 mod mix;
@@ -66,6 +67,7 @@ pub use crate::digits::Digits;
 pub use crate::error::DataError;
 pub use crate::ilsvrc::{GroundTruth, GroundTruthError, Synsets};
 pub use crate::image::Image;
+pub use crate::image_files::ImageFiles;
 pub use crate::image_folder::ImageFolder;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
 pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};

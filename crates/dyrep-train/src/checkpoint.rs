@@ -78,7 +78,13 @@ impl Checkpoints {
         // Said now rather than after the first epoch.
         let probe = folder.join("writable.tmp");
         fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(failed)?;
-        Ok(Self { folder, keep, written: Arc::default() })
+        Ok(Self { keep, ..Self::existing(folder) })
+    }
+
+    /// Those in `folder`, to look at: nothing is made, and all stay.
+    #[must_use]
+    pub fn existing(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), keep: usize::MAX, written: Arc::default() }
     }
 
     /// Where they are.
@@ -147,6 +153,12 @@ impl Checkpoints {
     }
 
     /// A checkpointer for one of the three parts, to be given to Burn.
+    /// The model's file of an epoch: the record of the wrapper, which tells its structure.
+    #[must_use]
+    pub fn model(&self, epoch: usize) -> PathBuf {
+        self.path(PARTS[0], epoch)
+    }
+
     fn part(&self, name: &'static str) -> Part {
         Part { name, all: self.clone() }
     }

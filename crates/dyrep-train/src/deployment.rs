@@ -1,11 +1,9 @@
 //! What deployment changed: nothing but the cost.
 
-use std::path::Path;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::{Report, Structure, deploy, verify, write_atomically};
+use dyrep_burn::{Report, deploy, verify};
 use dyrep_data::Loader;
 use serde::{Deserialize, Serialize};
 
@@ -105,22 +103,4 @@ fn time<N: Network>(models: [&N; 2], images: &Tensor<4>) -> [f64; 2] {
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
     })
-}
-
-/// Writes a model's weights, in Burn's format, to a temporary file that is then renamed.
-///
-/// # Errors
-/// What Burn or the system says, with the path.
-pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), TrainError> {
-    let failed = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
-    let bytes = model.valid().into_record().into_bytes().map_err(|e| failed(e.to_string()))?;
-    write_atomically(path, &bytes).map_err(|error| failed(error.to_string()))
-}
-
-/// Writes the structure of a model beside its weights.
-///
-/// # Errors
-/// What the system says, with the path.
-pub fn save_structure<M: Module>(model: &M, path: &Path) -> Result<(), TrainError> {
-    Ok(Structure::of(model).save(path)?)
 }

@@ -1,6 +1,6 @@
 //! What can go wrong while training.
 
-use dyrep_burn::{AdjustError, ControllerConfigError, StructureError};
+use dyrep_burn::{AdjustError, ControllerConfigError};
 use dyrep_data::DataError;
 
 /// A device that cannot be used.
@@ -169,16 +169,5 @@ pub enum TrainError {
         reason: String,
         /// The folder of checkpoints.
         path: std::path::PathBuf,
-    },
-    /// A structure file that cannot be written or read.
-    #[error(transparent)]
-    Structure(#[from] StructureError),
-    /// Weights that cannot be written or read.
-    #[error("weights file {}: {reason}", path.display())]
-    Weights {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What Burn or the system says.
-        reason: String,
     },
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use dyrep_data::Batch;
+use dyrep_weights::Input;
 use serde::{Deserialize, Serialize};
 
 use crate::device::is_here;
@@ -17,6 +18,12 @@ pub struct InputSpec {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel after scaling.
     pub std: Vec<f32>,
+}
+
+impl From<&Input> for InputSpec {
+    fn from(input: &Input) -> Self {
+        Self { scale: input.scale, mean: input.mean.clone(), std: input.std.clone() }
+    }
 }
 
 impl InputSpec {

@@ -31,16 +31,16 @@ mod schedule;
 pub use burn_train::Interrupter;
 pub use checkpoint::{Broken, Checkpoints, Part};
 pub use classifier::{Classifier, Loss, Network};
-pub use deployment::{Cost, Deployment, save_structure, save_weights};
+pub use deployment::{Cost, Deployment};
 pub use device::{available, default_name, device};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
 pub use error::{DeviceError, TrainError};
-pub use evaluate::{Accuracy, evaluate};
+pub use evaluate::{Accuracy, evaluate, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
 pub use optimizer::SgdRecipe;
 pub use pictures::{Batches, Pictures};
-pub use plan::Plan;
+pub use plan::{Plan, evaluation, input, sets};
 pub use run::{
     Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
 };

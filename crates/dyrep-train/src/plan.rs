@@ -9,6 +9,7 @@ use dyrep_data::{
     Mixer, Pipeline, TransformSpec, open_split,
 };
 use dyrep_models::{Model, ModelConfig, ModelName, Stem};
+use dyrep_weights::{Input, Label};
 
 use crate::classifier::Loss;
 use crate::error::TrainError;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub validation: Arc<Loader>,
     /// How to train.
     pub training: Training,
+    /// What files of its weights say: which network it is, what it reads, what its classes are called.
+    pub label: Label,
 }
 
 impl Plan {
@@ -47,10 +50,16 @@ impl Plan {
         let [train, validation] = loaders(recipe)?;
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
-        let network = network(recipe, train.dataset())?.init(&device)?;
+        let config = network(recipe, train.dataset())?;
+        let network = config.init(&device)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
         let training = training(recipe, train.batches().div_ceil(of_step))?;
-        Ok(Self { network, train, validation, training })
+        let label = Label {
+            network: Some((recipe.model.name.parse()?, config)),
+            input: Some(input(&recipe.data)),
+            class_names: train.dataset().classes().to_vec(),
+        };
+        Ok(Self { network, train, validation, training, label })
     }
 }
 
@@ -68,21 +77,23 @@ fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
         max_skipped: run.max_skipped,
         ..LoaderConfig::default()
     };
-    let evaluation = LoaderConfig { shuffle: false, drop_last: false, ..config };
-    let plain = match data.set.fixed_side() {
-        Some(_) => Pipeline::identity(),
-        None => Pipeline::imagenet_eval(size(data.resized_side()), size(data.side()))?,
-    };
-    let spec = |step: &AugmentationStep| transform(step, &input(data));
+    let in_order = LoaderConfig { shuffle: false, drop_last: false, ..config };
+    let input = input(data);
+    let plain = evaluation(&input)?;
+    let spec = |step: &AugmentationStep| transform(step, &InputSpec::from(&input));
     let augmented: Vec<_> = augmentation.train.iter().map(spec).collect::<Result<_, _>>()?;
     let augmented = Pipeline::from_specs(&augmented)?;
     Ok([
         Arc::new(Loader::new(train, augmented, config)?),
-        Arc::new(Loader::new(validation, plain, evaluation)?),
+        Arc::new(Loader::new(validation, plain, in_order)?),
     ])
 }
 
-fn sets(data: &DataRecipe) -> Result<[Arc<dyn Dataset>; 2], TrainError> {
+/// The two parts of the data that a recipe names: for training, and for validation.
+///
+/// # Errors
+/// Data that cannot be read; a set without a path.
+pub fn sets(data: &DataRecipe) -> Result<[Arc<dyn Dataset>; 2], TrainError> {
     match (data.set, &data.path) {
         (DataSet::Digits, _) => Ok([Arc::new(Digits::train()), Arc::new(Digits::test())]),
         (DataSet::Imagenet | DataSet::ImageFolder, Some(path)) => {
@@ -102,13 +113,27 @@ fn size(pixels: usize) -> u32 {
     u32::try_from(pixels).unwrap_or(u32::MAX)
 }
 
-/// How the set's bytes become input.
-fn input(data: &DataRecipe) -> InputSpec {
-    match data.set {
+/// How the pictures of a recipe's data become input.
+#[must_use]
+pub fn input(data: &DataRecipe) -> Input {
+    let InputSpec { scale, mean, std } = match data.set {
         DataSet::Digits => InputSpec::digits(),
         DataSet::Cifar10 => InputSpec::cifar10(),
         DataSet::Cifar100 => InputSpec::cifar100(),
         DataSet::Imagenet | DataSet::ImageFolder => InputSpec::imagenet(),
+    };
+    let resize = data.set.fixed_side().is_none().then(|| data.resized_side());
+    Input { resize, side: data.side(), scale, mean, std }
+}
+
+/// What is done to a picture before it is evaluated: the shorter side resized and the middle cut out, or nothing.
+///
+/// # Errors
+/// Sizes that no picture can have.
+pub fn evaluation(input: &Input) -> Result<Pipeline, TrainError> {
+    match input.resize {
+        Some(resize) => Ok(Pipeline::imagenet_eval(size(resize), size(input.side))?),
+        None => Ok(Pipeline::identity()),
     }
 }
 
@@ -241,7 +266,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
         keep: run.checkpoints_kept,
-        input: input(data),
+        input: InputSpec::from(&input(data)),
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })

@@ -20,7 +20,7 @@ fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
 
 #[test]
 fn the_digits_are_trained_as_the_recipe_says() {
-    let Plan { network, train, validation, training } = plan("digits_quick", &[]).unwrap();
+    let Plan { network, train, validation, training, .. } = plan("digits_quick", &[]).unwrap();
     let Model::ResNet(resnet) = network else { panic!("resnet18 is a ResNet") };
     assert_eq!(resnet.conv1.geometry().out_channels(), 32);
     assert_eq!((train.batches(), validation.dataset().len()), (22, 360));

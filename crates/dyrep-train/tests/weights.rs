@@ -9,8 +9,8 @@ use burn::module::Module;
 use common::{bits, controller, network};
 use dyrep_burn::{BranchKind, Branches, Preset, Structure};
 use dyrep_models::ResNet;
-use dyrep_train::{BoxedError, Classifier, DyRep, Loss, save_weights};
-use dyrep_weights::{Container, Naming, WeightsError, open};
+use dyrep_train::{BoxedError, Classifier, DyRep, Loss};
+use dyrep_weights::{Container, Label, Naming, WeightsError, open, write_burnpack};
 
 /// The network, grown here and there, also inside what has grown.
 fn grown() -> ResNet {
@@ -37,14 +37,15 @@ fn records_and_weights_of_grown_networks_are_opened() {
         .with_controller(controller(), calibrate)
         .unwrap();
     std::fs::write(&record, &*wrapper.into_record().into_bytes().unwrap()).unwrap();
-    save_weights(&model, &weights).unwrap();
-    for (file, told) in [(record, true), (weights, false)] {
+    write_burnpack(&model, &Label::default(), &weights).unwrap();
+    for file in [record, weights] {
         let weights = open(&file).unwrap();
         let format = weights.format();
         assert_eq!((format.container, format.naming), (Container::Burnpack, Naming::Own));
-        // From the names alone, and equal to the one that the record tells, where it tells one.
+        // From the names, and equal to the one that the file tells.
+        let told = weights.description().map(|note| note.structure().clone());
+        assert_eq!(told, Some(Structure::of(&model)));
         assert_eq!(weights.structure(&network()).unwrap(), Structure::of(&model));
-        assert_eq!(weights.description().is_some(), told);
         let (loaded, report) = weights.load_into(network()).unwrap();
         assert!(report.is_complete(), "{report}");
         assert_eq!(bits(&loaded.valid()), bits(&model.valid()));
@@ -55,7 +56,7 @@ fn records_and_weights_of_grown_networks_are_opened() {
 fn a_record_that_is_cut_short_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trained.bpk");
-    save_weights(&grown(), &file).unwrap();
+    write_burnpack(&grown(), &Label::default(), &file).unwrap();
     let bytes = std::fs::read(&file).unwrap();
     for length in [3, 9, 100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&file, &bytes[..length]).unwrap();

@@ -17,7 +17,7 @@ use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName, fold_norms};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::describe::{Description, KEY};
+use crate::describe::{Description, KEY, Label};
 use crate::error::WeightsError;
 use crate::params::values;
 
@@ -125,14 +125,23 @@ impl Export {
         Ok(self)
     }
 
+    /// Puts what `label` says into the file.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named).
+    pub fn labelled(mut self, label: &Label) -> Result<Self, WeightsError> {
+        self.description = self.description.labelled(label)?;
+        Ok(self)
+    }
+
     /// Names and shapes, in PyTorch's layout.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.tensors.iter().map(|(name, (shape, _))| (name.as_str(), shape.as_slice()))
     }
 
-    /// Writes safetensors, `f32` but for INT8 weights, to a temporary file that is then renamed. The metadata has one entry, `dyrep`: JSON
-    /// with the network's name, classes and options, where it was [named](Self::named), and its structure. The same
-    /// weights are the same bytes.
+    /// Writes safetensors, `f32` but for INT8 weights, to a temporary file that is then renamed. The metadata has one
+    /// entry, `dyrep`: JSON with the network's name, classes and options, where it was [named](Self::named), and its
+    /// structure. The same weights are the same bytes.
     ///
     /// # Errors
     /// What the system says, with the path.
@@ -160,22 +169,18 @@ impl Export {
     }
 }
 
-/// Writes a burnpack: the record that Burn itself loads, with the structure, and the network's name if it is given, in its
-/// metadata.
+/// Writes a burnpack: the record that Burn itself loads, with the structure and what `label` says in its metadata.
 ///
 /// # Errors
 /// What Burn or the system says, with the path; a configuration that is not the one of that name.
 pub fn write_burnpack<M: Module>(
     module: &M,
-    name: Option<(ModelName, &ModelConfig)>,
+    label: &Label,
     file: impl AsRef<Path>,
 ) -> Result<(), WeightsError> {
     let file = file.as_ref();
     let module = module.valid();
-    let mut description = Description::of_structure(Structure::of(&module));
-    if let Some((model, config)) = name {
-        description = description.named(model, config)?;
-    }
+    let description = Description::of_structure(Structure::of(&module)).labelled(label)?;
     let failed = |error: &dyn std::fmt::Display| malformed(file, "burnpack", error);
     let record: Bytes = module.into_record().into_bytes().map_err(|e| failed(&e))?;
     let tensors =

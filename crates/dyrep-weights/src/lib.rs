@@ -41,6 +41,7 @@ mod describe;
 mod error;
 mod export;
 mod forms;
+mod identify;
 mod load;
 mod naming;
 #[cfg(feature = "onnx")]
@@ -53,7 +54,7 @@ mod unwrap;
 mod weights;
 
 pub use container::Container;
-pub use describe::Description;
+pub use describe::{Description, Input, Label};
 pub use error::WeightsError;
 pub use export::{Export, write_burnpack};
 pub use load::Load;

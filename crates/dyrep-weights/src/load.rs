@@ -100,7 +100,7 @@ impl Load {
 }
 
 /// Holds the shapes of parameters, in the weights' layout, against the weights'.
-fn compare(wanted: &BTreeMap<String, Vec<usize>>, weights: &Weights) -> Report {
+pub(crate) fn compare(wanted: &BTreeMap<String, Vec<usize>>, weights: &Weights) -> Report {
     let mut report = Report {
         format: weights.format.clone(),
         applied: vec![],

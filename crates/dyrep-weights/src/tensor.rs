@@ -64,6 +64,12 @@ impl Stored {
         Self { origin, number, shape, bytes, edit: Edit::None, read: Arc::new(read) }
     }
 
+    /// A tensor of `length` equal values, which no file holds.
+    pub(crate) fn constant(name: String, value: f32, length: usize) -> Self {
+        let bytes = move || Ok(value.to_le_bytes().repeat(length));
+        Self::new(name, Number::F32, vec![length], 4 * length as u64, bytes)
+    }
+
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, String> {
         (self.read)()
     }

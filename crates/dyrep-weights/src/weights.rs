@@ -10,7 +10,7 @@ use dyrep_burn::Structure;
 use dyrep_models::{ConvNorms, Model, silence_norms};
 
 use crate::container::{Container, Contents};
-use crate::describe::Description;
+use crate::describe::{Description, Label};
 use crate::error::WeightsError;
 use crate::load::Load;
 use crate::naming::{Dialect, Naming};
@@ -114,6 +114,7 @@ impl Weights {
             }
             tensors.insert(name, tensor);
         }
+        dialect.complete(&mut tensors);
         let description = match note {
             Some(note) => Some(Description::parse(&note, file)?),
             None => None,
@@ -199,13 +200,35 @@ impl Weights {
         Load::strict().without(module, self, absent)
     }
 
-    /// Builds the network that the file says it is for, and loads it. Of a file without norms it is the network with
-    /// norms that pass values through.
+    /// Which network this is, what it reads and what its classes are called: what the file says, or else the network of
+    /// the zoo whose tensors these are.
     ///
     /// # Errors
-    /// A file that does not say so; one of INT8 weights ([`build_quantized`](Self::build_quantized)); and as
-    /// [`load_into`](Self::load_into).
+    /// A file that names a network which cannot be followed.
+    pub fn label(&self, device: &Device) -> Result<Label, WeightsError> {
+        let refused = |reason| WeightsError::NotDescribed { file: self.file.clone(), reason };
+        let Some(note) = &self.description else {
+            let network = self.candidates(device).into_iter().next();
+            return Ok(Label { network, ..Label::default() });
+        };
+        let named = note.config().map_err(refused)?;
+        Ok(Label {
+            network: named.or_else(|| self.candidates(device).into_iter().next()),
+            input: note.input().cloned(),
+            class_names: note.class_names().to_vec(),
+        })
+    }
+
+    /// Builds the network that this is ([`label`](Self::label)), and loads it. Of a file without norms it is the network
+    /// with norms that pass values through.
+    ///
+    /// # Errors
+    /// A file that does not say what it is for and whose tensors are those of no network of the zoo; one of INT8 weights
+    /// ([`build_quantized`](Self::build_quantized)); and as [`load_into`](Self::load_into).
     pub fn build(&self, device: &Device) -> Result<(Model, Report), WeightsError> {
+        if self.description.as_ref().is_some_and(Description::is_quantized) {
+            return Err(WeightsError::IsQuantized { file: self.file.clone() });
+        }
         let network = self.network(device)?;
         match self.description.as_ref().is_some_and(Description::is_folded) {
             true => self.load_folded(network),
@@ -213,13 +236,12 @@ impl Weights {
         }
     }
 
-    /// The network that the file says it is for, as it starts.
+    /// The network that this is, as it starts.
     pub(crate) fn network(&self, device: &Device) -> Result<Model, WeightsError> {
-        let refused =
-            |reason: String| WeightsError::NotDescribed { file: self.file.clone(), reason };
-        let description =
-            self.description.as_ref().ok_or_else(|| refused("it has no note".to_owned()))?;
-        let config = description.config().map_err(refused)?;
+        let Some((_, config)) = self.label(device)?.network else {
+            let reason = "nor are its tensors those of a network of the zoo".to_owned();
+            return Err(WeightsError::NotDescribed { file: self.file.clone(), reason });
+        };
         let failed =
             |source| WeightsError::Model { file: self.file.clone(), source: Box::new(source) };
         config.init(device).map_err(failed)

@@ -8,9 +8,9 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, expected, golden, narrow, randomised, repvgg, resnet};
 use dyrep_burn::{Preset, Structure};
-use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName};
+use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName, ResNetConfig};
 use dyrep_tests::close::relative_difference;
-use dyrep_weights::{Export, Load, Naming, WeightsError, open, write_burnpack};
+use dyrep_weights::{Export, Label, Load, Naming, WeightsError, open, write_burnpack};
 use rstest::rstest;
 
 /// Of the largest logit: a fresh norm divides by √(1 + ε), which the folded kernels do not know. Seen: 2e-4.
@@ -35,8 +35,9 @@ fn written_weights_are_read_back(
     let network = built(&config);
     let want = network.forward(pictures());
     let (torch, burn) = (folder.path().join("w.safetensors"), folder.path().join("w.bpk"));
-    Export::of(&network).named(name, &config).unwrap().safetensors(&torch).unwrap();
-    write_burnpack(&network, Some((name, &config)), &burn).unwrap();
+    let label = Label { network: Some((name, config)), ..Label::default() };
+    Export::of(&network).labelled(&label).unwrap().safetensors(&torch).unwrap();
+    write_burnpack(&network, &label, &burn).unwrap();
     for file in [torch, burn] {
         // Into the plain network: the file says what is grown.
         let weights = open(&file).unwrap();
@@ -103,10 +104,10 @@ fn folded_networks_have_no_norms(
 fn repvgg_deploys_without_norms() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("deployed.safetensors");
-    let network = built(&repvgg(2));
+    let network = built(&repvgg());
     Export::deployed(&network).safetensors(&file).unwrap();
     let (same, _) =
-        open(&file).unwrap().load_into(repvgg(2).init(&Device::flex()).unwrap()).unwrap();
+        open(&file).unwrap().load_into(repvgg().init(&Device::flex()).unwrap()).unwrap();
     assert_close("repvgg", same.forward(pictures()), network.forward(pictures()));
 }
 
@@ -142,8 +143,8 @@ fn the_same_weights_are_the_same_bytes() {
 #[test]
 fn only_a_network_of_that_name_is_named_so() {
     let (name, _) = narrow("resnet18", 10);
-    // One block a stage.
-    let config = resnet();
+    let ModelConfig::ResNet(config) = resnet() else { unreachable!() };
+    let config = ModelConfig::ResNet(ResNetConfig { depths: [1; 4], ..config });
     let error = Export::of(&built(&config)).named(name, &config).unwrap_err();
     assert!(matches!(error, WeightsError::NotByName { .. }), "{error}");
 }

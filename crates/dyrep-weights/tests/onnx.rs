@@ -1,6 +1,7 @@
-//! Networks of the zoo are written as ONNX, and are what they were afterwards.
+//! Networks of the zoo are written as ONNX, are what they were afterwards, and give their logits in a runtime that knows
+//! nothing of Burn.
 //!
-//! That ONNX Runtime gives their logits is checked by `golden/check_exports.py`, which reads what
+//! That runtime is tract. ONNX Runtime is asked by `golden/check_exports.py`, which reads what
 //! `DYREP_EXPORTS=folder cargo test --test onnx` leaves.
 
 // A failing test panics, with the reason.
@@ -8,12 +9,23 @@
 
 mod common;
 
-use burn::tensor::{Device, Tensor};
-use common::{expected, narrow, randomised};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use common::{CLASSES, expected, narrow, randomised};
 use dyrep_burn::Preset;
-use dyrep_models::Model;
+use dyrep_models::{Model, ModelConfig, Stem};
+use dyrep_onnx_tests::Runtime;
+use dyrep_tests::close::relative_difference;
+use dyrep_tests::params::scatter;
 use dyrep_weights::{WeightsError, write_onnx};
 use rstest::rstest;
+
+/// Of the largest logit; the largest difference seen is 2e-5.
+const ELSEWHERE: f64 = 1e-4;
+/// What another network, or other pictures, must differ by.
+const CONTROL: f64 = 1e-2;
+/// Side of the pictures.
+const SIDE: usize = 32;
 
 #[rstest]
 fn networks_are_written(
@@ -34,6 +46,67 @@ fn networks_are_written(
     assert!(bytes.windows(5).any(|window| window == b"batch"), "no symbolic batch");
     let logits: Vec<u8> = before.iter::<f32>().flat_map(f32::to_le_bytes).collect();
     std::fs::write(folder.join(format!("{name}.logits")), logits).unwrap();
+}
+
+/// Pictures that are all different.
+fn pictures(count: usize, device: &Device) -> Tensor<4> {
+    let value = |i: usize| (0.37 * i as f32).sin() + (1e-5 * (i * i) as f32).cos();
+    let values = (0..count * 3 * SIDE * SIDE).map(value).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(values, [count, 3, SIDE, SIDE]), device)
+}
+
+/// The network as training leaves it: norms that are not the identity, with the statistics of pictures, so that what it
+/// sees reaches its logits.
+fn trained(config: &ModelConfig) -> Model {
+    let device = Device::flex().autodiff();
+    let network = scatter(config.init(&device).unwrap(), |name| match name {
+        "gamma" => Some((1.0, 0.4)),
+        "beta" | "bias" => Some((0.0, 0.5)),
+        _ => None,
+    });
+    for _ in 0..20 {
+        let _logits = network.forward(pictures(4, &device));
+    }
+    network.valid()
+}
+
+/// Logits as tract computes them.
+fn elsewhere(runtime: &Runtime, pictures: &Tensor<4>) -> Tensor<2> {
+    let values: Vec<f32> = pictures.to_data().iter::<f32>().collect();
+    let (shape, logits) = runtime.run(&pictures.dims(), &values).unwrap();
+    let [batch, classes] = shape[..] else { panic!("{shape:?}") };
+    Tensor::from_data(TensorData::new(logits, [batch, classes]), &Device::flex())
+}
+
+#[rstest]
+#[case::resnet("resnet18", Stem::Imagenet)]
+#[case::bottlenecks("resnet50", Stem::Small)]
+#[case::depthwise("mobilenet_v1", Stem::Imagenet)]
+#[case::small_vgg("vgg11_bn", Stem::Small)]
+#[case::repvgg("repvgg_b1g2", Stem::Imagenet)]
+fn another_runtime_gives_the_same_logits(#[case] name: &str, #[case] stem: Stem) {
+    let (_, config) = narrow(name, CLASSES);
+    let config: ModelConfig = config.with_stem(stem).with_branches(Preset::Dbb);
+    let network = trained(&config);
+    let fresh = config.init(&Device::flex()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    write_onnx(&network, [3, SIDE, SIDE], Model::forward, file.path()).unwrap();
+    let runtime = Runtime::open(file.path()).unwrap();
+    for batch in [1, 2, 5] {
+        let pictures = pictures(batch, &Device::flex());
+        let got = elsewhere(&runtime, &pictures);
+        let wanted = network.forward(pictures.clone());
+        let difference = relative_difference(got.clone(), wanted);
+        assert!(difference < ELSEWHERE, "{name}, {batch} pictures: {difference:.1e}");
+        let untrained = fresh.forward(pictures.clone());
+        let dimmed = network.forward(pictures.mul_scalar(0.5));
+        for other in [untrained, dimmed] {
+            let difference = relative_difference(got.clone(), other);
+            assert!(difference > CONTROL, "{name}, {batch} pictures: {difference:.1e}");
+        }
+    }
+    let wrong = runtime.run(&[1, 4, SIDE, SIDE], &[0.0; 4 * SIDE * SIDE]);
+    assert!(wrong.is_err(), "four channels were taken");
 }
 
 #[test]

@@ -8,7 +8,9 @@
 mod common;
 
 use burn::tensor::Device;
-use common::{assert_close, bottleneck, expected, golden, mobilenet, repvgg, resnet, vgg};
+use common::{
+    assert_close, bottleneck, expected, golden, mobilenet, repvgg, repvgg_a0, resnet, vgg,
+};
 use dyrep_burn::{Structure, deploy};
 use dyrep_models::ModelConfig;
 use dyrep_tests::close::relative_difference;
@@ -59,10 +61,10 @@ use rstest::rstest;
     "",
     ""
 )]
-#[case::repvgg("repvgg_f16.pth", repvgg(2), Container::Pytorch, Naming::RepVgg, "state_dict", "")]
+#[case::repvgg("repvgg_f16.pth", repvgg(), Container::Pytorch, Naming::RepVgg, "state_dict", "")]
 #[case::timm(
     "timm_repvgg_f16.safetensors",
-    repvgg(1),
+    repvgg_a0(),
     Container::Safetensors,
     Naming::TimmRepVgg,
     "",
@@ -70,7 +72,7 @@ use rstest::rstest;
 )]
 #[case::timm_deployed(
     "timm_repvgg_deployed_f16.safetensors",
-    repvgg(1),
+    repvgg_a0(),
     Container::Safetensors,
     Naming::TimmRepVgg,
     "",
@@ -107,10 +109,21 @@ fn published_files_give_their_logits(
 fn published_repvgg_loads_deployed() {
     let weights = dyrep_weights::open(golden("repvgg_deployed_f16.safetensors")).unwrap();
     assert_eq!(weights.format().naming, Naming::RepVgg);
-    let (network, _) = weights.load_into(repvgg(2).init(&Device::flex()).unwrap()).unwrap();
+    let (network, _) = weights.load_into(repvgg().init(&Device::flex()).unwrap()).unwrap();
     let got = network.forward(expected("input"));
     let difference = relative_difference(got, expected("repvgg_f16.pth"));
     assert!(difference < 5e-3, "{difference:.1e}");
+}
+
+/// Of the published DBB code's networks a block and what is deployed have no norm behind them: ours pass values through.
+#[test]
+fn published_dbb_networks_load_deployed() {
+    let weights = dyrep_weights::open(golden("dbb_resnet_deployed.safetensors")).unwrap();
+    assert_eq!(weights.format().naming, Naming::Dbb);
+    let (network, report) = weights.build(&Device::flex()).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let want = expected("dbb_resnet_f16.safetensors");
+    assert_close("deployed", network.forward(expected("input")), want);
 }
 
 #[test]

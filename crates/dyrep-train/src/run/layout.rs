@@ -1,7 +1,7 @@
 //! What a network is made of and costs at its start.
 
 use burn::tensor::Tensor;
-use dyrep_burn::{ConvGeometry, Cost, InputSizes, LayerStructure, Structure, layers};
+use dyrep_burn::{Cost, InputSizes, LayerStructure, Structure, layers};
 
 use crate::classifier::Network;
 use crate::device::home;
@@ -29,7 +29,7 @@ impl Layout {
         let deployed = structure.deployed();
         let row = |path: String| {
             let layer: &LayerStructure = &deployed.layers()[&path];
-            let (geometry, cost) = (brief(&layer.geometry), sizes.layer_cost(&path, layer));
+            let (geometry, cost) = (layer.geometry.brief(), sizes.layer_cost(&path, layer));
             (path, geometry, cost.macs)
         };
         let [_, channels, height, width] = picture.dims();
@@ -40,24 +40,4 @@ impl Layout {
         let layers = layers(network).into_iter().map(|(path, _)| row(path)).collect();
         Self { layers, structure, cost, rest }
     }
-}
-
-/// A geometry in few words: what is usual is left out.
-fn brief(geometry: &ConvGeometry) -> String {
-    let [height, width] = geometry.kernel_size();
-    let (inputs, outputs) = (geometry.in_channels(), geometry.out_channels());
-    let mut text = format!("{inputs}→{outputs}, {height}×{width}");
-    for (name, [high, wide]) in [("stride", geometry.stride()), ("dilation", geometry.dilation())] {
-        match (high, wide) {
-            (1, 1) => {}
-            _ if high == wide => text += &format!(", {name} {high}"),
-            _ => text += &format!(", {name} {high}×{wide}"),
-        }
-    }
-    match geometry.groups() {
-        1 => {}
-        groups if groups == inputs => text += ", depthwise",
-        groups => text += &format!(", {groups} groups"),
-    }
-    text
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::progress::EpochReport;
 use crate::deployment::Deployment;
 use crate::error::TrainError;
+use crate::report::render;
 
 /// The version written; the only one read.
 const VERSION: u64 = 1;
@@ -116,6 +117,12 @@ impl RunRecord {
             .unwrap_or_else(|error| unreachable!("strings and numbers: {error}"));
         let failed = |source| TrainError::Folder { path: path.to_owned(), source };
         write_atomically(path, &text).map_err(failed)
+    }
+
+    /// The report: one HTML document.
+    #[must_use]
+    pub fn report(&self) -> String {
+        render(&super::report::page(self))
     }
 
     /// Reads it.

@@ -11,12 +11,12 @@ use crate::deployment::Deployment;
 use crate::error::TrainError;
 use crate::report::{
     BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
-    Page, ScoreTable, Snapshot, State, render,
+    Page, ScoreTable, Snapshot, State,
 };
 
 pub(super) fn write(record: &RunRecord, folder: &Path) -> Result<(), TrainError> {
     let path = folder.join("report.html");
-    write_atomically(&path, render(&page(record)).as_bytes())
+    write_atomically(&path, record.report().as_bytes())
         .map_err(|source| TrainError::Folder { path, source })
 }
 

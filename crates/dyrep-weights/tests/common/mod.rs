@@ -36,13 +36,11 @@ pub(crate) fn assert_close(what: &str, got: Tensor<2>, want: Tensor<2>) {
 }
 
 pub(crate) fn resnet() -> ModelConfig {
-    let config = ResNetConfig { depths: [1; 4], ..ResNetConfig::resnet18(CLASSES).with_width(4) };
-    ModelConfig::ResNet(config)
+    ModelConfig::ResNet(ResNetConfig::resnet18(CLASSES).with_width(4))
 }
 
 pub(crate) fn bottleneck() -> ModelConfig {
-    let config = ResNetConfig { depths: [1; 4], ..ResNetConfig::resnet50(CLASSES).with_width(2) };
-    ModelConfig::ResNet(config)
+    ModelConfig::ResNet(ResNetConfig::resnet50(CLASSES).with_width(2))
 }
 
 pub(crate) fn vgg() -> ModelConfig {
@@ -53,14 +51,13 @@ pub(crate) fn mobilenet() -> ModelConfig {
     ModelConfig::MobileNetV1(MobileNetV1Config::mobilenet_v1(CLASSES).with_width(2))
 }
 
-pub(crate) fn repvgg(groups: usize) -> ModelConfig {
-    let config = RepVggConfig::repvgg_b1(CLASSES).with_width(4);
-    ModelConfig::RepVgg(RepVggConfig {
-        depths: [1, 2, 1, 1],
-        multipliers: [2.0, 1.0],
-        groups,
-        ..config
-    })
+pub(crate) fn repvgg() -> ModelConfig {
+    ModelConfig::RepVgg(RepVggConfig::repvgg_b1g2(CLASSES).with_width(2))
+}
+
+/// timm's.
+pub(crate) fn repvgg_a0() -> ModelConfig {
+    ModelConfig::RepVgg(RepVggConfig::repvgg_a0(CLASSES).with_width(3))
 }
 
 /// A narrow network by its name.

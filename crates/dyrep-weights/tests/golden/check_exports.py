@@ -1,7 +1,7 @@
 """Holds what dyrep wrote against PyTorch's own networks and ONNX Runtime.
 
     DYREP_EXPORTS=/tmp/exports cargo test --test export full_networks
-    DYREP_EXPORTS=/tmp/exports cargo test --features dyrep-weights/onnx --test onnx
+    DYREP_EXPORTS=/tmp/exports cargo test --test onnx
     python check_exports.py /tmp/exports
 
 Every `NAME.safetensors` loads into torchvision's (or timm's) `NAME` with strict=True; every `NAME.onnx` passes ONNX's checker

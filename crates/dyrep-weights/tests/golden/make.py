@@ -8,6 +8,7 @@ import pathlib
 
 import torch
 from safetensors.torch import save_file
+from timm.models import byobnet
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from timm.utils.model import reparameterize_model
 from torch import nn
@@ -55,6 +56,62 @@ def fuse(conv, norm):
     return conv.weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
 
 
+def probed(unit, conv):
+    """The convolution that `unit` is, found by looking at what it makes of zero and of single pixels."""
+    i, k = conv.in_channels, conv.kernel_size[0]
+    side, at = 8 * k, 4 * k  # `at` is a multiple of the stride
+    plain = nn.Conv2d(i, conv.out_channels, k, conv.stride, conv.padding, groups=conv.groups, bias=True)
+    with torch.no_grad():
+        zero = unit(torch.zeros(1, i, side, side))
+        plain.bias.copy_(zero[0, :, zero.shape[2] // 2, zero.shape[3] // 2])
+        for y in range(k):
+            for x in range(k):
+                for channel in range(i):
+                    one = torch.zeros(1, i, side, side)
+                    one[0, channel, at - conv.padding[0] + y, at - conv.padding[1] + x] = 1
+                    out = unit(one)[0, :, at // conv.stride[0], at // conv.stride[1]] - plain.bias
+                    plain.weight[:, channel, y, x] = out
+    return plain
+
+
+def published_dbb(tensors, deployed=False):
+    """torchvision's names of a ResNet as the published DBB code has them."""
+    def rename(name):
+        parts = name.split(".")
+        if parts[0] == "fc":
+            return ".".join(["linear", *parts[1:]])
+        if parts[0] in ("conv1", "bn1"):
+            return ".".join(["stage0.conv1", "conv" if parts[0] == "conv1" else "bn", *parts[1:]])
+        unit, rest = parts[2], parts[3:]
+        if unit == "downsample":
+            unit, rest = "shortcut", ["conv" if rest[0] == "0" else "bn", *rest[1:]]
+        elif unit.startswith("bn"):
+            unit, rest = "conv" + unit[2:], ["bn", *rest]
+        elif not rest[0].startswith("dbb_"):
+            rest = ["dbb_reparam" if deployed else "conv", *rest]
+        return ".".join([parts[0].replace("layer", "stage"), parts[1], unit, *rest])
+
+    return {rename(name): tensor for name, tensor in tensors.items()}
+
+
+def published_dbb_mobilenet(tensors):
+    """timm's names of a MobileNetV1 as the published DBB code has them."""
+    first = [0, 1, 3, 5, 11]
+
+    def rename(name):
+        parts = name.split(".")
+        if parts[0] == "classifier":
+            return ".".join(["linear", *parts[1:]])
+        if parts[0] in ("conv_stem", "bn1"):
+            return ".".join(["conv1", *(["bn"] if parts[0] == "bn1" else []), *parts[1:]])
+        _, stage, block, unit, *rest = parts
+        part = "depthwise" if unit in ("conv_dw", "bn1") else "pointwise"
+        inner = ["bn"] if unit.startswith("bn") else ["conv"] if unit == "conv_pw" else []
+        return ".".join(["stem", str(first[int(stage)] + int(block)), part, *inner, *rest])
+
+    return {rename(name): tensor for name, tensor in tensors.items()}
+
+
 def main():
     # torchvision's ResNet in what a training script saves: keys around, `module.` in front.
     net = randomise(narrow_resnet(CLASSES), 1)
@@ -64,7 +121,7 @@ def main():
     expected["resnet_wrapped.pth"] = logits(net)
 
     # Bottlenecks, half precision, with the counters.
-    net = rounded(randomise(narrow_resnet(CLASSES, block=Bottleneck, width=2), 2), torch.float16)
+    net = rounded(randomise(narrow_resnet(CLASSES, depths=(3, 4, 6, 3), block=Bottleneck, width=2), 2), torch.float16)
     save_file(state(net, torch.float16), HERE / "bottleneck_f16.safetensors")
     expected["bottleneck_f16.safetensors"] = logits(net)
 
@@ -118,8 +175,34 @@ def main():
     torch.save(state(net, torch.float16), HERE / "dbb_mobilenet_f16.pth")
     expected["dbb_mobilenet_f16.pth"] = logits(net)
 
-    # RepVGG as published, training form and deployed; every second block in two groups.
-    net = RepVgg(4, (1, 2, 1, 1), (8, 16, 32, 32), CLASSES, groups=2)
+    # The networks of the published DBB code: a block stands for a convolution and its norm. Training form and deployed.
+    net = narrow_resnet(CLASSES, width=2)
+    for path, module in list(net.named_modules()):
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            place(net, path, dbb)
+            place(net, path.replace("conv", "bn"), lambda norm: nn.Identity())
+    net = rounded(randomise(net, 11), torch.float16)
+    save_file(published_dbb(state(net, torch.float16)), HERE / "dbb_resnet_f16.safetensors")
+    expected["dbb_resnet_f16.safetensors"] = logits(net)
+    for path, module in list(net.named_modules()):
+        norm = path.replace("conv", "bn").replace("downsample.0", "downsample.1")
+        if isinstance(module, nn.Conv2d) and norm in dict(net.named_modules()) and norm != path:
+            place(net, path, lambda conv: probed(nn.Sequential(conv, net.get_submodule(norm)), conv))
+            place(net, norm, lambda norm: nn.Identity())
+        elif hasattr(module, "dbb_origin"):
+            place(net, path, lambda block: probed(block, block.dbb_origin.conv))
+    save_file(published_dbb(state(net), True), HERE / "dbb_resnet_deployed.safetensors")
+    net = MobileNetV1(CLASSES, width=2)
+    names = [path for path, module in net.named_modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)]
+    for path in names:
+        place(net, path, dbb)
+        place(net, path.replace("conv_stem", "bn1").replace("conv_dw", "bn1"), lambda norm: nn.Identity())
+    net = rounded(randomise(net, 12), torch.float16)
+    save_file(published_dbb_mobilenet(state(net, torch.float16)), HERE / "dbb_mobile_f16.safetensors")
+    expected["dbb_mobile_f16.safetensors"] = logits(net)
+
+    # RepVGG-B1g2 as published, training form and deployed; every second block in two groups.
+    net = RepVgg(2, (4, 6, 16, 1), (4, 8, 16, 64), CLASSES, groups=2)
     net = rounded(randomise(net, 9), torch.float16)
     torch.save({"state_dict": state(net, torch.float16)}, HERE / "repvgg_f16.pth")
     expected["repvgg_f16.pth"] = logits(net)
@@ -142,9 +225,10 @@ def main():
     deployed |= {k: v.half() for k, v in net.state_dict().items() if k.startswith("linear")}
     save_file(deployed, HERE / "repvgg_deployed_f16.safetensors")
 
-    # timm's RepVGG, built by timm.
-    blocks = tuple(ByoBlockCfg("rep", d=d, c=c, s=2, gs=0) for d, c in [(1, 8), (2, 16), (1, 32), (1, 32)])
-    config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=4)
+    # timm's RepVGG-A0, built by timm, which otherwise makes channels multiples of 8.
+    byobnet.make_divisible = int
+    blocks = tuple(ByoBlockCfg("rep", d=d, c=c, s=2, gs=0) for d, c in [(2, 3), (4, 6), (14, 12), (1, 80)])
+    config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=3)
     net = rounded(randomise(ByobNet(config, num_classes=CLASSES), 10), torch.float16)
     save_file(state(net, torch.float16), HERE / "timm_repvgg_f16.safetensors")
     expected["timm_repvgg_f16.safetensors"] = logits(net)

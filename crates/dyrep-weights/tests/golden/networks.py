@@ -7,7 +7,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.models.vgg import VGG, make_layers
 
 
-def narrow_resnet(classes, depths=(1, 1, 1, 1), width=4, block=BasicBlock):
+def narrow_resnet(classes, depths=(2, 2, 2, 2), width=4, block=BasicBlock):
     """torchvision's own network, all channels divided: what is named, and how it computes, is torchvision's."""
     net = ResNet(block, list(depths), num_classes=classes)
     shrink(net, 64 // width)

@@ -10,13 +10,17 @@
 //!
 //! Blocks nest: `conv1.dbb_kxk.conv.dbb_1x1.bn`. RepVGG's published network says `stage0`, `stage1.0`, `linear` for
 //! timm's `stem`, `stages.0.0`, `head.fc`; a unit of timm's is a convolution called `conv` here. Everything else has
-//! torchvision's names. No tensors here.
+//! torchvision's names, but for the networks of the published DBB code (`dbb_networks.rs`).
 
+mod dbb_networks;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use dyrep_burn::BranchKind;
 
-use crate::tensor::Edit;
+use crate::tensor::{Edit, Stored};
+use dbb_networks::Family;
 
 /// Whose names a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +59,8 @@ pub(crate) struct Dialect {
     pub(crate) naming: Naming,
     /// Whether the stages are those of RepVGG's published network.
     repvgg_stages: bool,
+    /// The network, if it is one of the published DBB code's.
+    dbb_network: Option<Family>,
 }
 
 impl Dialect {
@@ -62,7 +68,10 @@ impl Dialect {
     pub(crate) fn of(names: &[&str]) -> Self {
         let any =
             |wanted: fn(&str) -> bool| names.iter().flat_map(|name| name.split('.')).any(wanted);
-        let naming = if any(|part| matches!(part, "dbb_origin" | "dbb_avg" | "idconv1")) {
+        let dbb_network = Family::of(names);
+        let naming = if dbb_network.is_some()
+            || any(|part| matches!(part, "dbb_origin" | "dbb_avg" | "idconv1"))
+        {
             Naming::Dbb
         } else if any(|part| part.starts_with("dbb_")) {
             Naming::DyRep
@@ -77,13 +86,22 @@ impl Dialect {
         };
         let repvgg_stages =
             naming == Naming::RepVgg && names.iter().any(|name| name.starts_with("stage0.rbr_"));
-        Self { naming, repvgg_stages }
+        Self { naming, repvgg_stages, dbb_network }
     }
 
     /// The name that this library has for `name`, and what is to be done to the values.
     pub(crate) fn translate(self, name: &str) -> (String, Edit) {
         let parts: Vec<&str> = name.split('.').collect();
         let mut edit = Edit::None;
+        let unit = self.dbb_network.and_then(|network| network.unit(&parts));
+        if let Some(([conv, norm], rest)) = unit {
+            let (path, rest) = match rest {
+                ["conv", rest @ ..] => (conv, rest.to_vec()),
+                ["bn", rest @ ..] => (norm, rest.to_vec()),
+                rest => (conv, diverse(rest, &mut edit)),
+            };
+            return ([&[path.as_str()], &rest[..]].concat().join("."), edit);
+        }
         let ours: Vec<&str> = match self.naming {
             Naming::Plain | Naming::Own => return (name.to_owned(), edit),
             Naming::DyRep | Naming::Dbb => diverse(&parts, &mut edit),
@@ -91,6 +109,15 @@ impl Dialect {
             Naming::TimmRepVgg => timm_repvgg(&parts),
         };
         (ours.join("."), edit)
+    }
+}
+
+impl Dialect {
+    /// Adds what the network has and a file of this naming need not: `tensors` have our names.
+    pub(crate) fn complete(self, tensors: &mut BTreeMap<String, Stored>) {
+        if let Some(network) = self.dbb_network {
+            network.complete(tensors);
+        }
     }
 }
 
@@ -199,6 +226,32 @@ mod tests {
                 ("conv1.dbb_avg.bn.bn.weight", "conv1.1x1_avg.bn.weight"),
                 ("conv1.dbb_1x1_kxk.idconv1.weight", "conv1.1x1_kxk.conv1.weight"),
                 ("conv1.dbb_1x1.conv.weight", "conv1.1x1.conv.weight"),
+            ],
+        );
+        check(
+            Naming::Dbb,
+            &[
+                ("stage0.conv1.conv.weight", "conv1.weight"),
+                ("stage0.conv1.bn.running_var", "bn1.running_var"),
+                ("stage1.1.conv2.dbb_origin.conv.weight", "layer1.1.conv2.kxk.conv.weight"),
+                ("stage1.1.conv2.dbb_avg.bn.bn.bias", "layer1.1.conv2.1x1_avg.bn.bias"),
+                ("stage3.0.conv3.conv.bias", "layer3.0.conv3.bias"),
+                ("stage3.0.conv2.dbb_reparam.bias", "layer3.0.conv2.bias"),
+                ("stage3.0.shortcut.conv.weight", "layer3.0.downsample.0.weight"),
+                ("stage3.0.shortcut.bn.bias", "layer3.0.downsample.1.bias"),
+                ("stage4.0.conv1.conv.weight", "layer4.0.conv1.weight"),
+                ("linear.weight", "fc.weight"),
+            ],
+        );
+        check(
+            Naming::Dbb,
+            &[
+                ("conv1.conv.weight", "conv_stem.weight"),
+                ("conv1.bn.weight", "bn1.weight"),
+                ("stem.0.depthwise.dbb_origin.bn.weight", "blocks.0.0.conv_dw.kxk.bn.weight"),
+                ("stem.12.pointwise.conv.weight", "blocks.4.1.conv_pw.weight"),
+                ("stem.12.pointwise.bn.weight", "blocks.4.1.bn2.weight"),
+                ("linear.bias", "classifier.bias"),
             ],
         );
         check(

@@ -3,6 +3,8 @@
 //! A re-parameterised block and the single convolution it becomes share one geometry; it decides which
 //! branches exist. Validated once, here, so that the rest of the crate never meets a stride of zero.
 
+mod text;
+
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use serde::{Deserialize, Serialize};
@@ -273,22 +275,6 @@ impl ConvGeometry {
     pub fn macs(&self, input: [usize; 2]) -> u64 {
         let [height, width] = self.output_size(input);
         (height * width * self.channels[1] * self.fan_in()) as u64
-    }
-}
-
-impl std::fmt::Display for ConvGeometry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [inputs, outputs] = self.channels;
-        let [height, width] = self.kernel_size;
-        write!(f, "{inputs}→{outputs}, kernel {height}×{width}, stride {:?}", self.stride)?;
-        write!(f, ", dilation {:?}, groups {}, padding ", self.dilation, self.groups)?;
-        match &self.padding {
-            PaddingConfig2d::Same => write!(f, "same"),
-            PaddingConfig2d::Valid => write!(f, "none"),
-            PaddingConfig2d::Explicit(top, left, bottom, right) => {
-                write!(f, "top {top}, left {left}, bottom {bottom}, right {right}")
-            }
-        }
     }
 }
 

@@ -1,0 +1,113 @@
+//! `dyrep deploy`: blocks become convolutions, which is checked before it is written.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+use dyrep_burn::{Difference, deploy, verify};
+use dyrep_models::Model;
+use serde::Serialize;
+
+use crate::Failure;
+use crate::answer::Answer;
+use crate::file::{Form, OutArgs, noise, write};
+use crate::network::{DeviceArgs, NetworkArgs};
+use crate::text::{bytes, count, number, short};
+use crate::verify::TOLERANCE;
+
+/// Fuse every block into one convolution and write the network to ship
+///
+/// In .safetensors the network has the names and shapes of torchvision's or timm's own and loads there; in .onnx it takes
+/// batches of any size.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  dyrep deploy runs/digits digits.safetensors\n  \
+                        dyrep deploy runs/digits digits.onnx\n  \
+                        dyrep deploy dyrep.pth small.safetensors --fold-bn")]
+pub(crate) struct DeployArgs {
+    /// Weights: a file, or a run's folder
+    file: PathBuf,
+
+    #[command(flatten)]
+    out: OutArgs,
+
+    /// Fold the batch norms that follow convolutions into them too
+    #[arg(long)]
+    fold_bn: bool,
+
+    #[command(flatten)]
+    network: NetworkArgs,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What deployment changed.
+#[derive(Debug, Serialize)]
+struct Deployed {
+    model: String,
+    file: PathBuf,
+    out: PathBuf,
+    form: Form,
+    bytes: u64,
+    blocks: usize,
+    params: [usize; 2],
+    multiply_adds: [u64; 2],
+    /// On noise, of the outputs before and after.
+    difference: Difference,
+}
+
+impl fmt::Display for Deployed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n{}", self.model, self.file.display())?;
+        writeln!(f, "{:<26}{:>16}{:>16}", "", "as it was", "deployed")?;
+        let [before, after] = self.params.map(|params| count(params as u64));
+        writeln!(f, "{:<26}{before:>16}{after:>16}", "parameters")?;
+        let [before, after] = self.multiply_adds.map(short);
+        writeln!(f, "{:<26}{before:>16}{after:>16}", "multiply-adds per picture")?;
+        let Difference { absolute, relative } = self.difference;
+        writeln!(
+            f,
+            "{} fused; outputs differ by {absolute:.1e} ({relative:.1e} of the largest)",
+            number(self.blocks, "block", "blocks")
+        )?;
+        write!(f, "wrote {} ({})", self.out.display(), bytes(self.bytes))
+    }
+}
+
+impl DeployArgs {
+    pub(crate) fn run(&self) -> Result<Answer, Failure> {
+        let kind = self.out.kind()?;
+        let device = self.device.open()?;
+        let mut loaded = self.network.load(&self.file, &device)?;
+        let deployed = deploy(&loaded.network);
+        let report = verify(&loaded.network, &deployed, [noise(&loaded, 2, 0)], Model::forward);
+        let side = loaded.input().side;
+        let picture = [loaded.config.in_channels(), side, side];
+        let params = [loaded.network.params(), deployed.params()];
+        let multiply_adds = [loaded.network.flops(picture), deployed.flops(picture)];
+        loaded.network = deployed;
+        // What is no number holds no tolerance either.
+        let same = report.model.relative <= TOLERANCE;
+        if !same {
+            return Err(format!(
+                "{}: not written: the deployed outputs differ by {:.1e} of the largest",
+                self.out.out.display(),
+                report.model.relative
+            )
+            .into());
+        }
+        let form = if self.fold_bn { Form::Folded } else { Form::Deployed };
+        let bytes = write(&loaded, form, kind, &self.out.out)?;
+        Answer::new(&Deployed {
+            model: loaded.title(),
+            file: loaded.file,
+            out: self.out.out.clone(),
+            form,
+            bytes,
+            blocks: report.blocks.len(),
+            params,
+            multiply_adds,
+            difference: report.model,
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! A training from its recipe to the files that are shipped, told while it goes.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use dyrep_burn::{Event, EventLog, Structure, write_atomically};
+use dyrep_train::recipe::Recipe;
+use dyrep_train::{Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run};
+use dyrep_weights::{Label, write_burnpack};
+use serde::Serialize;
+
+use crate::terminal::{Lines, Terminal, say};
+use crate::{Failure, INTERRUPTED, terminal};
+
+/// A training to be done.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What is trained, and how.
+    pub recipe: Recipe,
+    /// Devices by name, which share each step; none for the best there is.
+    pub devices: Vec<String>,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Whether to go on with the run that is there.
+    pub resume: bool,
+    /// Whether Burn's dashboard is shown.
+    pub dashboard: bool,
+    /// Where the lines go that tell of it.
+    pub lines: Lines,
+    /// What goes on with a stopped run, in front of its folder.
+    pub resume_with: &'static str,
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All of it is done.
+    Finished(Box<Summary>),
+    /// Somebody stopped it.
+    Stopped(Stopped),
+}
+
+/// A training that can go on.
+#[derive(Debug, Serialize)]
+pub struct Stopped {
+    /// What stopped it.
+    pub stopped_by: String,
+    /// The run's folder.
+    pub folder: PathBuf,
+    #[serde(skip)]
+    resume_with: &'static str,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stopped_by, folder, resume_with } = self;
+        write!(f, "stopped by {stopped_by}; go on with `{resume_with} {}`", folder.display())
+    }
+}
+
+/// What a whole training came to.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// The network.
+    pub model: String,
+    /// Channels of its first convolution.
+    pub width: usize,
+    /// The strategy.
+    pub strategy: &'static str,
+    /// The pictures.
+    pub data: String,
+    /// The devices.
+    pub device: String,
+    /// The seed.
+    pub seed: u64,
+    /// On the validation pictures, 0 to 1.
+    pub accuracy_before_deployment: f64,
+    /// The same, of the deployed network.
+    pub accuracy_after_deployment: f64,
+    /// Of outputs before and after.
+    pub largest_difference: f64,
+    /// The same, of the largest output.
+    pub largest_relative_difference: f64,
+    /// Every change of structure.
+    pub events: Vec<Event>,
+    /// Every epoch.
+    pub epochs: Vec<EpochReport>,
+    /// The network in training form.
+    pub trained: Cost,
+    /// The deployed network.
+    pub deployed: Cost,
+    /// From start to end.
+    pub total_seconds: f64,
+    /// The run's folder.
+    pub folder: PathBuf,
+    #[serde(skip)]
+    deployment: Deployment,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", terminal::deployment(&self.deployment))?;
+        write!(
+            f,
+            "wrote deployed.bpk, trained.bpk, structure.json, summary.json and report.html to {}",
+            self.folder.display()
+        )
+    }
+}
+
+impl Job {
+    /// Trains, deploys, measures both forms, and writes everything to the folder.
+    ///
+    /// # Errors
+    /// Devices that are not there, data that cannot be read, a training that fails, files that cannot be written.
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let started = Instant::now();
+        let Self { recipe, folder, resume, dashboard, lines, .. } = &self;
+        let names = self.device_names();
+        let devices: Vec<Device> =
+            names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
+        let mut plan = Plan::new(recipe, &devices)?;
+        let on = names.join(", ");
+        (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
+        say(*lines, &format!("{}, {}", plan.training.title, plan.training.description));
+
+        let interrupter = Interrupter::new();
+        stop_on_ctrl_c(&interrupter)?;
+        let (validation, input) = (Arc::clone(&plan.validation), plan.training.input.clone());
+        let shown = if *dashboard { Lines::Hidden } else { *lines };
+        let run = Run {
+            training: plan.training,
+            network: plan.network,
+            train: plan.train,
+            validation: Arc::clone(&validation),
+            devices: &devices,
+            folder: folder.clone(),
+            resume: *resume,
+            interrupter,
+            dashboard: *dashboard,
+            progress: Box::new(Terminal::new(recipe.schedule.epochs, shown)),
+        };
+        let mut ended = run.train()?;
+        if let Some(stopped_by) = ended.stopped.take() {
+            let (folder, resume_with) = (self.folder, self.resume_with);
+            return Ok(Outcome::Stopped(Stopped { stopped_by, folder, resume_with }));
+        }
+        let (deployed, deployment) =
+            Deployment::measure(&ended.network, &validation, &input, &devices[0])?;
+        ended.deployed(&deployment)?;
+        let file = |name: &str| folder.join(name);
+        write_burnpack(&deployed, &plan.label, file("deployed.bpk"))?;
+        write_burnpack(&ended.network, &plan.label, file("trained.bpk"))?;
+        Structure::of(&ended.network).save(file("structure.json"))?;
+        let summary = self.summary(&plan.label, &ended, deployment, on, started);
+        let line = serde_json::to_string(&summary)?;
+        write_atomically(&file("summary.json"), line.as_bytes())
+            .map_err(|error| format!("{}: {error}", file("summary.json").display()))?;
+        Ok(Outcome::Finished(Box::new(summary)))
+    }
+
+    fn device_names(&self) -> Vec<&str> {
+        match self.devices.is_empty() {
+            true => vec![dyrep_train::default_name()],
+            false => self.devices.iter().map(String::as_str).collect(),
+        }
+    }
+
+    fn summary<N>(
+        &self,
+        label: &Label,
+        ended: &Ended<N>,
+        deployment: Deployment,
+        device: String,
+        started: Instant,
+    ) -> Summary {
+        let Self { recipe, folder, .. } = self;
+        Summary {
+            model: recipe.model.name.clone(),
+            width: label.network.as_ref().map_or(0, |(_, config)| config.width()),
+            strategy: recipe.strategy.name(),
+            data: data_name(recipe),
+            device,
+            seed: recipe.run.seed,
+            accuracy_before_deployment: deployment.accuracy_before.fraction(),
+            accuracy_after_deployment: deployment.accuracy_after.fraction(),
+            largest_difference: deployment.difference.model.absolute,
+            largest_relative_difference: deployment.difference.model.relative,
+            events: ended.log.iter().flat_map(EventLog::events).cloned().collect(),
+            epochs: ended.record.epochs.clone(),
+            trained: deployment.before,
+            deployed: deployment.after,
+            total_seconds: started.elapsed().as_secs_f64(),
+            folder: folder.clone(),
+            deployment,
+        }
+    }
+}
+
+/// What is trained, and on what and where.
+fn describe(recipe: &Recipe, plan: &Plan, device: &str) -> (String, String) {
+    let width = plan.label.network.as_ref().map_or(0, |(_, config)| config.width());
+    let title = format!("{} of width {width}, {}", recipe.model.name, recipe.strategy.name());
+    let description = format!(
+        "{}: {} pictures for training, {} for validation, {} epochs on {device}",
+        data_name(recipe),
+        plan.train.dataset().len(),
+        plan.validation.dataset().len(),
+        recipe.schedule.epochs,
+    );
+    (title, description)
+}
+
+fn data_name(recipe: &Recipe) -> String {
+    let shipped = || "the shipped digits".to_owned();
+    recipe.data.path.as_ref().map_or_else(shipped, |path| path.display().to_string())
+}
+
+/// Ctrl-C ends the training at the next step; a second one ends the program.
+fn stop_on_ctrl_c(interrupter: &Interrupter) -> Result<(), Failure> {
+    let interrupter = interrupter.clone();
+    Ok(ctrlc::set_handler(move || {
+        if interrupter.should_stop() {
+            std::process::exit(INTERRUPTED.into());
+        }
+        interrupter.stop(Some("Ctrl-C"));
+    })?)
+}

@@ -1,0 +1,137 @@
+//! What one changes most in a recipe, as options of the command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use dyrep_train::recipe::{AugmentationStep, Override, Recipe, StemRecipe};
+use dyrep_train::{RunRecord, TrainError};
+
+use crate::Failure;
+
+/// Pictures up to this side keep their size through the stem.
+const SMALL: usize = 64;
+
+/// Changes of a recipe.
+#[derive(Clone, Debug, Args)]
+pub struct Changes {
+    /// Folder of the pictures: `train/<class>/*.jpg` and `val/<class>/*.jpg`, or CIFAR's files
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// How branches come about: `dyrep` grows them while training; `plain`, `acnet`, `repvgg` and `dbb` are fixed from the
+    /// start
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
+
+    /// What ranks the convolutions that may grow: `snip`, `grad_norm`, `synflow`, `branch_gain` or `random`
+    #[arg(long, value_name = "NAME")]
+    pub score: Option<String>,
+
+    /// Epochs
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+
+    /// Epochs between two changes of structure
+    #[arg(long, value_name = "N")]
+    pub interval: Option<usize>,
+
+    /// Pictures in a batch
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+
+    /// Learning rate at its highest
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub learning_rate: Option<f64>,
+
+    /// Side of the square that pictures of a folder are cropped to; up to 64 the stem for small pictures is used
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
+
+    /// Channels of the first stage
+    #[arg(long, value_name = "N")]
+    pub width: Option<usize>,
+
+    /// Threads that decode pictures
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Change any key of the recipe, as `optimizer.weight_decay=5e-5`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Changes {
+    /// A recipe by name or file, or that of the run to resume, with these changes.
+    ///
+    /// # Errors
+    /// A recipe that is not there or has mistakes, and changes that make no sense.
+    pub fn recipe(&self, name: &str, resume: Option<&Path>) -> Result<Recipe, Failure> {
+        let changes: Vec<Override> =
+            self.overrides().iter().map(|change| change.parse()).collect::<Result<_, _>>()?;
+        if let Some(folder) = resume {
+            let path = RunRecord::path(folder);
+            let text = RunRecord::load(&path)?.recipe;
+            let origin = path.display().to_string();
+            return Ok(Recipe::parse(&text, &origin, &changes).map_err(TrainError::from)?);
+        }
+        let is_file = Path::new(name).extension().is_some() || Path::new(name).exists();
+        let recipe = match is_file {
+            true => Recipe::load(name, &changes),
+            false => Recipe::builtin(name, &changes),
+        };
+        match self.image_size {
+            Some(side) => resized(recipe?, side, &changes),
+            None => Ok(recipe?),
+        }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_none(&self) -> bool {
+        self.overrides().is_empty()
+    }
+
+    /// In the recipe's words; `--set` last, so that it has the last word.
+    fn overrides(&self) -> Vec<String> {
+        let mut changes = vec![];
+        let mut change = |key: &str, value: Option<String>| {
+            changes.extend(value.map(|value| format!("{key}={value}")));
+        };
+        let text = |value: &Option<usize>| value.as_ref().map(ToString::to_string);
+        change("strategy.name", self.strategy.clone());
+        change("strategy.score", self.score.clone());
+        change("schedule.epochs", text(&self.epochs));
+        change("strategy.interval", text(&self.interval));
+        change("optimizer.batch_size", text(&self.batch_size));
+        change("optimizer.learning_rate", self.learning_rate.map(|rate| format!("{rate:?}")));
+        change("data.image_size", text(&self.image_size));
+        change("model.width", text(&self.width));
+        change("run.threads", text(&self.threads));
+        change("run.seed", self.seed.map(|seed| seed.to_string()));
+        change("data.path", self.data.as_ref().map(|path| path.display().to_string()));
+        changes.extend(self.set.iter().cloned());
+        changes
+    }
+}
+
+/// The recipe for pictures of another size: what crops to a size crops to this one, and the stem is the one for it, unless
+/// the changes say otherwise.
+fn resized(mut recipe: Recipe, side: usize, changes: &[Override]) -> Result<Recipe, Failure> {
+    for step in &mut recipe.augmentation.train {
+        if let AugmentationStep::RandomResizedCrop { size, .. }
+        | AugmentationStep::RandomCrop { size, .. }
+        | AugmentationStep::CenterCrop { size } = step
+        {
+            *size = side;
+        }
+    }
+    if side <= SMALL {
+        recipe.model.stem = Some(StemRecipe::Small);
+    }
+    // Read again, so that what does not go together is found, and `--set` has the last word.
+    Ok(Recipe::parse(&recipe.to_toml()?, "the recipe with --image-size", changes)
+        .map_err(TrainError::from)?)
+}

@@ -1,0 +1,130 @@
+//! What goes wrong is said in one line that names the thing, with an exit code that says whose mistake it was.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::{command, dyrep, flowers, json, text};
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    for (arguments, told) in [
+        (&["train"][..], "RECIPE"),
+        (&["bench", "resnet19"], "resnet18"),
+        (&["bench", "resnet18", "--strategy", "dbx"], "dbb"),
+        (&["bench", "resnet18", "--passes", "0"], "above 0"),
+        (&["predict", "w.bpk"], "IMAGES"),
+        (&["predict", "w.bpk", "a.png", "--batch", "b.safetensors"], "--batch"),
+        (&["eval", "w.bpk", "--set", "mnist"], "cifar10"),
+        (&["deploy", "w.bpk"], "OUT"),
+        (&["nothing"], "nothing"),
+    ] {
+        let complaint = dyrep(arguments).complaint(2);
+        assert!(complaint.contains(told), "{arguments:?}: {complaint}");
+    }
+}
+
+#[test]
+fn files_that_will_not_do_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("text.pth"), "no weights").unwrap();
+    std::fs::create_dir(path("empty")).unwrap();
+    std::fs::write(path("run.json"), "{}").unwrap();
+    let shown = path("");
+    let in_folder = |arguments: &[&str]| {
+        crate::Ran::of(command().args(arguments).current_dir(&shown).output().unwrap())
+    };
+    for (arguments, told) in [
+        (&["inspect", "nothing.pth"][..], "nothing.pth"),
+        (&["inspect", "text.pth"], "neither safetensors nor PyTorch's"),
+        (&["eval", "empty"], "trained.bpk"),
+        (&["report", "empty"], "run.json"),
+        (&["report", "."], "run.json"),
+        (&["train", "resnet"], "imagenet_resnet18"),
+        (&["train", "mine.toml"], "mine.toml"),
+        (&["train", "digits_quick", "--set", "schedule.epoch=3"], "epochs"),
+        (&["train", "digits_quick", "--device", "gpu"], "flex"),
+        (&["train", "imagenet_resnet18", "--data", "nothing"], "nothing"),
+        (&["train", "--resume", "empty"], "run.json"),
+        (&["convert", "text.pth", "out.pth"], ".safetensors"),
+        (&["bench", "vgg16", "--image-size", "16"], "32"),
+    ] {
+        let complaint = in_folder(arguments).complaint(1);
+        assert!(complaint.contains(told), "{arguments:?}: {complaint}");
+    }
+}
+
+/// A network of three classes, for colour.
+fn network(folder: &std::path::Path) -> std::path::PathBuf {
+    let (data, run) = (flowers(folder), folder.join("run"));
+    let arguments = ["train", "imagenet_resnet18", "--data", text(&data), "--out", text(&run)];
+    let small = ["--image-size", "16", "--width", "2", "--epochs", "1", "--batch-size", "12"];
+    let quick = ["--set", "strategy.calibration_batches=1", "--threads", "0"];
+    dyrep(&[&arguments[..], &small, &quick].concat()).good();
+    run.join("trained.bpk")
+}
+
+#[test]
+fn pictures_that_do_not_fit_the_network_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = network(folder.path());
+    let alone = folder.path().join("weights.bpk");
+    std::fs::copy(&weights, &alone).unwrap();
+    let alone = text(&alone);
+    let complaint = |arguments: &[&str], code| dyrep(arguments).complaint(code);
+
+    // The run's own data is known, a lone file's is not.
+    json(&["eval", text(&weights)]);
+    assert!(complaint(&["eval", alone], 1).contains("--data"));
+    assert!(complaint(&["eval", alone, "--set", "digits"], 1).contains("1 channel"));
+    let val = folder.path().join("flowers/val");
+    std::fs::rename(val.join("tulip"), val.join("violet")).unwrap();
+    let renamed = complaint(&["eval", alone, "--data", text(&val)], 1);
+    assert!(renamed.contains("`tulip`") && renamed.contains("`violet`"), "{renamed}");
+    std::fs::remove_dir_all(val.join("violet")).unwrap();
+    assert!(complaint(&["eval", alone, "--data", text(&val)], 1).contains("2 classes"));
+
+    let broken = folder.path().join("broken.jpg");
+    std::fs::write(&broken, b"\xff\xd8\xff\xe0 no picture").unwrap();
+    let rose = val.join("rose/1.png");
+    assert!(complaint(&["predict", alone, text(&rose), text(&broken)], 1).contains("broken.jpg"));
+    let empty = folder.path().join("none");
+    std::fs::create_dir(&empty).unwrap();
+    assert!(complaint(&["predict", alone, text(&empty)], 1).contains("no images"));
+    assert!(complaint(&["predict", alone, "--batch", text(&broken)], 1).contains("safetensors"));
+    let golden = "../dyrep-weights/tests/golden/expected.safetensors";
+    assert!(complaint(&["predict", alone, "--batch", golden], 1).contains("--tensor"));
+    let wrong = complaint(&["predict", alone, "--batch", golden, "--tensor", "dyrep.pth"], 1);
+    assert!(wrong.contains("[batch, channels, height, width]"), "{wrong}");
+
+    // Nothing is overwritten without a word.
+    let out = folder.path().join("out.safetensors");
+    json(&["deploy", alone, text(&out)]);
+    assert!(complaint(&["deploy", alone, text(&out)], 1).contains("--force"));
+    json(&["deploy", alone, text(&out), "--force"]);
+}
+
+/// A reader that has seen enough, as `head` has, is no failure.
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = command()
+        .args(["completions", "zsh"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(child.wait().unwrap().success() && errors.is_empty(), "{errors}");
+}
+
+#[test]
+fn shells_complete_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = dyrep(&["completions", shell]).good().output;
+        for command in ["train", "inspect", "verify", "predict"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Checkpoints of PyTorch go through the program and give PyTorch's logits: as they are, converted, and deployed.
+//!
+//! The files are written by `crates/dyrep-weights/tests/golden/make.py`.
+
+use std::path::{Path, PathBuf};
+
+use rstest::rstest;
+
+use crate::{difference, dyrep, json, tensor, text};
+
+/// Of the largest logit; the largest difference seen is 2e-6.
+const LOGITS: f32 = 2e-5;
+
+fn golden(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dyrep-weights/tests/golden").join(file)
+}
+
+/// The logits that the program gives for the reference batch.
+fn logits(weights: &Path, folder: &Path, more: &[&str]) -> Vec<f32> {
+    let (input, out) = (golden("expected.safetensors"), folder.join("logits.safetensors"));
+    let arguments = [
+        "predict",
+        text(weights),
+        "--batch",
+        text(&input),
+        "--tensor",
+        "input",
+        "--logits",
+        text(&out),
+    ];
+    dyrep(&[&arguments, more].concat()).good();
+    let (values, shape) = tensor(&out, "logits");
+    assert_eq!(shape, [2, 10]);
+    values
+}
+
+#[rstest]
+#[case::torchvision("resnet_wrapped.pth", "resnet18", 0)]
+#[case::bottleneck("bottleneck_f16.safetensors", "resnet50", 0)]
+#[case::legacy("vgg_bn_bf16_legacy.pt", "vgg11_bn", 0)]
+#[case::double("mobilenet_f64.safetensors", "mobilenet_v1", 0)]
+#[case::dyrep("dyrep.pth", "resnet18", 4)]
+#[case::dbb("dbb_f16.safetensors", "resnet18", 16)]
+#[case::depthwise_dbb("dbb_mobilenet_f16.pth", "mobilenet_v1", 4)]
+#[case::dbb_resnet("dbb_resnet_f16.safetensors", "resnet18", 16)]
+#[case::dbb_mobilenet("dbb_mobile_f16.safetensors", "mobilenet_v1", 14)]
+#[case::repvgg("repvgg_f16.pth", "repvgg_b1g2", 28)]
+#[case::timm("timm_repvgg_f16.safetensors", "repvgg_a0", 22)]
+#[case::timm_deployed("timm_repvgg_deployed_f16.safetensors", "repvgg_a0", 0)]
+fn pytorchs_checkpoints_give_pytorchs_logits(
+    #[case] file: &str,
+    #[case] model: &str,
+    #[case] blocks: usize,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let (original, want) = (golden(file), tensor(&golden("expected.safetensors"), file).0);
+    let found = json(&["inspect", text(&original), "--image-size", "32"]);
+    assert_eq!((&found["model"], &found["blocks"]), (&model.into(), &blocks.into()));
+
+    let mut files = vec![original.clone()];
+    for (command, name) in [
+        ("convert", "converted.bpk"),
+        ("convert", "converted.safetensors"),
+        ("deploy", "deployed.bpk"),
+        ("deploy", "deployed.safetensors"),
+    ] {
+        let out = folder.path().join(name);
+        json(&[command, text(&original), text(&out)]);
+        files.push(out);
+    }
+    for file in files {
+        let far = difference(&logits(&file, folder.path(), &[]), &want);
+        assert!(far < LOGITS, "{}: {far:.1e}", file.display());
+    }
+    // A file that is not the same network's is not.
+    let other = if model == "resnet18" { "resnet_wrapped.pth" } else { "dyrep.pth" };
+    let other = if file == other { "dbb_f16.safetensors" } else { other };
+    assert!(difference(&logits(&golden(other), folder.path(), &[]), &want) > 0.1);
+}
+
+#[test]
+fn the_average_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let got = logits(&golden("dyrep.pth"), folder.path(), &["--part", "average"]);
+    let (want, _) = tensor(&golden("expected.safetensors"), "dyrep.pth/average");
+    assert!(difference(&got, &want) < LOGITS);
+    assert!(difference(&logits(&golden("dyrep.pth"), folder.path(), &[]), &want) > 0.1);
+}
+
+/// The same weights through every form are the same network to `verify`; another network's are not.
+#[test]
+fn verify_tells_networks_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let grown = golden("dyrep.pth");
+    let deployed = folder.path().join("deployed.safetensors");
+    json(&["deploy", text(&grown), text(&deployed)]);
+    let batch = golden("expected.safetensors");
+    let on = ["--batch", text(&batch), "--tensor", "input"];
+    let same = json(&[&["verify", text(&grown), text(&deployed)], &on[..]].concat());
+    assert_eq!((&same["holds"], &same["pictures"]), (&true.into(), &2.into()));
+    let alone = json(&["verify", text(&grown)]);
+    assert_eq!(alone["blocks"].as_array().unwrap().len(), 4);
+
+    let (other, missing) = (golden("resnet_wrapped.pth"), golden("bottleneck_f16.safetensors"));
+    let ran = dyrep(&["verify", text(&grown), text(&other)]);
+    assert_eq!(ran.code, 3, "{}", ran.output);
+    assert!(ran.output.contains("NOT the same"), "{}", ran.output);
+    // A tolerance below rounding.
+    assert_eq!(dyrep(&["verify", text(&grown), "--tolerance", "1e-12"]).code, 3);
+    // Two of another kind can be compared as long as they read and tell the same.
+    assert_eq!(dyrep(&["verify", text(&grown), text(&missing)]).code, 3);
+}

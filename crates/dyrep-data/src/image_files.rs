@@ -1,0 +1,87 @@
+//! Pictures by their paths, of no known class: what a trained network is asked about.
+
+use std::path::{Path, PathBuf};
+
+use crate::dataset::{Contents, Dataset, decoded};
+use crate::decode::Decoding;
+use crate::error::DataError;
+use crate::image::Image;
+use crate::scan::{Scan, check_regular, read_file};
+
+/// JPEG and PNG files in the order given. They have one class, `unknown`.
+#[derive(Clone, Debug)]
+pub struct ImageFiles {
+    files: Vec<PathBuf>,
+    decoding: Decoding,
+    classes: [String; 1],
+}
+
+impl ImageFiles {
+    /// The files of `paths`; a folder stands for the images in it, by name, without those in folders below. A link is
+    /// followed: whoever names it means what it points to.
+    ///
+    /// # Errors
+    ///
+    /// A path that is not there or is no file, and a folder without images. Contents are looked at when they are loaded.
+    pub fn new<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        decoding: impl Into<Decoding>,
+    ) -> Result<Self, DataError> {
+        let mut files = vec![];
+        for path in paths {
+            let path = path.as_ref();
+            if !path.is_dir() {
+                check_regular(path)?;
+                files.push(path.to_owned());
+                continue;
+            }
+            let found = Scan::new(path)?.loose_images()?;
+            if found.is_empty() {
+                return Err(DataError::NoImages { path: path.to_owned() });
+            }
+            files.extend(found.into_iter().map(|file| path.join(file)));
+        }
+        Ok(Self { files, decoding: decoding.into(), classes: ["unknown".to_owned()] })
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+impl Dataset for ImageFiles {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn channels(&self) -> usize {
+        self.decoding.channels.count()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        assert!(index < self.len(), "sample {index} of {}", self.len());
+        0
+    }
+
+    fn image(&self, index: usize) -> Result<Image, DataError> {
+        decoded(self, index)
+    }
+
+    fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
+        let (path, decoding) = (&self.files[index], self.decoding);
+        // What a link points to.
+        let target = path.canonicalize().map_err(|source| crate::scan::unreadable(path, source))?;
+        read_file(&target, &target, buffer)?;
+        Ok(Contents::File { path: path.clone(), decoding })
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.files[index].display().to_string()
+    }
+}
