@@ -140,6 +140,78 @@ fn structure_files() {
     assert!(Structure::load(&path).unwrap_err().to_string().contains("5 groups must divide"));
 }
 
+/// A structure of one layer, with `form` as its JSON.
+fn structure_of(geometry: &str, form: &str) -> String {
+    format!(r#"{{"version":1,"layers":{{"c":{{"geometry":{geometry},"form":{form}}}}}}}"#)
+}
+
+#[test]
+fn sizes_that_no_convolution_has() {
+    let geometry = |key: &str, value: &str| {
+        let all = [
+            ("channels", "[4,4]"),
+            ("kernel_size", "[3,3]"),
+            ("stride", "[1,1]"),
+            ("dilation", "[1,1]"),
+            ("groups", "1"),
+            ("padding", r#"{"explicit":[1,1,1,1]}"#),
+        ];
+        let pairs = all.map(|(name, usual)| {
+            format!(r#""{name}":{}"#, if name == key { value } else { usual })
+        });
+        format!("{{{}}}", pairs.join(","))
+    };
+    // What branches exist is a matter of sums and products of them.
+    let block = r#"{"block":{"kxk":{"plain":{"bias":true}},"branches":["1xk","identity"]}}"#;
+    assert!(Structure::from_json(&structure_of(&geometry("", ""), block)).is_ok());
+    let huge = usize::MAX;
+    for (key, value) in [
+        ("channels", format!("[4,{huge}]")),
+        ("channels", "[1000000,1000000]".to_owned()),
+        ("kernel_size", format!("[{huge},3]")),
+        ("stride", format!("[1,{huge}]")),
+        ("dilation", format!("[{huge},{huge}]")),
+        ("padding", format!(r#"{{"explicit":[1,1,{huge},1]}}"#)),
+        ("groups", huge.to_string()),
+    ] {
+        let error = Structure::from_json(&structure_of(&geometry(key, &value), block)).unwrap_err();
+        let text = error.to_string();
+        let expected = if key == "groups" { "must be" } else { "must be at most" };
+        assert!(text.contains(expected), "{key}: {text}");
+    }
+    let middle = format!(
+        r#"["1x1",{{"1x1_kxk":{{"mid_channels":{huge},"conv":{{"plain":{{"bias":false}}}}}}}}]"#
+    );
+    let block = format!(r#"{{"block":{{"kxk":{{"plain":{{"bias":true}}}},"branches":{middle}}}}}"#);
+    let error = Structure::from_json(&structure_of(&geometry("", ""), &block)).unwrap_err();
+    assert!(error.to_string().contains("channels must be at most"), "{error}");
+}
+
+#[test]
+fn blocks_nest_only_so_deep() {
+    let layer = config().init(&Device::flex());
+    let mut structure = Structure::of(&layer);
+    let mut path = String::new();
+    let branches = [BranchKind::PointwiseKxk].as_slice().into();
+    for depth in 0..16 {
+        structure.grow(&path, &branches).unwrap();
+        assert_eq!(Structure::from_json(&structure.to_json()).unwrap(), structure, "{depth}");
+        path += if depth == 0 { "1x1_kxk.conv2" } else { ".1x1_kxk.conv2" };
+    }
+    let error = structure.grow(&path, &branches).unwrap_err();
+    assert!(error.to_string().contains("at most 16 deep"), "{error}");
+    // Nor can a model be grown deeper than its structure.
+    let deepest = structure.apply(layer).unwrap();
+    let error = refused_growth(&deepest, &path, 1);
+    assert!(matches!(error, AdjustError::TooDeep { limit: 16, .. }), "{error}");
+    let deeper = r#"{"block":{"branches":[],"kxk":"#.repeat(17)
+        + r#"{"plain":{"bias":true}}"#
+        + &"}}".repeat(17);
+    let geometry = serde_json::to_string(&deepest.geometry()).unwrap();
+    let error = Structure::from_json(&structure_of(&geometry, &deeper)).unwrap_err();
+    assert!(matches!(error, StructureError::Layer { .. }), "{error}");
+}
+
 #[test]
 fn a_structure_of_another_network() {
     let device = Device::flex();

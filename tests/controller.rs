@@ -8,8 +8,8 @@ use burn::nn::PaddingConfig2d;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::{
-    Budget, Controller, ControllerConfig, CutRule, EventLog, Fidelity, InputSizes, NormRule,
-    PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure, layers,
+    Budget, Controller, ControllerConfig, ControllerState, CutRule, EventLog, Fidelity, InputSizes,
+    NormRule, PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure, layers,
 };
 use dyrep_tests::network::random_gradients;
 use dyrep_tests::random::Draw;
@@ -170,6 +170,7 @@ fn options_that_make_no_sense_are_refused() {
     assert_eq!(refused(zero), "controller: interval must be at least 1, got 0");
     assert!(refused(ControllerConfig { growths: 0, ..default() }).contains("growths"));
     assert!(refused(ControllerConfig { max_depth: 0, ..default() }).contains("max_depth"));
+    assert!(refused(ControllerConfig { max_depth: 17, ..default() }).contains("at most 16"));
     let none = ControllerConfig { calibration_batches: 0, ..default() };
     assert!(refused(none).contains("calibration_batches"));
     let plain = ControllerConfig { branches: Preset::Plain.into(), ..default() };
@@ -232,4 +233,36 @@ fn logs_are_written_read_and_refused_when_broken() {
     twice["adjustments"][0]["events"].as_array_mut().unwrap().push(first);
     assert!(refused(&twice.to_string()).contains("it is a block already"));
     assert!(EventLog::load(folder.path().join("none.json")).is_err());
+}
+
+#[test]
+fn sums_of_another_model_are_refused() {
+    let config = ControllerConfig { score: Score::BranchGain, ..ControllerConfig::default() };
+    let structure = Structure::of(&Net::new());
+    let resumed = |path: &str, kind: serde_json::Value, numbers: usize| {
+        let sums = serde_json::json!([{ "path": path, "kind": kind }]);
+        let state = serde_json::json!({
+            "score": "branch_gain", "log": null, "steps": 1, "sums": sums
+        });
+        let state: ControllerState = serde_json::from_value(state).unwrap();
+        let values = vec![0.0; numbers];
+        Controller::resume(config.clone(), state, &values, &structure, &Device::flex())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    let gradient = |weight: [usize; 4], bias: Option<usize>| serde_json::json!({ "gradient": { "weight": weight, "bias": bias } });
+    resumed("body.1", gradient([2, 2, 3, 3], Some(2)), 38).unwrap();
+    let huge = 1 << 32;
+    for (path, kind, numbers) in [
+        ("body.2", gradient([2, 2, 3, 3], None), 36),
+        ("body.1.kxk.conv", gradient([2, 2, 3, 3], None), 36),
+        ("body.1", gradient([2, 2, 1, 3], None), 12),
+        ("body.1", gradient([2, 2, 3, 3], Some(3)), 39),
+        ("body.1", gradient([huge, huge, huge, huge], None), 0),
+    ] {
+        let error = resumed(path, kind, numbers).unwrap_err();
+        assert!(error.contains(&format!("`{path}` is not of a convolution")), "{error}");
+    }
+    let error = resumed("body.1", gradient([2, 2, 3, 3], None), 35).unwrap_err();
+    assert_eq!(error, "the sums have 36 numbers, 35 were saved");
 }

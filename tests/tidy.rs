@@ -48,7 +48,7 @@ fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = vec![];
-    for folder in ["benches", "crates", "examples", "tests"] {
+    for folder in ["benches", "crates", "examples", "tests", "fuzz/src", "fuzz/fuzz_targets"] {
         files_below(&root().join(folder), "rs", &mut found);
     }
     assert!(found.len() > 30, "the sources were not found");

@@ -1,7 +1,8 @@
 //! What a structure costs: a function of its forms and of the sizes of the layers' inputs.
 //!
 //! Multiply-adds are those of convolutions and pooling: what the field calls FLOPs of a network. Batch
-//! norms and sums are not counted, nor layers that are not ours.
+//! norms and sums are not counted, nor layers that are not ours. Where a count is larger than any number there is, it is
+//! the largest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +32,10 @@ impl Add for Cost {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { params: self.params + other.params, macs: self.macs + other.macs }
+        Self {
+            params: self.params.saturating_add(other.params),
+            macs: self.macs.saturating_add(other.macs),
+        }
     }
 }
 
@@ -72,7 +76,7 @@ impl InputSizes {
     #[must_use]
     pub fn layer_cost(&self, path: &str, layer: &LayerStructure) -> Cost {
         let sizes = self.0.get(path).map_or(&[][..], Vec::as_slice);
-        let macs = sizes.iter().map(|&size| layer.form.macs(&layer.geometry, size)).sum();
+        let macs = sum(sizes.iter().map(|&size| layer.form.macs(&layer.geometry, size)));
         Cost { params: layer.form.params(&layer.geometry), macs }
     }
 
@@ -118,29 +122,29 @@ impl Form {
         let Self::Block(block) = self else {
             return geometry.macs(input);
         };
-        let pixels = (input[0] * input[1]) as u64;
-        let outputs = geometry.output_size(input);
-        let outputs = (outputs[0] * outputs[1] * geometry.out_channels()) as u64;
-        let per_tap = (geometry.in_channels() / geometry.groups()) as u64;
-        let [height, width] = geometry.kernel_size().map(|size| size as u64);
-        let pointwise = |out: usize| pixels * per_tap * out as u64;
+        let [rows, columns] = geometry.output_size(input);
+        let per_tap = geometry.in_channels() / geometry.groups();
+        let [height, width] = geometry.kernel_size();
+        // Each output value of each channel, so many times.
+        let each = |times: usize| product([rows, columns, geometry.out_channels(), times]);
+        let pointwise = |out: usize| product([input[0], input[1], per_tap, out]);
         let others = block.branches.iter().map(|branch| match branch {
-            BranchForm::Pointwise => outputs * per_tap,
-            BranchForm::OneByK => outputs * per_tap * width,
-            BranchForm::KByOne => outputs * per_tap * height,
+            BranchForm::Pointwise => each(per_tap),
+            BranchForm::OneByK => each(per_tap * width),
+            BranchForm::KByOne => each(per_tap * height),
             BranchForm::Identity => 0,
-            BranchForm::PointwiseAvg if geometry.is_depthwise() => outputs * height * width,
+            BranchForm::PointwiseAvg if geometry.is_depthwise() => each(height * width),
             BranchForm::PointwiseAvg => {
-                pointwise(geometry.out_channels()) + outputs * height * width
+                pointwise(geometry.out_channels()).saturating_add(each(height * width))
             }
             BranchForm::PointwiseKxk { mid_channels, conv } => {
                 let pads = geometry.pads(input);
                 let padded = [0, 1].map(|axis| input[axis] + pads[axis].0 + pads[axis].1);
                 let second = PointwiseKxk::second_geometry(geometry, *mid_channels);
-                pointwise(*mid_channels) + conv.macs(&second, padded)
+                pointwise(*mid_channels).saturating_add(conv.macs(&second, padded))
             }
         });
-        block.kxk.macs(geometry, input) + others.sum::<u64>()
+        block.kxk.macs(geometry, input).saturating_add(sum(others))
     }
 
     /// Parameters, without running statistics.
@@ -174,4 +178,12 @@ impl Form {
         });
         block.kxk.count_params(geometry) + norm + others.sum::<usize>()
     }
+}
+
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
+pub(crate) fn product<const N: usize>(factors: [usize; N]) -> u64 {
+    factors.into_iter().fold(1, |product: u64, factor| product.saturating_mul(factor as u64))
 }

@@ -17,6 +17,16 @@ pub enum GeometryError {
         /// Its value.
         value: Vec<usize>,
     },
+    /// A size that no convolution needs.
+    #[error("{name} must be at most {limit}, got {value:?}")]
+    TooLarge {
+        /// The option; for the weight the limit is on the product.
+        name: &'static str,
+        /// Its value.
+        value: Vec<usize>,
+        /// The largest that is taken.
+        limit: usize,
+    },
     /// Groups that do not divide the channels.
     #[error("{groups} groups must divide both the {} input and the {} output channels", channels[0], channels[1])]
     Groups {
@@ -160,6 +170,12 @@ pub enum ConfigError {
         /// The groups.
         groups: usize,
     },
+    /// Blocks inside blocks inside blocks.
+    #[error("blocks lie in each other at most {limit} deep")]
+    TooDeep {
+        /// The deepest that is taken.
+        limit: usize,
+    },
 }
 
 /// A text that is not a regular expression.
@@ -258,6 +274,12 @@ pub enum StateError {
         /// The saved one.
         found: crate::Score,
     },
+    /// A sum that is of no convolution of the model.
+    #[error("what was summed up for `{path}` is not of a convolution of this model")]
+    Sum {
+        /// The path saved.
+        path: String,
+    },
     /// The numbers are not those of the sums.
     #[error("the sums have {expected} numbers, {found} were saved")]
     Numbers {
@@ -285,6 +307,14 @@ pub enum AdjustError {
     AlreadyGrown {
         /// Its path.
         path: String,
+    },
+    /// The convolution lies in as many blocks as it can.
+    #[error("the convolution at `{path}` lies in {limit} blocks, more than {limit} do not nest")]
+    TooDeep {
+        /// Its path.
+        path: String,
+        /// The deepest that is taken.
+        limit: usize,
     },
     /// There is nothing to cut.
     #[error("the convolution at `{path}` is plain; there is no `{kind}` branch to cut")]

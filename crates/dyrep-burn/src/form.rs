@@ -9,6 +9,10 @@ use crate::branch::BranchKind;
 use crate::error::{BranchError, ConfigError};
 use crate::geometry::ConvGeometry;
 
+/// How deep blocks may lie in each other: what is written can then be read, since parsers of JSON bound the depth, and
+/// walking down needs no more of the stack than there is.
+pub(crate) const DEEPEST: usize = 16;
+
 /// What a [`RepConv2d`](crate::RepConv2d) consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -118,11 +122,18 @@ impl Form {
     /// Checks that every branch exists for a layer of `geometry`, at every depth.
     ///
     /// # Errors
-    /// The first branch that does not, or channels that do not fit.
+    /// The first branch that does not, channels that do not fit, or blocks that lie too deep.
     pub fn check(&self, geometry: &ConvGeometry) -> Result<(), ConfigError> {
+        self.check_at(0, geometry)
+    }
+
+    fn check_at(&self, depth: usize, geometry: &ConvGeometry) -> Result<(), ConfigError> {
         let Self::Block(block) = self else {
             return Ok(());
         };
+        if depth == DEEPEST {
+            return Err(ConfigError::TooDeep { limit: DEEPEST });
+        }
         for pair in block.branches.windows(2) {
             if pair[0].kind() >= pair[1].kind() {
                 return Err(BranchError::Twice { kind: pair[1].kind() }.into());
@@ -135,10 +146,11 @@ impl Form {
                 if mid_channels == 0 || mid_channels % groups != 0 {
                     return Err(ConfigError::MidChannels { mid_channels, groups });
                 }
-                conv.check(&second_geometry(geometry, mid_channels))?;
+                let second = second_geometry(geometry, mid_channels).validated()?;
+                conv.check_at(depth + 1, &second)?;
             }
         }
-        block.kxk.check(geometry)
+        block.kxk.check_at(depth + 1, geometry)
     }
 
     /// The form after deployment: a block becomes a plain convolution with a bias.

@@ -1,9 +1,13 @@
 //! Choosing layers by their paths.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PatternError;
+
+/// The most patterns, and the most bytes that one may take: those in a file from a stranger must not fill the memory.
+const MOST: usize = 1000;
+const LARGEST: usize = 1 << 16;
 
 /// Regular expressions, any of which may match anywhere in a path, as in Burn's parameter groups.
 ///
@@ -16,15 +20,18 @@ impl PathPatterns {
     /// Patterns from their texts.
     ///
     /// # Errors
-    /// The first text that is not a regular expression.
+    /// The first text that is not a regular expression or takes more than 64 KiB; the first after a thousand.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
-        let parse = |pattern: S| {
-            Regex::new(pattern.as_ref()).map_err(|error| PatternError {
-                pattern: pattern.as_ref().to_owned(),
-                reason: error.to_string(),
-            })
+        let parse = |(i, pattern): (usize, S)| {
+            let pattern = pattern.as_ref();
+            let refused = |reason| PatternError { pattern: pattern.to_owned(), reason };
+            if i == MOST {
+                return Err(refused(format!("there are more than {MOST}")));
+            }
+            let built = RegexBuilder::new(pattern).size_limit(LARGEST).build();
+            built.map_err(|error| refused(error.to_string()))
         };
-        patterns.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+        patterns.into_iter().enumerate().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether any of them matches.
@@ -89,6 +96,16 @@ mod tests {
         assert_eq!(patterns.unmatched(&["stem", "layer1"]), Some("layer9"));
         assert_eq!(patterns.unmatched(&["stem", "layer9"]), None);
         assert_eq!(PathPatterns::default().unmatched::<&str>(&[]), None);
+    }
+
+    #[test]
+    fn patterns_take_little_memory() {
+        assert!(PathPatterns::new([r"^\w+\.(\d+)\..*conv[12]$"]).is_ok());
+        let error = PathPatterns::new([r"\w{200}"]).unwrap_err().to_string();
+        assert!(error.contains("size limit"), "{error}");
+        assert!(PathPatterns::new(["conv"; 1000]).is_ok());
+        let error = PathPatterns::new(["conv"; 1001]).unwrap_err().to_string();
+        assert!(error.contains("more than 1000"), "{error}");
     }
 
     #[test]

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::branch::{BranchKind, Branches};
 use crate::build::{Builder, Source};
-use crate::error::StructureError;
+use crate::error::{ConfigError, StructureError};
 use crate::file::write_atomically;
-use crate::form::{BlockForm, Form};
+use crate::form::{BlockForm, DEEPEST, Form};
 use crate::geometry::ConvGeometry;
 use crate::nest;
 use crate::rep_conv2d::RepConv2d;
@@ -140,15 +140,19 @@ impl Structure {
     /// Grows the plain convolution at `path` into a block, as [`grow`](crate::grow) does with tensors.
     ///
     /// # Errors
-    /// No such convolution, one that is a block already, or a branch named that does not exist there. The
-    /// structure is then unchanged.
+    /// No such convolution, one that is a block already or lies too deep, or a branch named that does not exist
+    /// there. The structure is then unchanged.
     pub fn grow(&mut self, path: &str, branches: &Branches) -> Result<(), StructureError> {
         let refused = |reason: &str| StructureError::Change {
             path: path.to_owned(),
             reason: reason.to_owned(),
         };
-        let (form, geometry) =
+        let (form, geometry, depth) =
             self.conv_mut(path).ok_or_else(|| refused("no convolution there"))?;
+        if depth >= DEEPEST {
+            let error = ConfigError::TooDeep { limit: DEEPEST };
+            return Err(refused(&error.to_string()));
+        }
         if let Form::Block(_) = form {
             return Err(refused("it is a block already"));
         }
@@ -166,7 +170,7 @@ impl Structure {
     pub fn cut(&mut self, path: &str, kinds: &[BranchKind]) -> Result<(), StructureError> {
         let refused = |reason: String| StructureError::Change { path: path.to_owned(), reason };
         let found = self.conv_mut(path);
-        let (form, _) = found.ok_or_else(|| refused("no convolution there".to_owned()))?;
+        let (form, ..) = found.ok_or_else(|| refused("no convolution there".to_owned()))?;
         let Form::Block(block) = form else {
             return Err(refused("it is plain, there is nothing to cut".to_owned()));
         };
@@ -185,14 +189,23 @@ impl Structure {
         Ok(())
     }
 
-    fn conv_mut(&mut self, path: &str) -> Option<(&mut Form, ConvGeometry)> {
+    /// The form of the convolution at `path`, its geometry, and how many blocks it lies in.
+    fn conv_mut(&mut self, path: &str) -> Option<(&mut Form, ConvGeometry, usize)> {
         let (layer, address) = {
             let paths = self.layers.keys().map(String::as_str);
             let (layer, address) = nest::locate(path, paths)?;
             (layer.to_owned(), address)
         };
         let LayerStructure { geometry, form } = self.layers.get_mut(&layer)?;
-        form.at_mut(&address, geometry)
+        let (form, geometry) = form.at_mut(&address, geometry)?;
+        Some((form, geometry, address.len()))
+    }
+
+    /// The geometry of the convolution at `path`, in a layer or inside its blocks.
+    pub(crate) fn geometry_at(&self, path: &str) -> Option<ConvGeometry> {
+        let (layer, address) = nest::locate(path, self.layers.keys().map(String::as_str))?;
+        let LayerStructure { geometry, form } = self.layers.get(layer)?;
+        form.clone().at_mut(&address, geometry).map(|(_, geometry)| geometry)
     }
 
     /// Rebuilds this structure in `model`, which must be the same network.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dyrep_burn::{ControllerConfig, Preset};
+use dyrep_burn::{ControllerConfig, PathPatterns, PatternError, Preset};
 use dyrep_data::{
     Channels, Cifar10, Cifar100, Dataset, Digits, Erase, Fill, Loader, LoaderConfig, MixConfig,
     Mixer, Pipeline, TransformSpec, open_split,
 };
-use dyrep_models::{Model, ModelConfig, ModelName, Stem};
+use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
 use dyrep_weights::{Input, Label};
 
 use crate::classifier::Loss;
@@ -16,8 +16,8 @@ use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe,
-    OptimizerRecipe, Recipe, ScheduleKind, StemRecipe, StrategyRecipe,
+    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, FixedRecipe, MixRecipe,
+    OptimizerRecipe, Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
@@ -206,13 +206,7 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
     let Recipe { model, data, strategy, .. } = recipe;
     let name: ModelName = model.name.parse()?;
     let mut config = name.config(set.classes().len()).with_in_channels(set.channels());
-    let branches = match strategy {
-        StrategyRecipe::Plain | StrategyRecipe::DyRep(_) => Preset::Plain,
-        StrategyRecipe::AcNet => Preset::AcNet,
-        StrategyRecipe::RepVgg => Preset::RepVgg,
-        StrategyRecipe::Dbb => Preset::Dbb,
-    };
-    config = config.with_branches(branches);
+    config = config.with_branches(branching(strategy)?);
     if let Some(stem) = model.stem {
         config = config.with_stem(match stem {
             StemRecipe::Imagenet => Stem::Imagenet,
@@ -227,6 +221,37 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
         true => Err(TrainError::TooSmall { model: model.name.clone(), side, smallest }),
         false => Ok(config),
     }
+}
+
+/// The branches that convolutions start with.
+fn branching(strategy: &StrategyRecipe) -> Result<Branching, TrainError> {
+    let fixed = |preset: Preset, fixed: &FixedRecipe| {
+        Ok(Branching { branches: preset.into(), only: selection(&fixed.only)? })
+    };
+    match strategy {
+        StrategyRecipe::Plain => Ok(Branching::default()),
+        StrategyRecipe::AcNet(recipe) => fixed(Preset::AcNet, recipe),
+        StrategyRecipe::RepVgg(recipe) => fixed(Preset::RepVgg, recipe),
+        StrategyRecipe::Dbb(recipe) => fixed(Preset::Dbb, recipe),
+        StrategyRecipe::DyRep(growth) => {
+            let Some(start) = &growth.start else { return Ok(Branching::default()) };
+            let branches = serde_json::to_value(start).and_then(serde_json::from_value);
+            Ok(Branching {
+                branches: branches.map_err(|error| growth_refused(&error))?,
+                only: selection(&growth.only)?,
+            })
+        }
+    }
+}
+
+fn selection(recipe: &SelectionRecipe) -> Result<Selection, TrainError> {
+    let refused = |error: PatternError| TrainError::Growth { reason: error.to_string() };
+    Ok(Selection {
+        layers: recipe.layers.clone(),
+        matching: PathPatterns::new(&recipe.matching).map_err(refused)?,
+        except: PathPatterns::new(&recipe.except).map_err(refused)?,
+        kernels: recipe.kernels.clone(),
+    })
 }
 
 fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
@@ -272,14 +297,21 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
     })
 }
 
+fn growth_refused(error: &serde_json::Error) -> TrainError {
+    TrainError::Growth { reason: error.to_string() }
+}
+
 /// The controller's own configuration has the recipe's names and spellings.
 fn controller(recipe: &Recipe) -> Result<Option<ControllerConfig>, TrainError> {
     let StrategyRecipe::DyRep(growth) = &recipe.strategy else { return Ok(None) };
-    let refused = |error: serde_json::Error| TrainError::Growth { reason: error.to_string() };
-    let mut value = serde_json::to_value(growth).map_err(refused)?;
+    let mut value = serde_json::to_value(growth).map_err(|error| growth_refused(&error))?;
+    if let Some(keys) = value.as_object_mut() {
+        keys.retain(|key, _| key != "start" && key != "only");
+    }
     value["last_epoch"] = growth.last_epoch_of(recipe.schedule.epochs).into();
     value["seed"] = recipe.run.seed.into();
-    let config: ControllerConfig = serde_json::from_value(value).map_err(refused)?;
+    let config: ControllerConfig =
+        serde_json::from_value(value).map_err(|error| growth_refused(&error))?;
     config.check()?;
     Ok(Some(config))
 }

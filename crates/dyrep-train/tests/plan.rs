@@ -57,6 +57,29 @@ fn every_model_can_be_named() {
 }
 
 #[test]
+fn convolutions_are_chosen() {
+    let grown = |changes: &[&str]| -> Vec<String> {
+        let network = plan("digits_quick", changes).unwrap().network;
+        let blocks = layers(&network).into_iter().filter(|(_, layer)| !layer.is_plain());
+        blocks.map(|(path, layer)| format!("{path} {}", layer.form())).collect()
+    };
+    let only = r#"strategy.only={matching=["^layer4"],except=["conv2$"]}"#;
+    let acnet = "kxk + 1xk + kx1";
+    let chosen = [format!("layer4.0.conv1 {acnet}"), format!("layer4.1.conv1 {acnet}")];
+    assert_eq!(grown(&["strategy.name=acnet", only]), chosen);
+    assert_eq!(grown(&[r#"strategy.start={preset="acnet"}"#, only]), chosen);
+    let layers = r#"strategy.only={layers=["layer1.0.conv1"]}"#;
+    let exactly = r#"strategy.start={exactly=["kxk","1x1"]}"#;
+    assert_eq!(grown(&[exactly, layers]), ["layer1.0.conv1 kxk + 1x1"]);
+    let pointwise = "strategy.only={kernels=[[1,1]]}";
+    assert_eq!(grown(&["strategy.name=dbb", pointwise]).len(), 3);
+    // A path that the network does not have is known once there is one.
+    let other = r#"strategy.only={layers=["layer9.0.conv1"]}"#;
+    let error = plan("digits_quick", &["strategy.name=dbb", other]).unwrap_err();
+    assert!(error.to_string().contains("layer9.0.conv1"), "{error}");
+}
+
+#[test]
 fn every_key_of_training_arrives() {
     let changes = [
         "optimizer.clip_norm=5.0",

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Bytes, DType, Device};
 use common::{golden, mobilenet, narrow, resnet, vgg};
 use dyrep_models::Model;
 use dyrep_weights::{Export, Load, Part, Weights, WeightsError, open, open_part};
@@ -191,7 +191,8 @@ fn declared_sizes_are_held_against_the_file() {
     assert!(matches!(error, WeightsError::Oversized { declared: 67_108_864, .. }), "{error}");
     // A burnpack whose metadata would have a gigabyte.
     let pack = [&b"NRUB\x01\x00"[..], &(1u32 << 30).to_le_bytes(), &[0; 64]].concat();
-    assert!(matches!(refused(&pack), WeightsError::Malformed { .. }));
+    let error = refused(&pack);
+    assert!(matches!(error, WeightsError::Oversized { declared: 0x4000_0000, .. }), "{error}");
 }
 
 #[test]
@@ -333,6 +334,13 @@ fn names_are_bounded_and_unique() {
     let json = format!("{{{}}}", json.join(","));
     let bytes = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &[0; 8]].concat();
     assert!(matches!(refused(&bytes), WeightsError::Twice { .. }));
+    // Two of Burn's names for one of PyTorch's.
+    let tensors = ["a.gamma", "a.weight"].map(|name| {
+        let value = Bytes::from_bytes_vec(vec![0; 4]);
+        burn_pack::Tensor::new(name.to_owned(), DType::F32, vec![1], None, value)
+    });
+    let pack = burn_pack::Writer::new(tensors.into()).into_bytes().unwrap();
+    assert!(matches!(refused(&pack), WeightsError::Twice { .. }));
 }
 
 #[test]

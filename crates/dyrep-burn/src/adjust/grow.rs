@@ -16,7 +16,7 @@ use crate::block::{Block, Kxk};
 use crate::branch::{Branch, Branches, Pass};
 use crate::build::{Builder, Source, with_value};
 use crate::error::AdjustError;
-use crate::form::BlockForm;
+use crate::form::{BlockForm, DEEPEST};
 use crate::fuse::{add, subtract};
 use crate::rep_conv2d::RepConv2d;
 
@@ -31,7 +31,7 @@ pub(super) const LAST_GAMMA: f32 = 0.01;
 /// its batch norm.
 ///
 /// # Errors
-/// No such convolution, one that is a block already, a branch named that does not exist there, or
+/// No such convolution, one that is a block already or lies too deep, a branch named that does not exist there, or
 /// calibration that gives no batch. The model is then unchanged.
 pub fn grow<M: Module>(
     model: &M,
@@ -87,6 +87,9 @@ pub(super) fn new_block(
     let RepConv2d::Plain(mut conv) = target.conv().valid() else {
         return Err(AdjustError::AlreadyGrown { path: target.path.clone() });
     };
+    if target.address.len() >= DEEPEST {
+        return Err(AdjustError::TooDeep { path: target.path.clone(), limit: DEEPEST });
+    }
     let geometry = target.conv().geometry();
     let kinds = branches.resolve(&geometry)?.unwrap_or_default();
     let form = BlockForm::of_kinds(&kinds, true, geometry.in_channels());

@@ -6,6 +6,7 @@ use super::plan::{Budget, CutRule, GrowthRule};
 use crate::adjust::{Fidelity, NormRule};
 use crate::branch::{Branches, Preset};
 use crate::error::ControllerConfigError;
+use crate::form::DEEPEST;
 use crate::patterns::PathPatterns;
 use crate::saliency::Score;
 
@@ -31,7 +32,7 @@ pub struct ControllerConfig {
     pub last_epoch: usize,
     /// Convolutions that grow in one adjustment, at most.
     pub growths: usize,
-    /// How deep blocks may nest: 1 forbids blocks inside blocks.
+    /// How deep blocks may nest, 16 at most: 1 forbids blocks inside blocks.
     pub max_depth: usize,
     /// Only convolutions whose path matches may grow; empty: all.
     pub grow_in: PathPatterns,
@@ -104,6 +105,9 @@ impl ControllerConfig {
         ];
         if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return refuse(option, "at least 1", "0".to_owned());
+        }
+        if self.max_depth > DEEPEST {
+            return refuse("max_depth", "at most 16", self.max_depth.to_string());
         }
         if self.branches == Preset::Plain.into() {
             return refuse(

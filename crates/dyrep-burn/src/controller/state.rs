@@ -7,6 +7,7 @@ use super::{Controller, ControllerConfig, EventLog};
 use crate::adjust::MeanGradient;
 use crate::error::StateError;
 use crate::saliency::{Saliency, Score, Sum};
+use crate::structure::Structure;
 
 /// A controller without its numbers, which lie beside it as one list of `f32`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,16 +60,17 @@ impl Controller {
         (ControllerState { score: self.config.score, log, steps, sums }, values)
     }
 
-    /// A controller that goes on from what [`state`](Self::state) gave, its sums on `device`, which is one without
-    /// autodiff. The schedule is `config`'s.
+    /// A controller that goes on from what [`state`](Self::state) gave, with a model of this `structure`, its sums on
+    /// `device`, which is one without autodiff. The schedule is `config`'s.
     ///
     /// # Errors
-    /// Options that make no sense, another score than the one that the sums are of, a log whose changes do not follow
-    /// from each other, or too few or too many numbers.
+    /// Options that make no sense, another score than the one that the sums are of, sums that are not of the
+    /// structure's convolutions, a log whose changes do not follow from each other, or too few or too many numbers.
     pub fn resume(
         config: ControllerConfig,
         state: ControllerState,
         values: &[f32],
+        structure: &Structure,
         device: &Device,
     ) -> Result<Self, StateError> {
         let mut controller = Self::new(config)?;
@@ -78,6 +80,9 @@ impl Controller {
         }
         if let Some(log) = &state.log {
             log.replay()?;
+        }
+        if let Some(sum) = state.sums.iter().find(|sum| !sum.fits(structure)) {
+            return Err(StateError::Sum { path: sum.path.clone() });
         }
         let expected = state.sums.iter().map(|sum| sum.kind.len()).sum();
         if values.len() != expected {
@@ -103,6 +108,20 @@ impl Controller {
         controller.saliency = Saliency { sums, steps: state.steps };
         controller.log = state.log;
         Ok(controller)
+    }
+}
+
+impl SavedSum {
+    /// Whether it can have been summed up for a convolution of `structure`.
+    fn fits(&self, structure: &Structure) -> bool {
+        let Some(geometry) = structure.geometry_at(&self.path) else { return false };
+        match self.kind {
+            Kind::Score => true,
+            Kind::Gradient { weight, bias } => {
+                weight == geometry.weight_shape()
+                    && bias.is_none_or(|bias| bias == geometry.out_channels())
+            }
+        }
     }
 }
 

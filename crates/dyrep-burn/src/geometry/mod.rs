@@ -3,13 +3,21 @@
 //! A re-parameterised block and the single convolution it becomes share one geometry; it decides which
 //! branches exist. Validated once, here, so that the rest of the crate never meets a stride of zero.
 
+mod raw;
 mod text;
 
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::product;
 use crate::error::GeometryError;
+use raw::RawGeometry;
+
+/// The largest size of anything about a convolution, and the most weights: what is computed from a few of them stays
+/// far from overflowing.
+const LARGEST: usize = 1 << 20;
+const MOST_WEIGHTS: usize = 1 << 40;
 
 /// Padding before and after one axis, in pixels.
 pub type AxisPadding = (usize, usize);
@@ -35,7 +43,7 @@ impl ConvGeometry {
     /// `channels` is `[in, out]`, `kernel_size` is `[height, width]`.
     ///
     /// # Errors
-    /// A size of zero.
+    /// A size of zero, or above a million; more than 2⁴⁰ weights.
     pub fn new(channels: [usize; 2], kernel_size: [usize; 2]) -> Result<Self, GeometryError> {
         Self {
             channels,
@@ -51,7 +59,7 @@ impl ConvGeometry {
     /// Sets the stride `[vertical, horizontal]`.
     ///
     /// # Errors
-    /// A stride of zero.
+    /// A stride of zero, or above a million.
     pub fn with_stride(mut self, stride: [usize; 2]) -> Result<Self, GeometryError> {
         self.stride = stride;
         self.validated()
@@ -60,7 +68,7 @@ impl ConvGeometry {
     /// Sets the dilation `[vertical, horizontal]`.
     ///
     /// # Errors
-    /// A dilation of zero.
+    /// A dilation of zero, or above a million.
     pub fn with_dilation(mut self, dilation: [usize; 2]) -> Result<Self, GeometryError> {
         self.dilation = dilation;
         self.validated()
@@ -96,7 +104,7 @@ impl ConvGeometry {
         }
     }
 
-    fn validated(self) -> Result<Self, GeometryError> {
+    pub(crate) fn validated(self) -> Result<Self, GeometryError> {
         let pairs = [
             ("channels", self.channels),
             ("kernel_size", self.kernel_size),
@@ -108,9 +116,19 @@ impl ConvGeometry {
             if value.contains(&0) {
                 return Err(GeometryError::Zero { name, value: value.to_vec() });
             }
+            if value.iter().any(|size| *size > LARGEST) {
+                let value = value.to_vec();
+                return Err(GeometryError::TooLarge { name, value, limit: LARGEST });
+            }
         }
         if self.channels.iter().any(|channels| channels % self.groups != 0) {
             return Err(GeometryError::Groups { channels: self.channels, groups: self.groups });
+        }
+        let shape = self.weight_shape();
+        let weights = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
+            let (name, value) = ("the weight's shape", shape.to_vec());
+            return Err(GeometryError::TooLarge { name, value, limit: MOST_WEIGHTS });
         }
         Ok(self)
     }
@@ -270,74 +288,11 @@ impl ConvGeometry {
         Self { channels, groups: self.channels[1], ..self.clone() }
     }
 
-    /// Multiply-adds of this convolution on one image of `[height, width]`.
+    /// Multiply-adds of this convolution on one image of `[height, width]`; the largest number there is for more.
     #[must_use]
     pub fn macs(&self, input: [usize; 2]) -> u64 {
         let [height, width] = self.output_size(input);
-        (height * width * self.channels[1] * self.fan_in()) as u64
-    }
-}
-
-/// What a file holds before it is checked.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGeometry {
-    channels: [usize; 2],
-    kernel_size: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    groups: usize,
-    padding: RawPadding,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RawPadding {
-    Same,
-    Valid,
-    /// `[top, left, bottom, right]`.
-    Explicit([usize; 4]),
-}
-
-impl TryFrom<RawGeometry> for ConvGeometry {
-    type Error = GeometryError;
-
-    fn try_from(raw: RawGeometry) -> Result<Self, GeometryError> {
-        let padding = match raw.padding {
-            RawPadding::Same => PaddingConfig2d::Same,
-            RawPadding::Valid => PaddingConfig2d::Valid,
-            RawPadding::Explicit([top, left, bottom, right]) => {
-                PaddingConfig2d::Explicit(top, left, bottom, right)
-            }
-        };
-        Self {
-            channels: raw.channels,
-            kernel_size: raw.kernel_size,
-            stride: raw.stride,
-            dilation: raw.dilation,
-            groups: raw.groups,
-            padding,
-        }
-        .validated()
-    }
-}
-
-impl From<ConvGeometry> for RawGeometry {
-    fn from(geometry: ConvGeometry) -> Self {
-        Self {
-            channels: geometry.channels,
-            kernel_size: geometry.kernel_size,
-            stride: geometry.stride,
-            dilation: geometry.dilation,
-            groups: geometry.groups,
-            padding: match geometry.padding {
-                PaddingConfig2d::Same => RawPadding::Same,
-                PaddingConfig2d::Valid => RawPadding::Valid,
-                PaddingConfig2d::Explicit(top, left, bottom, right) => {
-                    RawPadding::Explicit([top, left, bottom, right])
-                }
-            },
-        }
+        product([height, width, self.channels[1], self.fan_in()])
     }
 }
 

@@ -72,7 +72,8 @@ impl<M: Module> DyRep<M> {
         let (state_len, values_len) = (state.len(), values.len());
         let state = parse(&state)?;
         let device = home(&self.model);
-        let model = state.structure.apply(self.model).map_err(refuse)?;
+        let structure = state.structure;
+        let model = structure.apply(self.model).map_err(refuse)?;
         let extra = [(EXTRA[0], state_len), (EXTRA[1], values_len)]
             .map(|(name, len)| (name, param(vec![0.0; len], &device)));
         let recorded =
@@ -91,7 +92,8 @@ impl<M: Module> DyRep<M> {
         let controller = match (&setup.controller, state.controller) {
             (Some((config, _)), Some(state)) => {
                 let inner = device.clone().inner();
-                Some(Controller::resume(config.clone(), state, own, &inner).map_err(refuse)?)
+                let resumed = Controller::resume(config.clone(), state, own, &structure, &inner);
+                Some(resumed.map_err(refuse)?)
             }
             // A controller that joins a run, or leaves one, starts or ends there.
             _ => self.controller,

@@ -70,6 +70,8 @@ macro_rules! whole_bounds {
 whole_bounds! {
     Count: "a whole number from 1 to 1000000000";
     OrNone: "a whole number from 0 to 1000000000", MIN = 0;
+    // As deep as blocks nest.
+    Depth: "a whole number from 1 to 16", MAX = 16;
     // TOML's largest number.
     Seed: "a whole number from 0 to 9223372036854775807", MIN = 0, MAX = i64::MAX as u64;
     // As the transforms' own limit.
@@ -117,6 +119,13 @@ impl<'de, B: RealBound> Visitor<'de> for Real<B> {
 
 /// A whole number within bounds.
 pub(super) struct Whole<B>(u64, PhantomData<B>);
+
+impl Whole<Pixels> {
+    /// As a size.
+    pub(super) const fn size(&self) -> usize {
+        self.0 as usize
+    }
+}
 
 impl<'de, B: WholeBound> Deserialize<'de> for Whole<B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -14,6 +14,7 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         nesterov(parts),
         warm_up(parts),
         final_learning_rate(parts),
+        chosen_for_nothing(parts),
         epochs_of_growth(parts),
     ];
     let locate = |clash: Clash| {
@@ -101,6 +102,15 @@ fn final_learning_rate(parts: &Parts) -> Option<Clash> {
     let expected = format!("at most the learning rate of {highest:?}");
     let path = &["schedule", "final_learning_rate"];
     (last > highest).then(|| Clash::new(path, expected, format!("{last:?}")))?
+}
+
+fn chosen_for_nothing(parts: &Parts) -> Option<Clash> {
+    let StrategyRecipe::DyRep(growth) = parts.strategy.as_ref()? else {
+        return None;
+    };
+    let alone = growth.start.is_none() && !growth.only.is_default();
+    let expected = "`start` beside it, which says what the chosen convolutions start with";
+    alone.then(|| Clash::new(&["strategy", "only"], expected, "none".to_owned()))?
 }
 
 fn epochs_of_growth(parts: &Parts) -> Option<Clash> {

@@ -1,10 +1,12 @@
 //! When and how branches are grown and cut, with the names and spellings of the controller's configuration.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::bounds::{
-    AtLeastOne, Count, Names, NotNegative, OrNone, name, names, real, some_real, some_whole, whole,
+    AtLeastOne, Count, Depth, Names, NotNegative, OrNone, name, names, real, some_real, some_whole,
+    whole,
 };
+use super::selection::{SelectionRecipe, patterns};
 
 /// What ranks the convolutions that may grow.
 pub const SCORES: &[&str] = &["grad_norm", "snip", "synflow", "branch_gain", "random"];
@@ -35,11 +37,17 @@ name_lists! {
     Kinds: BRANCHES;
 }
 
-/// When and how branches are grown and cut. Serialised it is what the controller's configuration reads; the
-/// seed is the run's.
+/// When and how branches are grown and cut. Serialised it is what the controller's configuration reads, but for the
+/// branches at the start; the seed is the run's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrowthRecipe {
+    /// Which convolutions start with branches; goes with `start`.
+    #[serde(skip_serializing_if = "SelectionRecipe::is_default")]
+    pub only: SelectionRecipe,
+    /// The branches that they start with; none if absent.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub start: Option<BranchesRecipe>,
     /// One of [`SCORES`]; `snip` if absent.
     #[serde(deserialize_with = "name::<Scores, _>")]
     pub score: String,
@@ -60,12 +68,14 @@ pub struct GrowthRecipe {
     /// Convolutions that grow at one change, at most; 1 if absent.
     #[serde(deserialize_with = "whole::<Count, _>")]
     pub growths: usize,
-    /// How deep blocks may nest; 2 if absent.
-    #[serde(deserialize_with = "whole::<Count, _>")]
+    /// How deep blocks may nest, 16 at most; 2 if absent.
+    #[serde(deserialize_with = "whole::<Depth, _>")]
     pub max_depth: usize,
     /// Only convolutions whose path matches one of these regular expressions may grow; none: all.
+    #[serde(deserialize_with = "patterns")]
     pub grow_in: Vec<String>,
     /// Convolutions whose path matches one of these regular expressions never grow.
+    #[serde(deserialize_with = "patterns")]
     pub never_grow_in: Vec<String>,
     /// What the training form may cost after a growth; no limit if absent.
     #[serde(skip_serializing_if = "BudgetRecipe::is_unlimited")]
@@ -86,6 +96,8 @@ pub struct GrowthRecipe {
 impl Default for GrowthRecipe {
     fn default() -> Self {
         Self {
+            only: SelectionRecipe::default(),
+            start: None,
             score: "snip".to_owned(),
             per_weight: false,
             branches: BranchesRecipe::Preset("dyrep".to_owned()),
@@ -122,6 +134,10 @@ pub enum BranchesRecipe {
     Preset(#[serde(deserialize_with = "name::<Presets, _>")] String),
     /// These of [`BRANCHES`], each of which must exist.
     Exactly(#[serde(deserialize_with = "names::<Kinds, _>")] Vec<String>),
+}
+
+fn some<'de, D: Deserializer<'de>>(d: D) -> Result<Option<BranchesRecipe>, D::Error> {
+    BranchesRecipe::deserialize(d).map(Some)
 }
 
 /// Limits on the cost of the training form, as multiples of the deployed network's, not below 1.

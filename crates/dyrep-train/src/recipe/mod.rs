@@ -20,6 +20,7 @@ mod optimization;
 mod overrides;
 mod read;
 mod run;
+mod selection;
 mod shipped;
 mod strategy;
 mod task;
@@ -42,7 +43,8 @@ pub use growth::{
 pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe};
-pub use strategy::{STRATEGIES, StrategyRecipe};
+pub use selection::SelectionRecipe;
+pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
 pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, StemRecipe};
 
 use error::{Sources, suggest};

@@ -1,5 +1,5 @@
-//! `[strategy]`: where branches come from. What a fixed strategy needs is its name; what growing needs has
-//! the names and spellings of the controller's own configuration.
+//! `[strategy]`: where branches come from. What a fixed strategy needs is its name, and which convolutions it is for; what
+//! growing needs has the names and spellings of the controller's own configuration.
 
 use std::fmt;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{Name, Names};
 use super::growth::GrowthRecipe;
+use super::selection::SelectionRecipe;
 
 /// Strategies.
 pub const STRATEGIES: &[&str] = &["plain", "acnet", "repvgg", "dbb", "dyrep"];
@@ -22,6 +23,8 @@ impl Names for Strategies {
 /// Every key that the section can have.
 const KEYS: &[&str] = &[
     "name",
+    "only",
+    "start",
     "score",
     "per_weight",
     "branches",
@@ -39,7 +42,8 @@ const KEYS: &[&str] = &[
     "fidelity",
 ];
 
-/// Where branches come from. `name` says which; all other keys belong to `dyrep`.
+/// Where branches come from. `name` says which; `only` goes with all that start with branches, all other keys belong to
+/// `dyrep`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 #[allow(clippy::large_enum_variant, reason = "there is one a recipe")]
@@ -47,13 +51,21 @@ pub enum StrategyRecipe {
     /// No branches.
     Plain,
     /// ACNet's from the start (arXiv 1908.03930).
-    AcNet,
+    AcNet(FixedRecipe),
     /// RepVGG's from the start (arXiv 2101.03697).
-    RepVgg,
+    RepVgg(FixedRecipe),
     /// DBB's from the start (arXiv 2103.13425).
-    Dbb,
-    /// None at the start; grown and cut while training (arXiv 2203.12868).
+    Dbb(FixedRecipe),
+    /// Grown and cut while training; none at the start unless it is said (arXiv 2203.12868).
     DyRep(GrowthRecipe),
+}
+
+/// Branches that are there from the start, and stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FixedRecipe {
+    /// Which convolutions have them.
+    #[serde(skip_serializing_if = "SelectionRecipe::is_default")]
+    pub only: SelectionRecipe,
 }
 
 impl StrategyRecipe {
@@ -62,9 +74,9 @@ impl StrategyRecipe {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Plain => "plain",
-            Self::AcNet => "acnet",
-            Self::RepVgg => "repvgg",
-            Self::Dbb => "dbb",
+            Self::AcNet(_) => "acnet",
+            Self::RepVgg(_) => "repvgg",
+            Self::Dbb(_) => "dbb",
             Self::DyRep(_) => "dyrep",
         }
     }
@@ -91,39 +103,45 @@ impl<'de> Visitor<'de> for ByName {
             return Err(A::Error::missing_field("name"));
         }
         let strategy = map.next_value::<Name<Strategies>>()?.into_inner();
-        let fixed = match strategy.as_str() {
-            "dyrep" => {
-                let growth = GrowthRecipe::deserialize(MapAccessDeserializer::new(map))?;
-                return Ok(StrategyRecipe::DyRep(growth));
-            }
-            "acnet" => StrategyRecipe::AcNet,
-            "repvgg" => StrategyRecipe::RepVgg,
-            "dbb" => StrategyRecipe::Dbb,
+        if strategy == "dyrep" {
+            let growth = GrowthRecipe::deserialize(MapAccessDeserializer::new(map))?;
+            return Ok(StrategyRecipe::DyRep(growth));
+        }
+        let mut fixed = FixedRecipe::default();
+        while map.next_key_seed(Key { strategy: Some(&strategy) })?.is_some() {
+            fixed.only = map.next_value()?;
+        }
+        Ok(match strategy.as_str() {
+            "acnet" => StrategyRecipe::AcNet(fixed),
+            "repvgg" => StrategyRecipe::RepVgg(fixed),
+            "dbb" => StrategyRecipe::Dbb(fixed),
             _ => StrategyRecipe::Plain,
-        };
-        map.next_key_seed(Key { strategy: Some(fixed.name()) })?;
-        Ok(fixed)
+        })
     }
 }
 
-/// The key `name`, or, behind a fixed strategy's name, no key at all. What is wrong is found on reading a
-/// key and not later, so that the fault has the key's place.
-struct Key {
-    strategy: Option<&'static str>,
+/// The key `name`, or, behind a fixed strategy's name, `only`. What is wrong is found on reading a key and not
+/// later, so that the fault has the key's place.
+struct Key<'a> {
+    strategy: Option<&'a str>,
 }
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for Key<'_> {
     /// Whether it is `name`.
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         let key = String::deserialize(deserializer)?;
+        let refused = |with: &str, strategy| {
+            let message = format!("`{key}` in [strategy] goes with {with}, not with `{strategy}`");
+            Err(D::Error::custom(message))
+        };
         match self.strategy {
             _ if !KEYS.contains(&key.as_str()) => Err(D::Error::unknown_field(&key, KEYS)),
             None => Ok(key == "name"),
-            Some(strategy) => Err(D::Error::custom(format!(
-                "`{key}` in [strategy] goes with the strategy `dyrep`, not with `{strategy}`"
-            ))),
+            Some("plain") if key == "only" => refused("a strategy that has branches", "plain"),
+            Some(_) if key == "only" => Ok(false),
+            Some(strategy) => refused("the strategy `dyrep`", strategy),
         }
     }
 }

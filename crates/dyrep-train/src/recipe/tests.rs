@@ -74,6 +74,8 @@ label_smoothing = 0.1
 [strategy]
 interval = 3
 name = "dyrep"
+only = { layers = ["conv1"], matching = ["layer4"], except = ["conv2$"], kernels = [[3, 3], [1, 7]] }
+start = { preset = "repvgg" }
 score = "branch_gain"
 per_weight = true
 branches = { exactly = ["kxk", "1x1"] }
@@ -151,6 +153,13 @@ fn every_key_is_read_and_written_back() {
     assert_eq!(recipe, back);
     let StrategyRecipe::DyRep(growth) = &recipe.strategy else { panic!("{recipe:?}") };
     let want = GrowthRecipe {
+        only: SelectionRecipe {
+            layers: vec!["conv1".to_owned()],
+            matching: vec!["layer4".to_owned()],
+            except: vec!["conv2$".to_owned()],
+            kernels: vec![[3, 3], [1, 7]],
+        },
+        start: Some(BranchesRecipe::Preset("repvgg".to_owned())),
         score: "branch_gain".to_owned(),
         per_weight: true,
         branches: BranchesRecipe::Exactly(vec!["kxk".to_owned(), "1x1".to_owned()]),
@@ -194,6 +203,13 @@ fn every_strategy_and_every_cut_rule_is_written_as_it_is_read() {
         assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     }
     assert_eq!(strategies, STRATEGIES);
+    let only = "strategy.only={matching=[\"layer4\"]}";
+    for name in ["acnet", "repvgg", "dbb"] {
+        let recipe = parse(SHORT, &[&format!("strategy.name={name}"), only]).unwrap();
+        let toml = recipe.to_toml().unwrap();
+        assert!(toml.contains("layer4"), "{toml}");
+        assert_eq!(parse(&toml, &[]).unwrap(), recipe);
+    }
     let rules = [
         ("never", CutRecipe::Never),
         ("threshold", CutRecipe::default()),

@@ -310,7 +310,12 @@ fn record(
     let Training { title, description, recipe, epochs, .. } = training;
     let mut record = match from {
         Some(epoch) => {
-            let mut record = RunRecord::load(&RunRecord::path(folder))?;
+            let path = RunRecord::path(folder);
+            let mut record = RunRecord::load(&path)?;
+            if record.start != layout.structure {
+                let reason = "it began with the layers or branches of another network".to_owned();
+                return Err(TrainError::Record { path, reason });
+            }
             record.truncate(epoch);
             record
         }

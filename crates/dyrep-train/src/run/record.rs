@@ -120,6 +120,9 @@ impl RunRecord {
     }
 
     /// The report: one HTML document.
+    ///
+    /// # Panics
+    /// If it was changed so that its adjustments do not follow from its start, or its layers are not the start's.
     #[must_use]
     pub fn report(&self) -> String {
         render(&super::report::page(self))
@@ -128,7 +131,8 @@ impl RunRecord {
     /// Reads it.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not a whole record of this version.
+    /// A file that cannot be read, or is not a whole record of this version; adjustments that do not follow from the
+    /// start, or layers that it has not.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let failed = |source| TrainError::Folder { path: path.to_owned(), source };
         let bytes = std::fs::read(path).map_err(failed)?;
@@ -136,8 +140,22 @@ impl RunRecord {
         let record: Self =
             serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
         match record.version {
-            VERSION => Ok(record),
-            found => Err(refused(format!("version {found}, not {VERSION}"))),
+            VERSION => record.check().map_err(refused)?,
+            found => return Err(refused(format!("version {found}, not {VERSION}"))),
+        }
+        Ok(record)
+    }
+
+    /// Whether what was changed and what is shown are of one structure.
+    fn check(&self) -> Result<(), String> {
+        let mut structure = self.start.clone();
+        for event in self.adjustments.iter().flat_map(|adjustment| &adjustment.events) {
+            event.change.apply(&mut structure).map_err(|error| error.to_string())?;
+        }
+        let known = |path: &String| self.start.layers().contains_key(path);
+        match self.layers.iter().find(|(path, ..)| !known(path)) {
+            Some((path, ..)) => Err(format!("its structure has no layer `{path}`")),
+            None => Ok(()),
         }
     }
 }
@@ -145,4 +163,61 @@ impl RunRecord {
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a record of one plain convolution, to which `change` was done.
+    fn refused(change: impl FnOnce(&mut serde_json::Value)) -> Option<String> {
+        let start = r#"{"version":1,"layers":{"conv":{"geometry":{"channels":[2,2],"kernel_size":[3,3],
+            "stride":[1,1],"dilation":[1,1],"groups":1,"padding":{"explicit":[1,1,1,1]}},
+            "form":{"plain":{"bias":true}}}}}"#;
+        let start = Structure::from_json(start).unwrap();
+        let record = RunRecord::new("run".into(), "of a test".into(), String::new(), start);
+        let mut value = serde_json::to_value(&record).unwrap();
+        value["layers"] = serde_json::json!([["conv", "2→2, 3×3", 36]]);
+        change(&mut value);
+        let folder = tempfile::tempdir().unwrap();
+        let path = RunRecord::path(folder.path());
+        std::fs::write(&path, value.to_string()).unwrap();
+        match RunRecord::load(&path) {
+            Ok(record) => {
+                assert!(record.report().contains("of a test"));
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_one_run_is_refused() {
+        assert_eq!(refused(|_| {}), None);
+        let event = |path: &str| {
+            let chosen = serde_json::json!({ "path": path, "score": 1.0 });
+            let plan = serde_json::json!({
+                "chosen": chosen, "rank": 1, "runner_up": null, "candidates": 1
+            });
+            let change = serde_json::json!({
+                "grew": { "score": "snip", "plan": plan, "branches": ["1x1", "kxk"] }
+            });
+            let cost = serde_json::json!({ "params": u64::MAX, "macs": u64::MAX });
+            serde_json::json!([{ "epoch": 1, "steps": 1, "score": "snip", "scores": [], "events": [
+                { "number": 0, "epoch": 1, "change": change, "before": cost, "after": cost }
+            ] }])
+        };
+        assert_eq!(refused(|run| run["adjustments"] = event("conv")), None);
+        let error = refused(|run| run["adjustments"] = event("conv9")).unwrap();
+        assert!(error.contains("`conv9` cannot be changed so"), "{error}");
+        let error = refused(|run| run["layers"][0][0] = "conv9".into()).unwrap();
+        assert!(error.contains("no layer `conv9`"), "{error}");
+        let error = refused(|run| run["version"] = 2.into()).unwrap();
+        assert!(error.contains("version 2, not 1"), "{error}");
+    }
+
+    #[test]
+    fn times_far_away_are_written_at_once() {
+        assert_eq!(refused(|run| run["times"] = serde_json::json!([0, u64::MAX])), None);
+    }
 }

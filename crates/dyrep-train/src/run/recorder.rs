@@ -191,6 +191,7 @@ impl Inner {
         let mean = |split: Split, name: &str| self.means.get(&(split, name.to_owned())).copied();
         let accuracy = |split| mean(split, ACCURACY).map(|percent| percent / 100.0);
         let waited = self.known.loaders[0].times().wait;
+        let cost = self.layers + self.known.rest;
         let report = EpochReport {
             epoch,
             loss: mean(Split::Train, LOSS).unwrap_or(f64::NAN),
@@ -203,8 +204,8 @@ impl Inner {
             adjust_seconds: self.adjust.as_secs_f64(),
             valid_seconds: took.saturating_sub(self.train).as_secs_f64(),
             branches: self.structure.layers().values().map(|it| it.form.branch_count()).sum(),
-            params: self.layers.params + self.known.rest.params,
-            macs: self.layers.macs + self.known.rest.macs,
+            params: cost.params,
+            macs: cost.macs,
         };
         self.waited = waited;
         self.progress.on_epoch(&report);

@@ -7,12 +7,15 @@ pub(super) fn utc(seconds: u64) -> String {
     format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest % 3600 / 60)
 }
 
-/// Year, month and day, by counting whole years and months.
-fn date(mut days: u64) -> [u64; 3] {
+/// Days of 400 years, after which the calendar begins anew.
+const ERA: u64 = 146_097;
+
+/// Year, month and day: eras at once, then by counting whole years and months.
+fn date(days: u64) -> [u64; 3] {
     let leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };
-    let mut year = 1970;
+    let (mut year, mut days) = (1970 + 400 * (days / ERA), days % ERA);
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));
         year += 1;
@@ -41,6 +44,8 @@ mod tests {
             (951_782_400, "2000-02-29 00:00 UTC"),
             (1_735_689_599, "2024-12-31 23:59 UTC"),
             (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (4_107_542_400 + 146_097 * 86_400, "2500-03-01 00:00 UTC"),
+            (u64::MAX, "584554051223-11-09 07:00 UTC"),
         ] {
             assert_eq!(utc(seconds), text);
         }

@@ -66,8 +66,50 @@ fn keys_of_another_strategy() {
     check(
         &[("\"dyrep\"", "\"plain\"\nintervall = 5")],
         "recipes/x.toml:16: unknown key `intervall` in [strategy]; did you mean `interval`? (known: \
-         name, score, per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, \
+         name, only, start, score, per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, \
          grow_in, never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
+    );
+}
+
+#[test]
+fn convolutions_that_cannot_be_chosen() {
+    let dbb = |only: &str, want: &str| {
+        check(&[("\"dyrep\"", &format!("\"dbb\"\nonly = {only}"))], want);
+    };
+    dbb(
+        "{ matchign = ['layer4'] }",
+        "recipes/x.toml:16: unknown key `matchign` in [strategy.only]; did you mean `matching`? \
+         (known: layers, matching, except, kernels)",
+    );
+    dbb(
+        "{ except = ['stem', 'layer['] }",
+        "recipes/x.toml:16: `except[1]` in [strategy.only]: expected a regular expression on paths, \
+         found \"layer[\"",
+    );
+    dbb(
+        "{ kernels = [[3, 3], [3]] }",
+        "recipes/x.toml:16: `kernels[1]` in [strategy.only]: expected a height and a width, found a \
+         list of 1",
+    );
+    dbb(
+        "{ kernels = [[0, 3]] }",
+        "recipes/x.toml:16: `kernels[0][0]` in [strategy.only]: expected a whole number of pixels from \
+         1 to 9459, found 0",
+    );
+    check(
+        &[("\"dyrep\"", "\"plain\"\nonly = { layers = ['conv1'] }")],
+        "recipes/x.toml:16: `only` in [strategy] goes with a strategy that has branches, not with \
+         `plain`",
+    );
+    check_more(
+        "only = { layers = ['conv1'] }",
+        "recipes/x.toml:16: `only` in [strategy]: expected `start` beside it, which says what the \
+         chosen convolutions start with, found none",
+    );
+    check_more(
+        "grow_in = ['(']",
+        "recipes/x.toml:16: `grow_in[0]` in [strategy]: expected a regular expression on paths, found \
+         \"(\"",
     );
 }
 
@@ -183,7 +225,7 @@ fn values_of_another_type() {
     );
     check_more(
         "loss = 3",
-        "recipes/x.toml:16: unknown key `loss` in [strategy] (known: score, \
+        "recipes/x.toml:16: unknown key `loss` in [strategy] (known: only, start, score, \
         per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, grow_in, \
         never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
     );

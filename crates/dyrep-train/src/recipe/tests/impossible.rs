@@ -54,6 +54,8 @@ fn numbers_out_of_bounds() {
     let smoothing = "`label_smoothing` in [loss]: expected a number from 0 to below 1, found 1.0";
     check("loss", "label_smoothing = 1.0", smoothing);
     check("strategy", "interval = 0", &format!("`interval` in [strategy]: {COUNT}, found 0"));
+    let depth = "`max_depth` in [strategy]: expected a whole number from 1 to 16, found 17";
+    check("strategy", "max_depth = 17", depth);
     let budget = "`flops` in [strategy.budget]: expected a number not below 1, found 0.5";
     check("strategy", "budget = { flops = 0.5 }", budget);
     let pixels = "expected a whole number of pixels from 1 to 9459";
