@@ -79,7 +79,7 @@ impl DeployArgs {
         let kind = self.out.kind()?;
         let device = self.device.open()?;
         let mut loaded = self.network.load(&self.file, &device)?;
-        let deployed = deploy(&loaded.network);
+        let deployed = deploy(loaded.float()?);
         let report = verify(&loaded.network, &deployed, [noise(&loaded, 2, 0)], Model::forward);
         let side = loaded.input().side;
         let picture = [loaded.config.in_channels(), side, side];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
 use dyrep_burn::deploy;
-use dyrep_models::Model;
+use dyrep_models::{Model, fold_norms};
 use dyrep_weights::{Export, Label, write_burnpack, write_onnx};
 use serde::Serialize;
 
@@ -95,7 +95,7 @@ impl OutArgs {
         form: Form,
         kind: Kind,
     ) -> Result<Written, Failure> {
-        let (file, Loaded { network, label, .. }) = (&self.out, loaded);
+        let (file, label, network) = (&self.out, &loaded.label, loaded.float()?);
         let formed = formed(network, form);
         match kind {
             Kind::Burnpack => write_burnpack(&formed, label, file)?,
@@ -107,16 +107,21 @@ impl OutArgs {
                 write_onnx(&formed, picture, Model::forward, file)?;
             }
         }
-        let found =
-            std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        Ok(Written { out: file.clone(), bytes: found.len(), params: formed.params() })
+        Ok(Written { out: file.clone(), bytes: self.length()?, params: formed.params() })
+    }
+
+    /// The bytes of the file that was written.
+    pub(crate) fn length(&self) -> Result<u64, Failure> {
+        let found = std::fs::metadata(&self.out);
+        Ok(found.map_err(|error| format!("{}: {error}", self.out.display()))?.len())
     }
 }
 
 fn formed(network: &Model, form: Form) -> Model {
     match form {
         Form::AsItIs => network.clone(),
-        Form::Deployed | Form::Folded => deploy(network),
+        Form::Deployed => deploy(network),
+        Form::Folded => fold_norms(network),
     }
 }
 

@@ -21,6 +21,7 @@ mod inspect;
 pub mod job;
 mod network;
 mod predict;
+mod quantize;
 mod report;
 pub mod terminal;
 mod text;
@@ -73,6 +74,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
     Predict(predict::PredictArgs),
+    Quantize(Box<quantize::QuantizeArgs>),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
     /// Print a script that completes arguments in a shell
@@ -95,6 +97,7 @@ impl Command {
             Self::Inspect(args) => args.run(),
             Self::Convert(args) => args.run(),
             Self::Predict(args) => args.run(),
+            Self::Quantize(args) => args.run(),
             Self::Bench(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Completions { shell } => {

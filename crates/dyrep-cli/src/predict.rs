@@ -146,7 +146,7 @@ fn logits(
         let batch = batch?;
         let [count, _, height, width] = batch.dims();
         loaded.check_side(height.min(width))?;
-        rows.extend(loaded.network.forward(batch).into_data().iter::<f32>());
+        rows.extend(loaded.forward(batch).into_data().iter::<f32>());
         bar.inc(count as u64);
     }
     bar.finish_and_clear();

@@ -101,6 +101,29 @@ fn a_new_user_gets_from_pictures_to_predictions() {
             assert!(classes.len() == 3 && (sum - 1.0).abs() < 1e-6, "{prediction}");
         }
     }
+
+    // INT8: about as good, and told what it is.
+    let int8 = path("int8.safetensors");
+    let rounded = ["quantize", text(&run), text(&int8), "--check-pictures", "6"];
+    let quantized = json(&[&rounded[..], &["--calibration-pictures", "12"]].concat());
+    let layers = quantized["check"]["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), inspected["layers"].as_array().unwrap().len() + 1);
+    assert!(layers.iter().all(|layer| layer["accuracy_alone"].is_number()), "{quantized}");
+    let kept = [&rounded[..], &["--force", "--keep", "^conv1$", "--max-drop", "-200"]].concat();
+    let kept = dyrep(&kept);
+    assert_eq!(kept.code, 3, "{}{}", kept.output, kept.errors);
+    assert!(kept.output.lines().any(|line| line.starts_with("conv1 ") && line.contains("f32")));
+    let evaluated = json(&["eval", text(&int8), "--data", text(&data)]);
+    let drop = summary["accuracy_after_deployment"].as_f64().unwrap();
+    assert!(evaluated["accuracy"].as_f64().unwrap() >= drop - 0.17, "{evaluated}");
+    assert!(evaluated["model"].as_str().unwrap().contains("INT8"), "{evaluated}");
+    json(&["predict", text(&int8), text(&data.join("val/rose"))]);
+    json(&["inspect", text(&int8)]);
+    let refused = dyrep(&["convert", text(&int8), text(&path("again.bpk"))]).complaint(1);
+    assert!(refused.contains("INT8"), "{refused}");
+    let [small, large] = [&int8, &shipped].map(|file| std::fs::metadata(file).unwrap().len());
+    assert!(small < large / 2, "{small} of {large} bytes");
+
     let reported = json(&["report", text(&run), "--out", text(&path("report.html"))]);
     assert_eq!(reported["record"]["state"], "finished");
     assert!(std::fs::read_to_string(path("report.html")).unwrap().contains("</html>"));
