@@ -25,6 +25,12 @@ bench *args:
 sanitize:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p dyrep-kernels --target x86_64-unknown-linux-gnu --target-dir target/sanitize
 
+# Fuzzes `structure`, `weights` or `record` for so many minutes; needs cargo-fuzz. See fuzz/README.md.
+fuzz target minutes="10":
+    mkdir -p fuzz/corpus/{{target}}
+    cp -n Cargo.lock fuzz/
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} {{ if target == "weights" { "crates/dyrep-weights/tests/golden" } else if target == "structure" { "recipes" } else { "" } }} -- -max_total_time=$(({{minutes}} * 60)) -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=64 -max_len=131072
+
 # What has to hold before a change lands.
 ci:
     bash .ci/run

@@ -216,11 +216,9 @@ impl Loaded {
         let Self { name, config, .. } = self;
         let stem = if config.stem() == Stem::Small { ", stem for small pictures" } else { "" };
         let channels = crate::text::number(config.in_channels(), "channel", "channels");
-        format!(
-            "{name} of width {}, {} classes, {channels}{stem}",
-            config.width(),
-            config.classes()
-        )
+        let int8 = if self.int8.is_some() { ", INT8" } else { "" };
+        let (width, classes) = (config.width(), config.classes());
+        format!("{name} of width {width}, {classes} classes, {channels}{stem}{int8}")
     }
 }
 
