@@ -155,6 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn help_fits_into_80_columns() {
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        for name in names {
+            let cli = Cli::command().term_width(80);
+            let help = cli.try_get_matches_from(["dyrep", &name, "--help"]);
+            let help = help.expect_err("help ends the program").to_string();
+            let long = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(long, None, "{name}");
+        }
+    }
+
+    #[test]
     fn every_command_has_an_example() {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
