@@ -13,6 +13,7 @@ use dyrep_weights::{Label, write_burnpack};
 use serde::Serialize;
 
 use crate::terminal::{Lines, Terminal, say};
+use crate::text::wrapped;
 use crate::{Failure, INTERRUPTED, terminal};
 
 /// A training to be done.
@@ -103,11 +104,11 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", terminal::deployment(&self.deployment))?;
-        write!(
-            f,
+        let wrote = format!(
             "wrote deployed.bpk, trained.bpk, structure.json, summary.json and report.html to {}",
             self.folder.display()
-        )
+        );
+        f.write_str(&wrapped(&wrote, 2))
     }
 }
 
