@@ -128,6 +128,10 @@ impl Job {
         (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
         say(*lines, &format!("{}, {}", plan.training.title, plan.training.description));
 
+        if let Some(report) = &plan.loaded {
+            say(*lines, &format!("starts from weights: {report}"));
+        }
+
         let interrupter = Interrupter::new();
         stop_on_ctrl_c(&interrupter)?;
         let (validation, input) = (Arc::clone(&plan.validation), plan.training.input.clone());

@@ -57,6 +57,7 @@ fn help() -> String {
         "Recipes that are part of the program: {recipes}.\n\nExamples:\n  \
          dyrep train digits_quick --out runs/digits\n  \
          dyrep train imagenet_resnet18 --data flowers --image-size 64 --epochs 30\n  \
+         dyrep train imagenet_resnet18 --data flowers --weights resnet18.pth --partial\n  \
          dyrep train --resume runs/digits\n  \
          dyrep train imagenet_resnet18 --print > mine.toml"
     )
