@@ -23,7 +23,7 @@ use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
     TrainingStrategy,
 };
-use dyrep_burn::{ControllerConfig, EventLog};
+use dyrep_burn::{ControllerConfig, EventLog, Structure};
 use dyrep_data::{Loader, Mixer};
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
@@ -310,11 +310,11 @@ fn record(
     let Training { title, description, recipe, epochs, .. } = training;
     let mut record = match from {
         Some(epoch) => {
-            let path = RunRecord::path(folder);
-            let mut record = RunRecord::load(&path)?;
-            if record.start != layout.structure {
-                let reason = "it began with the layers or branches of another network".to_owned();
-                return Err(TrainError::Record { path, reason });
+            let mut record = RunRecord::load(&RunRecord::path(folder))?;
+            if let Some(layer) = difference(&record.start, &layout.structure) {
+                let reason = format!("the run began with another network: layer `{layer}` differs");
+                let path = folder.to_owned();
+                return Err(TrainError::Resume { path, epoch, reason });
             }
             record.truncate(epoch);
             record
@@ -327,6 +327,13 @@ fn record(
     record.epochs_planned = *epochs;
     record.layers.clone_from(&layout.layers);
     Ok(record)
+}
+
+/// The first layer that is not the same in both.
+fn difference<'a>(left: &'a Structure, right: &'a Structure) -> Option<&'a str> {
+    let mut paths = left.layers().keys().chain(right.layers().keys());
+    let differs = |path: &&String| left.layers().get(*path) != right.layers().get(*path);
+    paths.find(differs).map(String::as_str)
 }
 
 fn wrap<N: Network>(
