@@ -114,7 +114,7 @@ fn a_new_user_gets_from_pictures_to_predictions() {
         "--epochs",
         "1",
         "--learning-rate",
-        "1e-9",
+        "1e-7",
         "--weights",
         text(&shipped),
     ]);
