@@ -168,7 +168,7 @@ fn likeliest(logits: &[f32], top: usize, names: &[String]) -> Vec<Class> {
     let weights: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
     let sum: f64 = weights.iter().sum();
     let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|left, right| weights[*right].total_cmp(&weights[*left]));
+    order.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
     let class = |class: usize| Class {
         class,
         name: names.get(class).cloned(),

@@ -52,7 +52,7 @@ pub(crate) struct QuantizeArgs {
     #[arg(long, value_name = "NAME", default_value_t = Granularity::default())]
     scales: Granularity,
 
-    /// How the range of inputs is chosen: `mse`, `min_max` or `percentile=99.99`
+    /// How the range of inputs is chosen: `mse`, `min_max`, `percentile` or `percentile:99.9`
     #[arg(long, value_name = "NAME", default_value_t = Calibration::default())]
     calibration: Calibration,
 
