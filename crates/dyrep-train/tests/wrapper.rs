@@ -12,7 +12,9 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::optim::SgdConfig;
 use burn::optim::lr_scheduler::constant::ConstantLr;
-use burn::tensor::{Device, Tensor};
+use burn::store::ModuleRecord;
+use burn::tensor::{BoolStore, Bytes, DType, Device, Tensor};
+use burn_pack::{Reader, Writer};
 use burn_train::metric::store::{Aggregate, Direction, Split};
 use burn_train::metric::{AccuracyMetric, LossMetric, TopKAccuracyMetric};
 use burn_train::{
@@ -203,4 +205,26 @@ fn a_record_without_the_wrappers_state_is_refused() {
     // The network alone takes its part.
     let record = wrapped(4, 1).into_record().allow_unused(true);
     assert!(network().try_load_record(record).is_ok());
+}
+
+#[test]
+fn a_record_of_other_types_is_refused() {
+    let bytes = wrapped(4, 1).into_record().into_bytes().unwrap();
+    let tensors = || Reader::from_bytes(bytes.clone()).and_then(Reader::into_tensors).unwrap();
+    let own =
+        |(i, tensor): &(usize, burn_pack::Tensor)| *i == 0 || tensor.name.starts_with("dyrep.");
+    for changed in tensors().into_iter().enumerate().filter(own).map(|(i, _)| i) {
+        for dtype in [DType::Bool(BoolStore::Native), DType::I32, DType::U8] {
+            let mut tensors = tensors();
+            let (name, _, shape, id, _) = tensors.remove(changed).into_parts().unwrap();
+            let length = shape.num_elements() * dtype.size();
+            let value = Bytes::from_bytes_vec(vec![2; length]);
+            tensors.push(burn_pack::Tensor::new(name.clone(), dtype, shape, id, value));
+            let record = Writer::new(tensors).into_bytes().unwrap();
+            let record = ModuleRecord::from_bytes(record).unwrap();
+            let error = wrapped(4, 1).try_load_record(record).unwrap_err().to_string();
+            let wanted = format!("its `{name}` holds {dtype:?}, expected fractions");
+            assert!(error.contains(&wanted), "{error}");
+        }
+    }
 }

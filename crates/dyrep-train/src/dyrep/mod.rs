@@ -12,6 +12,7 @@
 
 mod average;
 mod clip;
+mod kinds;
 mod module;
 mod record;
 

@@ -13,7 +13,7 @@ use dyrep_burn::{Controller, ControllerState, Structure};
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
-use super::{DyRep, Setup};
+use super::{DyRep, Setup, kinds};
 use crate::device::home;
 
 /// The version written; the only one read.
@@ -68,7 +68,9 @@ impl<M: Module> DyRep<M> {
     /// The wrapper as it was recorded: structure, weights, what the controller knew, the average.
     pub(super) fn loaded(self, record: ModuleRecord) -> Result<Self, RecordError> {
         let bytes = record.into_bytes()?;
-        let [state, values] = extra_tensors(&bytes)?;
+        let tensors = Reader::from_bytes(bytes.clone())?.into_tensors()?;
+        let types: Vec<_> = tensors.iter().map(|it| (it.name.clone(), it.dtype)).collect();
+        let [state, values] = extra_tensors(tensors)?;
         let (state_len, values_len) = (state.len(), values.len());
         let state = parse(&state)?;
         let device = home(&self.model);
@@ -76,8 +78,9 @@ impl<M: Module> DyRep<M> {
         let model = structure.apply(self.model).map_err(refuse)?;
         let extra = [(EXTRA[0], state_len), (EXTRA[1], values_len)]
             .map(|(name, len)| (name, param(vec![0.0; len], &device)));
-        let recorded =
-            Recorded { model, extra }.try_load_record(ModuleRecord::from_bytes(bytes)?)?;
+        let recorded = Recorded { model, extra };
+        kinds::check(&recorded, types.iter().map(|(path, dtype)| (path.as_str(), *dtype)))?;
+        let recorded = recorded.try_load_record(ModuleRecord::from_bytes(bytes)?)?;
         let model = recorded.model;
         let (own, rest) = values
             .split_at_checked(state.controller_values)
@@ -127,8 +130,7 @@ fn parse(values: &[f32]) -> Result<State, RecordError> {
 }
 
 /// The values of [`EXTRA`].
-fn extra_tensors(bytes: &burn::tensor::Bytes) -> Result<[Vec<f32>; 2], RecordError> {
-    let mut tensors = Reader::from_bytes(bytes.clone())?.into_tensors()?;
+fn extra_tensors(mut tensors: Vec<burn_pack::Tensor>) -> Result<[Vec<f32>; 2], RecordError> {
     let take = |name: &str| -> Result<Vec<f32>, RecordError> {
         let path = format!("{NAME}.{name}");
         let found = tensors.iter().position(|tensor| tensor.name == path);
@@ -138,6 +140,9 @@ fn extra_tensors(bytes: &burn::tensor::Bytes) -> Result<[Vec<f32>; 2], RecordErr
             ))
         })?;
         let (_, dtype, shape, _, bytes) = tensors.swap_remove(found).into_parts()?;
+        if !dtype.is_float() {
+            return Err(refuse(format!("its `{path}` holds {dtype:?}, expected fractions")));
+        }
         Ok(TensorData::from_bytes(bytes, shape, dtype).iter::<f32>().collect())
     };
     let [state, values] = EXTRA.map(take);
