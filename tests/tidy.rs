@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "dyrep-kernels",
     "dyrep-burn",
     "dyrep-models",
+    "dyrep-quant",
     "dyrep-weights",
     "dyrep-resample",
     "dyrep-turbojpeg",

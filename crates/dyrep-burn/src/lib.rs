@@ -52,5 +52,6 @@ pub use patterns::PathPatterns;
 pub use rep_conv2d::RepConv2d;
 pub use saliency::{Score, Scored};
 pub use structure::{LayerStructure, Structure};
+pub use tap::with_inputs;
 pub use verify::{Difference, Report, Warning, verify};
 pub use walk::{layers, map_layers};

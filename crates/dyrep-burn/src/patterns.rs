@@ -46,6 +46,13 @@ impl PathPatterns {
         self.0.is_empty()
     }
 
+    /// The first pattern that matches none of `paths`.
+    #[must_use]
+    pub fn unmatched<S: AsRef<str>>(&self, paths: &[S]) -> Option<&str> {
+        let idle = |pattern: &&Regex| !paths.iter().any(|path| pattern.is_match(path.as_ref()));
+        self.0.iter().find(idle).map(Regex::as_str)
+    }
+
     fn texts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(Regex::as_str)
     }
@@ -81,6 +88,14 @@ mod tests {
         assert!(patterns.matches("stem") && patterns.matches("layer3.0.conv2"));
         assert!(!patterns.matches("stem.0") && !patterns.matches("layer2.0.conv2"));
         assert!(!PathPatterns::default().matches("stem"));
+    }
+
+    #[test]
+    fn a_pattern_without_a_path_is_found() {
+        let patterns = PathPatterns::new(["^stem$", "layer9"]).unwrap();
+        assert_eq!(patterns.unmatched(&["stem", "layer1"]), Some("layer9"));
+        assert_eq!(patterns.unmatched(&["stem", "layer9"]), None);
+        assert_eq!(PathPatterns::default().unmatched::<&str>(&[]), None);
     }
 
     #[test]

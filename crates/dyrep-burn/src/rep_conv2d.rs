@@ -60,6 +60,11 @@ impl RepConv2d {
     /// If the input does not have the layer's input channels.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.forward_seen(tap::replaced(|| self.id(), input))
+    }
+
+    /// [`forward`](Self::forward) on what the layer reads, with a note to a tap.
+    fn forward_seen(&self, input: Tensor<4>) -> Tensor<4> {
         let tapped = tap::is_on().then(|| input.clone());
         let output = self.forward_pass(input, Pass::Ordinary);
         if let Some(input) = tapped {
@@ -81,13 +86,14 @@ impl RepConv2d {
     /// If the input does not have the layer's input channels, or the norm not its output channels.
     #[must_use]
     pub fn forward_norm(&self, input: Tensor<4>, norm: &BatchNorm, tail: Tail) -> Tensor<4> {
+        let input = tap::replaced(|| self.id(), input);
         if let Self::Plain(conv) = self
             && !tap::is_on()
             && let Some(output) = convolve_norm(conv, norm, &input, &tail)
         {
             return output;
         }
-        batch_norm(norm, self.forward(input), tail)
+        batch_norm(norm, self.forward_seen(input), tail)
     }
 
     pub(crate) fn forward_pass(&self, input: Tensor<4>, pass: Pass) -> Tensor<4> {
@@ -154,7 +160,8 @@ impl RepConv2d {
     }
 
     /// A plain layer with the value of `kernel` and the parameters' identities of this one.
-    pub(crate) fn into_plain(self, kernel: &Kernel) -> Self {
+    #[must_use]
+    pub fn into_plain(self, kernel: &Kernel) -> Self {
         let innermost = self.innermost();
         // Off the graph nothing requires a gradient; what will, once training, is seen by going there.
         let trains = innermost.weight.clone().train().is_require_grad();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::file::{Form, Kind, OutArgs, write};
+use crate::file::{Form, Kind, OutArgs, Written};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::text::{bytes, count};
 
@@ -41,21 +41,16 @@ struct Converted {
     file: PathBuf,
     /// What the file was recognised as.
     format: String,
-    out: PathBuf,
-    bytes: u64,
-    params: usize,
+    #[serde(flatten)]
+    written: Written,
 }
 
 impl fmt::Display for Converted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n{} ({})", self.model, self.file.display(), self.format)?;
-        write!(
-            f,
-            "wrote {} parameters to {} ({})",
-            count(self.params as u64),
-            self.out.display(),
-            bytes(self.bytes)
-        )
+        let Written { out, bytes: length, params } = &self.written;
+        let (params, length) = (count(*params as u64), bytes(*length));
+        write!(f, "wrote {params} parameters to {} ({length})", out.display())
     }
 }
 
@@ -64,13 +59,11 @@ impl ConvertArgs {
         let kind = self.out.kind()?;
         let loaded = self.network.load(&self.file, &self.device.open()?)?;
         let form = if kind == Kind::Onnx { Form::Deployed } else { Form::AsItIs };
-        let bytes = write(&loaded, form, kind, &self.out.out)?;
+        let written = self.out.write(&loaded, form, kind)?;
         Answer::new(&Converted {
             model: loaded.title(),
             format: loaded.weights.format().to_string(),
-            out: self.out.out.clone(),
-            bytes,
-            params: loaded.network.params(),
+            written,
             file: loaded.file,
         })
     }

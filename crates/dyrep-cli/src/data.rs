@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use dyrep_data::{Channels, Dataset, ImageFiles, ImageFolder, Loader, LoaderConfig};
+use dyrep_data::{Channels, Dataset, ImageFiles, ImageFolder, Loader, LoaderConfig, Subset};
 use dyrep_train::recipe::{DataRecipe, DataSet};
 use dyrep_train::{InputSpec, evaluation};
 use safetensors::{Dtype, SafeTensors};
@@ -68,6 +68,29 @@ fn parse_set(name: &str) -> Result<DataSet, String> {
 impl DataArgs {
     /// The pictures to evaluate `loaded` on: their loader, and what they are called.
     pub(crate) fn open(&self, loaded: &Loaded) -> Result<(Loader, String), Failure> {
+        let (set, path) = self.named(loaded)?;
+        let name = path.as_ref().map_or(set.name().to_owned(), |path| path.display().to_string());
+        let dataset = open_set(set, path, Part::Validation)?;
+        check(loaded, &*dataset)?;
+        Ok((loader(dataset, loaded, &self.load, MAX_SKIPPED)?, name))
+    }
+
+    /// Some pictures of a part, the same each time.
+    pub(crate) fn some(
+        &self,
+        loaded: &Loaded,
+        part: Part,
+        count: usize,
+    ) -> Result<Loader, Failure> {
+        let (set, path) = self.named(loaded)?;
+        let dataset = open_set(set, path, part)?;
+        check(loaded, &*dataset)?;
+        let sample = Arc::new(Subset::sample(dataset, count, 0));
+        loader(sample, loaded, &self.load, MAX_SKIPPED)
+    }
+
+    /// The set that is meant, and where it lies: as asked for, or as in the run that the network is of.
+    fn named(&self, loaded: &Loaded) -> Result<(DataSet, Option<PathBuf>), Failure> {
         let recipe = loaded.recipe.as_ref().map(|recipe| &recipe.data);
         let set = match (self.set, &self.data, recipe) {
             (Some(set), _, _) => set,
@@ -78,24 +101,27 @@ impl DataArgs {
             }
         };
         let path = self.data.clone().or_else(|| recipe.and_then(|recipe| recipe.path.clone()));
-        let name =
-            path.as_ref().map_or_else(|| set.name().to_owned(), |path| path.display().to_string());
-        let dataset = open_set(set, path)?;
-        check(loaded, &*dataset)?;
-        Ok((loader(dataset, loaded, &self.load, MAX_SKIPPED)?, name))
+        Ok((set, path))
     }
 }
 
-/// The validation part, or the whole of a folder that has no parts.
-fn open_set(set: DataSet, path: Option<PathBuf>) -> Result<Arc<dyn Dataset>, Failure> {
+/// What pictures are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Training,
+    Validation,
+}
+
+/// A part of a set, or the whole of a folder that has no parts.
+fn open_set(set: DataSet, path: Option<PathBuf>, part: Part) -> Result<Arc<dyn Dataset>, Failure> {
     if let (DataSet::ImageFolder | DataSet::Imagenet, Some(path)) = (set, &path)
         && !path.join("val").exists()
     {
         return Ok(Arc::new(ImageFolder::open(path, Channels::Rgb)?));
     }
     let data = DataRecipe { set, path, image_size: None, evaluation_resize: None };
-    let [_, validation] = dyrep_train::sets(&data)?;
-    Ok(validation)
+    let [training, validation] = dyrep_train::sets(&data)?;
+    Ok(if part == Part::Training { training } else { validation })
 }
 
 /// Whether the network is one for these pictures.

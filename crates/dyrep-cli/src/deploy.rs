@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::file::{Form, OutArgs, noise, write};
+use crate::file::{Form, OutArgs, Written, noise};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::text::{bytes, count, number, short};
 use crate::verify::TOLERANCE;
@@ -46,12 +46,12 @@ pub(crate) struct DeployArgs {
 struct Deployed {
     model: String,
     file: PathBuf,
-    out: PathBuf,
     form: Form,
-    bytes: u64,
+    #[serde(flatten)]
+    written: Written,
     blocks: usize,
-    params: [usize; 2],
-    multiply_adds: [u64; 2],
+    params_before_and_after: [usize; 2],
+    multiply_adds_before_and_after: [u64; 2],
     /// On noise, of the outputs before and after.
     difference: Difference,
 }
@@ -60,9 +60,9 @@ impl fmt::Display for Deployed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n{}", self.model, self.file.display())?;
         writeln!(f, "{:<26}{:>16}{:>16}", "", "as it was", "deployed")?;
-        let [before, after] = self.params.map(|params| count(params as u64));
+        let [before, after] = self.params_before_and_after.map(|params| count(params as u64));
         writeln!(f, "{:<26}{before:>16}{after:>16}", "parameters")?;
-        let [before, after] = self.multiply_adds.map(short);
+        let [before, after] = self.multiply_adds_before_and_after.map(short);
         writeln!(f, "{:<26}{before:>16}{after:>16}", "multiply-adds per picture")?;
         let Difference { absolute, relative } = self.difference;
         writeln!(
@@ -70,7 +70,7 @@ impl fmt::Display for Deployed {
             "{} fused; outputs differ by {absolute:.1e} ({relative:.1e} of the largest)",
             number(self.blocks, "block", "blocks")
         )?;
-        write!(f, "wrote {} ({})", self.out.display(), bytes(self.bytes))
+        write!(f, "wrote {} ({})", self.written.out.display(), bytes(self.written.bytes))
     }
 }
 
@@ -79,7 +79,7 @@ impl DeployArgs {
         let kind = self.out.kind()?;
         let device = self.device.open()?;
         let mut loaded = self.network.load(&self.file, &device)?;
-        let deployed = deploy(&loaded.network);
+        let deployed = deploy(loaded.float()?);
         let report = verify(&loaded.network, &deployed, [noise(&loaded, 2, 0)], Model::forward);
         let side = loaded.input().side;
         let picture = [loaded.config.in_channels(), side, side];
@@ -97,16 +97,15 @@ impl DeployArgs {
             .into());
         }
         let form = if self.fold_bn { Form::Folded } else { Form::Deployed };
-        let bytes = write(&loaded, form, kind, &self.out.out)?;
+        let written = self.out.write(&loaded, form, kind)?;
         Answer::new(&Deployed {
             model: loaded.title(),
             file: loaded.file,
-            out: self.out.out.clone(),
             form,
-            bytes,
+            written,
             blocks: report.blocks.len(),
-            params,
-            multiply_adds,
+            params_before_and_after: params,
+            multiply_adds_before_and_after: multiply_adds,
             difference: report.model,
         })
     }

@@ -73,15 +73,17 @@ impl EvalArgs {
         let device = self.device.open()?;
         let mut loaded = self.network.load(&self.file, &device)?;
         if self.deploy {
-            loaded.network = deploy(&loaded.network);
+            loaded.network = deploy(loaded.float()?);
         }
         let (loader, data) = self.data.open(&loaded)?;
         let started = Instant::now();
         let bar = bar(loader.samples() as u64, "pictures");
         let spec = InputSpec::from(&loaded.input());
-        let accuracy = evaluate_with(&loaded.network, &loader, &spec, &device, |done| {
-            bar.set_position(done as u64);
-        })?;
+        let told = |done| bar.set_position(done as u64);
+        let accuracy = match &loaded.int8 {
+            Some(int8) => evaluate_with(int8, &loader, &spec, &device, told)?,
+            None => evaluate_with(&loaded.network, &loader, &spec, &device, told)?,
+        };
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         Answer::new(&Evaluated {

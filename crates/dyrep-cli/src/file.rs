@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
 use dyrep_burn::deploy;
-use dyrep_models::Model;
+use dyrep_models::{Model, fold_norms};
 use dyrep_weights::{Export, Label, write_burnpack, write_onnx};
 use serde::Serialize;
 
 use crate::Failure;
+use crate::data::at_least_one;
 use crate::network::Loaded;
 
 /// What is written.
@@ -59,6 +60,19 @@ pub(crate) struct OutArgs {
     /// Replace OUT if it is there
     #[arg(long)]
     force: bool,
+
+    /// Side of the pictures that an ONNX file takes [default: what FILE says, else 224 or 32]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    image_size: Option<usize>,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    pub(crate) out: PathBuf,
+    pub(crate) bytes: u64,
+    /// Learnable parameters in the file.
+    pub(crate) params: usize,
 }
 
 impl OutArgs {
@@ -73,28 +87,41 @@ impl OutArgs {
             false => Ok(kind),
         }
     }
-}
 
-/// Writes `loaded` in a form; the bytes written.
-pub(crate) fn write(loaded: &Loaded, form: Form, kind: Kind, file: &Path) -> Result<u64, Failure> {
-    let Loaded { network, label, .. } = loaded;
-    match kind {
-        Kind::Burnpack => write_burnpack(&formed(network, form), label, file)?,
-        Kind::Safetensors => export(network, form, label)?.safetensors(file)?,
-        Kind::Onnx => {
-            let side = loaded.input().side;
-            let picture = [loaded.config.in_channels(), side, side];
-            write_onnx(&formed(network, form), picture, Model::forward, file)?;
+    /// Writes `loaded` in a form.
+    pub(crate) fn write(
+        &self,
+        loaded: &Loaded,
+        form: Form,
+        kind: Kind,
+    ) -> Result<Written, Failure> {
+        let (file, label, network) = (&self.out, &loaded.label, loaded.float()?);
+        let formed = formed(network, form);
+        match kind {
+            Kind::Burnpack => write_burnpack(&formed, label, file)?,
+            Kind::Safetensors => export(network, form, label)?.safetensors(file)?,
+            Kind::Onnx => {
+                let side = self.image_size.unwrap_or(loaded.input().side);
+                loaded.check_side(side)?;
+                let picture = [loaded.config.in_channels(), side, side];
+                write_onnx(&formed, picture, Model::forward, file)?;
+            }
         }
+        Ok(Written { out: file.clone(), bytes: self.length()?, params: formed.params() })
     }
-    let found = std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(found.len())
+
+    /// The bytes of the file that was written.
+    pub(crate) fn length(&self) -> Result<u64, Failure> {
+        let found = std::fs::metadata(&self.out);
+        Ok(found.map_err(|error| format!("{}: {error}", self.out.display()))?.len())
+    }
 }
 
 fn formed(network: &Model, form: Form) -> Model {
     match form {
         Form::AsItIs => network.clone(),
-        Form::Deployed | Form::Folded => deploy(network),
+        Form::Deployed => deploy(network),
+        Form::Folded => fold_norms(network),
     }
 }
 

@@ -94,14 +94,7 @@ impl InspectArgs {
 
     fn inspect(&self, loaded: Loaded) -> Result<Inspected, Failure> {
         let side = self.image_size.unwrap_or(loaded.input().side);
-        let smallest = loaded.config.smallest_side();
-        if side < smallest {
-            return Err(format!(
-                "{} takes pictures from {smallest} pixels on, not {side}",
-                loaded.name
-            )
-            .into());
-        }
+        loaded.check_side(side)?;
         let picture = [loaded.config.in_channels(), side, side];
         let network = &loaded.network;
         let sizes = InputSizes::measure(network, |network| {

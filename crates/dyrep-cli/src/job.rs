@@ -13,6 +13,7 @@ use dyrep_weights::{Label, write_burnpack};
 use serde::Serialize;
 
 use crate::terminal::{Lines, Terminal, say};
+use crate::text::wrapped;
 use crate::{Failure, INTERRUPTED, terminal};
 
 /// A training to be done.
@@ -103,11 +104,11 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", terminal::deployment(&self.deployment))?;
-        write!(
-            f,
+        let wrote = format!(
             "wrote deployed.bpk, trained.bpk, structure.json, summary.json and report.html to {}",
             self.folder.display()
-        )
+        );
+        f.write_str(&wrapped(&wrote, 2))
     }
 }
 
@@ -126,6 +127,10 @@ impl Job {
         let on = names.join(", ");
         (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
         say(*lines, &format!("{}, {}", plan.training.title, plan.training.description));
+
+        if let Some(report) = &plan.loaded {
+            say(*lines, &format!("starts from weights: {report}"));
+        }
 
         let interrupter = Interrupter::new();
         stop_on_ctrl_c(&interrupter)?;

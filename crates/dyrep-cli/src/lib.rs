@@ -21,6 +21,7 @@ mod inspect;
 pub mod job;
 mod network;
 mod predict;
+mod quantize;
 mod report;
 pub mod terminal;
 mod text;
@@ -73,6 +74,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
     Predict(predict::PredictArgs),
+    Quantize(Box<quantize::QuantizeArgs>),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
     /// Print a script that completes arguments in a shell
@@ -95,6 +97,7 @@ impl Command {
             Self::Inspect(args) => args.run(),
             Self::Convert(args) => args.run(),
             Self::Predict(args) => args.run(),
+            Self::Quantize(args) => args.run(),
             Self::Bench(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Completions { shell } => {
@@ -149,6 +152,19 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_into_80_columns() {
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        for name in names {
+            let cli = Cli::command().term_width(80);
+            let help = cli.try_get_matches_from(["dyrep", &name, "--help"]);
+            let help = help.expect_err("help ends the program").to_string();
+            let long = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(long, None, "{name}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dyrep_models::{MODELS, Model, ModelConfig, ModelName, Stem};
+use dyrep_quant::Quantized;
 use dyrep_train::recipe::{Recipe, StemRecipe};
 use dyrep_train::{Checkpoints, RunRecord};
 use dyrep_weights::{Input, Label, Part, Weights, WeightsError, open_part};
@@ -52,7 +53,10 @@ pub(crate) struct Loaded {
     pub(crate) device: Device,
     pub(crate) file: PathBuf,
     pub(crate) weights: Weights,
+    /// In `f32`; of INT8 weights, what they stand for.
     pub(crate) network: Model,
+    /// The same as it computes in INT8, if the file's weights are.
+    pub(crate) int8: Option<Quantized<Model>>,
     pub(crate) name: ModelName,
     pub(crate) config: ModelConfig,
     /// What is known beside the network.
@@ -69,14 +73,22 @@ impl NetworkArgs {
         let (name, config) = self.choose(&weights, &label, recipe.as_ref(), device)?;
         let network =
             config.init(device).map_err(|error| format!("{}: {error}", path.display()))?;
-        let (network, _) = weights.load_into(network)?;
+        let note = weights.description();
+        let (network, int8) = match note {
+            Some(note) if note.is_quantized() => {
+                let (int8, _) = weights.load_quantized(network)?;
+                (int8.network().clone(), Some(int8))
+            }
+            Some(note) if note.is_folded() => (weights.load_folded(network)?.0, None),
+            _ => (weights.load_into(network)?.0, None),
+        };
         label.network = Some((name, config.clone()));
         if let (None, Some(recipe)) = (&label.input, &recipe) {
             label.input = Some(dyrep_train::input(&recipe.data));
         }
         let file = weights.file().to_owned();
         let device = device.clone();
-        Ok(Loaded { device, file, weights, network, name, config, label, recipe })
+        Ok(Loaded { device, file, weights, network, int8, name, config, label, recipe })
     }
 
     /// Opens the weights without a look at what they are for.
@@ -150,6 +162,26 @@ impl NetworkArgs {
 }
 
 impl Loaded {
+    /// Logits of a batch, as the file's weights give them.
+    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        match &self.int8 {
+            Some(int8) => int8.run(|network| network.forward(images)),
+            None => self.network.forward(images),
+        }
+    }
+
+    /// The network, if its weights are not rounded to 8 bits.
+    pub(crate) fn float(&self) -> Result<&Model, Failure> {
+        match &self.int8 {
+            None => Ok(&self.network),
+            Some(_) => Err(format!(
+                "{}: its weights are INT8; this wants the file that they were rounded from",
+                self.file.display()
+            )
+            .into()),
+        }
+    }
+
     /// The input: what is known, or what is usual for such a network.
     pub(crate) fn input(&self) -> Input {
         let usual = || {
@@ -168,16 +200,25 @@ impl Loaded {
         self.label.input.clone().unwrap_or_else(usual)
     }
 
+    /// Whether it can take pictures of this side.
+    pub(crate) fn check_side(&self, side: usize) -> Result<(), Failure> {
+        let (name, smallest) = (self.name, self.config.smallest_side());
+        match side < smallest {
+            true => {
+                Err(format!("{name} takes pictures from {smallest} pixels on, not {side}").into())
+            }
+            false => Ok(()),
+        }
+    }
+
     /// What it is, in a line.
     pub(crate) fn title(&self) -> String {
         let Self { name, config, .. } = self;
         let stem = if config.stem() == Stem::Small { ", stem for small pictures" } else { "" };
         let channels = crate::text::number(config.in_channels(), "channel", "channels");
-        format!(
-            "{name} of width {}, {} classes, {channels}{stem}",
-            config.width(),
-            config.classes()
-        )
+        let int8 = if self.int8.is_some() { ", INT8" } else { "" };
+        let (width, classes) = (config.width(), config.classes());
+        format!("{name} of width {width}, {classes} classes, {channels}{stem}{int8}")
     }
 }
 

@@ -142,19 +142,11 @@ fn logits(
 ) -> Result<Vec<f32>, Failure> {
     let bar = bar(size as u64, "pictures");
     let mut rows = Vec::with_capacity(size * loaded.config.classes());
-    let smallest = loaded.config.smallest_side();
     for batch in batches {
         let batch = batch?;
         let [count, _, height, width] = batch.dims();
-        if height.min(width) < smallest {
-            let found = format!("{height}×{width}");
-            return Err(format!(
-                "{} takes pictures from {smallest} pixels on, not {found}",
-                loaded.name
-            )
-            .into());
-        }
-        rows.extend(loaded.network.forward(batch).into_data().iter::<f32>());
+        loaded.check_side(height.min(width))?;
+        rows.extend(loaded.forward(batch).into_data().iter::<f32>());
         bar.inc(count as u64);
     }
     bar.finish_and_clear();
@@ -176,7 +168,7 @@ fn likeliest(logits: &[f32], top: usize, names: &[String]) -> Vec<Class> {
     let weights: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
     let sum: f64 = weights.iter().sum();
     let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|left, right| weights[*right].total_cmp(&weights[*left]));
+    order.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
     let class = |class: usize| Class {
         class,
         name: names.get(class).cloned(),

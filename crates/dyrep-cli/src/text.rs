@@ -62,6 +62,9 @@ pub(crate) fn wrapped(text: &str, indent: usize) -> String {
 
 /// The text in lines of `width` characters, broken at spaces; a longer word has a line to itself.
 fn wrap(text: &str, indent: usize, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
     let start = text.chars().take_while(|character| *character == ' ').count();
     let mut lines = vec![" ".repeat(start)];
     let mut used = start;
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn lines_are_broken_at_spaces() {
-        let text = "  one two three four";
+        let text = "  one  two three four";
         assert_eq!(wrap(text, 4, 11), "  one two\n    three\n    four");
         assert_eq!(wrap(text, 4, 80), text);
         assert_eq!(wrap("averylongwordindeed b", 2, 5), "averylongwordindeed\n  b");

@@ -113,7 +113,9 @@ impl VerifyArgs {
             Some(file) => Some(self.network.load(file, &device)?),
             None => None,
         };
+        first.float()?;
         if let Some(second) = &second {
+            second.float()?;
             comparable(&first, second)?;
         }
         let deployed =

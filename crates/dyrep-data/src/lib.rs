@@ -6,7 +6,8 @@
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
 //!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layouts,
-//!   [`TarFolder`] the same in an archive, [`ImageFiles`] pictures without classes, and [`Synthetic`] makes pictures up for benchmarks.
+//!   [`TarFolder`] the same in an archive, [`ImageFiles`] pictures without classes, [`Subset`] a
+//!   part of any of them, and [`Synthetic`] makes pictures up for benchmarks.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
 //!   [`SampleRng`] of its own sample and from nothing else. A recipe file lists it as
 //!   [`TransformSpec`]s.
@@ -54,6 +55,7 @@ mod rng;
 mod scan;
 mod split;
 mod stages;
+mod subset;
 mod synthetic;
 mod tar_folder;
 mod text;
@@ -74,6 +76,7 @@ pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
 pub use crate::rng::SampleRng;
 pub use crate::split::open_split;
 pub use crate::stages::StageTimes;
+pub use crate::subset::Subset;
 pub use crate::synthetic::{Encoding, Synthetic, SyntheticConfig};
 pub use crate::tar_folder::{TarError, TarFolder};
 pub use crate::transform::{

@@ -17,7 +17,7 @@ mod selection;
 mod transparent;
 mod vgg;
 
-pub use conv_norms::{ConvNorm, ConvNorms};
+pub use conv_norms::{ConvNorm, ConvNorms, fold_norms, silence_norms};
 pub use error::ModelError;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};
 pub use parts::Stem;

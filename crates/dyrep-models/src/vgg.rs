@@ -276,7 +276,13 @@ impl Vgg {
     }
 
     fn head(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = self.avgpool.forward(x).flatten(1, 3);
+        let [_, _, height, width] = x.dims();
+        // The average of a map that has the size already is the map.
+        let x = match [height, width] == self.avgpool.output_size {
+            true => x,
+            false => self.avgpool.forward(x),
+        };
+        let x = x.flatten(1, 3);
         match &self.classifier {
             VggClassifier::Hidden(layers) => layers.iter().fold(x, |x, layer| layer.forward(x)),
             VggClassifier::One(linear) => linear.forward(x),

@@ -10,7 +10,9 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use common::{narrow, pictures, with_random_norms};
 use dyrep_burn::{Change, Controller, ControllerConfig, Preset, deploy, layers};
-use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
+use dyrep_models::{
+    Branching, ConvNorms, Model, ModelConfig, ModelName, Selection, Stem, fold_norms, silence_norms,
+};
 use dyrep_tests::close::relative_difference;
 
 /// Logits before and after a growth or a deployment, of the largest. Measured: 1.6e-6 in float32.
@@ -84,6 +86,31 @@ fn a_network_with_other_norms_differs() {
     let fresh = deploy(&network).forward(input.clone());
     let other = with_random_norms(network).valid().forward(input);
     assert!(relative_difference(other, fresh) > 0.1);
+}
+
+/// Every norm is folded into its convolution and passes values through; the given network stays as it is.
+#[test]
+fn folded_norms_do_the_same() {
+    let device = Device::flex();
+    let names =
+        ["resnet18", "resnet50", "resnext50_32x4d", "vgg11_bn", "mobilenet_v1", "repvgg_a0"];
+    for name in names.map(|name| name.parse::<ModelName>().unwrap()) {
+        for preset in [Preset::Plain, Preset::Dbb] {
+            let config = config(name).with_branches(preset).with_stem(Stem::Small);
+            let network = with_random_norms(config.init(&device).unwrap());
+            let input = pictures(SHAPE, &device);
+            let want = network.forward(input.clone());
+            let folded = fold_norms(&network);
+            let difference = relative_difference(folded.forward(input.clone()), want.clone());
+            assert!(difference < TOLERANCE, "{name} {preset:?}: {difference:e}");
+            assert!(layers(&folded).iter().all(|(_, layer)| layer.is_plain()));
+            network.forward(input.clone()).into_data().assert_eq(&want.clone().into_data(), true);
+            // The control: norms that pass values through over kernels that do not hold them.
+            let silent = silence_norms(deploy(&network)).forward(input);
+            let missing = !network.conv_norms().is_empty();
+            assert_eq!(relative_difference(silent, want) > 0.01, missing, "{name} {preset:?}");
+        }
+    }
 }
 
 /// A step of training, a growth, the same function, another step; returns what grew.

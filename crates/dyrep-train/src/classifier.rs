@@ -10,6 +10,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
 use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 use dyrep_models::{MobileNetV1, Model, RepVgg, ResNet, Vgg};
+use dyrep_quant::Quantized;
 use serde::{Deserialize, Serialize};
 
 use crate::pictures::Pictures;
@@ -46,6 +47,21 @@ macro_rules! networks {
 }
 
 networks! { Model ResNet Vgg MobileNetV1 RepVgg }
+
+/// In INT8, as [`Quantized::run`] computes. Parameters and multiply-adds are those of the network that it holds.
+impl<N: Network> Network for Quantized<N> {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.run(|network| network.forward(images))
+    }
+
+    fn params(&self) -> usize {
+        self.network().params()
+    }
+
+    fn flops(&self, picture: [usize; 3]) -> u64 {
+        self.network().flops(picture)
+    }
+}
 
 /// Cross-entropy, and what training makes of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use dyrep_burn::{AdjustError, ControllerConfigError};
 use dyrep_data::DataError;
+use dyrep_weights::WeightsError;
 
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +60,14 @@ pub enum TrainError {
         expected: &'static str,
         /// What was given.
         found: String,
+    },
+    /// Weights that the training should start from and cannot.
+    #[error("{source}{hint}")]
+    Weights {
+        /// What is wrong.
+        source: Box<WeightsError>,
+        /// What may help.
+        hint: &'static str,
     },
     /// The pictures do not fit the model.
     #[error("the model takes pictures of {expected} channels, the data set has {found}")]

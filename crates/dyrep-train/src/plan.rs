@@ -9,7 +9,7 @@ use dyrep_data::{
     Mixer, Pipeline, TransformSpec, open_split,
 };
 use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
-use dyrep_weights::{Input, Label};
+use dyrep_weights::{Input, Label, Load, Report, WeightsError, open};
 
 use crate::classifier::Loss;
 use crate::error::TrainError;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub validation: Arc<Loader>,
     /// How to train.
     pub training: Training,
+    /// Which weights of the recipe's file the network has; none if it names no file.
+    pub loaded: Option<Report>,
     /// What files of its weights say: which network it is, what it reads, what its classes are called.
     pub label: Label,
 }
@@ -42,7 +44,7 @@ impl Plan {
     ///
     /// # Errors
     /// Data that cannot be read, a model or a transform that this version does not have, branches that a layer cannot
-    /// have.
+    /// have, weights that are not the network's.
     ///
     /// # Panics
     /// If there is no device.
@@ -51,7 +53,7 @@ impl Plan {
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
-        let network = config.init(&device)?;
+        let (network, loaded) = start(recipe, config.init(&device)?)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
         let training = training(recipe, train.batches().div_ceil(of_step))?;
         let label = Label {
@@ -59,8 +61,26 @@ impl Plan {
             input: Some(input(&recipe.data)),
             class_names: train.dataset().classes().to_vec(),
         };
-        Ok(Self { network, train, validation, training, label })
+        Ok(Self { network, train, validation, training, loaded, label })
     }
+}
+
+/// The network with the weights that the recipe names.
+fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), TrainError> {
+    let Some(file) = &recipe.model.weights else { return Ok((network, None)) };
+    let load = if recipe.model.partial { Load::partial() } else { Load::strict() };
+    let failed = |error: WeightsError| TrainError::Weights {
+        hint: match error {
+            WeightsError::Mismatch { .. } if !recipe.model.partial => {
+                "; `partial = true` in [model] loads what fits"
+            }
+            _ => "",
+        },
+        source: Box::new(error),
+    };
+    let weights = open(file).map_err(failed)?;
+    let (network, report) = load.into(network, &weights).map_err(failed)?;
+    Ok((network, Some(report)))
 }
 
 fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {

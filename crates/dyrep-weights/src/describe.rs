@@ -32,6 +32,17 @@ pub struct Description {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     class_names: Vec<String>,
     structure: Structure,
+    /// Whether norms are folded into the convolutions in front of them and missing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    folded: bool,
+    /// Whether weights are INT8 with scales beside them; then norms are folded, too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    quantized: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What whoever uses a network must know beside its weights; a file may tell some of it.
@@ -116,7 +127,27 @@ impl Network {
 
 impl Description {
     pub(crate) fn of_structure(structure: Structure) -> Self {
-        Self { version: VERSION, network: None, input: None, class_names: vec![], structure }
+        Self {
+            version: VERSION,
+            network: None,
+            input: None,
+            class_names: vec![],
+            structure,
+            folded: false,
+            quantized: false,
+        }
+    }
+
+    /// Says that norms are folded away.
+    pub(crate) fn folded(mut self) -> Self {
+        self.folded = true;
+        self
+    }
+
+    /// Says that weights are INT8, or, for what was made of such a file, that they are not any more.
+    pub(crate) fn quantized(mut self, quantized: bool) -> Self {
+        self.quantized = quantized;
+        self
     }
 
     /// Takes what `label` says.
@@ -201,6 +232,19 @@ impl Description {
     #[must_use]
     pub fn structure(&self) -> &Structure {
         &self.structure
+    }
+
+    /// Whether norms are folded into the convolutions in front of them:
+    /// [`Export::folded`](crate::Export::folded), [`Export::quantized`](crate::Export::quantized).
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        self.folded
+    }
+
+    /// Whether weights are INT8: [`Export::quantized`](crate::Export::quantized).
+    #[must_use]
+    pub fn is_quantized(&self) -> bool {
+        self.quantized
     }
 
     /// The network's name and configuration, if it names one.

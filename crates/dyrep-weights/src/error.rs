@@ -176,4 +176,28 @@ pub enum WeightsError {
         /// Why not.
         source: Box<dyrep_models::ModelError>,
     },
+    /// A file of INT8 weights, where a module was to be loaded.
+    #[error(
+        "{}: its weights are INT8 with scales, for a quantised network: `Weights::build_quantized` builds it, \
+         `Weights::load_quantized` loads a module as one",
+        file.display()
+    )]
+    IsQuantized {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file without INT8 weights, where a quantised network was to be loaded.
+    #[error("{}: its note says nothing of INT8 weights: `Weights::build` builds its network", file.display())]
+    NotQuantized {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Scales that are not the network's.
+    #[error("{}: {source}", file.display())]
+    Scales {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with the layer.
+        source: Box<dyrep_quant::QuantError>,
+    },
 }

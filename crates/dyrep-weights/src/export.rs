@@ -11,9 +11,9 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Bytes, Tensor};
 use burn_pack::{Reader, Writer};
-use dyrep_burn::fuse::{NormAffine, absorb_bias, fold_norm};
+use dyrep_burn::fuse::absorb_bias;
 use dyrep_burn::{Form, LayerStructure, Structure, deploy, write_atomically};
-use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName};
+use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName, fold_norms};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -21,12 +21,35 @@ use crate::describe::{Description, KEY, Label};
 use crate::error::WeightsError;
 use crate::params::values;
 
+/// A tensor's values.
+#[derive(Clone, Debug)]
+pub(crate) enum Values {
+    F32(Vec<f32>),
+    I8(Vec<i8>),
+}
+
+impl Values {
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::F32(_) => Dtype::F32,
+            Self::I8(_) => Dtype::I8,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::I8(values) => values.iter().map(|value| value.cast_unsigned()).collect(),
+        }
+    }
+}
+
 /// A module's tensors as they will be written, with their shapes.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Export {
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    description: Description,
+    pub(crate) tensors: BTreeMap<String, (Vec<usize>, Values)>,
+    pub(crate) description: Description,
 }
 
 impl Export {
@@ -34,7 +57,9 @@ impl Export {
     pub fn of<M: Module>(module: &M) -> Self {
         let module = module.valid();
         let description = Description::of_structure(Structure::of(&module));
-        Self { tensors: values(&module), description }
+        let tensors = values(&module).into_iter();
+        let typed = |(name, (shape, values))| (name, (shape, Values::F32(values)));
+        Self { tensors: tensors.map(typed).collect(), description }
     }
 
     /// The deployed network with the names and shapes that torchvision's own has: a bias that is none of torchvision's is
@@ -50,42 +75,40 @@ impl Export {
             export.tensors.remove(&format!("{}.bias", pair.conv_path));
             export.set(format!("{}.running_mean", pair.norm_path), mean);
         }
-        export.set_biases(&pairs, |pair| !pair.keeps_bias, false);
+        export.without_biases(&pairs);
         export
     }
 
     /// The deployed network without norms: each is folded into the convolution in front of it, which so has a bias. For
-    /// programs that know no norms; this library's own networks and torchvision's have some and take other files.
+    /// programs that know no norms. This library's networks take it by [`Weights::build`](crate::Weights::build) or
+    /// [`Weights::load_folded`](crate::Weights::load_folded), torchvision's do not.
     pub fn folded<M: ConvNorms>(network: &M) -> Self {
-        let network = deploy(network);
-        let mut export = Self::of(&network);
-        let pairs = network.conv_norms();
-        for pair in &pairs {
-            let kernel = fold_norm(&pair.conv.fuse(), &NormAffine::of(pair.norm));
-            export.set(format!("{}.weight", pair.conv_path), kernel.weight());
-            export.set(format!("{}.bias", pair.conv_path), kernel.bias_or_zero());
+        Self::without_norms(&fold_norms(network))
+    }
+
+    /// A network whose norms pass values through, without them.
+    pub(crate) fn without_norms<M: ConvNorms>(network: &M) -> Self {
+        let mut export = Self::of(network);
+        for pair in network.conv_norms() {
             let norm = format!("{}.", pair.norm_path);
             export.tensors.retain(|name, _| !name.starts_with(&norm));
         }
-        export.set_biases(&pairs, |_| true, true);
+        export.description = export.description.folded();
         export
     }
 
     fn set<const D: usize>(&mut self, name: String, value: Tensor<D>) {
         let shape = value.dims().to_vec();
-        self.tensors.insert(name, (shape, value.into_data().iter::<f32>().collect()));
+        let values = value.into_data().iter::<f32>().collect();
+        self.tensors.insert(name, (shape, Values::F32(values)));
     }
 
-    /// Notes in the structure which convolutions have biases now.
-    fn set_biases(
-        &mut self,
-        pairs: &[ConvNorm<'_>],
-        which: impl Fn(&ConvNorm<'_>) -> bool,
-        bias: bool,
-    ) {
+    /// Notes in the structure which convolutions have no biases any more.
+    fn without_biases(&mut self, pairs: &[ConvNorm<'_>]) {
+        let bare: Vec<_> = pairs.iter().filter(|pair| !pair.keeps_bias).collect();
         let layers = self.description.structure().layers().iter().map(|(path, layer)| {
-            let changed = pairs.iter().any(|pair| pair.conv_path == *path && which(pair));
-            let form = if changed { Form::Plain { bias } } else { layer.form.clone() };
+            let changed = bare.iter().any(|pair| pair.conv_path == *path);
+            let form = if changed { Form::Plain { bias: false } } else { layer.form.clone() };
             (path.clone(), LayerStructure { geometry: layer.geometry.clone(), form })
         });
         let structure = Structure::new(layers.collect())
@@ -116,26 +139,27 @@ impl Export {
         self.tensors.iter().map(|(name, (shape, _))| (name.as_str(), shape.as_slice()))
     }
 
-    /// Writes safetensors, `f32`, to a temporary file that is then renamed. The metadata has one entry, `dyrep`: JSON
-    /// with the network's name, classes and options, where it was [named](Self::named), and its structure. The same
-    /// weights are the same bytes.
+    /// Writes safetensors, `f32` but for INT8 weights, to a temporary file that is then renamed. The metadata has one
+    /// entry, `dyrep`: JSON with the network's name, classes and options, where it was [named](Self::named), and its
+    /// structure. The same weights are the same bytes.
     ///
     /// # Errors
     /// What the system says, with the path.
     pub fn safetensors(&self, file: impl AsRef<Path>) -> Result<(), WeightsError> {
         let file = file.as_ref();
-        let bytes: BTreeMap<&str, (&[usize], Vec<u8>)> = self
+        let bytes: BTreeMap<&str, (Dtype, &[usize], Vec<u8>)> = self
             .tensors
             .iter()
             .map(|(name, (shape, values))| {
-                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                (name.as_str(), (shape.as_slice(), bytes))
+                (name.as_str(), (values.dtype(), shape.as_slice(), values.bytes()))
             })
             .collect();
-        let view = |(name, (shape, bytes))| -> Result<_, safetensors::SafeTensorError> {
-            Ok((name, TensorView::new(Dtype::F32, <[usize]>::to_vec(shape), bytes)?))
+        let view = |(name, (dtype, shape, bytes))| -> Result<_, safetensors::SafeTensorError> {
+            Ok((name, TensorView::new(dtype, <[usize]>::to_vec(shape), bytes)?))
         };
-        let views = bytes.iter().map(|(name, (shape, bytes))| (*name, (*shape, bytes.as_slice())));
+        let views = bytes
+            .iter()
+            .map(|(name, (dtype, shape, bytes))| (*name, (*dtype, *shape, bytes.as_slice())));
         let written = views.map(view).collect::<Result<Vec<_>, _>>().and_then(|views| {
             let note = HashMap::from([(KEY.to_owned(), self.description.to_json())]);
             safetensors::serialize(views, Some(note))

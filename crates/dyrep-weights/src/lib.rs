@@ -25,7 +25,8 @@
 //! # Out
 //! [`Export`] takes a module's tensors under PyTorch's names and in its layouts. A deployed convolution has a bias where
 //! torchvision's has none: [`Export::deployed`] takes it into the mean of the norm behind it, so that the file loads
-//! into torchvision's own network with `strict=True`; [`Export::folded`] folds the norms away instead. Which norm
+//! into torchvision's own network with `strict=True`; [`Export::folded`] folds the norms away instead, and
+//! [`Export::quantized`] writes the INT8 weights of a quantised network. Which norm
 //! stands behind which convolution a network says itself ([`ConvNorms`](dyrep_models::ConvNorms)).
 //!
 //! # Files from strangers
@@ -46,6 +47,7 @@ mod naming;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod params;
+mod quantized;
 mod report;
 mod tensor;
 mod unwrap;

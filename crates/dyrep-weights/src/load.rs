@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 
+use crate::describe::Description;
 use crate::error::WeightsError;
 use crate::params::{fill, shapes};
 use crate::report::{Report, ShapeDifference};
-use crate::tensor::Number;
 use crate::weights::Weights;
 
 /// What loading accepts.
@@ -40,7 +40,7 @@ impl Load {
     /// train.
     ///
     /// # Errors
-    /// Names or shapes that differ, unless [`partial`](Self::partial); nothing that fits at all; branches that the
+    /// A file of INT8 weights ([`Weights::load_quantized`]). Names or shapes that differ, unless [`partial`](Self::partial); nothing that fits at all; branches that the
     /// module cannot have; values that cannot be read, or are no finite numbers. The module is then gone, but nothing
     /// that it shares with a clone was changed.
     pub fn into<M: Module>(
@@ -48,11 +48,27 @@ impl Load {
         module: M,
         weights: &Weights,
     ) -> Result<(M, Report), WeightsError> {
+        if weights.description.as_ref().is_some_and(Description::is_quantized) {
+            return Err(WeightsError::IsQuantized { file: weights.file.clone() });
+        }
+        self.without(module, weights, |_| false)
+    }
+
+    /// As [`into`](Self::into), for a file that has none of the parameters that `absent` chooses by PyTorch's name; the
+    /// module keeps its own.
+    pub(crate) fn without<M: Module>(
+        self,
+        module: M,
+        weights: &Weights,
+        absent: impl Fn(&str) -> bool,
+    ) -> Result<(M, Report), WeightsError> {
         let file = || weights.file.clone();
         let structure = weights.structure(&module)?;
         let failed = |source| WeightsError::Structure { file: file(), source: Box::new(source) };
         let module = structure.apply(module).map_err(failed)?;
-        let report = compare(&shapes(&module, weights.layout), weights);
+        let mut wanted = shapes(&module, weights.layout);
+        wanted.retain(|name, _| !absent(name));
+        let report = compare(&wanted, weights);
         if report.applied.is_empty() || !(self.partial || report.is_complete()) {
             return Err(WeightsError::Mismatch { file: file(), report: Box::new(report) });
         }
@@ -66,7 +82,7 @@ impl Load {
     fn read(self, name: &str, weights: &Weights) -> Result<Vec<f32>, WeightsError> {
         let stored = &weights.tensors[name];
         let (file, tensor) = (weights.file.clone(), stored.origin.clone());
-        if let Number::Other(found) = stored.number {
+        if let Some(found) = stored.number.whole() {
             return Err(WeightsError::Type { file, tensor, found: found.to_owned() });
         }
         let values = match stored.values() {

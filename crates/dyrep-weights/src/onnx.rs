@@ -5,7 +5,7 @@
 //! (they are shared): so each pass is given a copy of its own ([`Fresh`]).
 //!
 //! What upstream cannot write yet ends in an error that names the operation. Of the zoo that is the 7×7 pooling in front of
-//! VGG's three linear layers.
+//! VGG's three linear layers, for pictures of another size than 224×224, where it does nothing.
 
 use std::path::Path;
 

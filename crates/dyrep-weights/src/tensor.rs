@@ -11,8 +11,21 @@ pub(crate) enum Number {
     Bf16,
     F32,
     F64,
-    /// Whole numbers and truth values, by their name: no parameter is made of them.
+    /// The weights of quantised layers, which come with scales.
+    I8,
+    /// Other whole numbers and truth values, by their name: no parameter is made of them.
     Other(&'static str),
+}
+
+impl Number {
+    /// The name of a type that is no parameter's.
+    pub(crate) fn whole(self) -> Option<&'static str> {
+        match self {
+            Self::I8 => Some("i8"),
+            Self::Other(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// What is done to values after reading.
@@ -72,17 +85,35 @@ impl Stored {
             Number::Bf16 => convert(&bytes, |b| bf16::from_le_bytes(b).to_f32()),
             Number::F32 => convert(&bytes, f32::from_le_bytes),
             Number::F64 => convert(&bytes, |b| f64::from_le_bytes(b) as f32),
+            Number::I8 => return Err("i8 instead of fractions".to_owned()),
             Number::Other(name) => return Err(format!("{name} instead of fractions")),
         };
-        let expected = self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-        if expected != Some(values.len()) {
-            let (shape, found) = (&self.shape, values.len());
-            return Err(format!("{found} values do not fill its shape {shape:?}"));
-        }
+        self.check_count(values.len())?;
         if self.edit == Edit::AddIdentity {
             add_identity(&mut values, &self.shape)?;
         }
         Ok(values)
+    }
+
+    /// The values of a tensor of `i8`, in row-major order.
+    ///
+    /// # Errors
+    /// As [`values`](Self::values); another type.
+    pub(crate) fn integers(&self) -> Result<Vec<i8>, String> {
+        if self.number != Number::I8 {
+            return Err("expected i8".to_owned());
+        }
+        let values: Vec<i8> = self.bytes()?.into_iter().map(u8::cast_signed).collect();
+        self.check_count(values.len())?;
+        Ok(values)
+    }
+
+    fn check_count(&self, found: usize) -> Result<(), String> {
+        let expected = self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        if expected == Some(found) {
+            return Ok(());
+        }
+        Err(format!("{found} values do not fill its shape {:?}", self.shape))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_models::Model;
+use dyrep_models::{ConvNorms, Model, silence_norms};
 
 use crate::container::{Container, Contents};
 use crate::describe::{Description, Label};
@@ -184,6 +184,22 @@ impl Weights {
         Load::strict().into(module, self)
     }
 
+    /// Loads a file without norms ([`Export::folded`](crate::Export::folded)) into `module`, whose norms then pass values
+    /// through in evaluation mode.
+    ///
+    /// # Errors
+    /// As [`Load::into`], strictly.
+    pub fn load_folded<M: ConvNorms>(&self, module: M) -> Result<(M, Report), WeightsError> {
+        if self.description.as_ref().is_some_and(Description::is_quantized) {
+            return Err(WeightsError::IsQuantized { file: self.file.clone() });
+        }
+        let module = silence_norms(module);
+        let norms: Vec<String> =
+            module.conv_norms().into_iter().map(|pair| pair.norm_path + ".").collect();
+        let absent = |name: &str| norms.iter().any(|norm| name.starts_with(norm));
+        Load::strict().without(module, self, absent)
+    }
+
     /// Which network this is, what it reads and what its classes are called: what the file says, or else the network of
     /// the zoo whose tensors these are.
     ///
@@ -203,19 +219,32 @@ impl Weights {
         })
     }
 
-    /// Builds the network that this is ([`label`](Self::label)), and loads it.
+    /// Builds the network that this is ([`label`](Self::label)), and loads it. Of a file without norms it is the network
+    /// with norms that pass values through.
     ///
     /// # Errors
-    /// A file that does not say what it is for and whose tensors are those of no network of the zoo; and as
-    /// [`load_into`](Self::load_into).
+    /// A file that does not say what it is for and whose tensors are those of no network of the zoo; one of INT8 weights
+    /// ([`build_quantized`](Self::build_quantized)); and as [`load_into`](Self::load_into).
     pub fn build(&self, device: &Device) -> Result<(Model, Report), WeightsError> {
+        if self.description.as_ref().is_some_and(Description::is_quantized) {
+            return Err(WeightsError::IsQuantized { file: self.file.clone() });
+        }
+        let network = self.network(device)?;
+        match self.description.as_ref().is_some_and(Description::is_folded) {
+            true => self.load_folded(network),
+            false => self.load_into(network),
+        }
+    }
+
+    /// The network that this is, as it starts.
+    pub(crate) fn network(&self, device: &Device) -> Result<Model, WeightsError> {
         let Some((_, config)) = self.label(device)?.network else {
             let reason = "nor are its tensors those of a network of the zoo".to_owned();
             return Err(WeightsError::NotDescribed { file: self.file.clone(), reason });
         };
         let failed =
             |source| WeightsError::Model { file: self.file.clone(), source: Box::new(source) };
-        self.load_into(config.init(device).map_err(failed)?)
+        config.init(device).map_err(failed)
     }
 }
 

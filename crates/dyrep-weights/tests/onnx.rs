@@ -24,7 +24,7 @@ use rstest::rstest;
 const ELSEWHERE: f64 = 1e-4;
 /// What another network, or other pictures, must differ by.
 const CONTROL: f64 = 1e-2;
-/// Side of the pictures.
+/// Side of small pictures.
 const SIDE: usize = 32;
 
 #[rstest]
@@ -49,15 +49,15 @@ fn networks_are_written(
 }
 
 /// Pictures that are all different.
-fn pictures(count: usize, device: &Device) -> Tensor<4> {
+fn pictures(count: usize, side: usize, device: &Device) -> Tensor<4> {
     let value = |i: usize| (0.37 * i as f32).sin() + (1e-5 * (i * i) as f32).cos();
-    let values = (0..count * 3 * SIDE * SIDE).map(value).collect();
-    Tensor::from_data(TensorData::new::<f32, _>(values, [count, 3, SIDE, SIDE]), device)
+    let values = (0..count * 3 * side * side).map(value).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(values, [count, 3, side, side]), device)
 }
 
 /// The network as training leaves it: norms that are not the identity, with the statistics of pictures, so that what it
 /// sees reaches its logits.
-fn trained(config: &ModelConfig) -> Model {
+fn trained(config: &ModelConfig, side: usize) -> Model {
     let device = Device::flex().autodiff();
     let network = scatter(config.init(&device).unwrap(), |name| match name {
         "gamma" => Some((1.0, 0.4)),
@@ -65,7 +65,7 @@ fn trained(config: &ModelConfig) -> Model {
         _ => None,
     });
     for _ in 0..20 {
-        let _logits = network.forward(pictures(4, &device));
+        let _logits = network.forward(pictures(4, side, &device));
     }
     network.valid()
 }
@@ -79,21 +79,26 @@ fn elsewhere(runtime: &Runtime, pictures: &Tensor<4>) -> Tensor<2> {
 }
 
 #[rstest]
-#[case::resnet("resnet18", Stem::Imagenet)]
-#[case::bottlenecks("resnet50", Stem::Small)]
-#[case::depthwise("mobilenet_v1", Stem::Imagenet)]
-#[case::small_vgg("vgg11_bn", Stem::Small)]
-#[case::repvgg("repvgg_b1g2", Stem::Imagenet)]
-fn another_runtime_gives_the_same_logits(#[case] name: &str, #[case] stem: Stem) {
+#[case::resnet("resnet18", Stem::Imagenet, SIDE)]
+#[case::bottlenecks("resnet50", Stem::Small, SIDE)]
+#[case::depthwise("mobilenet_v1", Stem::Imagenet, SIDE)]
+#[case::vgg("vgg11_bn", Stem::Imagenet, 224)]
+#[case::small_vgg("vgg11_bn", Stem::Small, SIDE)]
+#[case::repvgg("repvgg_b1g2", Stem::Imagenet, SIDE)]
+fn another_runtime_gives_the_same_logits(
+    #[case] name: &str,
+    #[case] stem: Stem,
+    #[case] side: usize,
+) {
     let (_, config) = narrow(name, CLASSES);
     let config: ModelConfig = config.with_stem(stem).with_branches(Preset::Dbb);
-    let network = trained(&config);
+    let network = trained(&config, side);
     let fresh = config.init(&Device::flex()).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
-    write_onnx(&network, [3, SIDE, SIDE], Model::forward, file.path()).unwrap();
+    write_onnx(&network, [3, side, side], Model::forward, file.path()).unwrap();
     let runtime = Runtime::open(file.path()).unwrap();
     for batch in [1, 2, 5] {
-        let pictures = pictures(batch, &Device::flex());
+        let pictures = pictures(batch, side, &Device::flex());
         let got = elsewhere(&runtime, &pictures);
         let wanted = network.forward(pictures.clone());
         let difference = relative_difference(got.clone(), wanted);
@@ -105,7 +110,7 @@ fn another_runtime_gives_the_same_logits(#[case] name: &str, #[case] stem: Stem)
             assert!(difference > CONTROL, "{name}, {batch} pictures: {difference:.1e}");
         }
     }
-    let wrong = runtime.run(&[1, 4, SIDE, SIDE], &[0.0; 4 * SIDE * SIDE]);
+    let wrong = runtime.run(&[1, 4, side, side], &vec![0.0; 4 * side * side]);
     assert!(wrong.is_err(), "four channels were taken");
 }
 

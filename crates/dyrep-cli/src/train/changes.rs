@@ -18,6 +18,14 @@ pub struct Changes {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
+    /// Weights to start from: PyTorch's (.pth), safetensors or Burn's (.bpk)
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+
+    /// Of those weights load what fits, as for other classes than theirs
+    #[arg(long)]
+    pub partial: bool,
+
     /// How branches come about: `dyrep` grows them while training; `plain`, `acnet`, `repvgg` and `dbb` are fixed from the
     /// start
     #[arg(long, value_name = "NAME")]
@@ -100,6 +108,9 @@ impl Changes {
         let mut change = |key: &str, value: Option<String>| {
             changes.extend(value.map(|value| format!("{key}={value}")));
         };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        change("model.weights", path(&self.weights));
+        change("model.partial", self.partial.then(|| "true".to_owned()));
         let text = |value: &Option<usize>| value.as_ref().map(ToString::to_string);
         change("strategy.name", self.strategy.clone());
         change("strategy.score", self.score.clone());
@@ -111,7 +122,7 @@ impl Changes {
         change("model.width", text(&self.width));
         change("run.threads", text(&self.threads));
         change("run.seed", self.seed.map(|seed| seed.to_string()));
-        change("data.path", self.data.as_ref().map(|path| path.display().to_string()));
+        change("data.path", path(&self.data));
         changes.extend(self.set.iter().cloned());
         changes
     }

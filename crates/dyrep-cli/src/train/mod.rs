@@ -19,14 +19,7 @@ pub use changes::Changes;
 ///
 /// Interrupted or killed, a run goes on with --resume and ends with the weights that it would have had.
 #[derive(Debug, Args)]
-#[command(after_help = concat!(
-    "Recipes that are part of the program: digits_quick, cifar_vgg16, imagenet_resnet18,\nimagenet_mobilenet_v1, ",
-    "imagenet_repvgg_a2, imagenet_repvgg_b2g4, imagenet_repvgg_b3.\n\nExamples:\n  ",
-    "dyrep train digits_quick --out runs/digits\n  ",
-    "dyrep train imagenet_resnet18 --data flowers --image-size 64 --epochs 30\n  ",
-    "dyrep train --resume runs/digits\n  ",
-    "dyrep train imagenet_resnet18 --print > mine.toml"
-))]
+#[command(after_help = help())]
 pub struct TrainArgs {
     /// Recipe: a shipped one by name, or a TOML file
     #[arg(value_name = "RECIPE", required_unless_present = "resume")]
@@ -55,6 +48,19 @@ pub struct TrainArgs {
     /// Print the recipe, every change made, and train nothing
     #[arg(long)]
     print: bool,
+}
+
+/// What no attribute can hold: the names of the recipes.
+fn help() -> String {
+    let recipes = Recipe::builtin_names().join(", ");
+    format!(
+        "Recipes that are part of the program: {recipes}.\n\nExamples:\n  \
+         dyrep train digits_quick --out runs/digits\n  \
+         dyrep train imagenet_resnet18 --data flowers --image-size 64 --epochs 30\n  \
+         dyrep train imagenet_resnet18 --data flowers --weights resnet18.pth --partial\n  \
+         dyrep train --resume runs/digits\n  \
+         dyrep train imagenet_resnet18 --print > mine.toml"
+    )
 }
 
 impl TrainArgs {

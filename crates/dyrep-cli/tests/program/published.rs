@@ -63,10 +63,17 @@ fn pytorchs_checkpoints_give_pytorchs_logits(
         ("convert", "converted.safetensors"),
         ("deploy", "deployed.bpk"),
         ("deploy", "deployed.safetensors"),
+        ("deploy", "folded.bpk"),
+        ("deploy", "folded.safetensors"),
+        ("convert", "deployed.onnx"),
     ] {
         let out = folder.path().join(name);
-        json(&[command, text(&original), text(&out)]);
-        files.push(out);
+        let fold: &[&str] = if name.starts_with("folded") { &["--fold-bn"] } else { &[] };
+        let written = json(&[&[command, text(&original), text(&out)], fold].concat());
+        assert_eq!(written["bytes"], std::fs::metadata(&out).unwrap().len());
+        if !name.ends_with("onnx") {
+            files.push(out);
+        }
     }
     for file in files {
         let far = difference(&logits(&file, folder.path(), &[]), &want);

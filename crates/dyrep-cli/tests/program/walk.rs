@@ -5,8 +5,6 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::{Ran, command, dyrep, flowers, json, text};
 
 const SMALL: [&str; 12] = [
@@ -29,18 +27,14 @@ fn start(data: &Path, run: &Path) -> Vec<String> {
     [&arguments[..], &SMALL].concat().into_iter().map(str::to_owned).collect()
 }
 
-/// Interrupts a run after its first epoch, by Ctrl-C where there is one.
+/// Interrupts a run, as Ctrl-C does, once its first checkpoint is there.
 fn interrupted(arguments: &[String], run: &Path) -> Ran {
     let child =
         command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (started, record) = (Instant::now(), run.join("run.json"));
-    let epochs = || -> Option<usize> {
-        let value: Value = serde_json::from_slice(&std::fs::read(&record).ok()?).ok()?;
-        Some(value["epochs"].as_array()?.len())
-    };
-    while epochs().unwrap_or(0) == 0 {
-        assert!(started.elapsed() < Duration::from_secs(300), "no epoch in five minutes");
-        sleep(Duration::from_millis(5));
+    let (started, first) = (Instant::now(), run.join("checkpoint/epoch-1.json"));
+    while !first.exists() {
+        assert!(started.elapsed() < Duration::from_secs(300), "no checkpoint in five minutes");
+        sleep(Duration::from_millis(1));
     }
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
@@ -101,6 +95,58 @@ fn a_new_user_gets_from_pictures_to_predictions() {
             assert!(classes.len() == 3 && (sum - 1.0).abs() < 1e-6, "{prediction}");
         }
     }
+
+    // Another training starts from what is shipped: a step that moves nothing but the norms' statistics is about as good.
+    let again = path("again");
+    let tuned = json(&[
+        "train",
+        "imagenet_resnet18",
+        "--data",
+        text(&data),
+        "--out",
+        text(&again),
+        "--image-size",
+        "16",
+        "--width",
+        "4",
+        "--batch-size",
+        "12",
+        "--epochs",
+        "1",
+        "--learning-rate",
+        "1e-7",
+        "--weights",
+        text(&shipped),
+    ]);
+    let [before, after] =
+        [&summary, &tuned].map(|it| it["accuracy_after_deployment"].as_f64().unwrap());
+    assert!((before - after).abs() < 0.3, "{before}, {after}");
+    let wide = ["train", "imagenet_resnet18", "--data", text(&data), "--image-size", "16"];
+    let refused = dyrep(&[&wide[..], &["--weights", text(&shipped)]].concat()).complaint(1);
+    assert!(refused.contains("partial"), "{refused}");
+
+    // INT8: about as good, and told what it is.
+    let int8 = path("int8.safetensors");
+    let rounded = ["quantize", text(&run), text(&int8), "--check-pictures", "6"];
+    let quantized = json(&[&rounded[..], &["--calibration-pictures", "12"]].concat());
+    let layers = quantized["check"]["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), inspected["layers"].as_array().unwrap().len() + 1);
+    assert!(layers.iter().all(|layer| layer["accuracy_alone"].is_number()), "{quantized}");
+    let kept = [&rounded[..], &["--force", "--keep", "^conv1$", "--max-drop", "-200"]].concat();
+    let kept = dyrep(&kept);
+    assert_eq!(kept.code, 3, "{}{}", kept.output, kept.errors);
+    assert!(kept.output.lines().any(|line| line.starts_with("conv1 ") && line.contains("f32")));
+    let evaluated = json(&["eval", text(&int8), "--data", text(&data)]);
+    let drop = summary["accuracy_after_deployment"].as_f64().unwrap();
+    assert!(evaluated["accuracy"].as_f64().unwrap() >= drop - 0.17, "{evaluated}");
+    assert!(evaluated["model"].as_str().unwrap().contains("INT8"), "{evaluated}");
+    json(&["predict", text(&int8), text(&data.join("val/rose"))]);
+    json(&["inspect", text(&int8)]);
+    let refused = dyrep(&["convert", text(&int8), text(&path("again.bpk"))]).complaint(1);
+    assert!(refused.contains("INT8"), "{refused}");
+    let [small, large] = [&int8, &shipped].map(|file| std::fs::metadata(file).unwrap().len());
+    assert!(small < large / 2, "{small} of {large} bytes");
+
     let reported = json(&["report", text(&run), "--out", text(&path("report.html"))]);
     assert_eq!(reported["record"]["state"], "finished");
     assert!(std::fs::read_to_string(path("report.html")).unwrap().contains("</html>"));

@@ -32,6 +32,13 @@ pub struct ModelRecipe {
     /// The first layers; absent: as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<StemRecipe>,
+    /// Weights that the training starts from, in any file that `dyrep-weights` opens; absent: drawn by the run's seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Whether parameters for which `weights` has nothing that fits, such as those of a classifier for other classes, start
+    /// as drawn; otherwise that is an error.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 /// How the first layers treat the picture (arXiv 1512.03385, sections 4.1 and 4.2).

@@ -109,7 +109,13 @@ fn parse(text: &str, overrides: &[&str]) -> Result<Recipe, RecipeError> {
 fn what_is_absent_has_the_documented_default() {
     let recipe = parse(SHORT, &[]).unwrap();
     let want = Recipe {
-        model: ModelRecipe { name: "resnet18".to_owned(), width: None, stem: None },
+        model: ModelRecipe {
+            name: "resnet18".to_owned(),
+            width: None,
+            stem: None,
+            weights: None,
+            partial: false,
+        },
         data: DataRecipe {
             set: DataSet::Cifar10,
             path: None,

@@ -148,7 +148,7 @@ fn little(mut bytes: Vec<u8>, number: Number) -> Vec<u8> {
             Number::F16 | Number::Bf16 => 2,
             Number::F32 => 4,
             Number::F64 => 8,
-            Number::Other(_) => 1,
+            Number::I8 | Number::Other(_) => 1,
         };
         bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
     }

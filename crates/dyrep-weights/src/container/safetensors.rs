@@ -37,7 +37,7 @@ fn number(dtype: Dtype) -> Number {
         Dtype::I64 => Number::Other("i64"),
         Dtype::I32 => Number::Other("i32"),
         Dtype::I16 => Number::Other("i16"),
-        Dtype::I8 => Number::Other("i8"),
+        Dtype::I8 => Number::I8,
         Dtype::U64 => Number::Other("u64"),
         Dtype::U32 => Number::Other("u32"),
         Dtype::U16 => Number::Other("u16"),

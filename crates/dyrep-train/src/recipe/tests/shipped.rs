@@ -136,8 +136,13 @@ fn the_digits_are_trained_as_in_the_example() {
         ..GrowthRecipe::default()
     };
     assert_eq!(*growth(&recipe), want);
-    let model =
-        ModelRecipe { name: "resnet18".to_owned(), width: Some(32), stem: Some(StemRecipe::Small) };
+    let model = ModelRecipe {
+        name: "resnet18".to_owned(),
+        width: Some(32),
+        stem: Some(StemRecipe::Small),
+        weights: None,
+        partial: false,
+    };
     assert_eq!(recipe.model, model);
     let (optimizer, schedule) = (&recipe.optimizer, &recipe.schedule);
     assert_eq!((schedule.epochs, schedule.final_learning_rate), (10, 0.0));
