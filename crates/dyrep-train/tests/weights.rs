@@ -61,7 +61,12 @@ fn a_record_that_is_cut_short_is_refused() {
     for length in [3, 9, 100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&file, &bytes[..length]).unwrap();
         let error = open(&file).and_then(|weights| weights.load_into(network())).unwrap_err();
-        let named = matches!(error, WeightsError::Malformed { .. } | WeightsError::Unknown { .. });
+        let named = matches!(
+            error,
+            WeightsError::Malformed { .. }
+                | WeightsError::Unknown { .. }
+                | WeightsError::Oversized { .. }
+        );
         assert!(named, "{length}: {error}");
     }
 }
