@@ -5,6 +5,10 @@
 
 mod mistakes;
 mod published;
+mod recipes;
+#[cfg(unix)]
+mod trained;
+#[cfg(unix)]
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -64,18 +68,29 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Three classes that colour tells apart, in ImageNet's layout.
-fn flowers(folder: &Path) -> PathBuf {
+/// Classes of pictures, which colour tells apart.
+const FLOWERS: [(&str, [u32; 3]); 7] = [
+    ("daisy", [220, 220, 40]),
+    ("rose", [200, 30, 60]),
+    ("tulip", [60, 40, 220]),
+    ("iris", [110, 60, 130]),
+    ("lily", [235, 215, 225]),
+    ("poppy", [210, 90, 10]),
+    ("viola", [20, 20, 60]),
+];
+/// Pictures of each class for validation.
+const VALIDATION: u32 = 4;
+
+/// Pictures of the first `classes` of [`FLOWERS`], in ImageNet's layout.
+fn flowers(folder: &Path, classes: usize) -> PathBuf {
     let root = folder.join("flowers");
-    for (split, count) in [("train", 12), ("val", 4)] {
-        for (class, tint) in
-            [("daisy", [220, 220, 40]), ("rose", [200, 30, 60]), ("tulip", [60, 40, 220])]
-        {
+    for (split, count) in [("train", 12), ("val", VALIDATION)] {
+        for (class, tint) in &FLOWERS[..classes] {
             let class = root.join(split).join(class);
             std::fs::create_dir_all(&class).unwrap();
             for number in 0..count {
                 let picture = ImageBuffer::from_fn(24 + number, 20, |x, y| {
-                    Rgb(tint.map(|value: u32| (value + 2 * x + y + 3 * number).min(255) as u8))
+                    Rgb(tint.map(|value| (value + 2 * x + y + 3 * number).min(255) as u8))
                 });
                 picture.save(class.join(format!("{number}.png"))).unwrap();
             }

@@ -56,7 +56,7 @@ fn files_that_will_not_do_are_named() {
 
 /// A network of three classes, for colour.
 fn network(folder: &std::path::Path) -> std::path::PathBuf {
-    let (data, run) = (flowers(folder), folder.join("run"));
+    let (data, run) = (flowers(folder, 3), folder.join("run"));
     let arguments = ["train", "imagenet_resnet18", "--data", text(&data), "--out", text(&run)];
     let small = ["--image-size", "16", "--width", "2", "--epochs", "1", "--batch-size", "12"];
     let quick = ["--set", "strategy.calibration_batches=1", "--threads", "0"];
