@@ -118,9 +118,12 @@ fn shift_mean(branch: &Branch<&[f32]>, moments: &mut Moments, sign: f32) {
     }
 }
 
+/// A first convolution with its map and that map's moments.
+type Start<'a> = (&'a First<&'a [f32]>, &'a [f32], &'a Moments);
+
 /// A branch on the way back.
 struct Recalled<'a> {
-    first: Option<(&'a First<&'a [f32]>, &'a [f32], &'a Moments)>,
+    first: Option<Start<'a>>,
     /// What the end saw, without bias; empty if it does not matter.
     map: &'a [f32],
     /// Of the map.

@@ -30,6 +30,8 @@ pub use run::{backward, forward, refuses};
 pub use window::Window;
 
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 pub(crate) mod random;
 #[cfg(test)]
 pub(crate) mod reference;

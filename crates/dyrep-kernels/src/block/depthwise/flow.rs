@@ -4,10 +4,11 @@
 //! merged, each branch's own values through that branch, outputs of one through all branches, and multiples of
 //! the input and of one. Without a stride the second is a convolution of the input itself, by [`Lags`].
 
-use super::backward::Pass;
+use super::Merged;
+use super::call::Scratch;
 use super::form::Form;
 use super::lags::Lags;
-use super::{Merged, Scratch};
+use super::pass::Pass;
 use crate::flat::{Rows, Start, add_around, add_scaled, slide};
 use crate::norm::affine::Back;
 
