@@ -31,11 +31,12 @@ pub fn channel_sums(gradient: &[f32], channels: usize, pixels: usize) -> Vec<f32
 mod tests {
     use super::channel_sums;
 
-    /// Of the sum of absolute values; the largest error below is 1.6e-7.
+    /// Of the sum of absolute values; the largest error below is 4.9e-8.
     const TOLERANCE: f64 = 1e-6;
 
     #[test]
     fn channels_are_summed_and_threads_do_not_matter() {
+        let mut largest: f64 = 0.0;
         for (batch, channels, pixels) in [(3, 5, 7), (1, 1, 1), (2, 3, 10_007), (4, 130, 4)] {
             let values: Vec<f32> = (0..batch * channels * pixels)
                 .map(|place| ((place * 7919) % 1013) as f32 / 1013.0 - 0.3)
@@ -50,9 +51,12 @@ mod tests {
                 let own = planes.flatten().map(|value| f64::from(*value));
                 let (sum, size) =
                     own.fold((0.0, 0.0), |(sum, size), value| (sum + value, size + value.abs()));
-                assert!((f64::from(found) - sum).abs() <= TOLERANCE * size, "{found} {sum}");
+                let off = (f64::from(found) - sum).abs() / size;
+                assert!(off <= TOLERANCE, "{found} {sum}");
+                largest = largest.max(off);
             }
         }
+        println!("largest error {largest:.1e}");
     }
 
     #[test]

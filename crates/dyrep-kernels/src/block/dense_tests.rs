@@ -5,7 +5,7 @@ use super::random::{Kind, random_block, random_values};
 use super::{Block, Branch, By, Core, Done, End, Window, backward, forward, refuses};
 use crate::shape::ShapeError;
 
-/// Of the largest value; the largest seen are 1.3e-6 and 2.0e-6.
+/// Of the largest value; the largest seen are 1.8e-6 and 9.8e-7.
 const OUTPUT: f64 = 5e-6;
 const GRADIENT: f64 = 3e-5;
 
