@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Each row is one 3×3 layer at one size: the convolution with its batch norm as a block of one branch, the four
-//! branches of DBB and all that the layer can have, in turns, medians over the rounds.
+//! branches of DBB and all that the layer can have, in turns, medians over the rounds. Below them blocks of other
+//! kinds: repeated kernels, dilated ones in a large depthwise kernel, and branches without norms.
 
 // A program: printing is its work.
 #![allow(clippy::print_stdout)]
@@ -14,7 +15,9 @@ use std::time::Instant;
 
 use dyrep_benches::{depthwise, layer, median, peak};
 use dyrep_kernels::ConvShape;
-use dyrep_kernels::block::{Block, Branch, MiddleNorm, Norm, Window, backward, forward};
+use dyrep_kernels::block::{
+    Block, Branch, By, Core, End, First, Norm, Running, Window, backward, forward,
+};
 
 const ROUNDS: usize = 7;
 
@@ -41,86 +44,125 @@ fn values(count: usize) -> Vec<f32> {
 }
 
 fn norm(channels: usize) -> Norm<Vec<f32>> {
-    Norm { gamma: vec![1.0; channels], beta: vec![0.0; channels], epsilon: 1e-5 }
+    Norm {
+        gamma: vec![1.0; channels],
+        beta: vec![0.0; channels],
+        epsilon: 1e-5,
+        by: By::Batch(Running {
+            mean: vec![0.0; channels],
+            variance: vec![1.0; channels],
+            momentum: 0.1,
+            unbias: 1.0,
+        }),
+    }
 }
 
-fn middle(channels: usize) -> MiddleNorm<Vec<f32>> {
-    MiddleNorm {
-        norm: norm(channels),
-        running_mean: vec![0.0; channels],
-        running_variance: vec![1.0; channels],
-        momentum: 0.1,
-    }
+/// A convolution with some taps of a layer's kernel, as a branch that ends in a norm.
+fn conv(shape: &ConvShape, window: Window) -> Branch<Vec<f32>> {
+    let [inputs, outputs] = shape.channels;
+    let weight = values(outputs * inputs / shape.groups * window.count());
+    let core = Core::Conv { window, weight, bias: None };
+    Branch { first: None, core, end: End::Norm(norm(outputs)) }
 }
 
 /// The first `count` of k×k, 1×1, 1×1 → k×k, average, 1×k, k×1 and identity that exist.
 fn block(shape: ConvShape, count: usize) -> Block<Vec<f32>> {
     let [inputs, outputs] = shape.channels;
     let each = inputs / shape.groups;
-    let conv = |start: [usize; 2], size: [usize; 2]| Branch::Conv {
-        window: Window { start, size },
-        weight: values(outputs * each * size[0] * size[1]),
-        bias: None,
-        norm: norm(outputs),
-    };
+    let conv = |start, size| conv(&shape, Window { start, size, step: [1, 1] });
+    let first = |channels: usize| First { weight: values(channels * each), norm: norm(channels) };
+    let average = (shape.groups == 1).then(|| first(outputs));
     let mut branches = vec![
         conv([0, 0], [3, 3]),
         conv([1, 1], [1, 1]),
-        Branch::Sequence {
-            pointwise: values(inputs * each),
-            middle: middle(inputs),
-            weight: values(outputs * each * 9),
-            bias: None,
-            norm: norm(outputs),
-        },
-        Branch::Average {
-            first: (shape.groups == 1).then(|| (values(outputs * each), middle(outputs))),
-            norm: norm(outputs),
-        },
+        Branch { first: Some(first(inputs)), ..conv([0, 0], [3, 3]) },
+        Branch { first: average, core: Core::Average, end: End::Norm(norm(outputs)) },
         conv([1, 0], [1, 3]),
         conv([0, 1], [3, 1]),
     ];
     if shape.channels[0] == shape.channels[1] && shape.stride == [1, 1] {
-        branches.push(Branch::Identity { norm: norm(outputs) });
+        branches.push(identity(outputs));
     }
     branches.truncate(count);
     Block { shape, input: values(shape.input_len()), branches }
 }
 
+fn identity(channels: usize) -> Branch<Vec<f32>> {
+    Branch { first: None, core: Core::Input, end: End::Norm(norm(channels)) }
+}
+
+/// Blocks that the table does not have, each with a name.
+fn others() -> Vec<(&'static str, Block<Vec<f32>>)> {
+    let one = |start: usize| Window { start: [start; 2], size: [1, 1], step: [1, 1] };
+    let whole = Window::whole([3, 3]);
+
+    let shape = layer(8, [128, 128], 28, 3, 1);
+    let mut repeated: Vec<_> = (0..4).map(|_| conv(&shape, whole)).collect();
+    repeated.extend([conv(&shape, one(1)), identity(128)]);
+    let repeated = Block { shape, input: values(shape.input_len()), branches: repeated };
+
+    // As UniRepLKNet has them: so many taps a side, so far from each other.
+    let shape = ConvShape { kernel: [13; 2], padding: [(6, 6); 2], ..depthwise(16, 128, 32, 1) };
+    let dilated = [(13, 1), (5, 1), (7, 2), (3, 3), (3, 4), (3, 5)].map(|(size, step)| {
+        let start = [6 - size / 2 * step; 2];
+        conv(&shape, Window { start, size: [size; 2], step: [step; 2] })
+    });
+    let input = values(shape.input_len());
+    let dilated = Block { shape, input, branches: dilated.to_vec() };
+
+    let shape = layer(8, [128, 128], 28, 3, 1);
+    let free = [conv(&shape, whole), conv(&shape, whole), conv(&shape, one(1)), identity(128)];
+    let ends = [End::Nothing, End::Scale(vec![0.5; 128]), End::Nothing, End::Nothing];
+    let free = free.into_iter().zip(ends).map(|(branch, end)| Branch { end, ..branch });
+    let free = Block { shape, input: values(shape.input_len()), branches: free.collect() };
+    vec![
+        ("4 × 3×3, 1×1, identity; 128 → 128, 8 × 28²", repeated),
+        ("13×13 and 5 dilated, depthwise, 128 × 32²", dilated),
+        ("2 × 3×3, 1×1, identity, no norms; 128 → 128, 8 × 28²", free),
+    ]
+}
+
 /// Seconds of a forward and of a backward pass.
 fn pass(block: &Block<&[f32]>, output: &mut [f32], gradient: &[f32]) -> [f64; 2] {
     let started = Instant::now();
-    let (moments, saved) = forward(block, output, true).unwrap_or_else(|e| panic!("{e}"));
+    let done = forward(block, output, true).unwrap_or_else(|e| panic!("{e}"));
     let between = Instant::now();
-    let saved: Vec<&[f32]> = saved.iter().map(|map| &map[..]).collect();
     let wanted = block.clone().map(|_| true);
-    let found = backward(block, &moments, &saved, gradient, &wanted);
+    let found = backward(block, &done, gradient, &wanted);
     drop(found.unwrap_or_else(|e| panic!("{e}")));
     [between - started, between.elapsed()].map(|time| time.as_secs_f64())
+}
+
+/// Milliseconds of both passes through each block, in turns, medians over the rounds.
+fn times<const N: usize>(blocks: &[Block<Vec<f32>>; N]) -> [[f64; 2]; N] {
+    let gradient = values(blocks[0].shape.output_len());
+    let mut output = vec![0.0; gradient.len()];
+    let mut times: [[Vec<f64>; 2]; N] = std::array::from_fn(|_| Default::default());
+    for round in 0..=ROUNDS {
+        for (block, times) in blocks.iter().zip(&mut times) {
+            let seconds = pass(&block.as_ref().map(Vec::as_slice), &mut output, &gradient);
+            // The first round warms up.
+            if round > 0 {
+                times.iter_mut().zip(seconds).for_each(|(times, time)| times.push(time));
+            }
+        }
+    }
+    times.map(|times| times.map(|times| 1e3 * median(times)))
 }
 
 fn main() {
     println!("matrix products: {:.0} GFLOP/s; milliseconds, forward + backward", 1e-9 * peak());
     println!("{:<32}{:>16}{:>16}{:>16}{:>10}", "", "plain", "DBB", "all", "all/plain");
     for (name, shape) in shapes() {
-        let blocks = [1, 4, 7].map(|count| block(shape, count));
-        let gradient = values(shape.output_len());
-        let mut output = vec![0.0; shape.output_len()];
-        let mut times: [[Vec<f64>; 2]; 3] = Default::default();
-        for round in 0..=ROUNDS {
-            for (block, times) in blocks.iter().zip(&mut times) {
-                let seconds = pass(&block.as_ref().map(Vec::as_slice), &mut output, &gradient);
-                // The first round warms up.
-                if round > 0 {
-                    times.iter_mut().zip(seconds).for_each(|(times, time)| times.push(time));
-                }
-            }
-        }
-        let times = times.map(|times| times.map(|times| 1e3 * median(times)));
+        let times = times(&[1, 4, 7].map(|count| block(shape, count)));
         let total = times.map(|[forward, backward]| forward + backward);
         let [plain, dbb, all] =
             times.map(|[forward, backward]| format!("{forward:.1} + {backward:.1}"));
         let ratio = total[2] / total[0];
         println!("{name:<32}{plain:>16}{dbb:>16}{all:>16}{ratio:>10.2}");
+    }
+    for (name, block) in others() {
+        let [[forward, backward]] = times(&[block]);
+        println!("{name:<56}{:>16}", format!("{forward:.1} + {backward:.1}"));
     }
 }

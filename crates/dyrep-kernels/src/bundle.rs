@@ -27,7 +27,12 @@ pub(crate) struct Affine<'a> {
     pub(crate) border: &'a [f32],
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// A map as it is.
+    pub(crate) fn plain(values: &'a [f32]) -> Self {
+        Self { values, affine: None }
+    }
+
     /// What lies beyond the border.
     pub(crate) fn border(&self, channel: usize) -> f32 {
         self.affine.map_or(0.0, |affine| affine.border[channel])
@@ -71,7 +76,7 @@ pub(crate) struct Kernel<'a> {
 
 impl Kernel<'_> {
     pub(crate) fn taps(&self) -> usize {
-        self.window.size[0] * self.window.size[1]
+        self.window.count()
     }
 }
 

@@ -67,11 +67,7 @@ impl Sizes {
 
     /// Which of the bundle's taps a kernel has, in the kernel's order.
     fn taps_of(&self, kernel: &Kernel<'_>) -> impl Iterator<Item = usize> + use<> {
-        let (window, wide) = (kernel.window, self.wide);
-        (0..kernel.taps()).map(move |tap| {
-            let [high, side] = [tap / window.size[1], tap % window.size[1]];
-            (window.start[0] + high) * wide + window.start[1] + side
-        })
+        kernel.window.taps(self.wide)
     }
 
     /// A group's weight with all its taps, `[outputs, channels · taps]`.

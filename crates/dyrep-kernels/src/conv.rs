@@ -111,10 +111,10 @@ pub fn backward(
 }
 
 fn bundle<'a>(shape: &ConvShape, input: &'a [f32], weight: &'a [f32]) -> Bundle<'a> {
-    let window = Window { start: [0, 0], size: shape.kernel };
+    let window = Window::whole(shape.kernel);
     Bundle {
         shape: *shape,
-        source: Source { values: input, affine: None },
+        source: Source::plain(input),
         kernels: vec![Kernel { window, weight, outputs: shape.channels[1] }],
     }
 }

@@ -322,6 +322,20 @@ pub(crate) fn sum(values: &[f32]) -> f64 {
     )
 }
 
+/// Sum of distances from `center`.
+pub(crate) fn sum_around(values: &[f32], center: f32) -> f64 {
+    fast(
+        #[inline(always)]
+        || {
+            total(
+                [values],
+                #[inline(always)]
+                |[value]| value - center,
+            )
+        },
+    )
+}
+
 /// Sum of squared distances from `center`.
 pub(crate) fn squares(values: &[f32], center: f32) -> f64 {
     fast(
@@ -357,6 +371,18 @@ pub(crate) fn add_scaled(target: &mut [f32], source: &[f32], scale: f32, shift: 
         || {
             for (target, source) in target.iter_mut().zip(source) {
                 *target += scale * source + shift;
+            }
+        },
+    );
+}
+
+/// Adds `scale · (source - center)` to `target`.
+pub(crate) fn add_around(target: &mut [f32], source: &[f32], scale: f32, center: f32) {
+    fast(
+        #[inline(always)]
+        || {
+            for (target, source) in target.iter_mut().zip(source) {
+                *target += scale * (source - center);
             }
         },
     );

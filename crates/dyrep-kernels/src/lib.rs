@@ -10,8 +10,9 @@
 //!   kernel of stride 1 without padding reads the map as it lies.
 //! - **Depthwise**: taps slide over a plane in its frame of zeros, without a product of matrices.
 //!
-//! Beside them, **batch norm** ([`Norm`]) with the residual and the ReLU that follow it in the same pass, **max
-//! pooling** ([`max_pool`]), and the whole [`block`] of branches that end in batch norms as one operation.
+//! Beside them, **batch norm** ([`NormCall`]) with the residual and the ReLU that follow it in the same pass, **max
+//! pooling** ([`max_pool`]), and a whole [`block`] of branches as one
+//! operation.
 //!
 //! The matrix products are those of the `gemm` crate; it and the loops here pick their instructions (AVX-512, AVX2,
 //! NEON) when the program runs. Nothing here knows tensors or networks.
@@ -37,15 +38,17 @@ mod product;
 mod scratch;
 mod sgd;
 mod shape;
+mod sums;
 mod tile;
 mod winograd;
 
 pub use conv::{backward, forward, forward_then};
 pub use finish::Finish;
 pub use memory::keep_freed_memory;
-pub use norm::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail};
+pub use norm::{By, Gradients, Moments, Norm, NormCall, NormShape, Passed, Running, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};
 pub use product::multiply;
 pub use scratch::Buffer;
 pub use sgd::SgdStep;
 pub use shape::{ConvShape, ShapeError};
+pub use sums::channel_sums;

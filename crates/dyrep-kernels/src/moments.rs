@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::block::Moments;
 use crate::lanes::{F8, fast};
+use crate::norm::Moments;
 use crate::tile::Tile;
 
 /// Count, mean and sum of squared deviations of what has been seen so far.

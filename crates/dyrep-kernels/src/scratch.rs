@@ -99,6 +99,12 @@ impl Drop for Buffer {
     }
 }
 
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
 impl Deref for Buffer {
     type Target = [f32];
 

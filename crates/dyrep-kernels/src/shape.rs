@@ -59,6 +59,20 @@ pub enum ShapeError {
         /// The window's size.
         kernel: usize,
     },
+    /// A 1×1 convolution and its norm before what no taps read.
+    #[error("branch {branch} starts with a 1×1 convolution, which cannot stand before {core}")]
+    First {
+        /// Which of the block's branches.
+        branch: usize,
+        /// What follows.
+        core: &'static str,
+    },
+    /// What the kernels do not compute.
+    #[error("the kernels do not compute {what}")]
+    Refused {
+        /// What that is.
+        what: &'static str,
+    },
     /// A slice of another length than the shape says.
     #[error("{name} must have {expected} values, got {found}")]
     Length {

@@ -3,7 +3,7 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use dyrep_kernels::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, ShapeError, Tail};
+use dyrep_kernels::{Gradients, Moments, NormCall, NormShape, Passed, ShapeError, Tail};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -81,7 +81,7 @@ fn random_shape(number: u64) -> NormShape {
 
 fn run(case: &Case, own: bool) -> Found {
     let Case { shape, x, residual, relu, gamma, beta, given, g } = case;
-    let norm = Norm { shape: *shape, gamma, beta, epsilon: EPSILON };
+    let norm = NormCall { shape: *shape, gamma, beta, epsilon: EPSILON };
     // Not-a-number shows what is left unwritten.
     let new = |count| vec![f32::NAN; count];
     let (mut y, mut dx, mut dresidual) = (new(shape.len()), new(shape.len()), new(shape.len()));
@@ -89,12 +89,12 @@ fn run(case: &Case, own: bool) -> Found {
     let [mut mean, mut variance] = given.clone();
     let tail = Tail { residual: residual.as_deref(), relu: *relu };
     if own {
-        let moments = MomentsMut { mean: &mut mean, variance: &mut variance };
+        let moments = Moments { mean: &mut mean[..], variance: &mut variance[..] };
         norm.train(x, tail, &mut y, moments).unwrap();
     } else {
-        norm.infer(Moments { mean: &mean, variance: &variance }, x, tail, &mut y).unwrap();
+        norm.infer(Moments { mean: &mean[..], variance: &variance[..] }, x, tail, &mut y).unwrap();
     }
-    let moments = Moments { mean: &mean, variance: &variance };
+    let moments = Moments { mean: &mean[..], variance: &variance[..] };
     let mut back = |passed, dresidual: Option<&mut Vec<f32>>| {
         let gradients = Gradients {
             input: &mut dx,
@@ -317,9 +317,9 @@ fn not_a_number_is_not_hidden_by_the_relu() {
     let mut x = vec![1.0; shape.len()];
     x[3] = f32::NAN;
     let (one, mut y) = ([1.0; 2], vec![0.0; shape.len()]);
-    let norm = Norm { shape, gamma: &one, beta: &one, epsilon: EPSILON };
+    let norm = NormCall { shape, gamma: &one, beta: &one, epsilon: EPSILON };
     let [mut mean, mut variance] = [[0.0; 2]; 2];
-    let moments = MomentsMut { mean: &mut mean, variance: &mut variance };
+    let moments = Moments { mean: &mut mean[..], variance: &mut variance[..] };
     norm.train(&x, Tail { residual: None, relu: true }, &mut y, moments).unwrap();
     assert!(y[..200].iter().all(|value| value.is_nan()) && y[200..].iter().all(|y| *y == 1.0));
 }
@@ -328,15 +328,15 @@ fn not_a_number_is_not_hidden_by_the_relu() {
 fn wrong_lengths_are_refused() {
     let shape = NormShape { batch: 2, channels: 3, pixels: 4 };
     let (ones, x, mut y) = ([1.0; 3], [0.0; 24], [0.0; 24]);
-    let norm = Norm { shape, gamma: &ones, beta: &ones, epsilon: EPSILON };
-    let moments = Moments { mean: &ones, variance: &ones };
+    let norm = NormCall { shape, gamma: &ones, beta: &ones, epsilon: EPSILON };
+    let moments = Moments { mean: &ones[..], variance: &ones[..] };
     let none = Tail::default();
     assert_eq!(norm.infer(moments, &x, none, &mut y), Ok(()));
     let length = |name, expected, found| Err(ShapeError::Length { name, expected, found });
     assert_eq!(norm.infer(moments, &x[1..], none, &mut y), length("the input", 24, 23));
     let short = Tail { residual: Some(&x[..6]), relu: false };
     assert_eq!(norm.infer(moments, &x, short, &mut y), length("the residual", 24, 6));
-    let empty = Norm { shape: NormShape { pixels: 0, ..shape }, ..norm };
+    let empty = NormCall { shape: NormShape { pixels: 0, ..shape }, ..norm };
     assert_eq!(empty.infer(moments, &[], none, &mut []), Err(ShapeError::Zero { name: "pixels" }));
     let gradients =
         Gradients { input: &mut y, residual: None, gamma: &mut [0.0; 3], beta: &mut [0.0; 2] };

@@ -2,11 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::maps::Measured;
 use crate::bundle::{Gradient, Source};
 use crate::lanes::fast;
 use crate::lower::{lower_row, raise_row};
-use crate::moments::{self, Accumulator};
 use crate::scratch::Buffer;
 use crate::shape::ConvShape;
 use crate::tile::Tile;
@@ -28,7 +26,7 @@ fn padded_width(shape: &ConvShape) -> usize {
 }
 
 /// The mean over all taps.
-pub(super) fn average(shape: &ConvShape, source: &Source<'_>, channels: usize) -> Measured {
+pub(super) fn average(shape: &ConvShape, source: &Source<'_>, channels: usize) -> Buffer {
     let shape = by_channel(shape, channels);
     let mut map = Buffer::any(shape.output_len());
     let share = 1.0 / shape.taps() as f32;
@@ -48,10 +46,7 @@ pub(super) fn average(shape: &ConvShape, source: &Source<'_>, channels: usize) -
         }
         target.iter_mut().for_each(|value| *value *= share);
     });
-    let mut seen = vec![Accumulator::default(); channels];
-    moments::add_tile(&mut seen, &map, &whole);
-    let moments = moments::finish(&seen);
-    (map, moments)
+    map
 }
 
 /// The sum over all taps of one plane: down the columns first, then along the rows.

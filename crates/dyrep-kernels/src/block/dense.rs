@@ -1,305 +1,300 @@
 //! The block as one operation, for any channels and groups.
 //!
 //! ```text
-//! input ─┬▶ one bundle: k×k, 1×k, k×1, 1×1 ────────────────────────┐ maps and their moments
-//!        └▶ one bundle: the 1×1 of sequences and averages ▶ norms ─┤ k×k, pooling of what the norms make of it
-//!                                                                   └▶ one pass: Σ scale · map + shift
+//! input ─┬▶ one bundle: k×k, 1×k, k×1, 1×1, dilated ones ──────┐ maps and their moments
+//!        └▶ one bundle: the 1×1 that start branches ▶ norms ───┤ convolution, average of what the norms make of it
+//!                                                               └▶ one pass: Σ scale · map + shift
 //! ```
 //!
 //! The backward pass keeps the maps in front of norms, never what comes behind one: a norm is a multiply-add of its
-//! map, done while the map is read for something else. All sums that the norms' gradients need are one pass over
+//! map, done while the map is read for something else. All sums that the ends' gradients need are one pass over
 //! gradient and maps; then the gradient of each map is `a · gradient + b · map + c`, mixed where it is used.
 
-use super::affine::{AtBatch, Reversed, add_mix, combine, sums};
 use super::average::{average, spread};
-use super::maps::{Measured, Seen, convolve, linear, measure, pointwise, second};
-use super::{Block, Branch, MiddleNorm, Moments, Norm};
+use super::ends::{Reversed, line};
+use super::maps::{
+    Measured, Seen, by_branch, convolve, is_linear, linear, measure, pointwise, second,
+};
+use super::passes::{self, Centred};
+use super::{Block, Branch, BranchMoments, Core, Done, End, First, Moments, Saved};
 use crate::bundle::{Gradient, Gradients, Source};
+use crate::norm::affine::AtBatch;
 use crate::scratch::Buffer;
 
-pub(super) fn forward(
-    block: &Block<&[f32]>,
-    output: &mut [f32],
-    keep: bool,
-) -> (Vec<Moments>, Vec<Buffer>) {
-    let shape = &block.shape;
-    let mut own = convolve(&linear(block)).into_iter();
-    let pointwise = pointwise(block);
-    let mut firsts = convolve(&pointwise).into_iter();
-
-    // By branch: middle and last map, each with its moments; the last is the caller's where it is.
-    let mut middles: Vec<Option<Measured>> = vec![];
-    let mut lasts: Vec<(Option<Buffer>, Moments)> = vec![];
-    for branch in &block.branches {
-        let (middle, last) = match branch {
-            Branch::Conv { .. } => (None, own.next()),
-            Branch::Sequence { middle, weight, norm, .. } => {
-                let first = firsts.next();
-                let last = first.as_ref().map(|(map, moments)| {
-                    let seen = Seen::new(middle, moments, shape);
-                    let bundle = second(shape, seen.source(map), weight, norm);
-                    convolve(&bundle).remove(0)
-                });
-                (first, last)
-            }
-            Branch::Average { first: Some((_, middle)), .. } => {
-                let first = firsts.next();
-                let last = first.as_ref().map(|(map, moments)| {
-                    let seen = Seen::new(middle, moments, shape);
-                    average(shape, &seen.source(map), moments.mean.len())
-                });
-                (first, last)
-            }
-            Branch::Average { first: None, .. } => {
-                let source = Source { values: block.input, affine: None };
-                (None, Some(average(shape, &source, shape.channels[0])))
-            }
-            Branch::Identity { norm } => {
-                lasts.push((None, measure(shape, norm, block.input)));
-                middles.push(None);
-                continue;
-            }
-            Branch::Given { map, norm } => {
-                lasts.push((None, measure(shape, norm, map)));
-                middles.push(None);
-                continue;
-            }
-        };
-        middles.push(middle);
-        lasts.extend(last.map(|(map, moments)| (Some(map), moments)));
-    }
-
-    let norms: Vec<AtBatch> = block
-        .branches
-        .iter()
-        .zip(&lasts)
-        .map(|(branch, (_, moments))| AtBatch::new(branch.last_norm(), moments))
-        .collect();
-    let maps: Vec<(&[f32], &AtBatch)> = block
-        .branches
-        .iter()
-        .zip(&lasts)
-        .zip(&norms)
-        .map(|((branch, (map, _)), norm)| (last_map(block, branch, map.as_deref()), norm))
-        .collect();
-    combine(&maps, shape.pixels_out(), output);
-
-    let (mut all, mut saved) = (vec![], vec![]);
-    for ((branch, middle), (map, mut moments)) in block.branches.iter().zip(middles).zip(lasts) {
-        if let Some((map, moments)) = middle {
-            all.push(moments);
-            saved.push(map);
-        }
-        shift_mean(branch, &mut moments, 1.0);
-        all.push(moments);
-        saved.extend(map);
-    }
-    (all, if keep { saved } else { vec![] })
+/// Whether the way back needs the map in front of a branch's end and does not find it elsewhere.
+pub(super) fn keeps<T>(branch: &Branch<T>) -> bool {
+    let own = matches!(branch.core, Core::Conv { .. } | Core::Average);
+    own && !matches!(branch.end, End::Nothing)
 }
 
-pub(super) fn backward(
-    block: &Block<&[f32]>,
-    moments: &[Moments],
-    saved: &[&[f32]],
-    gradient: &[f32],
-    wanted: &Block<bool>,
-) -> Block<Option<Vec<f32>>> {
-    let shape = &block.shape;
-    let [pixels_in, pixels_out] = [shape.pixels_in(), shape.pixels_out()];
-    let [count_in, count_out] = [pixels_in, pixels_out].map(|pixels| shape.batch * pixels);
-    let passes = recall(block, moments, saved);
-
-    // The last norms: one pass over all maps.
-    let maps: Vec<_> = passes.iter().map(|pass| (pass.map, pass.moments.mean.as_slice())).collect();
-    let sums_of = sums(gradient, &maps, shape.channels[1], pixels_out);
-    let lasts: Vec<Reversed> = block
-        .branches
-        .iter()
-        .zip(&passes)
-        .zip(&sums_of)
-        .map(|((branch, pass), sums)| {
-            Reversed::new(branch.last_norm(), &pass.moments, sums, count_out)
-        })
-        .collect();
-    let behind = |number: usize| Gradient {
-        values: gradient,
-        mix: Some(lasts[number].mix(passes[number].map)),
-    };
-
-    let mut input = wanted.input.then(|| vec![0.0; shape.input_len()]);
-    let mut weights: Vec<Vec<f32>> = vec![];
-    let mut middles: Vec<Option<(Buffer, Reversed)>> = vec![];
-    for (number, branch) in block.branches.iter().enumerate() {
-        let weight_len = match branch {
-            Branch::Conv { weight, .. } | Branch::Sequence { weight, .. } => weight.len(),
-            _ => 0,
-        };
-        weights.push(vec![0.0; weight_len]);
-        let Some((map, of_map)) = passes[number].middle.as_ref() else {
-            if let (Branch::Average { .. }, Some(input)) = (branch, &mut input) {
-                spread(shape, &behind(number), shape.channels[0], input);
-            }
-            if let (Branch::Identity { .. }, Some(input)) = (branch, &mut input) {
-                add_mix(gradient, &lasts[number].mix(block.input), pixels_out, input);
-            }
-            middles.push(None);
-            continue;
-        };
-        let channels = of_map.mean.len();
-        let mut raised = Buffer::zeros(map.len());
-        let norm = match branch {
-            Branch::Sequence { middle, weight, norm, .. } => {
-                let seen = Seen::new(middle, of_map, shape);
-                let bundle = second(shape, seen.source(map), weight, norm);
-                let weights = vec![Some(weights[number].as_mut_slice())];
-                bundle
-                    .backward(&[behind(number)], Gradients { weights, source: Some(&mut raised) });
-                &middle.norm
-            }
-            Branch::Average { first: Some((_, middle)), .. } => {
-                spread(shape, &behind(number), channels, &mut raised);
-                &middle.norm
-            }
-            _ => unreachable!("only these have a middle"),
-        };
-        let sums = sums(&raised, &[(map, &of_map.mean)], channels, pixels_in).remove(0);
-        middles.push(Some((raised, Reversed::new(norm, of_map, &sums, count_in))));
-    }
-
-    let convs = |branch: &Branch<&[f32]>| matches!(branch, Branch::Conv { .. });
-    let bundle = linear(block);
-    if !bundle.kernels.is_empty() {
-        let numbers = (0..block.branches.len()).filter(|number| convs(&block.branches[*number]));
-        let gradients: Vec<_> = numbers.map(behind).collect();
-        let weights = weights.iter_mut().zip(&block.branches);
-        let weights = weights
-            .filter(|(_, branch)| convs(branch))
-            .map(|(weight, _)| Some(weight.as_mut_slice()));
-        let weights = weights.collect();
-        bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
-    }
-    let bundle = pointwise(block);
-    let mut firsts: Vec<_> =
-        bundle.kernels.iter().map(|kernel| vec![0.0; kernel.weight.len()]).collect();
-    if !bundle.kernels.is_empty() {
-        let maps = passes.iter().filter_map(|pass| pass.middle.as_ref());
-        let gradients = maps.zip(middles.iter().flatten()).map(|((map, _), (raised, reversed))| {
-            Gradient { values: raised, mix: Some(reversed.mix(map)) }
-        });
-        let gradients: Vec<_> = gradients.collect();
-        let weights = firsts.iter_mut().map(|weight| Some(weight.as_mut_slice())).collect();
-        bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
-    }
-
-    let mut firsts = firsts.into_iter();
-    let given = |number: usize, map: &[f32]| {
-        let mut gradient_of_map = vec![0.0; map.len()];
-        add_mix(gradient, &lasts[number].mix(map), pixels_out, &mut gradient_of_map);
-        gradient_of_map
-    };
-    let branches = block.branches.iter().zip(&wanted.branches).enumerate();
-    let branches = branches.map(|(number, (branch, wanted))| {
-        let norm = norm_gradient(branch.last_norm(), &lasts[number]);
-        let weight = Some(std::mem::take(&mut weights[number]));
-        let first = firsts_of(&middles[number], branch).map(|middle| (firsts.next(), middle));
-        match (branch, wanted) {
-            (Branch::Conv { window, bias, .. }, _) => {
-                Branch::Conv { window: *window, weight, bias: bias.map(zeros), norm }
-            }
-            (Branch::Sequence { bias, .. }, _) => {
-                let (pointwise, middle) = first.unwrap_or_else(|| unreachable!("it has a middle"));
-                Branch::Sequence { pointwise, middle, weight, bias: bias.map(zeros), norm }
-            }
-            (Branch::Average { .. }, _) => Branch::Average { first, norm },
-            (Branch::Identity { .. }, _) => Branch::Identity { norm },
-            (Branch::Given { map, .. }, Branch::Given { map: true, .. }) => {
-                Branch::Given { map: Some(given(number, map)), norm }
-            }
-            (Branch::Given { .. }, _) => Branch::Given { map: None, norm },
-        }
-    });
-    Block { shape: *shape, branches: branches.collect(), input }
-}
-
-/// The gradient of a bias that a norm takes away again.
-fn zeros(bias: &[f32]) -> Option<Vec<f32>> {
-    Some(vec![0.0; bias.len()])
-}
-
-fn norm_gradient(norm: &Norm<&[f32]>, reversed: &Reversed) -> Norm<Option<Vec<f32>>> {
-    Norm {
-        gamma: Some(reversed.gamma.clone()),
-        beta: Some(reversed.beta.clone()),
-        epsilon: norm.epsilon,
-    }
-}
-
-fn firsts_of(
-    middle: &Option<(Buffer, Reversed)>,
-    branch: &Branch<&[f32]>,
-) -> Option<MiddleNorm<Option<Vec<f32>>>> {
-    let (Branch::Sequence { middle: norm, .. } | Branch::Average { first: Some((_, norm)), .. }) =
-        branch
-    else {
-        return None;
-    };
-    let (_, reversed) = middle.as_ref()?;
-    Some(MiddleNorm {
-        norm: norm_gradient(&norm.norm, reversed),
-        running_mean: None,
-        running_variance: None,
-        momentum: norm.momentum,
-    })
-}
-
-/// What the forward pass left of a branch.
-struct Recalled<'a> {
-    middle: Option<(&'a [f32], Moments)>,
-    map: &'a [f32],
-    /// Of the map without the bias.
-    moments: Moments,
-}
-
-fn recall<'a>(
-    block: &Block<&'a [f32]>,
-    moments: &[Moments],
-    saved: &[&'a [f32]],
-) -> Vec<Recalled<'a>> {
-    let (mut moments, mut saved) = (moments.iter().cloned(), saved.iter().copied());
-    let mut next = move || moments.next().unwrap_or_else(|| unreachable!("checked by the caller"));
-    let branch = |branch: &Branch<&'a [f32]>| {
-        let has_middle =
-            matches!(branch, Branch::Sequence { .. } | Branch::Average { first: Some(_), .. });
-        let middle = has_middle.then(|| (saved.next().unwrap_or_default(), next()));
-        let own = match branch {
-            Branch::Identity { .. } | Branch::Given { .. } => None,
-            _ => saved.next(),
-        };
-        let mut moments = next();
-        shift_mean(branch, &mut moments, -1.0);
-        Recalled { middle, map: last_map(block, branch, own), moments }
-    };
-    block.branches.iter().map(branch).collect()
-}
-
-/// What a branch's last norm sees: its own map, or one that came from outside.
-fn last_map<'a>(
+/// The map in front of a branch's end: its own, or one that came from outside.
+fn map_of<'a>(
     block: &Block<&'a [f32]>,
     branch: &Branch<&'a [f32]>,
-    own: Option<&'a [f32]>,
+    own: Option<&'a Buffer>,
 ) -> &'a [f32] {
-    match branch {
-        Branch::Identity { .. } => block.input,
-        Branch::Given { map, .. } => map,
-        _ => own.unwrap_or_default(),
+    match branch.core {
+        Core::Input => block.input,
+        Core::Given { map } => map,
+        Core::Conv { .. } | Core::Average => own.map_or(&[], |map| map),
     }
+}
+
+/// What a branch has computed: the map of its first convolution and its own, without bias.
+struct Computed {
+    first: Option<(Buffer, Moments)>,
+    core: Option<Buffer>,
+    end: Option<Moments>,
+}
+
+pub(super) fn forward(block: &Block<&[f32]>, output: &mut [f32], keep: bool) -> Done {
+    let (shape, branches) = (&block.shape, &block.branches);
+    let asked = branches.iter().filter(|branch| is_linear(branch)).map(Branch::ends_in_norm);
+    let own = convolve(&linear(block), asked);
+    let firsts = convolve(&pointwise(block), std::iter::repeat(true));
+    let own = by_branch(block, is_linear, own);
+    let firsts = by_branch(block, |branch| branch.first.is_some(), firsts);
+
+    let found = branches.iter().zip(own.zip(firsts)).map(|(branch, (own, first))| {
+        let first = first.and_then(|(map, moments)| Some((map, moments?)));
+        let (core, end) = core_of(block, branch, own, first.as_ref());
+        Computed { first, core, end }
+    });
+    let found: Vec<Computed> = found.collect();
+    let lines = branches.iter().zip(&found).map(|(branch, found)| {
+        let line = line(branch, found.end.as_ref(), shape.channels[1]);
+        (map_of(block, branch, found.core.as_ref()), line)
+    });
+    let lines: Vec<(&[f32], AtBatch)> = lines.collect();
+    passes::combine(&lines, shape.pixels_out(), output);
+
+    let mut done = Done { moments: vec![], saved: vec![] };
+    for (branch, Computed { first, core, mut end }) in branches.iter().zip(found) {
+        if let Some(end) = &mut end {
+            shift_mean(branch, end, 1.0);
+        }
+        let (map, first) = first.unzip();
+        done.moments.push(BranchMoments { first, end });
+        let core = core.filter(|_| keep && keeps(branch));
+        done.saved.push(Saved { first: map.filter(|_| keep), core });
+    }
+    done
+}
+
+/// The map in front of a branch's end, if it is none that came from outside, and the moments that the end needs.
+fn core_of(
+    block: &Block<&[f32]>,
+    branch: &Branch<&[f32]>,
+    own: Option<Measured>,
+    first: Option<&(Buffer, Moments)>,
+) -> (Option<Buffer>, Option<Moments>) {
+    let shape = &block.shape;
+    let seen = branch.first.as_ref().zip(first);
+    let seen = seen.map(|(first, (map, moments))| Seen::new(first, map, moments));
+    let source = seen.as_ref().map_or(Source::plain(block.input), Seen::source);
+    let map = match (&branch.core, &branch.first) {
+        (Core::Conv { window, weight, .. }, Some(first)) => {
+            let bundle = second(shape, source, first.channels(), (*window, weight));
+            let asked = std::iter::once(branch.ends_in_norm());
+            let (map, moments) = convolve(&bundle, asked).remove(0);
+            return (Some(map), moments);
+        }
+        (Core::Conv { .. }, None) => {
+            let (map, moments) = own.unwrap_or_else(|| unreachable!("one map for each kernel"));
+            return (Some(map), moments);
+        }
+        (Core::Average, _) => Some(average(shape, &source, shape.channels[1])),
+        (Core::Input | Core::Given { .. }, _) => None,
+    };
+    let moments =
+        branch.ends_in_norm().then(|| measure(shape, map_of(block, branch, map.as_ref())));
+    (map, moments)
 }
 
 /// Maps are without their bias; the mean that a norm records is with it.
 fn shift_mean(branch: &Branch<&[f32]>, moments: &mut Moments, sign: f32) {
-    if let Branch::Conv { bias: Some(bias), .. } | Branch::Sequence { bias: Some(bias), .. } =
-        branch
-    {
+    if let Some(bias) = branch.bias() {
         moments.mean.iter_mut().zip(*bias).for_each(|(mean, bias)| *mean += sign * bias);
     }
+}
+
+/// A first convolution with its map and that map's moments.
+type Start<'a> = (&'a First<&'a [f32]>, &'a [f32], &'a Moments);
+
+/// A branch on the way back.
+struct Recalled<'a> {
+    first: Option<Start<'a>>,
+    /// What the end saw, without bias; empty if it does not matter.
+    map: &'a [f32],
+    /// Of the map.
+    moments: Option<Moments>,
+    /// What the gradient of the end measures the map from.
+    centres: Vec<f32>,
+}
+
+impl<'a> Recalled<'a> {
+    fn new(
+        block: &'a Block<&'a [f32]>,
+        branch: &'a Branch<&'a [f32]>,
+        moments: &'a BranchMoments,
+        saved: &'a Saved,
+    ) -> Self {
+        let first = branch.first.as_ref().zip(saved.first.as_deref()).zip(moments.first.as_ref());
+        let mut moments = moments.end.clone();
+        if let Some(moments) = &mut moments {
+            shift_mean(branch, moments, -1.0);
+        }
+        // A scale sees the bias too: value + bias is the distance from what would cancel it.
+        let centres = moments.as_ref().map_or_else(
+            || match branch.bias() {
+                Some(bias) => bias.iter().map(|bias| -bias).collect(),
+                None => vec![0.0; block.shape.channels[1]],
+            },
+            |moments| moments.mean.clone(),
+        );
+        Self {
+            first: first.map(|((first, map), moments)| (first, map, moments)),
+            map: map_of(block, branch, saved.core.as_ref()),
+            moments,
+            centres,
+        }
+    }
+
+    fn reversed(&self, end: &End<&[f32]>, sums: &[[f64; 2]], count: usize) -> Reversed {
+        match (end, &self.moments) {
+            (End::Norm(norm), Some(moments)) => Reversed::of_norm(norm, moments, sums, count),
+            (End::Scale(scale), _) => Reversed::of_scale(Some(scale), sums),
+            _ => Reversed::of_scale(None, sums),
+        }
+    }
+}
+
+pub(super) fn backward(
+    block: &Block<&[f32]>,
+    done: &Done,
+    gradient: &[f32],
+    wanted: &Block<bool>,
+) -> Block<Option<Vec<f32>>> {
+    let (shape, branches) = (&block.shape, &block.branches);
+    let [pixels_in, pixels_out] = [shape.pixels_in(), shape.pixels_out()];
+    let [inputs, outputs] = shape.channels;
+    let recalled = branches.iter().zip(done.moments.iter().zip(&done.saved));
+    let recalled: Vec<Recalled<'_>> = recalled
+        .map(|(branch, (moments, saved))| Recalled::new(block, branch, moments, saved))
+        .collect();
+
+    // The ends: one pass over all maps.
+    let maps = branches.iter().zip(&recalled).map(|(branch, recalled)| -> Option<Centred<'_>> {
+        (!matches!(branch.end, End::Nothing)).then_some((recalled.map, &recalled.centres))
+    });
+    let sums = passes::sums(gradient, &maps.collect::<Vec<_>>(), outputs, pixels_out);
+    let ends = branches.iter().zip(recalled.iter().zip(&sums));
+    let ends: Vec<Reversed> = ends
+        .map(|(branch, (recalled, sums))| {
+            recalled.reversed(&branch.end, sums, shape.batch * pixels_out)
+        })
+        .collect();
+    let behind: Vec<Gradient<'_>> =
+        ends.iter().zip(&recalled).map(|(end, of)| end.gradient(gradient, of.map)).collect();
+
+    let mut input = wanted.input.then(|| vec![0.0; shape.input_len()]);
+    let mut weights: Vec<Option<Vec<f32>>> = branches
+        .iter()
+        .zip(&wanted.branches)
+        .map(|(branch, wanted)| match (&branch.core, &wanted.core) {
+            (Core::Conv { weight, .. }, Core::Conv { weight: true, .. }) => {
+                Some(vec![0.0; weight.len()])
+            }
+            _ => None,
+        })
+        .collect();
+    // What reaches the first convolutions, behind their norms, and the norms.
+    let mut firsts: Vec<Option<(Buffer, Reversed)>> = vec![];
+    for (number, (branch, recalled)) in branches.iter().zip(&recalled).enumerate() {
+        let Some((first, map, moments)) = recalled.first else {
+            match (&branch.core, &mut input) {
+                (Core::Average, Some(input)) => spread(shape, &behind[number], inputs, input),
+                (Core::Input, Some(input)) => {
+                    passes::add(&behind[number], outputs, pixels_out, input);
+                }
+                _ => {}
+            }
+            firsts.push(None);
+            continue;
+        };
+        let mut raised = Buffer::zeros(map.len());
+        if let Core::Conv { window, weight, .. } = &branch.core {
+            let seen = Seen::new(first, map, moments);
+            let bundle = second(shape, seen.source(), first.channels(), (*window, weight));
+            let weights = vec![weights[number].as_deref_mut()];
+            let gradients = Gradients { weights, source: Some(&mut raised) };
+            bundle.backward(&behind[number..=number], gradients);
+        } else {
+            spread(shape, &behind[number], outputs, &mut raised);
+        }
+        let maps = [Some((map, moments.mean.as_slice()))];
+        let sums = passes::sums(&raised, &maps, first.channels(), pixels_in).remove(0);
+        let count = shape.batch * pixels_in;
+        firsts.push(Some((raised, Reversed::of_norm(&first.norm, moments, &sums, count))));
+    }
+
+    let bundle = linear(block);
+    if !bundle.kernels.is_empty() {
+        let among = branches.iter().map(is_linear);
+        let gradients = behind.iter().zip(among.clone()).filter(|(_, among)| *among);
+        let gradients: Vec<_> = gradients.map(|(gradient, _)| *gradient).collect();
+        let weights = weights.iter_mut().zip(among).filter(|(_, among)| *among);
+        let weights = weights.map(|(weight, _)| weight.as_deref_mut()).collect();
+        bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
+    }
+    let mut first_weights: Vec<Option<Vec<f32>>> = branches
+        .iter()
+        .zip(&wanted.branches)
+        .map(|(branch, wanted)| {
+            let wanted = wanted.first.as_ref().is_some_and(|first| first.weight);
+            branch.first.as_ref().filter(|_| wanted).map(|first| vec![0.0; first.weight.len()])
+        })
+        .collect();
+    let bundle = pointwise(block);
+    if !bundle.kernels.is_empty() {
+        let pairs = recalled.iter().zip(&firsts);
+        let gradients = pairs.filter_map(|(recalled, first)| {
+            let ((_, map, _), (raised, reversed)) = recalled.first.zip(first.as_ref())?;
+            Some(reversed.gradient(raised, map))
+        });
+        let gradients: Vec<_> = gradients.collect();
+        let weights = first_weights.iter_mut().zip(branches);
+        let weights = weights.filter(|(_, branch)| branch.first.is_some());
+        let weights = weights.map(|(weight, _)| weight.as_deref_mut()).collect();
+        bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
+    }
+
+    let given = |number: usize| {
+        let mut map = vec![0.0; gradient.len()];
+        passes::add(&behind[number], outputs, pixels_out, &mut map);
+        map
+    };
+    let parts = weights.into_iter().zip(first_weights.into_iter().zip(&firsts)).enumerate();
+    let found = parts.map(|(number, (weight, (first_weight, first)))| {
+        let (branch, end) = (&block.branches[number], &ends[number]);
+        let first = branch.first.as_ref().zip(first.as_ref());
+        let first = first.map(|(first, (_, reversed))| First {
+            weight: first_weight,
+            norm: reversed.norm(&first.norm),
+        });
+        let core = match (&branch.core, &wanted.branches[number].core) {
+            (Core::Conv { window, bias, .. }, _) => {
+                let bias = bias.map(|_| Some(end.bias(&branch.end)));
+                Core::Conv { window: *window, weight, bias }
+            }
+            (Core::Average, _) => Core::Average,
+            (Core::Input, _) => Core::Input,
+            (Core::Given { .. }, Core::Given { map: true }) => {
+                Core::Given { map: Some(given(number)) }
+            }
+            (Core::Given { .. }, _) => Core::Given { map: None },
+        };
+        Branch { first, core, end: end.end(&branch.end) }
+    });
+    Block { shape: *shape, branches: found.collect(), input }
 }

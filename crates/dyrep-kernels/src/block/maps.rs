@@ -1,53 +1,69 @@
 //! What the branches of a block read, and the maps that they make of it.
 
-use super::affine::{AtBatch, image_of_zero};
-use super::{Block, Branch, MiddleNorm, Moments, Norm, Window};
+use super::{Block, Branch, Core, First, Moments, Window};
 use crate::bundle::{Affine, Bundle, Kernel, Source};
 use crate::finish::After;
 use crate::moments::{self, Accumulator};
+use crate::norm::affine::{AtBatch, image_of_zero};
 use crate::scratch::Buffer;
 use crate::shape::ConvShape;
 use crate::tile::Tile;
 
-/// A map and its moments.
-pub(super) type Measured = (Buffer, Moments);
+/// A map and, where they were asked for, its moments.
+pub(super) type Measured = (Buffer, Option<Moments>);
 
-/// A middle map as what follows sees it.
-pub(super) struct Seen {
+/// The map of a branch's first convolution as what follows sees it.
+pub(super) struct Seen<'a> {
+    values: &'a [f32],
     norm: AtBatch,
     border: Vec<f32>,
 }
 
-impl Seen {
-    pub(super) fn new(middle: &MiddleNorm<&[f32]>, moments: &Moments, shape: &ConvShape) -> Self {
-        let count = shape.batch * shape.pixels_in();
-        Self {
-            norm: AtBatch::new(&middle.norm, moments),
-            border: image_of_zero(middle, moments, count),
-        }
+impl<'a> Seen<'a> {
+    pub(super) fn new(first: &First<&[f32]>, values: &'a [f32], moments: &Moments) -> Self {
+        let norm = &first.norm;
+        let border = image_of_zero(norm, norm.running(), moments);
+        Self { values, norm: AtBatch::new(norm, moments), border }
     }
 
-    pub(super) fn source<'a>(&'a self, values: &'a [f32]) -> Source<'a> {
+    pub(super) fn source(&self) -> Source<'_> {
         let AtBatch { scale, shift } = &self.norm;
-        Source { values, affine: Some(Affine { scale, shift, border: &self.border }) }
+        Source { values: self.values, affine: Some(Affine { scale, shift, border: &self.border }) }
     }
+}
+
+/// Whether a branch is a convolution that reads the input with the block's geometry.
+pub(super) fn is_linear<T>(branch: &Branch<T>) -> bool {
+    branch.first.is_none() && matches!(branch.core, Core::Conv { .. })
+}
+
+/// A list with one value for each branch that is `among` them, as one for every branch.
+pub(super) fn by_branch<T, R>(
+    block: &Block<T>,
+    among: impl Fn(&Branch<T>) -> bool,
+    values: Vec<R>,
+) -> impl Iterator<Item = Option<R>> {
+    let mut values = values.into_iter();
+    block.branches.iter().map(move |branch| among(branch).then(|| values.next()).flatten())
 }
 
 /// The convolutions that read the input with the block's geometry.
 pub(super) fn linear<'a>(block: &Block<&'a [f32]>) -> Bundle<'a> {
     let outputs = block.shape.channels[1];
     let kernel = |branch: &Branch<&'a [f32]>| match branch {
-        Branch::Conv { window, weight, .. } => Some(Kernel { window: *window, weight, outputs }),
+        Branch { first: None, core: Core::Conv { window, weight, .. }, .. } => {
+            Some(Kernel { window: *window, weight, outputs })
+        }
         _ => None,
     };
     Bundle {
         shape: block.shape,
-        source: Source { values: block.input, affine: None },
+        source: Source::plain(block.input),
         kernels: block.branches.iter().filter_map(kernel).collect(),
     }
 }
 
-/// The 1×1 convolutions of stride 1 that start sequences and averages.
+/// The 1×1 convolutions of stride 1 that start branches.
 pub(super) fn pointwise<'a>(block: &Block<&'a [f32]>) -> Bundle<'a> {
     let shape = ConvShape {
         kernel: [1, 1],
@@ -56,55 +72,59 @@ pub(super) fn pointwise<'a>(block: &Block<&'a [f32]>) -> Bundle<'a> {
         padding: [(0, 0); 2],
         ..block.shape
     };
-    let window = Window { start: [0, 0], size: [1, 1] };
-    let kernel = |branch: &Branch<&'a [f32]>| match branch {
-        Branch::Sequence { pointwise: weight, middle, .. }
-        | Branch::Average { first: Some((weight, middle)), .. } => {
-            Some(Kernel { window, weight, outputs: middle.norm.gamma.len() })
-        }
-        _ => None,
+    let window = Window::whole([1, 1]);
+    let firsts = block.branches.iter().filter_map(|branch| branch.first.as_ref());
+    let kernel = |first: &First<&'a [f32]>| Kernel {
+        window,
+        weight: first.weight,
+        outputs: first.channels(),
     };
-    Bundle {
-        shape,
-        source: Source { values: block.input, affine: None },
-        kernels: block.branches.iter().filter_map(kernel).collect(),
+    Bundle { shape, source: Source::plain(block.input), kernels: firsts.map(kernel).collect() }
+}
+
+impl First<&[f32]> {
+    /// Channels between it and what follows.
+    pub(super) fn channels(&self) -> usize {
+        self.norm.gamma.len()
     }
 }
 
-/// The k×k convolution of a sequence.
+/// The convolution that follows a first one.
 pub(super) fn second<'a>(
     shape: &ConvShape,
     source: Source<'a>,
-    weight: &'a [f32],
-    norm: &Norm<&[f32]>,
+    channels: usize,
+    (window, weight): (Window, &'a [f32]),
 ) -> Bundle<'a> {
-    let outputs = norm.gamma.len();
-    let middle = weight.len() / (outputs * shape.taps()) * shape.groups;
-    let window = Window { start: [0, 0], size: shape.kernel };
+    let outputs = shape.channels[1];
     Bundle {
-        shape: ConvShape { channels: [middle, outputs], ..*shape },
+        shape: ConvShape { channels: [channels, outputs], ..*shape },
         source,
         kernels: vec![Kernel { window, weight, outputs }],
     }
 }
 
-/// The maps of a bundle's kernels.
-pub(super) fn convolve(bundle: &Bundle<'_>) -> Vec<Measured> {
+/// The maps of a bundle's kernels, measured where `asked` says so, kernel by kernel.
+pub(super) fn convolve(bundle: &Bundle<'_>, asked: impl Iterator<Item = bool>) -> Vec<Measured> {
     let plane = bundle.shape.batch * bundle.shape.pixels_out();
     let mut maps: Vec<Buffer> =
         bundle.kernels.iter().map(|kernel| Buffer::any(kernel.outputs * plane)).collect();
+    // What is not asked for has no accumulators.
+    let counts = bundle.kernels.iter().zip(asked);
+    let counts = counts.map(|(kernel, asked)| if asked { kernel.outputs } else { 0 });
     let mut seen: Vec<Vec<Accumulator>> =
-        bundle.kernels.iter().map(|kernel| vec![Accumulator::default(); kernel.outputs]).collect();
+        counts.map(|count| vec![Accumulator::default(); count]).collect();
     if !maps.is_empty() {
         let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(|map| &mut map[..]).collect();
         bundle.forward(&mut targets, After::Measure(&mut seen));
     }
-    maps.into_iter().zip(seen).map(|(map, seen)| (map, moments::finish(&seen))).collect()
+    let moments = seen.iter().map(|seen| (!seen.is_empty()).then(|| moments::finish(seen)));
+    maps.into_iter().zip(moments).collect()
 }
 
-/// The moments of a map that is there already.
-pub(super) fn measure(shape: &ConvShape, norm: &Norm<&[f32]>, map: &[f32]) -> Moments {
-    let mut seen = vec![Accumulator::default(); norm.gamma.len()];
+/// The moments of a map of the output's shape that is there already.
+pub(super) fn measure(shape: &ConvShape, map: &[f32]) -> Moments {
+    let mut seen = vec![Accumulator::default(); shape.channels[1]];
     moments::add_tile(&mut seen, map, &Tile::whole(shape));
     moments::finish(&seen)
 }

@@ -3,7 +3,7 @@
 //! Gradients are not derived a second time. [`gradient_error`] perturbs each tensor and compares the loss
 //! `Σ output · g` with what the gradient promised, which also finds mistakes that two derivations would share.
 
-use super::{Block, Branch, MiddleNorm, Norm, Window};
+use super::{Block, Branch, Core, End, First, Norm, Running, Window};
 use crate::shape::ConvShape;
 
 /// Mean and biased variance, each `[channels]`.
@@ -12,68 +12,64 @@ pub(crate) type Moments64 = (Vec<f64>, Vec<f64>);
 /// What a block computes, and what it meets on the way.
 pub(crate) struct Outcome {
     pub(crate) output: Vec<f64>,
-    /// In the order in which [`Block::map`] meets the norms.
-    pub(crate) moments: Vec<Moments64>,
-    /// What stands beyond the border behind each middle norm, `[channels]`, in the same order.
+    /// By branch, of the first norm and of the one at the end.
+    pub(crate) moments: Vec<[Option<Moments64>; 2]>,
+    /// What stands beyond the border behind the first norm, `[channels]`, by branch; empty without one.
     pub(crate) borders: Vec<Vec<f64>>,
 }
 
-/// The output and each norm's mean and variance.
-pub(crate) fn forward(block: &Block<Vec<f64>>) -> (Vec<f64>, Vec<Moments64>) {
-    let outcome = outcome(block, None);
-    (outcome.output, outcome.moments)
-}
-
-/// As [`forward`]. Given `borders` replace the images of zero: they have no gradient, so a perturbation must
-/// not move them.
+/// Given `borders` replace the images of zero: they have no gradient, so a perturbation must not move them.
 pub(crate) fn outcome(block: &Block<Vec<f64>>, borders: Option<&[Vec<f64>]>) -> Outcome {
     let shape = &block.shape;
     let output = vec![0.0; shape.output_len()];
     let mut outcome = Outcome { output, moments: Vec::new(), borders: Vec::new() };
-    for branch in &block.branches {
-        let map = branch_map(shape, &block.input, branch, &mut outcome, borders);
-        let (map, moments) = normalised(&map, branch.last_norm(), shape.batch);
+    for (number, branch) in block.branches.iter().enumerate() {
+        let mut moments = [None, None];
+        let mut border = vec![0.0; shape.channels[0]];
+        let mut seen = block.input.clone();
+        if let Some(First { weight, norm }) = &branch.first {
+            let map = pointwise_convolved(shape, &block.input, weight);
+            let (map, first) = normalised(&map, norm, shape.batch);
+            border = borders.map_or_else(
+                || image_of_zero(norm, norm.running(), &first),
+                |borders| borders[number].clone(),
+            );
+            (seen, moments[0]) = (map, Some(first));
+        }
+        let map = core_map(shape, branch, &seen, &border);
+        let map = match &branch.end {
+            End::Norm(norm) => {
+                let (map, end) = normalised(&map, norm, shape.batch);
+                moments[1] = Some(end);
+                map
+            }
+            End::Scale(scale) => {
+                let place = |place: usize| place / shape.pixels_out() % shape.channels[1];
+                map.iter().enumerate().map(|(at, value)| value * scale[place(at)]).collect()
+            }
+            End::Nothing => map,
+        };
         outcome.moments.push(moments);
+        outcome.borders.push(if branch.first.is_some() { border } else { vec![] });
         outcome.output.iter_mut().zip(map).for_each(|(sum, value)| *sum += value);
     }
     outcome
 }
 
-/// What the branch's last norm sees.
-fn branch_map(
+/// What the branch's end sees, of what the taps see and its border.
+fn core_map(
     shape: &ConvShape,
-    input: &[f64],
     branch: &Branch<Vec<f64>>,
-    outcome: &mut Outcome,
-    borders: Option<&[Vec<f64>]>,
+    seen: &[f64],
+    border: &[f64],
 ) -> Vec<f64> {
-    let whole = Window { start: [0, 0], size: shape.kernel };
-    let mut middle_of = |pointwise: &[f64], norm: &MiddleNorm<Vec<f64>>| {
-        let middle = pointwise_convolved(shape, input, pointwise);
-        let (middle, moments) = normalised(&middle, &norm.norm, shape.batch);
-        let image = image_of_zero(norm, &moments, shape.batch * shape.pixels_in());
-        let border = borders.map_or(image, |borders| borders[outcome.borders.len()].clone());
-        outcome.moments.push(moments);
-        outcome.borders.push(border.clone());
-        (middle, border)
-    };
-    match branch {
-        Branch::Conv { window, weight, bias, .. } => {
-            convolved(shape, *window, input, &vec![0.0; shape.channels[0]], weight, bias.as_ref())
+    match &branch.core {
+        Core::Conv { window, weight, bias } => {
+            convolved(shape, *window, seen, border, weight, bias.as_ref())
         }
-        Branch::Sequence { pointwise, middle, weight, bias, .. } => {
-            let (map, border) = middle_of(pointwise, middle);
-            convolved(shape, whole, &map, &border, weight, bias.as_ref())
-        }
-        Branch::Average { first: Some((pointwise, middle)), .. } => {
-            let (map, border) = middle_of(pointwise, middle);
-            averaged(shape, &map, &border)
-        }
-        Branch::Average { first: None, .. } => {
-            averaged(shape, input, &vec![0.0; shape.channels[0]])
-        }
-        Branch::Identity { .. } => input.to_vec(),
-        Branch::Given { map, .. } => map.clone(),
+        Core::Average => averaged(shape, seen, border),
+        Core::Input => seen.to_vec(),
+        Core::Given { map } => map.clone(),
     }
 }
 
@@ -88,7 +84,7 @@ fn pointwise_convolved(shape: &ConvShape, input: &[f64], weight: &[f64]) -> Vec<
         padding: [(0, 0); 2],
         ..*shape
     };
-    let whole = Window { start: [0, 0], size: [1, 1] };
+    let whole = Window::whole([1, 1]);
     convolved(&shape, whole, input, &vec![0.0; shape.channels[0]], weight, None)
 }
 
@@ -96,7 +92,7 @@ fn pointwise_convolved(shape: &ConvShape, input: &[f64], weight: &[f64]) -> Vec<
 fn averaged(shape: &ConvShape, map: &[f64], border: &[f64]) -> Vec<f64> {
     let channels = border.len();
     let shape = ConvShape { channels: [channels; 2], groups: channels, ..*shape };
-    let whole = Window { start: [0, 0], size: shape.kernel };
+    let whole = Window::whole(shape.kernel);
     let weight = vec![1.0 / shape.taps() as f64; channels * shape.taps()];
     convolved(&shape, whole, map, border, &weight, None)
 }
@@ -126,7 +122,7 @@ fn convolved(
                 let [high, wide] = [tap / window.size[1], tap % window.size[1]];
                 let read = |axis: usize, output: usize, tap: usize| {
                     (output * shape.stride[axis]
-                        + (window.start[axis] + tap) * shape.dilation[axis])
+                        + (window.start[axis] + tap * window.step[axis]) * shape.dilation[axis])
                         .checked_sub(shape.padding[axis].0)
                         .filter(|place| *place < shape.input[axis])
                 };
@@ -166,15 +162,18 @@ fn normalised(map: &[f64], norm: &Norm<Vec<f64>>, batch: usize) -> (Vec<f64>, Mo
 }
 
 /// What the norm makes of zero by the running statistics as this batch leaves them.
-fn image_of_zero(norm: &MiddleNorm<Vec<f64>>, moments: &Moments64, count: usize) -> Vec<f64> {
-    let momentum = f64::from(norm.momentum);
-    let unbiased = if count > 1 { count as f64 / (count as f64 - 1.0) } else { 1.0 };
+fn image_of_zero(
+    norm: &Norm<Vec<f64>>,
+    running: &Running<Vec<f64>>,
+    moments: &Moments64,
+) -> Vec<f64> {
+    let momentum = f64::from(running.momentum);
     let images = (0..moments.0.len()).map(|channel| {
-        let mean = norm.running_mean[channel] * (1.0 - momentum) + moments.0[channel] * momentum;
-        let variance = norm.running_variance[channel] * (1.0 - momentum)
-            + moments.1[channel] * unbiased * momentum;
-        let deviation = (variance + f64::from(norm.norm.epsilon)).sqrt();
-        norm.norm.beta[channel] - mean * norm.norm.gamma[channel] / deviation
+        let mean = running.mean[channel] * (1.0 - momentum) + moments.0[channel] * momentum;
+        let variance = running.variance[channel] * (1.0 - momentum)
+            + moments.1[channel] * running.unbias * momentum;
+        let deviation = (variance + f64::from(norm.epsilon)).sqrt();
+        norm.beta[channel] - mean * norm.gamma[channel] / deviation
     });
     images.collect()
 }

@@ -8,8 +8,9 @@
 //!
 //! The two means come from the statistics' own dependence on `x`, and are left out where these are given.
 
+use super::affine::inverse_deviation;
 use super::part::{Part, each_part};
-use super::{Moments, Norm, Passed, floor, on_line};
+use super::{Moments, NormCall, Passed, floor, on_line};
 use crate::shape::ShapeError;
 use crate::tile::Shared;
 
@@ -34,7 +35,7 @@ enum Statistics {
     Given,
 }
 
-impl Norm<'_> {
+impl NormCall<'_> {
     /// Gradients of [`train`](Self::train), from the moments it wrote.
     ///
     /// # Shapes
@@ -44,7 +45,7 @@ impl Norm<'_> {
     /// A size of zero, or a slice of another length.
     pub fn train_backward(
         &self,
-        moments: Moments<'_>,
+        moments: Moments<&[f32]>,
         input: &[f32],
         passed: Passed<'_>,
         output_gradient: &[f32],
@@ -59,7 +60,7 @@ impl Norm<'_> {
     /// As [`train_backward`](Self::train_backward).
     pub fn infer_backward(
         &self,
-        moments: Moments<'_>,
+        moments: Moments<&[f32]>,
         input: &[f32],
         passed: Passed<'_>,
         output_gradient: &[f32],
@@ -70,7 +71,7 @@ impl Norm<'_> {
 
     fn backward(
         &self,
-        moments: Moments<'_>,
+        moments: Moments<&[f32]>,
         statistics: Statistics,
         [input, output_gradient]: [&[f32]; 2],
         passed: Passed<'_>,
@@ -122,9 +123,9 @@ impl Norm<'_> {
 
 /// The two sweeps over a part: sums, then gradients.
 struct Sweep<'a> {
-    norm: &'a Norm<'a>,
+    norm: &'a NormCall<'a>,
     part: &'a Part,
-    moments: Moments<'a>,
+    moments: Moments<&'a [f32]>,
     statistics: Statistics,
 }
 
@@ -139,7 +140,7 @@ impl Sweep<'_> {
         of_residual: Option<&Shared<'_>>,
     ) -> Vec<[f32; 2]> {
         let Self { norm, part, moments: Moments { mean, variance }, statistics } = *self;
-        let line = |channel| norm.line(channel, mean[channel], variance[channel]).values();
+        let line = |channel| norm.line(channel, mean[channel], variance[channel]);
         let lines: Vec<[f32; 3]> = part.channels.clone().map(line).collect();
         let sums = part.sums(
             slices,
@@ -153,7 +154,8 @@ impl Sweep<'_> {
         let (mut slopes, mut found) =
             (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
         for (place, ([sum, along], line)) in sums.into_iter().zip(lines).enumerate() {
-            let inverse = norm.inverse_deviation(variance[part.channels.start + place]);
+            let variance = f64::from(variance[part.channels.start + place]);
+            let inverse = inverse_deviation(variance, norm.epsilon);
             found.push([(along * inverse) as f32, sum as f32]);
             let own = match statistics {
                 Statistics::OfBatch => -f64::from(line[1]) / norm.shape.per_channel(),

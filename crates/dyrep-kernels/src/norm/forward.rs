@@ -1,7 +1,7 @@
 //! The norm forward: in training with the batch's own mean and variance, in inference with given ones.
 
 use super::part::{Part, each_part, each_piece};
-use super::{Moments, MomentsMut, Norm, NormShape, Tail, floor, on_line};
+use super::{Moments, NormCall, NormShape, Tail, floor, on_line};
 use crate::finish::raised;
 use crate::shape::ShapeError;
 use crate::tile::Shared;
@@ -11,7 +11,7 @@ const SAMPLE: usize = 8;
 /// How far, in variances, the square of the distance between that mean and the true one may be.
 const FAR: f64 = 4.0;
 
-impl Norm<'_> {
+impl NormCall<'_> {
     /// Normalises by the batch's own mean and biased variance, which it writes too.
     ///
     /// # Shapes
@@ -24,17 +24,18 @@ impl Norm<'_> {
         input: &[f32],
         tail: Tail<'_>,
         output: &mut [f32],
-        moments: MomentsMut<'_>,
+        moments: Moments<&mut [f32]>,
     ) -> Result<(), ShapeError> {
         self.check_forward(input, tail, output)?;
         self.check_moments(moments.mean, moments.variance)?;
         let output = Shared::new(output);
         let found = each_part(&self.shape, |part| {
             let found = self.moments(&part, input);
-            let lines =
-                part.channels.clone().zip(&found).map(|(channel, &[mean, variance])| {
-                    self.line(channel, mean, variance).values()
-                });
+            let lines = part
+                .channels
+                .clone()
+                .zip(&found)
+                .map(|(channel, &[mean, variance])| self.line(channel, mean, variance));
             apply(&part, &lines.collect::<Vec<_>>(), input, tail, &output);
             found
         });
@@ -50,7 +51,7 @@ impl Norm<'_> {
     /// As [`train`](Self::train).
     pub fn infer(
         &self,
-        moments: Moments<'_>,
+        moments: Moments<&[f32]>,
         input: &[f32],
         tail: Tail<'_>,
         output: &mut [f32],
@@ -58,7 +59,7 @@ impl Norm<'_> {
         let Moments { mean, variance } = moments;
         self.check_forward(input, tail, output)?;
         self.check_moments(mean, variance)?;
-        let line = |channel| self.line(channel, mean[channel], variance[channel]).values();
+        let line = |channel| self.line(channel, mean[channel], variance[channel]);
         let lines: Vec<[f32; 3]> = (0..self.shape.channels).map(line).collect();
         let output = Shared::new(output);
         each_piece(&self.shape, |part| {

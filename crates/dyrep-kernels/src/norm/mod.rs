@@ -9,6 +9,7 @@
 //! Sums are added in lanes of `f32` over short stretches and in `f64` beyond, in an order that follows from the
 //! shape alone: results do not depend on the number of threads.
 
+pub(crate) mod affine;
 mod backward;
 mod forward;
 mod lanes;
@@ -68,9 +69,101 @@ impl NormShape {
     }
 }
 
-/// A batch norm and the sizes it meets.
+/// A batch norm, as branches of a block have them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Norm<T> {
+    /// Scale γ, `[channels]`.
+    pub gamma: T,
+    /// Shift β, `[channels]`.
+    pub beta: T,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// What it normalises by.
+    pub by: By<T>,
+}
+
+/// The mean and variance that a norm takes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum By<T> {
+    /// The batch's own, the variance biased.
+    Batch(Running<T>),
+    /// Given ones, `[channels]` each.
+    Given {
+        /// The mean.
+        mean: T,
+        /// The variance.
+        variance: T,
+    },
+}
+
+/// Running statistics before a batch, and how it changes them. They have no gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running<T> {
+    /// Running mean, `[channels]`.
+    pub mean: T,
+    /// Running variance, `[channels]`.
+    pub variance: T,
+    /// Weight of the batch.
+    pub momentum: f32,
+    /// What the batch's biased variance is multiplied by before it goes into the running one: n / (n − 1), or 1.
+    pub unbias: f64,
+}
+
+/// Mean and biased variance over a batch, `[channels]` each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments<T = Vec<f32>> {
+    /// μ; of a convolution with a bias, with it.
+    pub mean: T,
+    /// σ².
+    pub variance: T,
+}
+
+impl<T> Running<T> {
+    fn map<U>(self, f: &mut impl FnMut(T) -> U) -> Running<U> {
+        let Self { mean, variance, momentum, unbias } = self;
+        Running { mean: f(mean), variance: f(variance), momentum, unbias }
+    }
+
+    fn as_ref(&self) -> Running<&T> {
+        let Self { mean, variance, momentum, unbias } = self;
+        Running { mean, variance, momentum: *momentum, unbias: *unbias }
+    }
+}
+
+impl<T> By<T> {
+    pub(crate) fn map<U>(self, f: &mut impl FnMut(T) -> U) -> By<U> {
+        match self {
+            Self::Batch(running) => By::Batch(running.map(f)),
+            Self::Given { mean, variance } => By::Given { mean: f(mean), variance: f(variance) },
+        }
+    }
+}
+
+impl<T> Norm<T> {
+    /// The running statistics of a norm by the batch's own moments.
+    pub(crate) fn running(&self) -> &Running<T> {
+        match &self.by {
+            By::Batch(running) => running,
+            By::Given { .. } => unreachable!("norms by given statistics were refused"),
+        }
+    }
+
+    pub(crate) fn map<U>(self, f: &mut impl FnMut(T) -> U) -> Norm<U> {
+        Norm { gamma: f(self.gamma), beta: f(self.beta), epsilon: self.epsilon, by: self.by.map(f) }
+    }
+
+    pub(crate) fn as_ref(&self) -> Norm<&T> {
+        let by = match &self.by {
+            By::Batch(running) => By::Batch(running.as_ref()),
+            By::Given { mean, variance } => By::Given { mean, variance },
+        };
+        Norm { gamma: &self.gamma, beta: &self.beta, epsilon: self.epsilon, by }
+    }
+}
+
+/// One batch norm alone, over the sizes it meets.
 #[derive(Clone, Copy, Debug)]
-pub struct Norm<'a> {
+pub struct NormCall<'a> {
     /// The sizes.
     pub shape: NormShape,
     /// γ, `[channels]`.
@@ -79,24 +172,6 @@ pub struct Norm<'a> {
     pub beta: &'a [f32],
     /// ε.
     pub epsilon: f32,
-}
-
-/// Mean and biased variance, `[channels]` each.
-#[derive(Clone, Copy, Debug)]
-pub struct Moments<'a> {
-    /// μ.
-    pub mean: &'a [f32],
-    /// σ².
-    pub variance: &'a [f32],
-}
-
-/// Where mean and biased variance are written, `[channels]` each.
-#[derive(Debug)]
-pub struct MomentsMut<'a> {
-    /// μ.
-    pub mean: &'a mut [f32],
-    /// σ².
-    pub variance: &'a mut [f32],
 }
 
 /// What follows the norm in the same pass.
@@ -120,20 +195,6 @@ pub enum Passed<'a> {
     OfOutput(&'a [f32]),
 }
 
-/// A channel's norm as a line: `(x − centre) · scale + shift`.
-#[derive(Clone, Copy)]
-struct Line {
-    centre: f32,
-    scale: f32,
-    shift: f32,
-}
-
-impl Line {
-    fn values(self) -> [f32; 3] {
-        [self.centre, self.scale, self.shift]
-    }
-}
-
 /// What the line makes of a value. Forward and backward must agree to the last bit on what is positive.
 #[inline(always)]
 fn on_line([centre, scale, shift]: [f32; 3], value: f32) -> f32 {
@@ -145,7 +206,7 @@ fn floor(relu: bool) -> f32 {
     if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
-impl Norm<'_> {
+impl NormCall<'_> {
     fn check(&self) -> Result<(), ShapeError> {
         self.shape.check()?;
         self.shape.check_channels("gamma", self.gamma)?;
@@ -157,13 +218,9 @@ impl Norm<'_> {
         self.shape.check_channels("the variance", variance)
     }
 
-    /// `1 / √(σ² + ε)`.
-    fn inverse_deviation(&self, variance: f32) -> f64 {
-        (f64::from(variance) + f64::from(self.epsilon)).sqrt().recip()
-    }
-
-    fn line(&self, channel: usize, mean: f32, variance: f32) -> Line {
-        let scale = f64::from(self.gamma[channel]) * self.inverse_deviation(variance);
-        Line { centre: mean, scale: scale as f32, shift: self.beta[channel] }
+    /// A channel's norm as a line, `(x − centre) · scale + shift`.
+    fn line(&self, channel: usize, mean: f32, variance: f32) -> [f32; 3] {
+        let inverse = affine::inverse_deviation(f64::from(variance), self.epsilon);
+        [mean, (f64::from(self.gamma[channel]) * inverse) as f32, self.beta[channel]]
     }
 }

@@ -33,7 +33,7 @@ const CHANNELS: usize = 16;
 /// Tiles below which the kernel's transform costs more than it saves.
 const TILES: usize = 192;
 
-/// Whether a bundle is a 3×3 of stride 1 and large enough.
+/// Whether a bundle is a 3×3 of stride 1 and large enough, and no kernel leaves out taps between others.
 pub(crate) fn pays(bundle: &Bundle<'_>) -> bool {
     let shape = &bundle.shape;
     let [height, width] = shape.output().map(|size| size.div_ceil(2));
@@ -42,7 +42,10 @@ pub(crate) fn pays(bundle: &Bundle<'_>) -> bool {
         && shape.dilation == [1, 1]
         && shape.groups == 1
         && shape.channels[0] >= CHANNELS
-        && bundle.kernels.iter().all(|kernel| kernel.outputs >= CHANNELS)
+        && bundle
+            .kernels
+            .iter()
+            .all(|kernel| kernel.outputs >= CHANNELS && kernel.window.is_dense())
         && shape.batch * height * width >= TILES
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Components {
 impl Components {
     pub(super) fn of(window: Window) -> Self {
         let along = |axis: usize, component: usize| {
-            let taps = window.start[axis]..window.start[axis] + window.size[axis];
-            taps.into_iter().any(|tap| G[component][tap] != 0.0)
+            let taps = (window.start[axis]..).step_by(window.step[axis]).take(window.size[axis]);
+            taps.map(|tap| G[component][tap]).any(|value| value != 0.0)
         };
         let mut count = 0;
         let places = std::array::from_fn(|number| {
@@ -191,10 +191,10 @@ fn side_back([a, b, c, d]: [F8; 4]) -> [F8; 3] {
     [a + both, half * (b - c), both + d]
 }
 
-/// G g Gᵀ of a kernel that has the window's taps, for eight channels.
+/// G g Gᵀ of a kernel that has the window's taps, which lie side by side, for eight channels.
 #[inline(always)]
 fn transform(window: Window, weight: &[f32], first: usize, targets: &mut [&mut [f32]; COMPONENTS]) {
-    let Window { start, size } = window;
+    let Window { start, size, .. } = window;
     let taps = size[0] * size[1];
     let weight = &weight[first * taps..];
     // By column: its rows.
@@ -219,7 +219,7 @@ fn transform(window: Window, weight: &[f32], first: usize, targets: &mut [&mut [
 /// The transpose of [`transform`].
 #[inline(always)]
 fn restore(window: Window, components: &[&[f32]; COMPONENTS], first: usize, weight: &mut [f32]) {
-    let Window { start, size } = window;
+    let Window { start, size, .. } = window;
     let taps = size[0] * size[1];
     let mut rows = [[F8::ZERO; 3]; 4];
     for (row, target) in rows.iter_mut().enumerate() {

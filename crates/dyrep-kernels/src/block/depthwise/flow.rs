@@ -4,11 +4,13 @@
 //! merged, each branch's own values through that branch, outputs of one through all branches, and multiples of
 //! the input and of one. Without a stride the second is a convolution of the input itself, by [`Lags`].
 
-use super::backward::{Back, Pass};
+use super::Merged;
+use super::call::Scratch;
 use super::form::Form;
 use super::lags::Lags;
-use super::{Merged, Scratch};
-use crate::flat::{Rows, Start, add_scaled, slide};
+use super::pass::Pass;
+use crate::flat::{Rows, Start, add_around, add_scaled, slide};
+use crate::norm::affine::Back;
 
 /// Offsets and weights.
 type Taps = Vec<(usize, f32)>;
@@ -22,10 +24,13 @@ pub(super) fn narrow(values: &[f64], scale: f64) -> Vec<f32> {
 pub(super) struct Flow {
     /// All branches' ways for the output's gradient.
     pub(super) merged: Merged,
-    /// Branches whose own values flow back, times what; those with a middle norm also have a map of constants.
-    pub(super) forms: Vec<(Form, f64)>,
+    /// Branches, and what their ends send back; where their own values do, those with `v` also have a map of constants.
+    pub(super) forms: Vec<(Form, Back)>,
     /// What flows back from outputs that are all one, by tap.
     pub(super) constants: Vec<f64>,
+    /// What the frames lack, and what is taken off the input where it is read as it is.
+    pub(super) centre: f32,
+    pub(super) around: f32,
     /// Multiples of the input, and of one.
     pub(super) scale: f64,
     pub(super) shift: f64,
@@ -34,8 +39,10 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(taps: usize) -> Self {
+    pub(super) fn new(taps: usize, [centre, around]: [f32; 2]) -> Self {
         Self {
+            centre,
+            around,
             merged: Merged::new(taps),
             forms: Vec::new(),
             constants: vec![0.0; taps],
@@ -45,19 +52,21 @@ impl Flow {
         }
     }
 
-    /// Adds a branch whose norm sends back `back`.
+    /// Adds a branch whose end sends back `back`.
     pub(super) fn add(&mut self, form: &Form, back: Back) {
         self.merged.add(form, back.a, 0.0);
         let constant = back.b * form.constant + back.c;
         self.constants.iter_mut().zip(&form.u).for_each(|(sum, u)| *sum += constant * u);
-        self.forms.push((form.clone(), back.b));
+        if back.b != 0.0 || back.c != 0.0 {
+            self.forms.push((form.clone(), back));
+        }
     }
 
     /// How much of what tap `s` reads flows back through tap `t`, `[taps, taps]`.
     fn pairs(&self) -> Vec<f64> {
         let taps = self.merged.u.len();
         let mut pairs = vec![0.0; taps * taps];
-        for (form, scale) in &self.forms {
+        for (form, Back { b: scale, .. }) in &self.forms {
             for (row, u) in pairs.chunks_exact_mut(taps).zip(&form.u) {
                 row.iter_mut().zip(&form.u).for_each(|(sum, other)| *sum += scale * u * other);
             }
@@ -77,7 +86,7 @@ impl Pass<'_> {
         if !with_lags {
             let len = layout.output_memory();
             scratch.outputs.resize(len * (flow.forms.len() + 1), 0.0);
-            for (number, (form, scale)) in flow.forms.iter().enumerate() {
+            for (number, (form, Back { b: scale, .. })) in flow.forms.iter().enumerate() {
                 forms.push(layout.taps(narrow(&form.u, 1.0)));
                 let back = layout.taps_back(narrow(&form.u, *scale)).into_iter().zip(&mut taps);
                 for (back, taps) in back {
@@ -90,7 +99,7 @@ impl Pass<'_> {
         let through = Lags::taps(layout, &pairs);
         for first in call.frames() {
             if !call.is_one_frame() {
-                call.fill(&mut scratch.input[layout.reach()..], first, call.input(self.channel));
+                call.fill(&mut scratch.input[layout.reach()..], first, self.channel, flow.centre);
                 self.fill_gradient(&mut scratch.outputs[..layout.output_memory()], first);
             }
             let last = input.len().min(first + layout.images);
@@ -116,7 +125,7 @@ impl Pass<'_> {
         }
         if flow.scale != 0.0 {
             let planes = input.iter_mut().zip(call.input(self.channel));
-            planes.for_each(|(plane, x)| add_scaled(plane, x, flow.scale as f32, 0.0));
+            planes.for_each(|(plane, x)| add_around(plane, x, flow.scale as f32, flow.around));
         }
         if flow.gradient != 0.0 {
             let planes = input.iter_mut().zip(self.gradient());
@@ -136,10 +145,11 @@ impl Pass<'_> {
         }
     }
 
-    /// What flows back into every image alike.
+    /// What flows back into every image alike, for input of which the centre is taken off.
     fn constants(&self, flow: &Flow, scratch: &mut Scratch) -> Vec<f32> {
         let (layout, ones) = (&self.call.single, &self.call.ones);
-        let mut map = vec![flow.shift as f32; self.call.shape().pixels_in()];
+        let shift = flow.shift + flow.scale * f64::from(flow.around);
+        let mut map = vec![shift as f32; self.call.shape().pixels_in()];
         let mut part = vec![0.0; map.len()];
         let mut outputs = vec![0.0; layout.output_memory()];
         let mut bring_back = |outputs: &[f32], weights: &[f64], back: &mut Vec<f32>| {
@@ -149,10 +159,23 @@ impl Pass<'_> {
         };
         let mut back = std::mem::take(&mut scratch.back);
         back.clear();
+        if flow.centre != 0.0 {
+            // What the forms and the ends add is large and cancels: it is rounded when it has.
+            for (form, Back { b, c, .. }) in &flow.forms {
+                let size = self.call.shape().output();
+                let plane = self.call.geometry.map_inside(&form.v, form.constant, size);
+                let plane: Vec<f32> = plane.iter().map(|value| (b * value + c) as f32).collect();
+                layout.fill_outputs(&mut outputs, 0, &plane);
+                bring_back(&outputs, &form.u, &mut back);
+            }
+            return map;
+        }
         outputs[layout.outputs()].fill(1.0);
         layout.clear_gaps(&mut outputs);
         bring_back(&outputs, &flow.constants, &mut back);
-        for (form, scale) in flow.forms.iter().filter(|(form, _)| !form.v.is_empty()) {
+        for (form, Back { b: scale, .. }) in
+            flow.forms.iter().filter(|(form, _)| !form.v.is_empty())
+        {
             let taps = layout.taps(form.v.iter().map(|weight| (weight * scale) as f32));
             let rows = Rows::one(layout.phase_len());
             slide(ones, &taps, rows, Start::Value(0.0), &mut outputs[layout.outputs()]);

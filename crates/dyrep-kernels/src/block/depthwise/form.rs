@@ -1,36 +1,31 @@
-//! Branches of one channel as what they are before their norm: linear forms of what the taps read.
+//! Branches of one channel as what they are before their end: linear forms of what the taps read.
 //!
 //! ```text
 //! y = Σ_t u_t x_t + Σ_t v_t in_t + c
 //! ```
 //!
-//! A convolution has `u` alone. Behind a middle norm `a x + b`, whose image of zero is `z`, a tap of weight `w`
-//! reads `a x_t + b` inside and `z` outside: `u = a w`, `v = (b − z) w`, `c = z Σ w`.
+//! A convolution has `u` alone. Behind a first norm `a x + b`, whose image of zero is `z`, a tap of weight `w` reads
+//! `a x_t + b` inside and `z` outside: `u = a w`, `v = (b − z) w`, `c = z Σ w`. Where frames hold `x − m` instead of
+//! `x` ([`super::centre`]), a tap reads `m` more inside: `m u` is added to `v`.
 
-use super::super::{Branch, MiddleNorm, Norm};
+use super::super::{Branch, Core, End, First, Norm};
 use super::sums::{Geometry, Sums};
+use crate::norm::affine::{Moment, image_of_zero_double, inverse_deviation};
 use crate::shape::ConvShape;
 
-/// Mean and biased variance of one channel.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moment {
-    pub(super) mean: f64,
-    pub(super) variance: f64,
-}
-
-/// A branch before its norm.
+/// A branch before its end.
 #[derive(Clone, Debug)]
 pub(super) struct Form {
     pub(super) u: Vec<f64>,
-    /// Empty without a middle norm.
+    /// Empty for zeros.
     pub(super) v: Vec<f64>,
     pub(super) constant: f64,
 }
 
-/// The middle norm of one channel.
+/// The first convolution and norm of one channel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Middle {
-    /// The 1×1 convolution before it.
+    /// The 1×1 convolution's weight.
     pub(super) scale: f64,
     /// Of the input times `scale`.
     pub(super) moment: Moment,
@@ -46,43 +41,22 @@ pub(super) struct Middle {
 }
 
 impl Middle {
-    pub(super) fn new(
-        pointwise: &[f32],
-        norm: &MiddleNorm<&[f32]>,
-        moment: Moment,
-        count: usize,
-    ) -> Self {
-        let scale = f64::from(pointwise[0]);
-        let [gamma, beta] = [norm.norm.gamma, norm.norm.beta].map(|value| f64::from(value[0]));
-        let epsilon = f64::from(norm.norm.epsilon);
-        let inverse = 1.0 / (moment.variance + epsilon).sqrt();
-        let momentum = f64::from(norm.momentum);
-        let unbiased = if count > 1 { count as f64 / (count - 1) as f64 } else { 1.0 };
-        let update = |running: &[f32], batch: f64| {
-            f64::from(running[0]) * (1.0 - momentum) + batch * momentum
-        };
-        let mean = update(norm.running_mean, moment.mean);
-        let variance = update(norm.running_variance, moment.variance * unbiased);
-        let border = beta - mean * gamma / (variance + epsilon).sqrt();
+    pub(super) fn new(First { weight, norm }: &First<&[f32]>, moment: Moment) -> Self {
+        let scale = f64::from(weight[0]);
+        let [gamma, beta] = [norm.gamma, norm.beta].map(|value| f64::from(value[0]));
+        let inverse = inverse_deviation(moment.variance, norm.epsilon);
+        let border = image_of_zero_double(norm, norm.running(), moment);
         let shift = beta - gamma * inverse * moment.mean;
         let slope = scale * gamma * inverse;
         Self { scale, moment, gamma, inverse, slope, step: shift - border, border }
     }
-
-    fn form(&self, weights: &[f64]) -> Form {
-        Form {
-            u: weights.iter().map(|weight| self.slope * weight).collect(),
-            v: weights.iter().map(|weight| self.step * weight).collect(),
-            constant: self.border * weights.iter().sum::<f64>(),
-        }
-    }
 }
 
-/// What a branch's last norm sees.
+/// What a branch's end sees.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
-    /// What the taps read; with the middle norm and the weights behind it.
-    Taps(Form, Option<(Middle, Vec<f64>)>),
+    /// What the taps read; with the weights of each tap.
+    Taps(Form, Vec<f64>),
     /// The input, which no tap reads where it is.
     Input,
     /// A map of its own.
@@ -100,55 +74,53 @@ pub(super) fn center(shape: &ConvShape) -> Option<usize> {
     same.then_some(tap)
 }
 
-/// Whether the last norm sees what taps read.
-pub(super) fn is_tapped(shape: &ConvShape, branch: &Branch<&[f32]>) -> bool {
-    match branch {
-        Branch::Identity { .. } => center(shape).is_some(),
-        Branch::Given { .. } => false,
-        Branch::Conv { .. } | Branch::Sequence { .. } | Branch::Average { .. } => true,
+/// Whether the end sees what taps read.
+pub(super) fn is_tapped<T>(shape: &ConvShape, branch: &Branch<T>) -> bool {
+    match branch.core {
+        Core::Input => center(shape).is_some(),
+        Core::Given { .. } => false,
+        Core::Conv { .. } | Core::Average => true,
     }
 }
 
-/// The 1×1 convolution and middle norm of a branch that has them.
-pub(super) fn middle<'a, 'b>(
-    branch: &'b Branch<&'a [f32]>,
-) -> Option<(&'a [f32], &'b MiddleNorm<&'a [f32]>)> {
-    match branch {
-        Branch::Sequence { pointwise, middle, .. }
-        | Branch::Average { first: Some((pointwise, middle)), .. } => Some((pointwise, middle)),
-        _ => None,
-    }
-}
-
-/// A channel of a branch, whose middle norm is known.
-pub(super) fn seen(shape: &ConvShape, branch: &Branch<&[f32]>, middle: Option<Middle>) -> Seen {
+/// A channel of a branch, whose first norm is known; `centre` is what the frames lack.
+pub(super) fn seen(
+    shape: &ConvShape,
+    branch: &Branch<&[f32]>,
+    middle: Option<Middle>,
+    centre: f64,
+) -> Seen {
     let taps = shape.taps();
-    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
-    let plain = |u: Vec<f64>, constant| Seen::Taps(Form { u, v: Vec::new(), constant }, None);
-    let behind = |weights: Vec<f64>, constant: f64| match middle {
-        Some(middle) => {
-            let mut form = middle.form(&weights);
-            form.constant += constant;
-            Seen::Taps(form, Some((middle, weights)))
-        }
-        None => plain(weights, constant),
-    };
-    let bias = |bias: &Option<&[f32]>| bias.map_or(0.0, |bias| f64::from(bias[0]));
-    match branch {
-        Branch::Conv { window, weight, bias: shift, .. } => {
-            let mut u = vec![0.0; taps];
-            for (tap, weight) in window.taps(shape.kernel).zip(wide(weight)) {
-                u[tap] = weight;
+    let weights = match &branch.core {
+        Core::Conv { window, weight, .. } => {
+            let mut weights = vec![0.0; taps];
+            for (tap, weight) in window.taps(shape.kernel[1]).zip(*weight) {
+                weights[tap] = f64::from(*weight);
             }
-            plain(u, bias(shift))
+            weights
         }
-        Branch::Sequence { weight, bias: shift, .. } => behind(wide(weight), bias(shift)),
-        Branch::Average { .. } => behind(vec![1.0 / taps as f64; taps], 0.0),
-        Branch::Identity { .. } => center(shape).map_or(Seen::Input, |center| {
-            plain((0..taps).map(|tap| f64::from(u8::from(tap == center))).collect(), 0.0)
-        }),
-        Branch::Given { .. } => Seen::Given,
+        Core::Average => vec![1.0 / taps as f64; taps],
+        Core::Input => {
+            let Some(center) = center(shape) else { return Seen::Input };
+            (0..taps).map(|tap| f64::from(u8::from(tap == center))).collect()
+        }
+        Core::Given { .. } => return Seen::Given,
+    };
+    let bias = branch.bias().map_or(0.0, |bias| f64::from(bias[0]));
+    let by = |factor: f64| weights.iter().map(|weight| factor * weight).collect::<Vec<f64>>();
+    let mut form = match middle {
+        Some(middle) => Form {
+            u: by(middle.slope),
+            v: by(middle.step),
+            constant: middle.border * weights.iter().sum::<f64>() + bias,
+        },
+        None => Form { u: weights.clone(), v: Vec::new(), constant: bias },
+    };
+    if centre != 0.0 {
+        form.v.resize(taps, 0.0);
+        form.v.iter_mut().zip(&form.u).for_each(|(v, u)| *v += centre * u);
     }
+    Seen::Taps(form, weights)
 }
 
 pub(super) fn dot(left: &[f64], right: &[f64]) -> f64 {
@@ -193,8 +165,14 @@ impl Form {
     }
 }
 
-/// `γ / √(var + ε)` and `1 / √(var + ε)` of a channel's norm.
-pub(super) fn slope(norm: &Norm<&[f32]>, moment: Moment) -> (f64, f64) {
-    let inverse = 1.0 / (moment.variance + f64::from(norm.epsilon)).sqrt();
-    (f64::from(norm.gamma[0]) * inverse, inverse)
+/// What an end multiplies a channel by, and what it adds; a norm by its moments.
+pub(super) fn line(end: &End<&[f32]>, moment: Option<Moment>) -> (f64, f64) {
+    match (end, moment) {
+        (End::Norm(Norm { gamma, beta, epsilon, .. }), Some(moment)) => {
+            let slope = f64::from(gamma[0]) * inverse_deviation(moment.variance, *epsilon);
+            (slope, f64::from(beta[0]) - slope * moment.mean)
+        }
+        (End::Scale(scale), _) => (f64::from(scale[0]), 0.0),
+        _ => (1.0, 0.0),
+    }
 }

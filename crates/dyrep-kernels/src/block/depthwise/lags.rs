@@ -114,9 +114,7 @@ impl Lags {
         let taps = shape.taps();
         for t in 0..taps {
             for s in t..taps {
-                let lag = lag(shape, t, s);
-                let place = half(shape).position(|other| other == lag);
-                let all = place.map_or(0.0, |place| self.by_lag[place]);
+                let all = self.by_lag[place(shape, lag(shape, t, s))];
                 second[t * taps + s] = all - self.on_ring[t * taps + s];
             }
         }
@@ -177,6 +175,12 @@ fn half(shape: &ConvShape) -> impl Iterator<Item = [isize; 2]> + use<> {
     let [high, wide] = shape.kernel.map(|size| size as isize);
     let columns = move |down| if down == 0 { 0..wide } else { 1 - wide..wide };
     (0..high).flat_map(move |down| columns(down).map(move |right| [down, right]))
+}
+
+/// Where a lag stands among [`half`].
+fn place(shape: &ConvShape, [down, right]: [isize; 2]) -> usize {
+    let wide = shape.kernel[1] as isize;
+    (down * (2 * wide - 1) + right).unsigned_abs()
 }
 
 fn offset(layout: &Layout, [down, right]: [isize; 2]) -> isize {

@@ -1,6 +1,6 @@
 //! A depthwise block in training as one operation: every channel by itself, over all images.
 //!
-//! Before their norms all branches of a channel are linear forms of what its taps read ([`form`]). Their means
+//! Before their ends all branches of a channel are linear forms of what its taps read ([`form`]). Their means
 //! and variances, and the gradients of their weights, follow from sums over the taps ([`sums`]) without any
 //! branch being computed. With the statistics known the norms are linear too, and all branches together are
 //! one convolution:
@@ -10,12 +10,16 @@
 //! gradients:  one pass over input and the output's gradient, then the input's gradient from both
 //! ```
 //!
-//! Nothing is kept for the way back but the norms' moments.
+//! Nothing is kept for the way back but the norms' moments. Channels whose mean is large against their spread are
+//! summed around it ([`centre`]).
 
 mod backward;
+mod call;
+mod centre;
 mod flow;
 mod form;
 mod lags;
+mod pass;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -24,11 +28,12 @@ use rayon::prelude::*;
 
 pub(super) use backward::backward;
 
-use self::form::{Form, Middle, Moment, Seen};
-use self::sums::{Collector, Geometry, Sums};
-use super::{Block, Branch, Moments};
-use crate::flat::{Start, add_scaled, slide, squares, sum};
-use crate::frame::Layout;
+use self::call::{Call, Scratch, by_channel, planes_of};
+use self::centre::{centre, moment_of};
+use self::form::{Form, Middle, Seen};
+use super::{Block, Branch, BranchMoments, Core, Done, Moments, Saved};
+use crate::flat::{Start, add_around, slide};
+use crate::norm::affine::Moment;
 use crate::shape::ConvShape;
 
 /// Values of a frame: images go below each other, all of a batch where they stay in the second-level cache.
@@ -37,19 +42,21 @@ const FRAME: usize = 1 << 15;
 /// Whether the block is one that this module computes: every channel by itself, from the input to the output.
 pub(super) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
     let ConvShape { channels: [inputs, outputs], groups, .. } = block.shape;
-    let one_middle = |branch: &Branch<T>| match branch {
-        Branch::Sequence { pointwise, .. } => pointwise.as_ref().len() == groups,
-        _ => true,
+    let one_middle = |branch: &Branch<T>| {
+        branch.first.as_ref().is_none_or(|first| first.weight.as_ref().len() == groups)
     };
     groups == inputs && groups == outputs && block.branches.iter().all(one_middle)
 }
 
-/// The sum of the normalised branches, and the norms' moments in the order in which [`Block::map`] meets them.
-pub(super) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Moments> {
+/// Writes the sum of the branches.
+pub(super) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Done {
     forward_in(FRAME, block, output)
 }
 
-fn forward_in(frame: usize, block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Moments> {
+/// The moments of a branch's norms in one channel.
+type OfBranch = [Option<Moment>; 2];
+
+fn forward_in(frame: usize, block: &Block<&[f32]>, output: &mut [f32]) -> Done {
     let call = Call::new(block, frame);
     let channels = call.shape().groups;
     let planes = by_channel(output, call.shape().pixels_out(), channels);
@@ -57,214 +64,74 @@ fn forward_in(frame: usize, block: &Block<&[f32]>, output: &mut [f32]) -> Vec<Mo
         || Scratch::new(&call),
         |scratch, (channel, planes)| call.forward_channel(channel, planes, scratch),
     );
-    let moments: Vec<Vec<Moment>> = moments.collect();
-    let norms = moments.first().map_or(0, Vec::len);
-    let of_norm = |norm: usize| Moments {
-        mean: moments.iter().map(|moments| moments[norm].mean as f32).collect(),
-        variance: moments.iter().map(|moments| moments[norm].variance as f32).collect(),
+    let moments: Vec<Vec<OfBranch>> = moments.collect();
+    let of_norm = |branch: usize, norm: usize| {
+        let of_channel = || moments.iter().filter_map(|moments| moments[branch][norm]);
+        let mean: Vec<f32> = of_channel().map(|moment| moment.mean as f32).collect();
+        let variance = of_channel().map(|moment| moment.variance as f32).collect();
+        (!mean.is_empty()).then_some(Moments { mean, variance })
     };
-    (0..norms).map(of_norm).collect()
-}
-
-/// The planes of each channel, image by image.
-fn by_channel(values: &mut [f32], pixels: usize, channels: usize) -> Vec<Vec<&mut [f32]>> {
-    let mut planes: Vec<Vec<&mut [f32]>> = (0..channels).map(|_| Vec::new()).collect();
-    for (place, plane) in values.chunks_exact_mut(pixels).enumerate() {
-        planes[place % channels].push(plane);
-    }
-    planes
-}
-
-/// The planes of one channel, image by image.
-fn planes_of(
-    values: &[f32],
-    pixels: usize,
-    channels: usize,
-    channel: usize,
-) -> impl Iterator<Item = &[f32]> + Clone {
-    values.chunks_exact(pixels).skip(channel).step_by(channels)
-}
-
-/// What all channels of a call share.
-struct Call<'a> {
-    block: &'a Block<&'a [f32]>,
-    layout: Layout,
-    geometry: Geometry,
-    /// A frame of ones.
-    ones: Vec<f32>,
-    /// The layout of `ones`.
-    single: Layout,
-}
-
-/// Memory that a thread uses again for each of its channels.
-struct Scratch {
-    /// A frame behind as many zeros as taps reach.
-    input: Vec<f32>,
-    collector: Collector,
-    /// The output's gradient, and behind it, if there is a stride, the branches' own values.
-    outputs: Vec<f32>,
-    back: Vec<f32>,
-    part: Vec<f32>,
-}
-
-impl Scratch {
-    fn new(call: &Call<'_>) -> Self {
-        let layout = &call.layout;
-        Self {
-            input: vec![0.0; layout.reach() + layout.input_memory()],
-            collector: Collector::new(layout, &call.geometry),
-            outputs: vec![0.0; layout.output_memory()],
-            back: Vec::new(),
-            part: vec![0.0; layout.shape.pixels_in()],
-        }
+    let of_branch = |branch| BranchMoments { first: of_norm(branch, 0), end: of_norm(branch, 1) };
+    let branches = block.branches.len();
+    Done {
+        moments: (0..branches).map(of_branch).collect(),
+        saved: (0..branches).map(|_| Saved::default()).collect(),
     }
 }
 
-impl<'a> Call<'a> {
-    /// Frames of at most `frame` values, if one image takes no more; all hold as many images.
-    fn new(block: &'a Block<&'a [f32]>, frame: usize) -> Self {
-        let single = Layout::new(&block.shape, 1);
-        let batch = block.shape.batch;
-        let most = (frame / single.frame_len()).clamp(1, batch);
-        let images = (1..=most).rev().find(|images| batch.is_multiple_of(*images)).unwrap_or(1);
-        let mut ones = vec![0.0; single.input_memory()];
-        single.fill(&mut ones, 0, &vec![1.0; block.shape.pixels_in()]);
-        Self {
-            block,
-            layout: Layout::new(&block.shape, images),
-            geometry: Geometry::new(&block.shape),
-            ones,
-            single,
-        }
-    }
-
-    fn shape(&self) -> &ConvShape {
-        &self.block.shape
-    }
-
-    /// The input's planes of a channel.
-    fn input(&self, channel: usize) -> impl Iterator<Item = &'a [f32]> + Clone {
-        planes_of(self.block.input, self.shape().pixels_in(), self.shape().groups, channel)
-    }
-
-    /// The outputs of a channel over a batch.
-    fn count(&self) -> f64 {
-        (self.shape().batch * self.shape().pixels_out()) as f64
-    }
-
-    /// One channel's part of every branch; maps as a whole.
-    fn branches(&self, channel: usize) -> Vec<Branch<&'a [f32]>> {
-        let channels = self.shape().groups;
-        let part = |values: &'a [f32]| {
-            let each = values.len() / channels;
-            &values[channel * each..][..each]
-        };
-        let of_channel = |branch: &Branch<&'a [f32]>| match branch {
-            Branch::Given { map, norm } => {
-                Branch::Given { map: *map, norm: norm.clone().map(&mut |values| part(values)) }
-            }
-            branch => branch.clone().map(&mut |values| part(values)),
-        };
-        self.block.branches.iter().map(of_channel).collect()
-    }
-
-    /// Fills a frame with the images from `first` on.
-    fn fill(&self, frame: &mut [f32], first: usize, planes: impl Iterator<Item = &'a [f32]>) {
-        for (image, plane) in planes.skip(first).take(self.layout.images).enumerate() {
-            self.layout.fill(frame, image, plane);
-        }
-    }
-
-    /// Whether one frame takes all images: then it still holds them when a channel is passed over again.
-    fn is_one_frame(&self) -> bool {
-        self.layout.images == self.shape().batch
-    }
-
-    /// The first image of each frame.
-    fn frames(&self) -> impl Iterator<Item = usize> + use<> {
-        (0..self.shape().batch).step_by(self.layout.images)
-    }
-
-    /// Sums over what the taps of a channel read.
-    fn sums(&self, channel: usize, scratch: &mut Scratch) -> Sums {
-        scratch.collector.start(&self.layout);
-        for first in self.frames() {
-            let frame = &mut scratch.input[self.layout.reach()..];
-            self.fill(frame, first, self.input(channel));
-            scratch.collector.add(&self.layout, frame);
-        }
-        scratch.collector.finish(&self.layout, &self.geometry)
-    }
-
-    /// Mean and variance of a channel of the input, if any branch asks for them.
-    fn input_moment(
-        &self,
-        channel: usize,
-        branches: &[Branch<&[f32]>],
-        sums: Option<&Sums>,
-    ) -> Moment {
-        let shape = self.shape();
-        if let (Some(center), Some(sums)) = (form::center(shape), sums) {
-            let mean = sums.first[center] / self.count();
-            let square = sums.second[center * (shape.taps() + 1)] / self.count();
-            return Moment { mean, variance: (square - mean * mean).max(0.0) };
-        }
-        let asks = |branch: &Branch<&[f32]>| {
-            form::middle(branch).is_some() || matches!(branch, Branch::Identity { .. })
-        };
-        if branches.iter().any(asks) { moment_of(self.input(channel)) } else { Moment::default() }
-    }
-
+impl Call<'_> {
     fn forward_channel(
         &self,
         channel: usize,
         mut output: Vec<&mut [f32]>,
         scratch: &mut Scratch,
-    ) -> Vec<Moment> {
+    ) -> Vec<OfBranch> {
         let shape = self.shape();
         let branches = self.branches(channel);
         let tapped = branches.iter().any(|branch| form::is_tapped(shape, branch));
-        let sums = tapped.then(|| self.sums(channel, scratch));
-        let pixels = self.input_moment(channel, &branches, sums.as_ref());
+        let mut sums = tapped.then(|| self.sums(channel, 0.0, scratch));
+        let around = sums.as_ref().map_or(0.0, |sums| centre(sums, &self.geometry));
+        if around != 0.0 {
+            sums = Some(self.sums(channel, around, scratch));
+        }
+        let sums = sums.as_ref().map(|sums| (sums, around));
+        let (pixels, of_pixels) = self.input_moment(channel, &branches, sums);
         let (mut moments, mut merged) = (Vec::new(), Merged::new(shape.taps()));
         let mut maps = Vec::new();
         for branch in &branches {
-            let middle = form::middle(branch).map(|(pointwise, norm)| {
-                let moment = scaled(pixels, f64::from(pointwise[0]));
-                moments.push(moment);
-                Middle::new(pointwise, norm, moment, shape.batch * shape.pixels_in())
-            });
-            let norm = branch.last_norm();
-            let beta = f64::from(norm.beta[0]);
-            match (form::seen(shape, branch, middle), branch, &sums) {
-                (Seen::Taps(form, _), _, Some(sums)) => {
-                    let moment = form.moment(sums, &self.geometry, self.count());
-                    let (slope, _) = form::slope(norm, moment);
-                    merged.add(&form, slope, beta - slope * moment.mean);
-                    moments.push(moment);
+            let first = branch.first.as_ref();
+            let first = first.map(|first| (first, scaled(pixels, f64::from(first.weight[0]))));
+            let middle = first.map(|(first, moment)| Middle::new(first, moment));
+            let in_norm = |moment: Moment| branch.ends_in_norm().then_some(moment);
+            let moment = match (form::seen(shape, branch, middle, f64::from(around)), sums) {
+                (Seen::Taps(form, _), Some((sums, _))) => {
+                    let asked = branch.ends_in_norm();
+                    let moment = asked.then(|| form.moment(sums, &self.geometry, self.count()));
+                    let (slope, shift) = form::line(&branch.end, moment);
+                    merged.add(&form, slope, shift);
+                    moment
                 }
-                (_, Branch::Given { map, .. }, _) => {
-                    let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
-                    let moment = moment_of(planes);
-                    let (slope, _) = form::slope(norm, moment);
-                    merged.constant += beta - slope * moment.mean;
-                    maps.push((*map, slope as f32));
-                    moments.push(moment);
+                (seen, _) => {
+                    let (map, (moment, around)) = match branch.core {
+                        Core::Given { map } if matches!(seen, Seen::Given) => {
+                            let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
+                            (map, moment_of(planes))
+                        }
+                        _ => (self.block.input, (pixels, of_pixels)),
+                    };
+                    let (slope, shift) = form::line(&branch.end, in_norm(moment));
+                    merged.constant += shift + slope * f64::from(around);
+                    maps.push((map, slope as f32, around));
+                    in_norm(moment)
                 }
-                _ => {
-                    let moment = pixels;
-                    let (slope, _) = form::slope(norm, moment);
-                    merged.constant += beta - slope * moment.mean;
-                    maps.push((self.block.input, slope as f32));
-                    moments.push(moment);
-                }
-            }
+            };
+            moments.push([first.map(|(_, moment)| moment), moment]);
         }
-        self.write(channel, &merged, &mut output, (scratch, tapped));
-        for (map, slope) in maps {
+        self.write(channel, &merged, &mut output, (scratch, tapped, around));
+        for (map, slope, around) in maps {
             let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
             let pairs = output.iter_mut().zip(planes);
-            pairs.for_each(|(output, plane)| add_scaled(output, plane, slope, 0.0));
+            pairs.for_each(|(output, plane)| add_around(output, plane, slope, around));
         }
         moments
     }
@@ -275,12 +142,17 @@ impl<'a> Call<'a> {
         channel: usize,
         merged: &Merged,
         output: &mut [&mut [f32]],
-        (scratch, tapped): (&mut Scratch, bool),
+        (scratch, tapped, around): (&mut Scratch, bool, f32),
     ) {
         let layout = &self.layout;
         let taps = layout.taps(merged.u.iter().map(|weight| *weight as f32));
         let constant = Start::Value(merged.constant as f32);
         let map = merged.v.iter().any(|weight| *weight != 0.0).then(|| {
+            if around != 0.0 {
+                let output = self.shape().output();
+                let map = self.geometry.map_inside(&merged.v, merged.constant, output);
+                return map.into_iter().map(|value| value as f32).collect();
+            }
             let mut map = vec![0.0; self.shape().pixels_out()];
             let taps = self.single.taps(merged.v.iter().map(|weight| *weight as f32));
             slide(&self.ones, &taps, self.single.rows(), constant, &mut map);
@@ -290,7 +162,7 @@ impl<'a> Call<'a> {
         for first in self.frames() {
             let frame = &mut scratch.input[layout.reach()..];
             if !(tapped && self.is_one_frame()) {
-                self.fill(frame, first, self.input(channel));
+                self.fill(frame, first, channel, around);
             }
             let planes = output[first..].iter_mut().take(layout.images).enumerate();
             for (image, plane) in planes {
@@ -324,15 +196,4 @@ impl Merged {
 /// The moments of a map times `scale`.
 fn scaled(moment: Moment, scale: f64) -> Moment {
     Moment { mean: scale * moment.mean, variance: scale * scale * moment.variance }
-}
-
-/// Mean and variance over planes, in two passes.
-fn moment_of<'a>(planes: impl Iterator<Item = &'a [f32]> + Clone) -> Moment {
-    let count = planes.clone().map(<[f32]>::len).sum::<usize>() as f64;
-    let mean = planes.clone().map(sum).sum::<f64>() / count;
-    let center = mean as f32;
-    let square = planes.map(|plane| squares(plane, center)).sum::<f64>() / count;
-    // The center is the mean but for rounding.
-    let off = mean - f64::from(center);
-    Moment { mean, variance: (square - off * off).max(0.0) }
 }

@@ -14,8 +14,8 @@ use super::lags::Lags;
 /// Outputs that read a pixel, by tap: they depend on sizes alone.
 #[derive(Clone, Debug)]
 pub(super) struct Geometry {
-    rows: Vec<Range<usize>>,
-    columns: Vec<Range<usize>>,
+    pub(super) rows: Vec<Range<usize>>,
+    pub(super) columns: Vec<Range<usize>>,
     /// `Σ in_t` over a batch.
     pub(super) inside: Vec<f64>,
     /// `Σ in_t in_s` over a batch, `[taps, taps]`.
@@ -48,14 +48,14 @@ impl Geometry {
     }
 
     /// For every tap the sum of `map`, rows of outputs a pitch apart, over where the tap reads a pixel.
-    pub(super) fn sums_inside(&self, map: &[f32], pitch: usize) -> Vec<f64> {
+    pub(super) fn sums_inside(&self, map: &[f32], pitch: usize, add: Add) -> Vec<f64> {
         let wide = self.columns.len();
         let rows = self.rows.iter().map(|range| range.end).max().unwrap_or(0);
         let mut running = vec![0.0; wide * (rows + 1)];
         for row in 0..rows {
             let (above, below) = running.split_at_mut((row + 1) * wide);
             below[..wide].copy_from_slice(&above[row * wide..]);
-            self.add_row(&map[row * pitch..], &mut below[..wide]);
+            self.add_row(&map[row * pitch..], &mut below[..wide], add);
         }
         let sum = |tap: usize| {
             let (rows, column) = (&self.rows[tap / wide], tap % wide);
@@ -65,7 +65,7 @@ impl Geometry {
     }
 
     /// For every two taps `t`, `s` the sum of what `t` reads in `frame`, where `s` reads a pixel.
-    fn products_inside(&self, layout: &Layout, frame: &[f32]) -> Vec<f64> {
+    fn products_inside(&self, layout: &Layout, frame: &[f32], add: Add) -> Vec<f64> {
         let ConvShape { stride, dilation, .. } = layout.shape;
         let (high, wide, rows) = (self.rows.len(), self.columns.len(), layout.image_rows());
         // Sums over a frame's rows from the first on, for what each column of taps reads where another does.
@@ -79,7 +79,7 @@ impl Geometry {
                     let (above, below) = running[table..].split_at_mut((row + 1) * wide);
                     below[..wide].copy_from_slice(&above[row * wide..]);
                     let start = first + row * layout.pitch + place / stride[1];
-                    self.add_row(&frame[start..], &mut below[..wide]);
+                    self.add_row(&frame[start..], &mut below[..wide], add);
                 }
             }
         }
@@ -95,34 +95,50 @@ impl Geometry {
     }
 
     /// Adds a row's sums over where each column of taps reads a pixel.
-    fn add_row(&self, values: &[f32], sums: &mut [f64]) {
+    fn add_row(&self, values: &[f32], sums: &mut [f64], add: Add) {
         // Columns that all taps read are summed once, the few others for each tap.
         let start = self.columns.iter().map(|range| range.start).max().unwrap_or(0);
         let end = self.columns.iter().map(|range| range.end).min().unwrap_or(0).max(start);
-        let core = sum(values, start..end);
+        let core = add.sum(values, start..end);
         for (range, total) in self.columns.iter().zip(sums) {
-            let left = sum(values, range.start..range.end.min(start));
-            let right = sum(values, range.start.max(end)..range.end);
+            let left = add.sum(values, range.start..range.end.min(start));
+            let right = add.sum(values, range.start.max(end)..range.end);
             *total += left + core + right;
         }
     }
 }
 
-fn sum(values: &[f32], range: Range<usize>) -> f64 {
-    if range.start >= range.end {
-        return 0.0;
+/// How the values of a row are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Add {
+    /// In lanes of single precision.
+    InLanes,
+    /// In double precision: for what cancels against other sums of the same values.
+    Exactly,
+}
+
+impl Add {
+    /// For a channel of which `centre` is taken off.
+    pub(super) fn around(centre: f32) -> Self {
+        if centre == 0.0 { Self::InLanes } else { Self::Exactly }
     }
-    let mut lanes = [0.0_f32; 8];
-    let (chunks, rest) = values[range].as_chunks::<8>();
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+
+    fn sum(self, values: &[f32], range: Range<usize>) -> f64 {
+        if range.start >= range.end {
+            return 0.0;
+        }
+        let mut lanes = [0.0_f32; 8];
+        let (chunks, rest) = values[range.clone()].as_chunks::<8>();
+        if chunks.is_empty() || self == Self::Exactly {
+            return values[range].iter().map(|value| f64::from(*value)).sum();
+        }
+        for chunk in chunks {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+        }
+        let [a, b, c, d, e, f, g, h] = lanes.map(f64::from);
+        let lanes = ((a + b) + (c + d)) + ((e + f) + (g + h));
+        lanes + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
     }
-    if chunks.is_empty() {
-        return rest.iter().map(|value| f64::from(*value)).sum();
-    }
-    let [a, b, c, d, e, f, g, h] = lanes.map(f64::from);
-    let lanes = ((a + b) + (c + d)) + ((e + f) + (g + h));
-    lanes + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
 }
 
 /// Sums over one channel of the input.
@@ -188,7 +204,7 @@ impl Collector {
     }
 
     /// The sums of all frames since the start.
-    pub(super) fn finish(&mut self, layout: &Layout, geometry: &Geometry) -> Sums {
+    pub(super) fn finish(&mut self, layout: &Layout, geometry: &Geometry, add: Add) -> Sums {
         let taps = self.offsets.len();
         if let Some(lags) = &self.lags {
             lags.finish(layout, &mut self.second);
@@ -204,7 +220,7 @@ impl Collector {
             let (first, others) = phase.split_at_mut(len);
             others.chunks_exact(len).for_each(|image| add_scaled(first, image, 1.0, 0.0));
         }
-        let inside = geometry.products_inside(layout, &self.total);
+        let inside = geometry.products_inside(layout, &self.total, add);
         // A tap reads zeros where it reads no pixel.
         let first = (0..taps).map(|tap| inside[tap * taps + tap]).collect();
         Sums { first, second: self.second.clone(), inside }

@@ -1,0 +1,176 @@
+//! What the channels of a depthwise block share, and the sums over what the taps of one read.
+
+use super::super::{Block, Branch, Core};
+use super::centre::moment_of;
+use super::form;
+use super::sums::{Add, Collector, Geometry, Sums};
+use crate::flat::add_around;
+use crate::frame::Layout;
+use crate::norm::affine::Moment;
+use crate::shape::ConvShape;
+
+/// The planes of each channel, image by image.
+pub(super) fn by_channel(
+    values: &mut [f32],
+    pixels: usize,
+    channels: usize,
+) -> Vec<Vec<&mut [f32]>> {
+    let mut planes: Vec<Vec<&mut [f32]>> = (0..channels).map(|_| Vec::new()).collect();
+    for (place, plane) in values.chunks_exact_mut(pixels).enumerate() {
+        planes[place % channels].push(plane);
+    }
+    planes
+}
+
+/// The planes of one channel, image by image.
+pub(super) fn planes_of(
+    values: &[f32],
+    pixels: usize,
+    channels: usize,
+    channel: usize,
+) -> impl Iterator<Item = &[f32]> + Clone {
+    values.chunks_exact(pixels).skip(channel).step_by(channels)
+}
+
+/// What all channels of a call share.
+pub(super) struct Call<'a> {
+    pub(super) block: &'a Block<&'a [f32]>,
+    pub(super) layout: Layout,
+    pub(super) geometry: Geometry,
+    /// A frame of ones.
+    pub(super) ones: Vec<f32>,
+    /// The layout of `ones`.
+    pub(super) single: Layout,
+}
+
+/// Memory that a thread uses again for each of its channels.
+pub(super) struct Scratch {
+    /// A frame behind as many zeros as taps reach.
+    pub(super) input: Vec<f32>,
+    pub(super) collector: Collector,
+    /// The output's gradient, and behind it, if there is a stride, the branches' own values.
+    pub(super) outputs: Vec<f32>,
+    pub(super) back: Vec<f32>,
+    pub(super) part: Vec<f32>,
+}
+
+impl Scratch {
+    pub(super) fn new(call: &Call<'_>) -> Self {
+        let layout = &call.layout;
+        Self {
+            input: vec![0.0; layout.reach() + layout.input_memory()],
+            collector: Collector::new(layout, &call.geometry),
+            outputs: vec![0.0; layout.output_memory()],
+            back: Vec::new(),
+            part: vec![0.0; layout.shape.pixels_in()],
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Frames of at most `frame` values, if one image takes no more; all hold as many images.
+    pub(super) fn new(block: &'a Block<&'a [f32]>, frame: usize) -> Self {
+        let single = Layout::new(&block.shape, 1);
+        let batch = block.shape.batch;
+        let most = (frame / single.frame_len()).clamp(1, batch);
+        let images = (1..=most).rev().find(|images| batch.is_multiple_of(*images)).unwrap_or(1);
+        let mut ones = vec![0.0; single.input_memory()];
+        single.fill(&mut ones, 0, &vec![1.0; block.shape.pixels_in()]);
+        Self {
+            block,
+            layout: Layout::new(&block.shape, images),
+            geometry: Geometry::new(&block.shape),
+            ones,
+            single,
+        }
+    }
+
+    pub(super) fn shape(&self) -> &ConvShape {
+        &self.block.shape
+    }
+
+    /// The input's planes of a channel.
+    pub(super) fn input(&self, channel: usize) -> impl Iterator<Item = &'a [f32]> + Clone {
+        planes_of(self.block.input, self.shape().pixels_in(), self.shape().groups, channel)
+    }
+
+    /// The outputs of a channel over a batch.
+    pub(super) fn count(&self) -> f64 {
+        (self.shape().batch * self.shape().pixels_out()) as f64
+    }
+
+    /// One channel's part of every branch; maps as a whole.
+    pub(super) fn branches(&self, channel: usize) -> Vec<Branch<&'a [f32]>> {
+        let channels = self.shape().groups;
+        let part = |values: &'a [f32]| {
+            let each = values.len() / channels;
+            &values[channel * each..][..each]
+        };
+        let of_channel = |branch: &Branch<&'a [f32]>| {
+            let mut of_channel = branch.clone().map(&mut |values| part(values));
+            if let (Core::Given { map: part }, Core::Given { map }) =
+                (&mut of_channel.core, &branch.core)
+            {
+                *part = map;
+            }
+            of_channel
+        };
+        self.block.branches.iter().map(of_channel).collect()
+    }
+
+    /// Fills a frame with the images of a channel from `first` on, less `centre`.
+    pub(super) fn fill(&self, frame: &mut [f32], first: usize, channel: usize, centre: f32) {
+        let planes = self.input(channel).skip(first).take(self.layout.images);
+        if centre == 0.0 {
+            planes.enumerate().for_each(|(image, plane)| self.layout.fill(frame, image, plane));
+            return;
+        }
+        let mut moved = vec![0.0; self.shape().pixels_in()];
+        for (image, plane) in planes.enumerate() {
+            moved.fill(0.0);
+            add_around(&mut moved, plane, 1.0, centre);
+            self.layout.fill(frame, image, &moved);
+        }
+    }
+
+    /// Whether one frame takes all images: then it still holds them when a channel is passed over again.
+    pub(super) fn is_one_frame(&self) -> bool {
+        self.layout.images == self.shape().batch
+    }
+
+    /// The first image of each frame.
+    pub(super) fn frames(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.shape().batch).step_by(self.layout.images)
+    }
+
+    /// Sums over what the taps of a channel read, less `centre`.
+    pub(super) fn sums(&self, channel: usize, centre: f32, scratch: &mut Scratch) -> Sums {
+        scratch.collector.start(&self.layout);
+        for first in self.frames() {
+            let frame = &mut scratch.input[self.layout.reach()..];
+            self.fill(frame, first, channel, centre);
+            scratch.collector.add(&self.layout, frame);
+        }
+        scratch.collector.finish(&self.layout, &self.geometry, Add::around(centre))
+    }
+
+    /// Mean and variance of a channel of the input, if any branch asks for them, from sums of `x − centre`; and
+    /// what is taken off where it is read as it is.
+    pub(super) fn input_moment(
+        &self,
+        channel: usize,
+        branches: &[Branch<&[f32]>],
+        sums: Option<(&Sums, f32)>,
+    ) -> (Moment, f32) {
+        let shape = self.shape();
+        if let (Some(center), Some((sums, centre))) = (form::center(shape), sums) {
+            let mean = sums.first[center] / self.count();
+            let square = sums.second[center * (shape.taps() + 1)] / self.count();
+            let variance = (square - mean * mean).max(0.0);
+            return (Moment { mean: mean + f64::from(centre), variance }, centre);
+        }
+        let asks =
+            |branch: &Branch<_>| branch.first.is_some() || matches!(branch.core, Core::Input);
+        if branches.iter().any(asks) { moment_of(self.input(channel)) } else { Default::default() }
+    }
+}

@@ -1,0 +1,286 @@
+//! The way back through one channel.
+//!
+//! An end sends back `A g + B y + C`, so a weight's gradient `Σ (A g + B y + C) x_t` comes from sums over the
+//! taps, and the input's from the output's gradient through all branches merged, plus each branch's own `y`.
+
+use super::super::ends::norm_gradient;
+use super::super::{Branch, BranchMoments, Core, End, First, Moments};
+use super::call::{Call, Scratch, planes_of};
+use super::centre::{centre, is_far, moment_of};
+use super::flow::{Flow, narrow};
+use super::form::{self, Form, Middle, Seen, dot};
+use super::scaled;
+use super::sums::{Add, Sums};
+use crate::flat::{add_around, add_scaled, correlate, product, sum};
+use crate::norm::affine::{Back, Moment};
+
+/// Where a channel's gradients go.
+pub(super) struct Job<'a> {
+    pub(super) input: Option<Vec<&'a mut [f32]>>,
+    /// For each branch, if it is a given map.
+    pub(super) maps: Vec<Option<Vec<&'a mut [f32]>>>,
+}
+
+/// Sums of the output's gradient with what the taps read.
+struct GradientSums {
+    /// `Σ g`.
+    all: f64,
+    /// `Σ g x_t`.
+    pixels: Vec<f64>,
+    /// `Σ g in_t`.
+    inside: Vec<f64>,
+}
+
+/// The way back through one channel.
+pub(super) struct Pass<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) moments: &'a [BranchMoments],
+    pub(super) gradient: &'a [f32],
+    pub(super) channel: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn gradient(&self) -> impl Iterator<Item = &'a [f32]> + Clone + use<'a> {
+        let shape = self.call.shape();
+        planes_of(self.gradient, shape.pixels_out(), shape.groups, self.channel)
+    }
+
+    pub(super) fn fill_gradient(&self, memory: &mut [f32], first: usize) {
+        let layout = &self.call.layout;
+        for (image, plane) in self.gradient().skip(first).take(layout.images).enumerate() {
+            layout.fill_outputs(memory, image, plane);
+        }
+    }
+
+    /// The input's sums and the gradient's, in one pass; `around` is taken off the input.
+    fn sums(&self, around: f32, scratch: &mut Scratch) -> (Sums, GradientSums) {
+        let (call, layout) = (self.call, &self.call.layout);
+        let offsets = layout.offsets();
+        let mut pixels = vec![0.0; offsets.len()];
+        let mut total = vec![0.0; layout.phase_len()];
+        scratch.collector.start(layout);
+        for first in call.frames() {
+            let frame = &mut scratch.input[layout.reach()..];
+            call.fill(frame, first, self.channel, around);
+            scratch.collector.add(layout, frame);
+            let outputs = &mut scratch.outputs[..layout.output_memory()];
+            self.fill_gradient(outputs, first);
+            let outputs = &outputs[layout.outputs()];
+            correlate(outputs, frame, &offsets, &mut pixels);
+            add_scaled(&mut total, outputs, 1.0, 0.0);
+        }
+        let add = Add::around(around);
+        let sums = scratch.collector.finish(layout, &call.geometry, add);
+        let (image, others) = total.split_at_mut(layout.image_len());
+        let others = others.chunks_exact(layout.image_len());
+        others.for_each(|other| add_scaled(image, other, 1.0, 0.0));
+        let inside = call.geometry.sums_inside(image, layout.pitch, add);
+        let all = match add {
+            Add::InLanes => sum(image),
+            Add::Exactly => image.iter().map(|value| f64::from(*value)).sum(),
+        };
+        (sums, GradientSums { all, pixels, inside })
+    }
+
+    /// The moments that the forward pass has found in this channel.
+    fn moment(&self, moments: Option<&Moments>) -> Option<Moment> {
+        let of = |values: &[f32]| f64::from(values[self.channel]);
+        moments.map(|Moments { mean, variance }| Moment { mean: of(mean), variance: of(variance) })
+    }
+
+    /// Gradients of the parameters; those of maps go into `job`.
+    pub(super) fn run(
+        &self,
+        mut job: Job<'_>,
+        scratch: &mut Scratch,
+    ) -> Vec<Branch<Option<Vec<f32>>>> {
+        let (call, shape) = (self.call, self.call.shape());
+        let branches = call.branches(self.channel);
+        let (mut sums, mut gradient) = self.sums(0.0, scratch);
+        let around = centre(&sums, &call.geometry);
+        if around != 0.0 {
+            (sums, gradient) = self.sums(around, scratch);
+        }
+        let far = around != 0.0;
+        let (pixels, of_pixels) = call.input_moment(self.channel, &branches, Some((&sums, around)));
+        let mut flow = Flow::new(shape.taps(), [around, of_pixels]);
+        let mut found = Vec::new();
+        for (number, branch) in branches.iter().enumerate() {
+            let moments = &self.moments[number];
+            // Single precision would cost a mean far from zero more than the spread allows: it is found again.
+            let first = branch.first.as_ref().zip(self.moment(moments.first.as_ref()));
+            let middle = first.map(|(first, moment)| {
+                let again = scaled(pixels, f64::from(first.weight[0]));
+                Middle::new(first, if far || is_far(moment) { again } else { moment })
+            });
+            let end = self.moment(moments.end.as_ref());
+            let (first, core, (_, end)) =
+                match (form::seen(shape, branch, middle, f64::from(around)), &branch.core) {
+                    (Seen::Taps(form, weights), _) => {
+                        let again = |_| form.moment(&sums, &call.geometry, call.count());
+                        let moment = if far { end.map(again) } else { end };
+                        let mean = moment.map_or(0.0, |moment| moment.mean);
+                        let along = dot(&form.u, &gradient.pixels)
+                            + dot(&form.v, &gradient.inside)
+                            + (form.constant - mean) * gradient.all;
+                        let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
+                        let taps = self.taps(&form, back, (&sums, around), &gradient);
+                        flow.add(&form, back);
+                        let first = middle
+                            .map(|middle| self.first(middle, &weights, &taps, pixels, &mut flow));
+                        let core = self.core(branch, &taps, middle, back.a * gradient.all);
+                        (first, core, (back, end))
+                    }
+                    (_, Core::Given { map }) => {
+                        let map = planes_of(map, shape.pixels_out(), shape.groups, self.channel);
+                        let far = end.is_some_and(is_far);
+                        let (again, of_map) =
+                            if far { moment_of(map.clone()) } else { Default::default() };
+                        let moment = if far { Some(again) } else { end };
+                        let along = self.with_map(map.clone(), moment, gradient.all);
+                        let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
+                        let level = (back.c + back.b * f64::from(of_map)) as f32;
+                        let planes = job.maps[number].take().into_iter().flatten();
+                        for ((target, map), g) in planes.zip(map).zip(self.gradient()) {
+                            add_scaled(target, g, back.a as f32, level);
+                            add_around(target, map, back.b as f32, of_map);
+                        }
+                        (None, Core::Given { map: None }, (back, end))
+                    }
+                    _ => {
+                        let moment = if of_pixels == 0.0 { end } else { end.map(|_| pixels) };
+                        let along = self.with_map(call.input(self.channel), moment, gradient.all);
+                        let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
+                        flow.gradient += back.a;
+                        flow.scale += back.b;
+                        flow.shift += back.c;
+                        (None, Core::Input, (back, end))
+                    }
+                };
+            let first = first.zip(branch.first.as_ref()).map(|([weight, gamma, beta], first)| {
+                let [gamma, beta] = [gamma, beta].map(|value| vec![value as f32]);
+                let norm = norm_gradient(&first.norm, gamma, beta);
+                First { weight: Some(vec![weight as f32]), norm }
+            });
+            found.push(Branch { first, core, end });
+        }
+        if let Some(input) = &mut job.input {
+            self.write(&flow, input, scratch);
+        }
+        found
+    }
+
+    /// What an end sends back, and its gradients, from `Σ g` and `Σ g (y − mean)`, or `Σ g y` without a norm.
+    fn back(
+        &self,
+        end: &End<&[f32]>,
+        moment: Option<Moment>,
+        [sum, along]: [f64; 2],
+    ) -> (Back, End<Option<Vec<f32>>>) {
+        let through = |a| Back { a, b: 0.0, c: 0.0 };
+        match (end, moment) {
+            (End::Norm(norm), Some(moment)) => {
+                let parameters = (norm.gamma[0], norm.epsilon);
+                let (back, gamma) =
+                    Back::of_forms(parameters, moment, [sum, along], self.call.count());
+                let norm = norm_gradient(norm, vec![gamma as f32], vec![sum as f32]);
+                (back, End::Norm(norm))
+            }
+            (End::Scale(scale), _) => {
+                (through(f64::from(scale[0])), End::Scale(Some(vec![along as f32])))
+            }
+            _ => (through(1.0), End::Nothing),
+        }
+    }
+
+    /// `Σ g (y − mean)`, or `Σ g y` without a norm.
+    fn with_map(
+        &self,
+        map: impl Iterator<Item = &'a [f32]>,
+        moment: Option<Moment>,
+        all: f64,
+    ) -> f64 {
+        let mean = moment.map_or(0.0, |moment| moment.mean);
+        let center = mean as f32;
+        let along: f64 = self.gradient().zip(map).map(|(g, map)| product(g, map, center)).sum();
+        along + (f64::from(center) - mean) * all
+    }
+
+    /// `Σ d x_t` and `Σ d in_t` for what the end sends back.
+    fn taps(
+        &self,
+        form: &Form,
+        back: Back,
+        (sums, around): (&Sums, f32),
+        gradient: &GradientSums,
+    ) -> [Vec<f64>; 2] {
+        let geometry = &self.call.geometry;
+        let constant = back.b * form.constant + back.c;
+        let sum = |g: &[f64], y: Vec<f64>, one: &[f64]| -> Vec<f64> {
+            let terms = g.iter().zip(y).zip(one);
+            terms.map(|((g, y), one)| back.a * g + back.b * y + constant * one).collect()
+        };
+        let mut pixels = sum(&gradient.pixels, form.with_pixels(sums), &sums.first);
+        if form.v.is_empty() {
+            return [pixels, Vec::new()];
+        }
+        let with_inside = form.with_inside(sums, geometry);
+        let inside = sum(&gradient.inside, with_inside, &geometry.inside);
+        if around != 0.0 {
+            let pairs = pixels.iter_mut().zip(&inside);
+            pairs.for_each(|(pixels, inside)| *pixels += f64::from(around) * inside);
+        }
+        [pixels, inside]
+    }
+
+    /// Gradients of a first convolution and its norm's `γ` and `β`.
+    fn first(
+        &self,
+        middle: Middle,
+        weights: &[f64],
+        [with_pixels, with_inside]: &[Vec<f64>; 2],
+        input: Moment,
+        flow: &mut Flow,
+    ) -> [f64; 3] {
+        let shape = self.call.shape();
+        // Sums over the middle map's gradient, and over its product with the input.
+        let (sum, with_x) = (dot(weights, with_inside), dot(weights, with_pixels));
+        let count = (shape.batch * shape.pixels_in()) as f64;
+        let gamma = middle.inverse * (middle.scale * with_x - middle.moment.mean * sum);
+        let slope = middle.gamma * middle.inverse;
+        let spread = middle.inverse * middle.scale * input.variance;
+        let weight = slope * (with_x - sum * input.mean - gamma * spread);
+        // What the norm sends back besides its gradient times a slope, which the form contains.
+        let through = middle.scale * slope / count;
+        flow.scale -= through * gamma * middle.inverse * middle.scale;
+        flow.shift -= through * (sum - gamma * middle.inverse * middle.moment.mean);
+        [weight, gamma, sum]
+    }
+
+    /// Gradients of what the taps are multiplied by; `sum` is that of what an end without a norm sends back.
+    fn core(
+        &self,
+        branch: &Branch<&[f32]>,
+        [with_pixels, with_inside]: &[Vec<f64>; 2],
+        middle: Option<Middle>,
+        sum: f64,
+    ) -> Core<Option<Vec<f32>>> {
+        let Core::Conv { window, bias, .. } = &branch.core else {
+            let is_input = matches!(branch.core, Core::Input);
+            return if is_input { Core::Input } else { Core::Average };
+        };
+        // What a norm sends back sums to zero.
+        let sum = if branch.ends_in_norm() { 0.0 } else { sum };
+        let of_tap = |tap: usize| match middle {
+            // Where the taps read the border there is no more than that sum.
+            Some(middle) => {
+                let inside = middle.slope * with_pixels[tap] + middle.step * with_inside[tap];
+                inside + middle.border * sum
+            }
+            None => with_pixels[tap],
+        };
+        let weight: Vec<f64> = window.taps(self.call.shape().kernel[1]).map(of_tap).collect();
+        let bias = bias.as_ref().map(|_| Some(vec![sum as f32]));
+        Core::Conv { window: *window, weight: Some(narrow(&weight, 1.0)), bias }
+    }
+}
