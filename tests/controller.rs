@@ -225,7 +225,7 @@ fn logs_are_written_read_and_refused_when_broken() {
         EventLog::load(&path).unwrap_err().to_string()
     };
     assert!(refused(&text[..text.len() / 2]).contains("events.json"));
-    let newer = text.replacen("\"version\": 1", "\"version\": 9", 1);
+    let newer = text.replacen("\"version\": 2", "\"version\": 9", 1);
     assert!(refused(&newer).contains("version 9"), "{}", refused(&newer));
     // A change that the structure does not allow: the first growth twice.
     let mut twice: serde_json::Value = serde_json::from_str(&text).unwrap();

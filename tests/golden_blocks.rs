@@ -1,6 +1,7 @@
-//! Every reference block: our layer, given the published implementation's parameters, does the same.
+//! Every reference block: our layer, given the reference's parameters, does the same.
 //!
-//! Both by the kernels and composed from tensor operations. Checked against tensors that the published code wrote: output with running statistics, the fused
+//! Both by the kernels and composed from tensor operations. Checked against tensors that the published code wrote, and, for
+//! the other blocks of the field, a plain PyTorch script: output with running statistics, the fused
 //! convolution and its output, and one training step's output, gradients and running statistics. PyTorch
 //! keeps the unbiased variance in `running_var`, Burn's own `BatchNorm` the biased one; blocks keep the
 //! unbiased one, so nothing has to be converted here.
@@ -12,10 +13,10 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{Kernels, with_kernels};
+use dyrep_burn::{Preset, RepConv2d, RepConv2dConfig};
 use dyrep_tests::close::{assert_close, relative_difference_of};
-use dyrep_tests::golden::{BlockEntry, Tensors, index, published_name};
+use dyrep_tests::golden::{Tensors, field_blocks, index, published_name, torch_name};
 use dyrep_tests::params;
 
 /// Of the largest value; the largest difference seen on the shipped files is 3e-7.
@@ -26,25 +27,63 @@ const GRADIENT: f64 = 1e-4;
 /// Of the block's largest gradient, for gradients that cancel; seen: 4e-7.
 const ROUNDING: f64 = 5e-6;
 
-fn each_block(check: impl Fn(&BlockEntry, &Tensors)) {
-    let blocks = index().blocks;
-    assert!(!blocks.is_empty(), "the index lists no block");
-    for entry in &blocks {
-        let golden = Tensors::read(&entry.file);
+/// A block that there is a reference of.
+struct Case {
+    file: String,
+    config: RepConv2dConfig,
+    /// The reference's name of a parameter.
+    name: fn(&str) -> String,
+}
+
+fn cases() -> Vec<Case> {
+    let published = index().blocks.into_iter().map(|entry| Case {
+        config: entry.config(&Tensors::read(&entry.file)),
+        file: entry.file,
+        name: published_name,
+    });
+    let others = field_blocks().into_iter().map(|entry| Case {
+        config: entry.config(),
+        file: entry.file,
+        name: torch_name,
+    });
+    published.chain(others).collect()
+}
+
+fn each_block(check: impl Fn(&Case, &Tensors)) {
+    let cases = cases();
+    assert!(cases.len() > 30, "the indices list too few blocks");
+    for case in &cases {
+        let golden = Tensors::read(&case.file);
         for kernels in [Kernels::Fast, Kernels::Composed] {
-            with_kernels(kernels, || check(entry, &golden));
+            with_kernels(kernels, || check(case, &golden));
         }
     }
 }
 
-fn layer(entry: &BlockEntry, golden: &Tensors, device: &Device) -> RepConv2d {
+fn layer(case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
     let mut used = 0;
-    let layer = params::fill(entry.config(golden).init(device), |path, _| {
+    let layer = params::fill(case.config.init(device), |path, _| {
         used += 1;
-        golden.data(&format!("param.{}", published_name(path)))
+        golden.data(&format!("param.{}", (case.name)(path)))
     });
-    assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", entry.file);
+    assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", case.file);
     layer
+}
+
+/// Each preset has a reference, and is the branches that the reference was made of.
+#[test]
+fn presets_are_what_their_references_say() {
+    let entries = field_blocks();
+    for preset in Preset::ALL.into_iter().filter(|preset| *preset != Preset::Plain) {
+        let own: Vec<_> = entries.iter().filter(|entry| entry.preset == preset.name()).collect();
+        assert!(own.len() >= 2, "{preset}: {} references", own.len());
+        for entry in own {
+            let exactly = entry.config();
+            let mut named = entry.config().with_branches(preset);
+            named.norm_after = None;
+            assert_eq!(named.form().unwrap(), exactly.form().unwrap(), "{}", entry.file);
+        }
+    }
 }
 
 fn assert_data_close(what: &str, got: &TensorData, want: &TensorData, tolerance: f64) {
@@ -100,19 +139,20 @@ fn golden_blocks_training_step() {
         assert_data_close(&format!("{file} gradient of x"), &got, &want, GRADIENT);
         let found = params::gradients(&layer, &gradients);
         assert_eq!(found.len(), golden.names("train.grad.").len() - 1, "{file}: gradients");
-        check_gradients(file, golden, &found);
-        check_statistics(file, golden, &layer);
+        check_gradients(entry, golden, &found);
+        check_statistics(entry, golden, &layer);
     });
 }
 
 /// What lies before a batch norm that undoes it (a bias, a depthwise 1×1 weight) has a gradient of zero but
 /// for ε and rounding, on both sides: [`ROUNDING`] of the block's largest gradient is allowed on top.
-fn check_gradients(file: &str, golden: &Tensors, found: &BTreeMap<String, TensorData>) {
+fn check_gradients(case: &Case, golden: &Tensors, found: &BTreeMap<String, TensorData>) {
+    let file = &case.file;
     let values = |data: &TensorData| data.iter::<f64>().collect::<Vec<_>>();
     let most = |values: &[f64]| values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
     let largest = found.values().map(|data| most(&values(data))).fold(0.0, f64::max);
     for (path, got) in found {
-        let want = golden.data(&format!("train.grad.{}", published_name(path)));
+        let want = golden.data(&format!("train.grad.{}", (case.name)(path)));
         assert_eq!(got.shape(), want.shape(), "{file}: shape of {path}");
         let (got, want) = (values(got), values(&want));
         let difference = relative_difference_of(&got, &want) * most(&want);
@@ -124,11 +164,12 @@ fn check_gradients(file: &str, golden: &Tensors, found: &BTreeMap<String, Tensor
     }
 }
 
-fn check_statistics(file: &str, golden: &Tensors, layer: &RepConv2d) {
+fn check_statistics(case: &Case, golden: &Tensors, layer: &RepConv2d) {
+    let file = &case.file;
     // `valid` brings the pending updates in.
     for (path, got) in params::read(&layer.valid()) {
         if path.ends_with("running_mean") || path.ends_with("running_var") {
-            let want = golden.data(&format!("train.buffer.{}", published_name(&path)));
+            let want = golden.data(&format!("train.buffer.{}", (case.name)(&path)));
             assert_data_close(&format!("{file} {path} after the step"), &got, &want, OUTPUT);
         }
     }
@@ -139,8 +180,8 @@ fn golden_blocks_would_notice_a_wrong_parameter() {
     let device = Device::flex();
     each_block(|entry, golden| {
         let wrong = params::fill(layer(entry, golden, &device), |path, _| {
-            let data = golden.data(&format!("param.{}", published_name(path)));
-            if path != "kxk.bn.running_var" {
+            let data = golden.data(&format!("param.{}", (entry.name)(path)));
+            if path != "kxk.conv.weight" {
                 return data;
             }
             TensorData::new(

@@ -14,7 +14,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
-    AdjustOptions, BranchKind, Branches, Calibration, Controller, ControllerConfig, Costed,
+    AdjustOptions, BranchName, Branches, Calibration, Controller, ControllerConfig, Costed,
     CutRule, Fidelity, InputSizes, NormRule, RepConv2d, Score, Structure, block_ratios, cut,
     deploy, grow_with, layers, plan_cuts, prune_optimizer,
 };
@@ -177,7 +177,7 @@ fn published() -> AdjustOptions {
 }
 
 /// What the published rule cuts, as block and branches.
-fn planned_cuts(net: &SmallResNet, grown: &str) -> BTreeMap<String, Vec<BranchKind>> {
+fn planned_cuts(net: &SmallResNet, grown: &str) -> BTreeMap<String, Vec<BranchName>> {
     let costed = Costed { structure: Structure::of(net), sizes: InputSizes::default() };
     let mut ratios = block_ratios(net);
     ratios.retain(|block| block.path != grown);
@@ -197,11 +197,11 @@ fn golden_trajectories_growth_ratios_and_cuts() {
 
         let plans = planned_cuts(&net, &our_path(&segment.grown));
         let want = segment.cut.iter().map(|entry| {
-            let there = kinds(&entry.keep, false);
+            let there = kinds(&entry.keep, false).into_iter().map(BranchName::from);
             let block = our_path(&entry.block);
             // Branches that were not there before are recorded as not kept, too.
             let ratios = &segment.branch_ratios[&entry.block];
-            let cut = there.into_iter().filter(|kind| ratios[kind.name()] >= 0.0).collect();
+            let cut = there.filter(|name| ratios[&name.to_string()] >= 0.0).collect();
             (block, cut)
         });
         assert_eq!(plans, want.collect(), "{name}: cuts");
@@ -242,7 +242,7 @@ fn check_ratios(
         let optional = want.iter().filter(|(kind, ratio)| *kind != "kxk" && **ratio >= 0.0);
         assert_eq!(block.ratios.len(), optional.clone().count(), "{name}: branches of {path}");
         for (kind, want) in optional {
-            let found = block.ratios.iter().find(|(found, _)| found.name() == kind);
+            let found = block.ratios.iter().find(|(found, _)| found.to_string() == *kind);
             close(&format!("{name}, ratio of {kind} of {path}"), found.unwrap().1, *want, RATIO);
         }
     }
@@ -276,7 +276,7 @@ fn check_state(segment: &Segment, net: &SmallResNet, redrawn: &[String], name: &
         let fused = [net, &recorded].map(|net| {
             let layer = path.split(".kxk.conv").next().unwrap();
             let found = layers(net).into_iter().find(|(path, _)| path == layer).unwrap().1;
-            let inner = found.block().unwrap().kxk().conv.fuse();
+            let inner = found.block().unwrap().main().conv().unwrap().fuse();
             [values(&inner.weight().into_data()), values(&inner.bias_or_zero().into_data())]
         });
         for (got, want) in fused[0].iter().zip(&fused[1]) {

@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
-    AdjustOptions, BranchKind, Branches, Calibration, Fidelity, Form, NormRule, Preset, RepConv2d,
+    AdjustOptions, BranchName, Branches, Calibration, Fidelity, Form, NormRule, Preset, RepConv2d,
     Structure, block_ratios, cut, grow,
 };
 use dyrep_tests::close::relative_difference;
@@ -52,12 +52,11 @@ fn change(layer: &RepConv2d, draw: &mut Draw, event: u64, batch: &Tensor<4>) -> 
         let Some(path) = shallow.get(draw.between(0, shallow.len().max(1) - 1)) else {
             return layer.clone();
         };
-        let presets = [Preset::DyRep, Preset::Dbb, Preset::AcNet, Preset::RepVgg];
-        let branches = Branches::from(presets[draw.between(0, 3)]);
+        let branches = Branches::from(Preset::ALL[draw.between(1, Preset::ALL.len() - 1)]);
         return grow(layer, path, &branches, &options, &mut calibration).unwrap();
     }
     let block = &blocks[draw.between(0, blocks.len() - 1)];
-    let mut kinds: Vec<BranchKind> = block.ratios.iter().map(|(kind, _)| *kind).collect();
+    let mut kinds: Vec<BranchName> = block.ratios.iter().map(|(name, _)| *name).collect();
     kinds.retain(|_| draw.chance(60));
     if kinds.is_empty() {
         kinds.push(block.ratios[0].0);
@@ -131,8 +130,8 @@ fn a_block_cut_to_nothing_is_a_plain_convolution_with_a_bias() {
         let layer = random::scramble(random::layer(&geometry, &form, &device), draw);
         let input = random::input(draw, &geometry, &device);
         let before = layer.forward(input.clone());
-        let kinds: Vec<BranchKind> =
-            layer.block().unwrap().branches().iter().map(dyrep_burn::Branch::kind).collect();
+        let kinds: Vec<BranchName> =
+            layer.block().unwrap().others().iter().map(dyrep_burn::Branch::name).collect();
         let mut run = |_: &RepConv2d, _: usize| unreachable!("a plain result needs no calibration");
         let mut calibration = Calibration::new(0, &mut run);
         let options = AdjustOptions { norm_rule: NormRule::Neutral, ..AdjustOptions::default() };

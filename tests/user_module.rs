@@ -173,12 +173,12 @@ fn trained_grown_cut_deployed_saved_and_loaded() {
 
     // A cut branch's parameters, and their momentum, are gone; the others' stay.
     let before = optimizer.to_record().len();
-    let kind = dyrep_burn::BranchKind::PointwiseKxk;
+    let branch = dyrep_burn::BranchKind::POINTWISE_KXK.into();
     let mut run = |_: &Net, _: usize| {};
     let mut calibration = Calibration::new(1, &mut run);
     let options = AdjustOptions::default();
     let evaluated = net.valid().forward(batch_of(3));
-    net = cut(&net, "list.1", &[kind], &options, &mut calibration).unwrap();
+    net = cut(&net, "list.1", &[branch], &options, &mut calibration).unwrap();
     let difference = relative_difference(net.valid().forward(batch_of(3)), evaluated);
     assert!(difference < 1e-5, "{difference:e}");
     assert_eq!(prune_optimizer(&mut optimizer, &net).unwrap(), 6, "2 weights, 2 γ and 2 β");

@@ -1,20 +1,23 @@
-//! Reference files of the published PyTorch implementation.
+//! Reference files: of the published PyTorch implementation, and of the other blocks of the field.
 //!
-//! Read from the folder `DYREP_GOLDEN`, or the copies in `tests/golden` if it is not set.
+//! The former are read from the folder `DYREP_GOLDEN`, or the copies in `tests/golden` if it is not set.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor, TensorData};
-use dyrep_burn::{BranchKind, RepConv2dConfig};
+use dyrep_burn::{BranchKind, BranchSpec, RepConv2dConfig};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 /// The folder with the reference files.
 pub fn folder() -> PathBuf {
-    std::env::var_os("DYREP_GOLDEN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from)
+    std::env::var_os("DYREP_GOLDEN").map_or_else(shipped, PathBuf::from)
+}
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
 
 /// `index.json`.
@@ -55,13 +58,86 @@ pub fn index() -> Index {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+/// Another block of the field, from `field_blocks.json`.
+#[derive(Debug, Deserialize)]
+pub struct FieldEntry {
+    /// Name of its file.
+    pub file: String,
+    /// The preset that it is a case of, or `mixed`.
+    pub preset: String,
+    channels: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    groups: usize,
+    padding: [usize; 4],
+    norm_after: bool,
+    bias: bool,
+    branches: Vec<String>,
+    #[serde(default)]
+    mid_channels: BTreeMap<String, usize>,
+}
+
+#[derive(Deserialize)]
+struct FieldIndex {
+    cases: Vec<FieldEntry>,
+}
+
+/// Reads `field_blocks.json`.
+pub fn field_blocks() -> Vec<FieldEntry> {
+    let text = std::fs::read_to_string(shipped().join("field_blocks.json")).unwrap();
+    serde_json::from_str::<FieldIndex>(&text).unwrap().cases
+}
+
+impl FieldEntry {
+    /// The same block as our configuration, its branches by name.
+    pub fn config(&self) -> RepConv2dConfig {
+        let mut branches: Vec<BranchSpec> = vec![];
+        for text in &self.branches {
+            // `kxk.2:none` is the second of its kind.
+            let (name, end) = text.split_once(':').map_or((&**text, ""), |(name, end)| (name, end));
+            let kind = name.split('.').next().unwrap();
+            let spec = if end.is_empty() { kind.to_owned() } else { format!("{kind}:{end}") };
+            let spec: BranchSpec = spec.parse().unwrap();
+            match branches.iter_mut().find(|other| other.times(1) == spec) {
+                Some(same) => same.times += 1,
+                None => branches.push(spec),
+            }
+        }
+        let middle = self.mid_channels.iter().find(|(name, _)| *name != "1x1_avg");
+        let [top, left, bottom, right] = self.padding;
+        RepConv2dConfig::new(self.channels, self.kernel)
+            .with_stride(self.stride)
+            .with_dilation(self.dilation)
+            .with_groups(self.groups)
+            .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
+            .with_bias(self.bias)
+            .with_mid_channels(middle.map(|(_, middle)| *middle))
+            .with_norm_after(self.norm_after)
+            .with_branches(branches)
+    }
+}
+
+/// Our parameter path as PyTorch names its leaf.
+pub fn torch_name(path: &str) -> String {
+    let (before, leaf) = path.rsplit_once('.').unwrap();
+    let leaf = match leaf {
+        "gamma" => "weight",
+        "beta" => "bias",
+        "constant" => "scale",
+        leaf => leaf,
+    };
+    format!("{before}.{leaf}")
+}
+
 /// The float tensors of one reference file.
 pub struct Tensors(BTreeMap<String, TensorData>);
 
 impl Tensors {
     /// Reads a file of the reference folder.
     pub fn read(file: &str) -> Self {
-        let path = folder().join(file);
+        let given = folder().join(file);
+        let path = if given.exists() { given } else { shipped().join(file) };
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         // Counts of batches are PyTorch's own; some files have them as floats.

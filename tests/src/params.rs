@@ -56,7 +56,7 @@ pub fn trainable<M: Module>(module: &M) -> bool {
 }
 
 fn is_statistic(path: &str) -> bool {
-    path.rsplit('.').next().is_some_and(|name| name.starts_with("running_"))
+    path.rsplit('.').next().is_some_and(|name| name.starts_with("running_") || name == "constant")
 }
 
 struct Filler<F> {

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::{
-    BlockForm, BranchForm, BranchKind, ConvGeometry, Form, LayerStructure, RepConv2d,
-    RepConv2dConfig, Structure,
+    BlockForm, BranchForm, BranchKind, BranchName, BranchSpec, ConvGeometry, End, Form,
+    LayerStructure, RepConv2d, RepConv2dConfig, Structure,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -80,46 +80,58 @@ pub fn geometry(draw: &mut Draw) -> ConvGeometry {
         .and_then(|geometry| geometry.with_stride(stride))
         .and_then(|geometry| geometry.with_dilation(dilation))
         .and_then(|geometry| geometry.with_groups(groups))
+        .and_then(|geometry| geometry.with_padding(padding))
         .unwrap()
-        .with_padding(padding)
 }
 
-/// A form with blocks nested up to `depth` deep; each branch that exists is there half of the time.
+/// A form with blocks nested up to `depth` deep. The kinds come from the code: every one that exists has its chance, those
+/// of any block half of the time; they end in anything, stand several times, and a norm may follow their sum.
 pub fn form(draw: &mut Draw, geometry: &ConvGeometry, depth: usize) -> Form {
     if depth == 0 {
         return Form::Plain { bias: draw.chance(50) };
     }
     let inner = if draw.chance(60) { depth - 1 } else { 0 };
-    let kxk = Box::new(form(draw, geometry, inner));
-    let mut branches = vec![];
-    for kind in BranchKind::ALL {
-        if !kind.exists(geometry) || draw.chance(40) {
-            continue;
-        }
-        branches.extend(match kind {
-            BranchKind::Kxk => None,
-            BranchKind::Pointwise => Some(BranchForm::Pointwise),
-            BranchKind::PointwiseKxk => Some(sequential(draw, geometry, depth)),
-            BranchKind::PointwiseAvg => Some(BranchForm::PointwiseAvg),
-            BranchKind::OneByK => Some(BranchForm::OneByK),
-            BranchKind::KByOne => Some(BranchForm::KByOne),
-            BranchKind::Identity => Some(BranchForm::Identity),
-        });
+    let mut main = branch(draw, BranchName::MAIN, geometry);
+    main.conv = Some(Box::new(form(draw, geometry, inner)));
+    let mut names: Vec<BranchName> = vec![];
+    for kind in BranchKind::existing(geometry) {
+        let named = BranchKind::NAMED.contains(&kind);
+        let times = match draw.between(1, 100) {
+            1..=5 => 2,
+            6..=55 if named => 1,
+            6..=8 => 1,
+            _ => 0,
+        };
+        let first = 1 + usize::from(kind == BranchKind::KXK);
+        names.extend((first..first + times).map(|nth| BranchName { kind, nth }));
     }
-    Form::Block(BlockForm { kxk, branches })
+    let mut branches = vec![main];
+    for name in names {
+        let mut branch = branch(draw, name, geometry);
+        if name.kind.nests() && draw.chance(30) {
+            let own = nested_geometry(geometry, branch.mid_channels);
+            branch.conv = Some(Box::new(form(draw, &own, depth - 1)));
+        }
+        branches.push(branch);
+    }
+    Form::Block(BlockForm { branches, norm_after: draw.chance(20) })
 }
 
-fn sequential(draw: &mut Draw, geometry: &ConvGeometry, depth: usize) -> BranchForm {
-    let mid_channels = geometry.groups() * draw.between(1, 3);
-    let [_, outputs] = [geometry.in_channels(), geometry.out_channels()];
-    let second = ConvGeometry::new([mid_channels, outputs], geometry.kernel_size())
+fn branch(draw: &mut Draw, name: BranchName, geometry: &ConvGeometry) -> BranchForm {
+    let end = if draw.chance(60) { End::Norm } else { End::ALL[draw.between(0, 3)] };
+    let bias = end == End::Nothing && name.kind.convolves() && draw.chance(50);
+    let spec = BranchSpec { kind: name.kind, end, bias, times: 1 };
+    BranchForm::new(name, spec, geometry.groups() * draw.between(1, 3))
+}
+
+/// Of a block at a branch's core: the layer's own, or behind a 1×1 to so many channels without its padding.
+fn nested_geometry(geometry: &ConvGeometry, mid_channels: Option<usize>) -> ConvGeometry {
+    let Some(mid_channels) = mid_channels else { return geometry.clone() };
+    ConvGeometry::new([mid_channels, geometry.out_channels()], geometry.kernel_size())
         .and_then(|second| second.with_stride(geometry.stride()))
         .and_then(|second| second.with_dilation(geometry.dilation()))
         .and_then(|second| second.with_groups(geometry.groups()))
-        .unwrap();
-    let inner = if draw.chance(30) { depth - 1 } else { 0 };
-    let conv = Box::new(form(draw, &second, inner));
-    BranchForm::PointwiseKxk { mid_channels, conv }
+        .unwrap()
 }
 
 /// A plain layer of a geometry.
@@ -133,11 +145,10 @@ pub fn plain(geometry: &ConvGeometry, bias: bool, device: &Device) -> RepConv2d 
         .init(device)
 }
 
-/// A layer of a form, through a structure's JSON: the only public way to build nested blocks at once.
+/// A layer of a form.
 pub fn layer(geometry: &ConvGeometry, form: &Form, device: &Device) -> RepConv2d {
     let wanted = LayerStructure { geometry: geometry.clone(), form: form.clone() };
-    let json = serde_json::json!({ "version": 1, "layers": { "": wanted } });
-    let structure = Structure::from_json(&json.to_string()).unwrap();
+    let structure = Structure::new([(String::new(), wanted)].into()).unwrap();
     structure.apply(plain(geometry, false, device)).unwrap()
 }
 
@@ -154,6 +165,7 @@ pub fn scramble<M: Module>(module: M, draw: &mut Draw) -> M {
                 TensorData::new::<f32, _>(signed, shape.to_vec())
             }
             "running_var" => draw.data(shape, 0.3, 2.5),
+            "scale" | "constant" => draw.data(shape, 0.3, 1.2),
             "weight" => {
                 let fan_in: usize = shape[1..].iter().product();
                 let bound = (3.0 / fan_in as f32).sqrt();

@@ -72,7 +72,7 @@ struct Layer {
 
 #[derive(Debug, Serialize)]
 struct Branch {
-    name: &'static str,
+    name: String,
     depth: usize,
     cost: Cost,
 }
@@ -145,23 +145,28 @@ impl InspectArgs {
 /// cost less without it.
 fn branches(form: &Form, depth: usize, cost: &dyn Fn(Form) -> Cost) -> Vec<Branch> {
     let Form::Block(block) = form else { return vec![] };
-    let with = |branches: &[BranchForm]| {
-        cost(Form::Block(BlockForm { kxk: block.kxk.clone(), branches: branches.to_vec() }))
+    let with = |branches: Vec<BranchForm>| {
+        cost(Form::Block(BlockForm { branches, norm_after: block.norm_after }))
     };
-    let alone = with(&[]);
-    let mut found = vec![Branch { name: "kxk", depth, cost: alone }];
-    let inner = |kxk: Form| cost(Form::Block(BlockForm { kxk: Box::new(kxk), branches: vec![] }));
-    found.extend(branches(&block.kxk, depth + 1, &inner));
+    let less = |both: Cost, alone: Cost| Cost {
+        params: both.params - alone.params,
+        macs: both.macs - alone.macs,
+    };
+    let mut found = vec![];
     for branch in &block.branches {
-        let both = with(std::slice::from_ref(branch));
-        let cost_of = Cost { params: both.params - alone.params, macs: both.macs - alone.macs };
-        found.push(Branch { name: branch.kind().name(), depth, cost: cost_of });
-        if let BranchForm::PointwiseKxk { mid_channels, conv } = branch {
-            let inner = |conv: Form| {
-                let (mid_channels, conv) = (*mid_channels, Box::new(conv));
-                let both = with(&[BranchForm::PointwiseKxk { mid_channels, conv }]);
-                Cost { params: both.params - alone.params, macs: both.macs - alone.macs }
-            };
+        let name = branch.to_string();
+        let is_main = branch.name == block.main().name;
+        let main = |branch: BranchForm| match is_main {
+            true => with(vec![branch]),
+            false => {
+                let alone = with(vec![block.main().clone()]);
+                less(with(vec![block.main().clone(), branch]), alone)
+            }
+        };
+        found.push(Branch { name, depth, cost: main(branch.clone()) });
+        if let (Some(_), Some(conv)) = (branch.nested(), &branch.conv) {
+            let inner =
+                |conv: Form| main(BranchForm { conv: Some(Box::new(conv)), ..branch.clone() });
             found.extend(branches(conv, depth + 1, &inner));
         }
     }

@@ -76,10 +76,10 @@ impl NetworkArgs {
         let note = weights.description();
         let (network, int8) = match note {
             Some(note) if note.is_quantized() => {
-                let (int8, _) = weights.load_quantized(network)?;
+                let (int8, _) = weights.load_quantized(&network)?;
                 (int8.network().clone(), Some(int8))
             }
-            Some(note) if note.is_folded() => (weights.load_folded(network)?.0, None),
+            Some(note) if note.is_folded() => (weights.load_folded(&network)?.0, None),
             _ => (weights.load_into(network)?.0, None),
         };
         label.network = Some((name, config.clone()));

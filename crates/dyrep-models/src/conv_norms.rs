@@ -66,15 +66,16 @@ pub fn fold_norms<M: ConvNorms>(network: &M) -> M {
         Some(kernel) => layer.into_plain(kernel),
         None => layer,
     });
-    silence_norms(network)
+    silence_norms(&network)
 }
 
 /// The network with every norm that it lists passing values through in evaluation mode: scale and shift, mean and
-/// variance are 1, 0, 0 and `1 − ε`. Convolutions stay as they are.
-///
-/// Running statistics are shared between clones of a module; only [`Module::valid`] gives an independent copy.
+/// variance are 1, 0, 0 and `1 − ε`. Convolutions stay as they are. The network comes back in evaluation mode, and clones of
+/// it stay as they are.
 #[must_use]
-pub fn silence_norms<M: ConvNorms>(network: M) -> M {
+pub fn silence_norms<M: ConvNorms>(network: &M) -> M {
+    // Running statistics are shared between clones of a module; this gives a copy of its own.
+    let network = network.valid();
     let pairs = network.conv_norms();
     let epsilons = pairs.into_iter().map(|pair| (pair.norm_path, pair.norm.epsilon)).collect();
     network.map(&mut Silencer { path: vec![], epsilons })

@@ -73,7 +73,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
     );
     let nowhere = chosen(Selection { matching: patterns(&["layer9"]), ..Selection::default() });
     assert!(nowhere.contains("layer9") && nowhere.contains("layer4.1.conv2"), "{nowhere}");
-    let exactly = Branches::from([BranchKind::Identity]);
+    let exactly = Branches::from([BranchKind::IDENTITY]);
     let error = ResNetConfig::resnet18(2).with_branches(exactly).init(&device).unwrap_err();
     assert!(matches!(&error, ModelError::Branches { path, .. } if path == "conv1"), "{error}");
 

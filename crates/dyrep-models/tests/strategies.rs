@@ -106,7 +106,7 @@ fn folded_norms_do_the_same() {
             assert!(layers(&folded).iter().all(|(_, layer)| layer.is_plain()));
             network.forward(input.clone()).into_data().assert_eq(&want.clone().into_data(), true);
             // The control: norms that pass values through over kernels that do not hold them.
-            let silent = silence_norms(deploy(&network)).forward(input);
+            let silent = silence_norms(&deploy(&network)).forward(input);
             let missing = !network.conv_norms().is_empty();
             assert_eq!(relative_difference(silent, want) > 0.01, missing, "{name} {preset:?}");
         }

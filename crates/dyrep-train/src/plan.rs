@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dyrep_burn::{ControllerConfig, PathPatterns, PatternError, Preset};
+use dyrep_burn::{ControllerConfig, PathPatterns, PatternError};
 use dyrep_data::{
     Channels, Cifar10, Cifar100, Dataset, Digits, Erase, Fill, Loader, LoaderConfig, MixConfig,
     Mixer, Pipeline, TransformSpec, open_split,
@@ -16,7 +16,7 @@ use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, FixedRecipe, MixRecipe,
+    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe,
     OptimizerRecipe, Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
@@ -245,14 +245,11 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
 
 /// The branches that convolutions start with.
 fn branching(strategy: &StrategyRecipe) -> Result<Branching, TrainError> {
-    let fixed = |preset: Preset, fixed: &FixedRecipe| {
-        Ok(Branching { branches: preset.into(), only: selection(&fixed.only)? })
-    };
     match strategy {
         StrategyRecipe::Plain => Ok(Branching::default()),
-        StrategyRecipe::AcNet(recipe) => fixed(Preset::AcNet, recipe),
-        StrategyRecipe::RepVgg(recipe) => fixed(Preset::RepVgg, recipe),
-        StrategyRecipe::Dbb(recipe) => fixed(Preset::Dbb, recipe),
+        StrategyRecipe::Fixed(fixed) => {
+            Ok(Branching { branches: fixed.preset.into(), only: selection(&fixed.only)? })
+        }
         StrategyRecipe::DyRep(growth) => {
             let Some(start) = &growth.start else { return Ok(Branching::default()) };
             let branches = serde_json::to_value(start).and_then(serde_json::from_value);

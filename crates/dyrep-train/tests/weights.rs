@@ -17,10 +17,12 @@ fn grown() -> ResNet {
     let mut structure = Structure::of(&network());
     structure.grow("layer1.0.conv1", &Preset::DyRep.into()).unwrap();
     structure.grow("layer1.0.conv1.kxk.conv", &Preset::Dbb.into()).unwrap();
-    structure.grow("layer2.0.conv1", &Branches::from([BranchKind::PointwiseKxk])).unwrap();
+    structure.grow("layer2.0.conv1", &Branches::from([BranchKind::POINTWISE_KXK])).unwrap();
     structure.grow("layer2.0.conv1.1x1_kxk.conv2", &Preset::AcNet.into()).unwrap();
     structure.grow("layer4.0.conv2", &Preset::RepVgg.into()).unwrap();
-    structure.cut("layer4.0.conv2", &[BranchKind::Pointwise, BranchKind::Identity]).unwrap();
+    structure
+        .cut("layer4.0.conv2", &[BranchKind::POINTWISE.into(), BranchKind::IDENTITY.into()])
+        .unwrap();
     structure.apply(network()).unwrap()
 }
 

@@ -62,7 +62,7 @@ impl Weights {
         device: &Device,
     ) -> Result<(Quantized<Model>, Report), WeightsError> {
         self.check_quantized()?;
-        self.load_quantized(self.network(device)?)
+        self.load_quantized(&self.network(device)?)
     }
 
     /// Loads the file's INT8 weights and scales into `module`, as one that computes in INT8.
@@ -72,7 +72,7 @@ impl Weights {
     /// shape, or not positive finite numbers; and as [`Load::into`](crate::Load::into), strictly.
     pub fn load_quantized<M: ConvNorms>(
         &self,
-        module: M,
+        module: &M,
     ) -> Result<(Quantized<M>, Report), WeightsError> {
         self.check_quantized()?;
         let (plain, scales) = self.multiplied_out()?;

@@ -189,7 +189,7 @@ impl Weights {
     ///
     /// # Errors
     /// As [`Load::into`], strictly.
-    pub fn load_folded<M: ConvNorms>(&self, module: M) -> Result<(M, Report), WeightsError> {
+    pub fn load_folded<M: ConvNorms>(&self, module: &M) -> Result<(M, Report), WeightsError> {
         if self.description.as_ref().is_some_and(Description::is_quantized) {
             return Err(WeightsError::IsQuantized { file: self.file.clone() });
         }
@@ -231,7 +231,7 @@ impl Weights {
         }
         let network = self.network(device)?;
         match self.description.as_ref().is_some_and(Description::is_folded) {
-            true => self.load_folded(network),
+            true => self.load_folded(&network),
             false => self.load_into(network),
         }
     }

@@ -84,7 +84,7 @@ fn quantised_networks_are_read_back_to_the_bit(
     assert_eq!(read(same.network()), read(network.network()));
     logits(&same).into_data().assert_eq(&logits(&network).into_data(), true);
     // Into a module of one's own, and back into the same bytes.
-    let (again, _) = weights.load_quantized(built(&config)).unwrap();
+    let (again, _) = weights.load_quantized(&built(&config)).unwrap();
     let second = folder.path().join("again.safetensors");
     Export::quantized(&again).named(name, &config).unwrap().safetensors(&second).unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), std::fs::read(&second).unwrap());
@@ -235,7 +235,7 @@ fn a_file_of_the_other_kind_is_refused_with_what_to_do() {
     for error in [
         weights.build(&device).unwrap_err(),
         weights.load_into(built(&config)).unwrap_err(),
-        weights.load_folded(built(&config)).unwrap_err(),
+        weights.load_folded(&built(&config)).unwrap_err(),
     ] {
         assert!(matches!(error, WeightsError::IsQuantized { .. }), "{error}");
         assert!(error.to_string().contains("build_quantized"), "{error}");

@@ -5,9 +5,10 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
 use super::Target;
-use crate::build::with_value;
 use crate::error::AdjustError;
-use crate::tap;
+use crate::fuse::wide;
+use crate::layer::with_value;
+use crate::look::tap;
 
 /// Training batches to measure new batch norms on.
 ///
@@ -81,6 +82,7 @@ pub(super) struct Statistics {
 impl Statistics {
     /// Adds a batch `[batch, channels, height, width]`.
     pub(super) fn add(&mut self, values: Tensor<4>) {
+        let values = wide(values);
         let [batch, channels, height, width] = values.dims();
         let count = batch * height * width;
         let rows = values.swap_dims(0, 1).reshape([channels, count]);
@@ -105,11 +107,9 @@ impl Statistics {
 ///
 /// The variance is `1 − ε`, so that the scale is 1 and not `1 / √(1 + ε)`.
 pub(super) fn set_identity(norm: &mut BatchNorm) {
-    let channels = norm.gamma.dims();
-    let device = norm.gamma.val().device();
-    let ones = Tensor::ones(channels, &device);
-    let zeros = Tensor::zeros(channels, &device);
-    let variance = Tensor::full(channels, 1.0 - norm.epsilon, &device);
+    let ones = wide(norm.gamma.val()).ones_like();
+    let zeros = ones.zeros_like();
+    let variance = ones.clone() - norm.epsilon;
     set(norm, ones, zeros.clone(), zeros, variance);
 }
 

@@ -1,56 +1,53 @@
 //! Dep: folding branches back into the k×k one (DyRep, section 3.3).
 //!
-//! What the cut branches do at inference is added to the k×k convolution. Its batch norm is first folded
-//! in, so that nothing is ever divided by a γ that may be near zero. A block inside is not touched but at
-//! the end of its own chain of k×k convolutions. With no branch left the block becomes the convolution of
-//! its `kxk` branch, with a bias.
+//! What the cut branches do at inference is added to the k×k convolution. What ends its branch is first folded in, so
+//! that nothing is ever divided by a γ that may be near zero. A block inside is not touched but at the end of its own
+//! chain of k×k convolutions. With no branch left the block becomes the convolution of its `kxk` branch, with a bias, a
+//! norm after the sum folded in.
 
-use burn::module::{Module, Param};
-use burn::nn::BatchNorm;
+use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::calibrate::{Statistics, set_identity, set_neutral};
+use super::calibrate::{Statistics, set_neutral};
 use super::redraw::redraw;
 use super::{AdjustOptions, Calibration, Fidelity, NormRule, Target};
-use crate::block::{Block, Kxk};
-use crate::branch::{Branch, BranchKind, Pass};
-use crate::build::with_value;
+use crate::branch::BranchName;
 use crate::error::AdjustError;
-use crate::fuse::{NormAffine, add, fold_norm, subtract};
-use crate::kernel::Kernel;
-use crate::nest::join;
-use crate::rep_conv2d::RepConv2d;
+use crate::fuse::{Kernel, add, subtract};
+use crate::layer::{Block, Branch, RepConv2d};
+use crate::look::nest::join;
+use crate::pass::Pass;
 
-/// Cuts the branches of the given `kinds` from the block at `path`.
+/// Cuts the named branches from the block at `path`.
 ///
 /// The model's function at inference stays the same up to rounding. Only [`NormRule::Neutral`] needs
-/// `calibration` batches, and only where the block keeps a branch. A block that has none but `kxk` becomes a
-/// convolution when no kind is named.
+/// `calibration` batches, and only where the block keeps a branch and its `kxk` a norm. A block that has none but `kxk`
+/// becomes a convolution when none is named.
 ///
 /// # Errors
-/// No block at `path`, no kind named or one that it does not have (`kxk` cannot be cut), or calibration that
+/// No block at `path`, no branch named or one that it does not have (`kxk` cannot be cut), or calibration that
 /// gives no batch. The model is then unchanged.
 pub fn cut<M: Module>(
     model: &M,
     path: &str,
-    kinds: &[BranchKind],
+    branches: &[BranchName],
     options: &AdjustOptions,
     calibration: &mut Calibration<'_, M>,
 ) -> Result<M, AdjustError> {
     let target = Target::find(model, path)?;
-    let missing = |kind| AdjustError::NoSuchBranch { path: path.to_owned(), kind };
+    let missing = |branch| AdjustError::NoSuchBranch { path: path.to_owned(), branch };
     let RepConv2d::Block(block) = target.conv().valid() else {
-        return Err(missing(kinds.first().copied().unwrap_or(BranchKind::Kxk)));
+        return Err(missing(branches.first().copied().unwrap_or(BranchName::MAIN)));
     };
-    let has = |kind: &BranchKind| block.branches.iter().any(|branch| branch.kind() == *kind);
-    if let Some(&kind) = kinds.iter().find(|kind| !has(kind)) {
-        return Err(missing(kind));
+    let has = |name: &BranchName| block.others().iter().any(|branch| branch.name() == *name);
+    if let Some(&name) = branches.iter().find(|name| !has(name)) {
+        return Err(missing(name));
     }
-    if kinds.is_empty() && !block.branches.is_empty() {
+    if branches.is_empty() && !block.others().is_empty() {
         return Err(AdjustError::NoBranchNamed { path: path.to_owned() });
     }
-    let mut conv = fold_back(*block, kinds, path, options);
-    if options.norm_rule == NormRule::Neutral && !conv.is_plain() {
+    let mut conv = fold_back(*block, branches, path, options);
+    if options.norm_rule == NormRule::Neutral && has_norm_on_chain(&conv) {
         let evaluation = model.valid();
         let mut chain = vec![];
         calibration.each_input(&evaluation, &[&target], |_, input, _| {
@@ -61,70 +58,54 @@ pub fn cut<M: Module>(
     Ok(target.put(model.clone(), conv))
 }
 
-/// The block without the branches of the given kinds, or what it becomes when none is left.
-fn fold_back(block: Block, kinds: &[BranchKind], path: &str, options: &AdjustOptions) -> RepConv2d {
+/// The block without the named branches, or what it becomes when none is left.
+fn fold_back(
+    mut block: Block,
+    names: &[BranchName],
+    path: &str,
+    options: &AdjustOptions,
+) -> RepConv2d {
     let (cut, kept): (Vec<Branch>, Vec<Branch>) =
-        block.branches.into_iter().partition(|branch| kinds.contains(&branch.kind()));
-    let Kxk { conv, mut bn } = block.kxk;
-    let mut conv = scale(conv, &NormAffine::of(&bn));
-    set_identity(&mut bn);
-    if let (Fidelity::Published, RepConv2d::Block(inner)) = (options.fidelity, &conv) {
-        let redrawn = redraw(inner, &join(path, "kxk.conv"), options);
-        let missing = subtract(&inner.fuse(), &redrawn.fuse());
-        conv = absorb(redrawn, &missing);
-    }
-    if let Some(sum) = cut.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next)) {
-        conv = absorb(conv, &sum);
-    }
-    if kept.is_empty() {
-        return conv;
-    }
-    let kxk = Kxk { conv, bn };
-    RepConv2d::Block(Box::new(Block { kxk, branches: kept, geometry: block.geometry }))
-}
-
-/// The convolution followed by the map `x · scale + shift`, in both modes.
-fn scale(conv: RepConv2d, affine: &NormAffine) -> RepConv2d {
-    let mut block = match conv {
-        RepConv2d::Plain(_) => {
-            let kernel = fold_norm(&conv.fuse(), affine);
-            return conv.into_plain(&kernel);
+        block.branches.drain(..).partition(|branch| names.contains(&branch.name()));
+    block.branches = kept;
+    let sum = block.fuse_branches(&cut);
+    block.open_main();
+    block.map_main_conv(|mut conv| {
+        if let (Fidelity::Published, RepConv2d::Block(inner)) = (options.fidelity, &conv) {
+            let redrawn = redraw(inner, &join(path, "kxk.conv"), options);
+            let missing = subtract(&inner.fuse(), &redrawn.fuse());
+            conv = absorb(redrawn, &missing);
         }
-        RepConv2d::Block(block) => block,
-    };
-    let norms = block.branches.iter_mut().map(Branch::last_norm_mut);
-    for norm in norms.chain([&mut block.kxk.bn]) {
-        norm.gamma = times(norm.gamma.clone(), &affine.scale);
-        norm.beta = times(norm.beta.clone(), &affine.scale);
+        match &sum {
+            Some(sum) => absorb(conv, sum),
+            None => conv,
+        }
+    });
+    match block.others() {
+        [] => block.into_main_conv(),
+        _ => RepConv2d::Block(Box::new(block)),
     }
-    shift(&mut block.kxk.bn, affine.shift.clone());
-    RepConv2d::Block(block)
-}
-
-fn times(parameter: Param<Tensor<1>>, scale: &Tensor<1>) -> Param<Tensor<1>> {
-    let value = parameter.val() * scale.clone();
-    with_value(parameter, value)
-}
-
-fn shift(norm: &mut BatchNorm, by: Tensor<1>) {
-    let value = norm.beta.val() + by;
-    norm.beta = with_value(norm.beta.clone(), value);
 }
 
 /// The convolution that does at inference what `conv` and `kernel` do side by side.
-fn absorb(conv: RepConv2d, kernel: &Kernel) -> RepConv2d {
+pub(super) fn absorb(conv: RepConv2d, kernel: &Kernel) -> RepConv2d {
     match conv {
         RepConv2d::Plain(_) => {
             let sum = add(&conv.fuse(), kernel);
             conv.into_plain(&sum)
         }
         RepConv2d::Block(mut block) => {
-            let inner = scale(block.kxk.conv, &NormAffine::of(&block.kxk.bn));
-            set_identity(&mut block.kxk.bn);
-            block.kxk.conv = absorb(inner, kernel);
+            block.open();
+            block.map_main_conv(|conv| absorb(conv, kernel));
             RepConv2d::Block(block)
         }
     }
+}
+
+/// The blocks along the chain of `kxk` branches, outermost first.
+fn has_norm_on_chain(conv: &RepConv2d) -> bool {
+    conv.block()
+        .is_some_and(|block| block.main().norm().is_some() || has_norm_on_chain(block.main_conv()))
 }
 
 /// Adds a batch to the statistics of each k×k branch along the chain that [`absorb`] changed.
@@ -135,19 +116,21 @@ fn measure_chain(conv: &RepConv2d, input: &Tensor<4>, chain: &mut Vec<Statistics
         if chain.len() == level {
             chain.push(Statistics::default());
         }
-        conv = &block.kxk.conv;
-        chain[level].add(conv.forward_pass(input.clone(), Pass::Ordinary));
+        conv = block.main_conv();
+        if block.main().norm().is_some() {
+            chain[level].add(conv.forward_pass(input.clone(), Pass::Infer));
+        }
         level += 1;
     }
 }
 
 fn settle_chain(conv: &mut RepConv2d, chain: &[Statistics]) {
-    let mut conv = conv;
-    for statistics in chain {
-        let RepConv2d::Block(block) = conv else {
-            return;
-        };
-        set_neutral(&mut block.kxk.bn, statistics.average());
-        conv = &mut block.kxk.conv;
+    let (RepConv2d::Block(block), [statistics, rest @ ..]) = (conv, chain) else { return };
+    if let Some(norm) = block.main_norm_mut() {
+        set_neutral(norm, statistics.average());
     }
+    block.map_main_conv(|mut conv| {
+        settle_chain(&mut conv, rest);
+        conv
+    });
 }

@@ -11,11 +11,11 @@ use burn::tensor::{Gradients, Tensor};
 
 use super::grow::{measure, new_block};
 use super::{AdjustOptions, Calibration, Target};
-use crate::block::Block;
-use crate::branch::{Branch, Branches};
+use crate::branch::Branches;
 use crate::error::AdjustError;
-use crate::fuse::add;
-use crate::walk::layers;
+use crate::fuse::wide;
+use crate::layer::Block;
+use crate::look::layers;
 
 /// The mean gradient of a plain convolution.
 #[derive(Clone, Debug)]
@@ -53,18 +53,21 @@ pub(crate) fn branch_gains<M: Module>(
 
 /// Σ ‖∂L/∂θ‖² over the parameters θ of the block's optional branches, `[1]`.
 fn gain(block: Block, gradient: &MeanGradient) -> Tensor<1> {
-    let branches = block.train().branches;
+    let block = block.train();
     let zero = Tensor::zeros([1], &gradient.weight.device());
-    let sum = branches.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next));
-    let Some(sum) = sum else { return zero };
+    let Some(sum) = block.fuse_branches(block.others()) else { return zero };
     // A loss whose gradient with respect to the kernel is the given one.
-    let mut loss = (sum.weight() * gradient.weight.clone().autodiff()).sum();
+    let mut loss = (sum.weight() * wide(gradient.weight.clone()).autodiff()).sum();
     if let (Some(bias), Some(gradient)) = (sum.bias(), &gradient.bias) {
-        loss = loss + (bias * gradient.clone().autodiff()).sum();
+        loss = loss + (bias * wide(gradient.clone()).autodiff()).sum();
+    }
+    if !loss.is_tracked() {
+        // Branches without parameters, an identity that ends in nothing, have nothing to gain.
+        return zero;
     }
     let gradients = loss.backward();
     let mut norm = SquaredNorm { gradients: &gradients, sum: zero };
-    branches.visit(&mut norm);
+    block.others().iter().for_each(|branch| branch.visit(&mut norm));
     norm.sum
 }
 
@@ -76,7 +79,7 @@ struct SquaredNorm<'a> {
 impl ModuleVisitor for SquaredNorm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = param.val().grad(self.gradients) {
-            self.sum = self.sum.clone() + gradient.powi_scalar(2).sum();
+            self.sum = self.sum.clone() + wide(gradient).powi_scalar(2).sum();
         }
     }
 }

@@ -7,18 +7,17 @@
 //!
 //! The weight keeps its identity, and with it its momentum.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Tensor};
 
 use super::calibrate::{Statistics, set_identity, set_neutral};
 use super::{AdjustOptions, Calibration, Fidelity, NormRule, Target};
-use crate::block::{Block, Kxk};
-use crate::branch::{Branch, Branches, Pass};
-use crate::build::{Builder, Source, with_value};
+use crate::branch::Branches;
 use crate::error::AdjustError;
-use crate::form::{BlockForm, DEEPEST};
-use crate::fuse::{add, subtract};
-use crate::rep_conv2d::RepConv2d;
+use crate::fuse::{subtract, wide};
+use crate::layer::{Block, Branch, Builder, RepConv2d, Source, with_value};
+use crate::pass::Pass;
+use crate::structure::{BlockForm, DEEPEST};
 
 /// The gain that the last batch norm of each new branch starts with.
 pub(super) const LAST_GAMMA: f32 = 0.01;
@@ -26,9 +25,10 @@ pub(super) const LAST_GAMMA: f32 = 0.01;
 /// Grows the plain convolution at `path` into a block.
 ///
 /// `path` is as in [`layers`](crate::layers), with `.kxk.conv` or `.1x1_kxk.conv2` appended for each block
-/// that the convolution lies in. The model's function at inference stays the same up to rounding. Branches
-/// of a preset that do not exist there are left out; a preset of which nothing is left but `kxk` still adds
-/// its batch norm.
+/// that the convolution lies in. The model's function at inference stays the same up to rounding; where neither `kxk` nor
+/// the new branches end in norms, in training mode too. Branches of a preset that do not exist there are left out; a
+/// preset of which nothing is left but `kxk` still adds its batch norm. A norm after the sum is not grown: what follows
+/// the convolution in the network stays.
 ///
 /// # Errors
 /// No such convolution, one that is a block already or lies too deep, a branch named that does not exist there, or
@@ -68,12 +68,14 @@ pub fn grow_with<M: Module>(
     measure(&mut block, &[&target], options, calibration, &evaluation)?;
     let [mut block] = block;
     compensate(&mut block);
-    if options.norm_rule == NormRule::Neutral {
+    if options.norm_rule == NormRule::Neutral && block.main().norm().is_some() {
         let mut statistics = Statistics::default();
         calibration.each_input(&evaluation, &[&target], |_, input, _| {
-            statistics.add(block.kxk.conv.forward_pass(input, Pass::Ordinary));
+            statistics.add(block.main_conv().forward_pass(input, Pass::Infer));
         })?;
-        set_neutral(&mut block.kxk.bn, statistics.average());
+        if let Some(norm) = block.main_norm_mut() {
+            set_neutral(norm, statistics.average());
+        }
     }
     Ok(target.put(model.clone(), RepConv2d::Block(Box::new(block))))
 }
@@ -91,12 +93,10 @@ pub(super) fn new_block(
         return Err(AdjustError::TooDeep { path: target.path.clone(), limit: DEEPEST });
     }
     let geometry = target.conv().geometry();
-    let kinds = branches.resolve(&geometry)?.unwrap_or_default();
-    let form = BlockForm::of_kinds(&kinds, true, geometry.in_channels());
+    let form = BlockForm::grown(branches, &geometry)?;
     let device = conv.weight.val().device();
     let source = Source::Seeded { seed: options.seed, event: options.event };
     let mut builder = Builder::new(source, &device, &target.path).with_last_gamma(LAST_GAMMA);
-    let bn = builder.within("kxk", |builder| builder.norm("bn", geometry.out_channels()));
     builder.within("kxk", |builder| {
         builder.within("conv", |builder| {
             if conv.bias.is_none() {
@@ -107,9 +107,27 @@ pub(super) fn new_block(
             }
         });
     });
-    let branches = Block::build_branches(&geometry, &form.branches, &mut builder);
-    let kxk = Kxk { conv: RepConv2d::Plain(conv), bn };
-    Ok(Block { kxk, branches, geometry })
+    let dtype = conv.weight.val().dtype();
+    // Off the graph nothing requires a gradient; what will, once training, is seen by going there.
+    let frozen = !conv.weight.clone().train().is_require_grad();
+    let conv = RepConv2d::Plain(conv);
+    let mut branches = vec![Branch::around(conv, form.main(), &geometry, &mut builder)];
+    let others = form.branches[1..].iter();
+    branches.extend(others.map(|form| Branch::build(&geometry, form, &mut builder)));
+    // New parameters are of the type of those that are there.
+    let branches = branches.into_iter().map(|branch| branch.map(&mut Cast(dtype))).collect();
+    let block = Block { branches, norm_after: None, geometry };
+    // What grows in a layer that is frozen is so too.
+    Ok(if frozen { block.freeze() } else { block })
+}
+
+/// Casts parameters; running statistics are `f32` at least.
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if param.val().dtype() == self.0 { param } else { param.map(|value| value.cast(self.0)) }
+    }
 }
 
 fn initialized(block: Block, initialize: impl FnOnce(RepConv2d) -> RepConv2d) -> Block {
@@ -131,9 +149,15 @@ pub(super) fn measure<M: Module>(
     calibration: &mut Calibration<'_, M>,
     evaluation: &M,
 ) -> Result<(), AdjustError> {
+    // What has no norm has nothing to measure.
+    let measured: Vec<usize> = (0..blocks.len()).filter(|i| has_norm(&blocks[*i])).collect();
+    let targets: Vec<&Target> = measured.iter().map(|&i| targets[i]).collect();
+    if targets.is_empty() {
+        return Ok(());
+    }
     let variance = options.norm_rule.variance();
-    calibration.each_input(evaluation, targets, |i, input, seen| {
-        blocks[i].forward_pass(&input, Pass::Calibrate { seen, variance });
+    calibration.each_input(evaluation, &targets, |i, input, seen| {
+        blocks[measured[i]].forward_pass(&input, Pass::Calibrate { seen, variance });
     })?;
     if options.norm_rule == NormRule::Neutral {
         blocks.iter_mut().for_each(scale_last_gammas);
@@ -141,26 +165,39 @@ pub(super) fn measure<M: Module>(
     Ok(())
 }
 
-/// Scales the new γs by the k×k branch's spread: its own γ will be that, and their ratio should be the same
-/// as under the published rule, where it is 1.
+fn has_norm(block: &Block) -> bool {
+    let of_branch = |branch: &Branch| branch.norm().or(branch.parts.first_norm.as_ref()).is_some();
+    block.branches().iter().any(of_branch)
+}
+
+/// Scales what ends the new branches by the k×k branch's spread: its own γ will be that, and their ratio should be the
+/// same as under the published rule, where it is 1.
 fn scale_last_gammas(block: &mut Block) {
-    let spread = block.kxk.bn.running_var.value_sync() + block.kxk.bn.epsilon;
-    let spread: Tensor<1> = spread.sqrt();
-    for branch in &mut block.branches {
-        let norm = branch.last_norm_mut();
-        let gamma = norm.gamma.val() * spread.clone();
-        norm.gamma = with_value(norm.gamma.clone(), gamma);
+    let Some(norm) = block.main().norm() else { return };
+    let spread: Tensor<1> = (wide(norm.running_var.value_sync()) + norm.epsilon).sqrt();
+    for branch in &mut block.branches[1..] {
+        let spread = spread.clone();
+        let times = move |parameter: Param<Tensor<1>>| {
+            let value = wide(parameter.val());
+            with_value(parameter, value.clone() * spread.cast(value.dtype()))
+        };
+        match (&mut branch.parts.norm, &mut branch.parts.scale) {
+            (Some(norm), _) => norm.gamma = times(norm.gamma.clone()),
+            (None, Some(scale)) => *scale = times(scale.clone()),
+            (None, None) => {}
+        }
     }
 }
 
-/// Takes what the new branches do out of the k×k convolution.
+/// Takes what the new branches do out of the k×k convolution; what ends its own branch passes it through.
 fn compensate(block: &mut Block) {
-    set_identity(&mut block.kxk.bn);
-    let Some(sum) = block.branches.iter().map(Branch::fuse).reduce(|sum, next| add(&sum, &next))
-    else {
-        return;
-    };
-    let conv = block.kxk.conv.clone();
-    let kernel = subtract(&conv.fuse(), &sum);
-    block.kxk.conv = conv.into_plain(&kernel);
+    if let Some(norm) = block.main_norm_mut() {
+        set_identity(norm);
+    }
+    if let Some(sum) = block.fuse_branches(block.others()) {
+        block.map_main_conv(|conv| {
+            let kernel = subtract(&conv.fuse(), &sum);
+            conv.into_plain(&kernel)
+        });
+    }
 }

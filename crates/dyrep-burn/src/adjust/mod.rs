@@ -8,6 +8,7 @@ mod calibrate;
 mod cut;
 mod gain;
 mod grow;
+mod open;
 mod optimizer;
 mod redraw;
 
@@ -20,11 +21,11 @@ pub(crate) use gain::{MeanGradient, branch_gains};
 pub use grow::{grow, grow_with};
 pub use optimizer::prune_optimizer;
 
-use crate::branch::Variance;
+use crate::branch::BranchName;
 use crate::error::AdjustError;
-use crate::nest::{self, Step};
-use crate::rep_conv2d::RepConv2d;
-use crate::walk::{layers, map_layers};
+use crate::layer::{RepConv2d, in_state_of};
+use crate::look::{layers, map_layers, nest};
+use crate::pass::Variance;
 
 /// How the batch norm of `kxk` is set after a change. The inference function is the same with both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,7 +93,7 @@ struct Target {
     path: String,
     layer_path: String,
     layer_id: ParamId,
-    address: Vec<Step>,
+    address: Vec<BranchName>,
     layer: RepConv2d,
 }
 
@@ -124,9 +125,8 @@ impl Target {
 
     /// The model with the target replaced, in the training state of the layer it was found in.
     fn put<M: Module>(self, model: M, replacement: RepConv2d) -> M {
-        let trains = self.layer.trains();
         let layer = self.layer.valid().replace_at(&self.address, |_| replacement);
-        let mut layer = Some(if trains { layer.train() } else { layer });
+        let mut layer = Some(in_state_of(&self.layer, &layer));
         map_layers(model, |path, old| match layer.take() {
             Some(new) if path == self.layer_path => new,
             unused => {
@@ -140,11 +140,4 @@ impl Target {
 fn known_paths(layers: &[(String, RepConv2d)]) -> String {
     let convs = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
     convs.map(|conv| conv.path).collect::<Vec<_>>().join(", ")
-}
-
-impl RepConv2d {
-    /// Whether the layer's parameters are tracked by autodiff.
-    pub(crate) fn trains(&self) -> bool {
-        self.innermost().weight.val().is_autodiff()
-    }
 }

@@ -12,15 +12,13 @@ use burn::tensor::Tensor;
 use super::AdjustOptions;
 use super::calibrate::set_identity;
 use super::grow::LAST_GAMMA;
-use crate::block::Block;
-use crate::build::{Builder, Source};
-use crate::rep_conv2d::RepConv2d;
+use crate::layer::{Block, Builder, RepConv2d, Source};
 
 /// A block like `old` at `path`, drawn anew, whose `kxk` norms pass values through; parameters keep their ids.
 ///
 /// What it does is not yet what `old` does: the caller gives its innermost convolution the difference.
 pub(super) fn redraw(old: &Block, path: &str, options: &AdjustOptions) -> RepConv2d {
-    let device = old.kxk.conv.innermost().weight.val().device();
+    let device = old.main_conv().innermost().weight.val().device();
     let source = Source::Seeded { seed: options.seed, event: options.event };
     let mut builder = Builder::new(source, &device, path).with_last_gamma(LAST_GAMMA);
     let mut block = Block::build(&old.geometry, &old.form(), &mut builder).valid();
@@ -31,10 +29,15 @@ pub(super) fn redraw(old: &Block, path: &str, options: &AdjustOptions) -> RepCon
 }
 
 fn pass_through(block: &mut Block) {
-    set_identity(&mut block.kxk.bn);
-    if let RepConv2d::Block(inner) = &mut block.kxk.conv {
-        pass_through(inner);
+    if let Some(norm) = block.main_norm_mut() {
+        set_identity(norm);
     }
+    block.map_main_conv(|mut conv| {
+        if let RepConv2d::Block(inner) = &mut conv {
+            pass_through(inner);
+        }
+        conv
+    });
 }
 
 /// Reads ids by path from one module, and gives them to another.

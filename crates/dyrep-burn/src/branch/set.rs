@@ -1,115 +1,64 @@
-//! Which branches a block has: any subset by name, or a published preset.
-
-use std::fmt;
-use std::str::FromStr;
+//! Which branches a block has: any by name, or a published preset.
 
 use serde::{Deserialize, Serialize};
 
-use super::BranchKind;
-use crate::error::{BranchError, UnknownName};
+use super::kind::BranchKind;
+use super::preset::Preset;
+use super::spec::BranchSpec;
+use crate::error::BranchError;
 use crate::geometry::ConvGeometry;
 
-/// A published choice of branches. Those that do not exist for a geometry are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// No block: a plain convolution.
-    Plain,
-    /// `kxk`, `1xk`, `kx1` (arXiv 1908.03930).
-    AcNet,
-    /// `kxk`, `1x1`, `identity` (arXiv 2101.03697).
-    RepVgg,
-    /// `kxk`, `1x1`, `1x1_kxk`, `1x1_avg` (arXiv 2103.13425).
-    Dbb,
-    /// All seven (arXiv 2203.12868).
-    DyRep,
-}
-
-impl Preset {
-    /// All presets.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::AcNet, Self::RepVgg, Self::Dbb, Self::DyRep];
-
-    /// The preset's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::AcNet => "acnet",
-            Self::RepVgg => "repvgg",
-            Self::Dbb => "dbb",
-            Self::DyRep => "dyrep",
-        }
-    }
-
-    /// Its branches; none for [`Preset::Plain`].
-    #[must_use]
-    pub const fn branches(self) -> &'static [BranchKind] {
-        match self {
-            Self::Plain => &[],
-            Self::AcNet => &[BranchKind::Kxk, BranchKind::OneByK, BranchKind::KByOne],
-            Self::RepVgg => &[BranchKind::Pointwise, BranchKind::Kxk, BranchKind::Identity],
-            Self::Dbb => &[
-                BranchKind::Pointwise,
-                BranchKind::PointwiseKxk,
-                BranchKind::PointwiseAvg,
-                BranchKind::Kxk,
-            ],
-            Self::DyRep => &BranchKind::ALL,
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        UnknownName::find("preset", name, Self::ALL, Self::name)
-    }
-}
-
-/// The branches asked for: a preset, which adapts to the geometry, or exact kinds, which must exist.
+/// The branches asked for: a preset, which adapts to the geometry, or exact ones, which must exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Branches {
     /// A preset; branches that do not exist are left out.
     Preset(Preset),
-    /// These kinds, each of which must exist; `kxk` is always there.
-    Exactly(Vec<BranchKind>),
+    /// These, each of which must exist; `kxk` is always there.
+    Exactly(Vec<BranchSpec>),
 }
 
 impl Branches {
-    /// The kinds that a block of `geometry` gets, in canonical order; `None` for a plain convolution.
+    /// The branches that a block of `geometry` gets, in canonical order; `None` for a plain convolution.
     ///
     /// # Errors
     /// A branch asked for by name that does not exist, with the reason, or one named twice.
-    pub fn resolve(&self, geometry: &ConvGeometry) -> Result<Option<Vec<BranchKind>>, BranchError> {
-        let mut kinds = match self {
+    pub fn resolve(&self, geometry: &ConvGeometry) -> Result<Option<Vec<BranchSpec>>, BranchError> {
+        let mut specs = match self {
             Self::Preset(Preset::Plain) => return Ok(None),
             Self::Preset(preset) => {
-                let exists = |kind: &BranchKind| kind.exists(geometry);
-                preset.branches().iter().copied().filter(exists).collect()
+                let mut specs = preset.branches(geometry);
+                specs.retain(|spec| spec.kind.exists(geometry));
+                specs
             }
-            Self::Exactly(kinds) => {
-                for kind in kinds {
-                    kind.require(geometry)?;
+            Self::Exactly(specs) => {
+                for spec in specs {
+                    spec.kind.require(geometry)?;
                 }
-                kinds.clone()
+                specs.clone()
             }
         };
-        if !kinds.contains(&BranchKind::Kxk) {
-            kinds.push(BranchKind::Kxk);
+        if !specs.iter().any(|spec| spec.kind == BranchKind::KXK) {
+            specs.push(BranchKind::KXK.into());
         }
-        kinds.sort_unstable();
-        match kinds.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(BranchError::Twice { kind: pair[0] }),
-            None => Ok(Some(kinds)),
+        specs.sort_unstable();
+        let same = |pair: &&[BranchSpec]| pair[0].times(1) == pair[1].times(1);
+        match specs.windows(2).find(same) {
+            Some(pair) => Err(BranchError::Twice { branch: pair[0].times(1) }),
+            None => Ok(Some(specs)),
         }
+    }
+
+    /// Whether a batch norm follows the sum.
+    #[must_use]
+    pub fn norm_after(&self) -> bool {
+        matches!(self, Self::Preset(preset) if preset.norm_after())
+    }
+
+    /// Whether nothing is asked for: a plain convolution.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::Preset(Preset::Plain)
     }
 }
 
@@ -125,20 +74,20 @@ impl From<Preset> for Branches {
     }
 }
 
-impl<const N: usize> From<[BranchKind; N]> for Branches {
-    fn from(kinds: [BranchKind; N]) -> Self {
-        Self::Exactly(kinds.to_vec())
+impl<S: Into<BranchSpec>, const N: usize> From<[S; N]> for Branches {
+    fn from(branches: [S; N]) -> Self {
+        Self::Exactly(branches.into_iter().map(Into::into).collect())
     }
 }
 
-impl From<&[BranchKind]> for Branches {
-    fn from(kinds: &[BranchKind]) -> Self {
-        Self::Exactly(kinds.to_vec())
+impl<S: Copy + Into<BranchSpec>> From<&[S]> for Branches {
+    fn from(branches: &[S]) -> Self {
+        Self::Exactly(branches.iter().copied().map(Into::into).collect())
     }
 }
 
-impl From<Vec<BranchKind>> for Branches {
-    fn from(kinds: Vec<BranchKind>) -> Self {
-        Self::Exactly(kinds)
+impl<S: Into<BranchSpec>> From<Vec<S>> for Branches {
+    fn from(branches: Vec<S>) -> Self {
+        Self::Exactly(branches.into_iter().map(Into::into).collect())
     }
 }

@@ -6,9 +6,9 @@ use super::plan::{Budget, CutRule, GrowthRule};
 use crate::adjust::{Fidelity, NormRule};
 use crate::branch::{Branches, Preset};
 use crate::error::ControllerConfigError;
-use crate::form::DEEPEST;
+use crate::look::saliency::Score;
 use crate::patterns::PathPatterns;
-use crate::saliency::Score;
+use crate::structure::DEEPEST;
 
 /// When and how a [`Controller`](super::Controller) changes the structure.
 ///
@@ -140,6 +140,12 @@ impl ControllerConfig {
             }
         }
         Ok(())
+    }
+
+    /// Whether multiply-adds decide what is grown or cut.
+    pub(super) fn limits_flops(&self) -> bool {
+        let of_cuts = matches!(self.cut_rule, CutRule::Budget(budget) if budget.flops.is_some());
+        self.budget.flops.is_some() || of_cuts
     }
 
     pub(super) fn growth_rule(&self) -> GrowthRule<'_> {

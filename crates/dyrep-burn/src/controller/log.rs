@@ -6,20 +6,23 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{CutPlan, CutRule, GrowthPlan};
-use crate::branch::BranchKind;
-use crate::cost::Cost;
+use crate::branch::BranchSpec;
 use crate::error::StructureError;
-use crate::saliency::{Score, Scored};
-use crate::structure::{Structure, load_text, parse_versioned, save_text};
+use crate::look::saliency::{Score, Scored};
+use crate::structure::cost::Cost;
+use crate::structure::{NEEDS, Structure, load_text, parse_versioned, save_text};
 
-/// The version written; the only one read.
-const VERSION: u64 = 1;
+/// The version written; all up to it are read.
+const VERSION: u64 = 2;
 
 /// Every change of a run's structure, from its start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventLog {
     version: u64,
+    /// The oldest program that reads this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    needs: Option<String>,
     start: Structure,
     adjustments: Vec<Adjustment>,
 }
@@ -67,7 +70,7 @@ pub enum Change {
         /// The convolution, and those that it was chosen from.
         plan: GrowthPlan,
         /// The block's branches, `kxk` included.
-        branches: Vec<BranchKind>,
+        branches: Vec<BranchSpec>,
     },
     /// A block lost branches; with none left it became a plain convolution.
     Cut {
@@ -106,7 +109,7 @@ impl EventLog {
     /// The log of a run that starts with this structure.
     #[must_use]
     pub fn new(start: Structure) -> Self {
-        Self { version: VERSION, start, adjustments: vec![] }
+        Self { version: VERSION, needs: Some(NEEDS.to_owned()), start, adjustments: vec![] }
     }
 
     /// The structure at the start of the run.
@@ -204,9 +207,9 @@ impl fmt::Display for Event {
                 }
             }
             Change::Cut { rule, plan } => {
-                let weak = plan.ratios.iter().filter(|(kind, _)| plan.branches.contains(kind));
+                let weak = plan.ratios.iter().filter(|(name, _)| plan.branches.contains(name));
                 let weak: Vec<_> =
-                    weak.map(|(kind, ratio)| format!("{kind} ({ratio:.3})")).collect();
+                    weak.map(|(name, ratio)| format!("{name} ({ratio:.3})")).collect();
                 write!(f, "cut {} from {}: {rule}", weak.join(", "), plan.path)?;
             }
         }
@@ -221,6 +224,6 @@ impl fmt::Display for Event {
     }
 }
 
-fn names(kinds: &[BranchKind]) -> String {
-    kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" + ")
+fn names(branches: &[BranchSpec]) -> String {
+    branches.iter().map(BranchSpec::to_string).collect::<Vec<_>>().join(" + ")
 }

@@ -12,30 +12,33 @@ mod log;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod ratios;
 mod state;
+
+use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
 
 pub use config::ControllerConfig;
 pub use log::{Adjustment, Change, Event, EventLog};
 pub use plan::{
     BlockRatios, Budget, Costed, CutPlan, CutRule, GrowthPlan, GrowthRule, plan_cuts, plan_growth,
 };
+pub use ratios::block_ratios;
 pub use state::ControllerState;
 
 use crate::adjust::{
     AdjustOptions, Calibration, Fidelity, branch_gains, cut, grow, prune_optimizer,
 };
-use crate::block::Block;
-use crate::cost::InputSizes;
 use crate::error::{AdjustError, ControllerConfigError};
-use crate::nest::{self, Nested};
-use crate::rep_conv2d::RepConv2d;
-use crate::saliency::{Candidate, Observed, Saliency, Scored};
-use crate::structure::Structure;
-use crate::walk::layers;
+use crate::layer::Block;
+use crate::layer::RepConv2d;
+use crate::look::layers;
+use crate::look::nest::{self, Nested};
+use crate::look::saliency::{Candidate, Observed, Saliency, Scored};
+use crate::structure::cost::InputSizes;
+use crate::structure::{BlockForm, Structure};
 
 /// Watches training, and now and then grows the convolution that matters most and cuts weak branches.
 #[derive(Clone, Debug)]
@@ -44,6 +47,9 @@ pub struct Controller {
     saliency: Saliency,
     /// None until the first model was seen.
     log: Option<EventLog>,
+    /// Whether the convolution at a path may grow, where it was asked already: patterns take their time, and what they say
+    /// of a path stays.
+    allowed: BTreeMap<String, bool>,
 }
 
 impl Controller {
@@ -53,7 +59,7 @@ impl Controller {
     /// Options that make no sense.
     pub fn new(config: ControllerConfig) -> Result<Self, ControllerConfigError> {
         config.check()?;
-        Ok(Self { config, saliency: Saliency::default(), log: None })
+        Ok(Self { config, saliency: Saliency::default(), log: None, allowed: BTreeMap::new() })
     }
 
     /// Its configuration.
@@ -71,6 +77,25 @@ impl Controller {
     /// Every change so far, in order.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.log.iter().flat_map(EventLog::events)
+    }
+
+    /// Checks that the branches that grow exist wherever they may grow in `model`: what is named and cannot be is told
+    /// before a training starts, and not when the convolution's turn comes.
+    ///
+    /// # Errors
+    /// The first convolution that cannot have a branch named, with the reason.
+    pub fn check<M: Module>(&self, model: &M) -> Result<(), ControllerConfigError> {
+        let layers = layers(model);
+        let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
+        for nested in nested.filter(|nested| nested.conv.is_plain() && self.allows(nested)) {
+            let grown = BlockForm::grown(&self.config.branches, &nested.conv.geometry());
+            grown.map_err(|error| ControllerConfigError {
+                option: "branches",
+                expected: "such as every convolution that may grow can have",
+                found: format!("for `{}`: {error}", nested.path),
+            })?;
+        }
+        Ok(())
     }
 
     /// Adds a step's scores. Call after the backward pass, before the optimiser's step.
@@ -105,6 +130,9 @@ impl Controller {
         let mut calibration = Calibration::new(self.config.calibration_batches, &mut run);
         let structure = Structure::of(model);
         let sizes = InputSizes::measure(model, |model| calibration.run_once(model));
+        if self.config.limits_flops() && sizes.is_empty() {
+            return Err(AdjustError::NothingMeasured);
+        }
         let steps = self.saliency.steps();
         let scores = self.scores(model, &mut calibration)?;
         let mut adjusting = Adjusting {
@@ -161,24 +189,36 @@ impl Controller {
     }
 
     /// The plain convolutions that may grow.
-    fn candidates<M: Module>(&self, model: &M) -> Vec<Candidate> {
+    fn candidates<M: Module>(&mut self, model: &M) -> Vec<Candidate> {
         let layers = layers(model);
         let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
-        let candidate = |nested: Nested<'_>| match nested.conv {
-            RepConv2d::Plain(conv) if self.may_grow(&nested) => Some(Candidate {
-                path: nested.path,
-                weight_id: conv.weight.id,
-                bias_id: conv.bias.as_ref().map(|bias| bias.id),
-                weight: conv.weight.val(),
-            }),
+        let mut candidate = |nested: Nested<'_>| match nested.conv {
+            // What is frozen stays as it is.
+            RepConv2d::Plain(conv) if conv.weight.is_require_grad() && self.may_grow(&nested) => {
+                Some(Candidate {
+                    path: nested.path,
+                    weight_id: conv.weight.id,
+                    bias_id: conv.bias.as_ref().map(|bias| bias.id),
+                    weight: conv.weight.val(),
+                })
+            }
             _ => None,
         };
-        nested.filter_map(candidate).collect()
+        nested.filter_map(&mut candidate).collect()
     }
 
     /// Whether the kernel is square and larger than 1×1, it lies not too deep, its path may grow, and there is a
     /// branch to grow.
-    fn may_grow(&self, nested: &Nested<'_>) -> bool {
+    fn may_grow(&mut self, nested: &Nested<'_>) -> bool {
+        if let Some(&known) = self.allowed.get(&nested.path) {
+            return known;
+        }
+        let allowed = self.allows(nested);
+        self.allowed.insert(nested.path.clone(), allowed);
+        allowed
+    }
+
+    fn allows(&self, nested: &Nested<'_>) -> bool {
         let ControllerConfig { max_depth, grow_in, never_grow_in, branches, .. } = &self.config;
         let path_allows = || {
             (grow_in.is_empty() || grow_in.matches(&nested.path))
@@ -188,8 +228,8 @@ impl Controller {
         let [height, width] = geometry.kernel_size();
         // Branches named that cannot exist are an error, to be reported when they are grown.
         let has_branches = || {
-            let kinds = branches.resolve(&geometry);
-            kinds.map_or(true, |kinds| kinds.is_some_and(|kinds| kinds.len() > 1))
+            let grown = BlockForm::grown(branches, &geometry);
+            grown.map_or(true, |block| block.branches.len() > 1)
         };
         height == width
             && height > 1
@@ -227,7 +267,7 @@ impl<M: Module> Adjusting<'_, M> {
             self.model = grow(&self.model, &path, branches, &options, &mut self.calibration)?;
             let layers = layers(&self.model);
             let found = blocks(&layers).find(|(block, _)| *block == path);
-            let branches = found.map_or(vec![], |(_, block)| block.form().kinds());
+            let branches = found.map_or(vec![], |(_, block)| block.form().specs());
             self.record(Change::Grew { score: self.config.score, plan, branches });
             grown.push(path);
         }
@@ -275,38 +315,8 @@ fn drop_redrawn(plans: &mut Vec<CutPlan>) {
     plans.retain(|plan| !drawn.iter().any(|drawn| plan.path.starts_with(drawn)));
 }
 
-/// The strength of every optional branch of every block, nested ones too: r = mean |γ| of the branch's last
-/// batch norm over mean |γ| of `kxk`'s (DyRep, equation 7).
-#[must_use]
-pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
-    let layers = layers(model);
-    let blocks: Vec<(String, &Block)> = blocks(&layers).collect();
-    let strengths: Vec<Tensor<1>> = blocks.iter().flat_map(|(_, block)| strengths(block)).collect();
-    if strengths.is_empty() {
-        return vec![];
-    }
-    // One read for all.
-    let strengths = Tensor::cat(strengths, 0).into_data();
-    let mut strengths = strengths.iter::<f64>();
-    let mut next = || strengths.next().unwrap_or(f64::NAN);
-    let ratios = blocks.into_iter().map(|(path, block)| {
-        let kxk = next();
-        let branches = block.branches.iter();
-        let ratios = branches.map(|branch| (branch.kind(), next() / kxk)).collect();
-        BlockRatios { path, ratios }
-    });
-    ratios.collect()
-}
-
 /// Every block in the layers, nested ones too, with its path.
 fn blocks(layers: &[(String, RepConv2d)]) -> impl Iterator<Item = (String, &Block)> {
     let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
     nested.filter_map(|nested| Some((nested.path, nested.conv.block()?)))
-}
-
-/// Mean |γ| of `kxk`, then of each optional branch, each `[1]`.
-fn strengths(block: &Block) -> impl Iterator<Item = Tensor<1>> {
-    let branches = block.branches.iter().map(crate::Branch::last_norm);
-    let norms = std::iter::once(&block.kxk.bn).chain(branches);
-    norms.map(|norm| norm.gamma.val().without_autodiff().abs().mean())
 }

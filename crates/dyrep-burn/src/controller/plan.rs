@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::branch::{BranchKind, Branches};
-use crate::cost::{Cost, InputSizes};
-use crate::nest::join;
-use crate::saliency::Scored;
+use crate::branch::{BranchName, Branches};
+use crate::look::nest::join;
+use crate::look::saliency::Scored;
 use crate::structure::Structure;
+use crate::structure::cost::{Cost, InputSizes};
 
 /// A structure and what it costs.
 #[derive(Clone, Debug)]
@@ -112,9 +112,8 @@ pub fn plan_growth(scores: &[Scored], rule: &GrowthRule<'_>, now: &Costed) -> Ve
 pub struct BlockRatios {
     /// The block's path.
     pub path: String,
-    /// For each optional branch: mean |γ| of its last batch norm, over mean |γ| of `kxk`'s (DyRep,
-    /// equation 7).
-    pub ratios: Vec<(BranchKind, f64)>,
+    /// For each branch beside `kxk` its strength, as [`block_ratios`](super::block_ratios) measures it.
+    pub ratios: Vec<(BranchName, f64)>,
 }
 
 /// Which branches are cut.
@@ -177,9 +176,9 @@ pub struct CutPlan {
     /// The block's path.
     pub path: String,
     /// The branches to cut.
-    pub branches: Vec<BranchKind>,
+    pub branches: Vec<BranchName>,
     /// The ratios of all optional branches.
-    pub ratios: Vec<(BranchKind, f64)>,
+    pub ratios: Vec<(BranchName, f64)>,
     /// Their mean.
     pub mean: f64,
     /// Their sample standard deviation; zero for a branch left alone.
@@ -187,7 +186,7 @@ pub struct CutPlan {
 }
 
 /// A branch to cut, and its block.
-type Weak<'a> = (&'a BlockRatios, BranchKind);
+type Weak<'a> = (&'a BlockRatios, BranchName);
 
 /// Picks the branches to cut: innermost blocks first, so that each path still stands when its turn comes.
 ///
@@ -213,13 +212,13 @@ pub fn plan_cuts(blocks: &[BlockRatios], rule: CutRule, now: &Costed) -> Vec<Cut
 fn by_block(blocks: &[BlockRatios], weak: &[Weak<'_>]) -> Vec<CutPlan> {
     let gone: Vec<String> = weak
         .iter()
-        .filter(|(_, kind)| *kind == BranchKind::PointwiseKxk)
-        .map(|(block, kind)| format!("{}.", join(&block.path, kind.name())))
+        .filter(|(_, name)| name.kind.nests())
+        .map(|(block, name)| format!("{}.", join(&block.path, &name.to_string())))
         .collect();
     let stands = |block: &&BlockRatios| !gone.iter().any(|gone| block.path.starts_with(gone));
     let plans = blocks.iter().filter(stands).filter_map(|block| {
         let cut = weak.iter().filter(|(other, _)| other.path == block.path);
-        let mut branches: Vec<BranchKind> = cut.map(|(_, kind)| *kind).collect();
+        let mut branches: Vec<BranchName> = cut.map(|(_, kind)| *kind).collect();
         branches.sort_unstable();
         let (mean, deviation) = spread(block);
         let (path, ratios) = (block.path.clone(), block.ratios.clone());
@@ -260,7 +259,7 @@ fn below_threshold(
 fn weakest_first(blocks: &[BlockRatios]) -> Vec<Weak<'_>> {
     let branches =
         blocks.iter().flat_map(|block| block.ratios.iter().map(move |ratio| (block, ratio)));
-    let mut ranked: Vec<(&BlockRatios, &(BranchKind, f64))> = branches.collect();
+    let mut ranked: Vec<(&BlockRatios, &(BranchName, f64))> = branches.collect();
     let strength = |ratio: f64| if ratio.is_nan() { f64::INFINITY } else { ratio };
     ranked.sort_by(|(_, left), (_, right)| strength(left.1).total_cmp(&strength(right.1)));
     ranked.into_iter().map(|(block, (kind, _))| (block, *kind)).collect()

@@ -4,19 +4,22 @@ use burn::nn::PaddingConfig2d;
 use burn::tensor::Device;
 
 use super::plan::*;
-use crate::branch::{BranchKind, Branches, Preset};
-use crate::config::RepConv2dConfig;
-use crate::cost::InputSizes;
+use crate::branch::{BranchKind, BranchName, Branches, Preset};
 use crate::error::StructureError;
-use crate::rep_conv2d::RepConv2d;
-use crate::saliency::Scored;
+use crate::layer::{RepConv2d, RepConv2dConfig};
+use crate::look::saliency::Scored;
 use crate::structure::Structure;
+use crate::structure::cost::InputSizes;
 
 fn scored(path: &str, score: f64) -> Scored {
     Scored { path: path.to_owned(), score }
 }
 
-fn block(ratios: &[(BranchKind, f64)]) -> BlockRatios {
+fn named(kind: BranchKind) -> BranchName {
+    kind.into()
+}
+
+fn block(ratios: &[(BranchName, f64)]) -> BlockRatios {
     BlockRatios { path: "a".to_owned(), ratios: ratios.to_vec() }
 }
 
@@ -85,55 +88,59 @@ fn a_candidate_beyond_the_budget_is_passed_over() {
 fn branches_below_mean_and_threshold_are_cut_where_ratios_differ() {
     // The ratios of a published run, and what it cut.
     let ratios = [
-        (BranchKind::Pointwise, 0.079_743),
-        (BranchKind::PointwiseKxk, 0.120_284),
-        (BranchKind::PointwiseAvg, 0.064_509),
-        (BranchKind::OneByK, 0.067_988),
-        (BranchKind::KByOne, 0.091_429),
-        (BranchKind::Identity, 0.050_306),
+        (named(BranchKind::POINTWISE), 0.079_743),
+        (named(BranchKind::POINTWISE_KXK), 0.120_284),
+        (named(BranchKind::POINTWISE_AVG), 0.064_509),
+        (named(BranchKind::ONE_BY_K), 0.067_988),
+        (named(BranchKind::K_BY_ONE), 0.091_429),
+        (named(BranchKind::IDENTITY), 0.050_306),
     ];
     let plans = plan_cuts(&[block(&ratios)], CutRule::published(), &network());
-    let cut = [BranchKind::PointwiseAvg, BranchKind::OneByK, BranchKind::Identity];
+    let cut = [
+        named(BranchKind::POINTWISE_AVG),
+        named(BranchKind::ONE_BY_K),
+        named(BranchKind::IDENTITY),
+    ];
     assert_eq!(plans[0].branches, cut);
     assert_eq!(plan_cuts(&[block(&ratios)], CutRule::Never, &network()), []);
 }
 
 #[test]
 fn a_block_that_has_just_grown_keeps_everything() {
-    let ratios = BranchKind::ALL.map(|kind| (kind, 0.01));
+    let ratios = BranchKind::NAMED.map(|kind| (kind.into(), 0.01));
     assert_eq!(plan_cuts(&[block(&ratios)], CutRule::default(), &network()), []);
 }
 
 #[test]
 fn a_branch_left_alone_is_judged_but_not_by_the_published_rule() {
-    let weak = [block(&[(BranchKind::Pointwise, 0.015)])];
+    let weak = [block(&[(named(BranchKind::POINTWISE), 0.015)])];
     let cut = |rule| plan_cuts(&weak, rule, &network()).len();
     assert_eq!(cut(CutRule::default()), 1);
     assert_eq!(cut(CutRule::published()), 0);
-    let strong = block(&[(BranchKind::Pointwise, 0.05)]);
+    let strong = block(&[(named(BranchKind::POINTWISE), 0.05)]);
     assert_eq!(plan_cuts(&[strong], CutRule::default(), &network()), []);
 }
 
 #[test]
 fn top_k_keeps_the_strongest_of_the_whole_network() {
-    let weak = [(BranchKind::Pointwise, 0.1), (BranchKind::Identity, 0.4)];
-    let strong = [(BranchKind::OneByK, 0.3), (BranchKind::KByOne, f64::NAN)];
+    let weak = [(named(BranchKind::POINTWISE), 0.1), (named(BranchKind::IDENTITY), 0.4)];
+    let strong = [(named(BranchKind::ONE_BY_K), 0.3), (named(BranchKind::K_BY_ONE), f64::NAN)];
     let blocks = [
         BlockRatios { path: "a".to_owned(), ratios: weak.to_vec() },
         BlockRatios { path: "b".to_owned(), ratios: strong.to_vec() },
     ];
-    let cut = |keep| -> Vec<(String, Vec<BranchKind>)> {
+    let cut = |keep| -> Vec<(String, Vec<BranchName>)> {
         let plans = plan_cuts(&blocks, CutRule::TopK { keep }, &network());
         plans.into_iter().map(|plan| (plan.path, plan.branches)).collect()
     };
     assert_eq!(cut(4), []);
-    assert_eq!(cut(3), [("a".to_owned(), vec![BranchKind::Pointwise])]);
-    let both = vec![BranchKind::Pointwise, BranchKind::Identity];
+    assert_eq!(cut(3), [("a".to_owned(), vec![named(BranchKind::POINTWISE)])]);
+    let both = vec![named(BranchKind::POINTWISE), named(BranchKind::IDENTITY)];
     assert_eq!(
         cut(1),
-        [("a".to_owned(), both.clone()), ("b".to_owned(), vec![BranchKind::OneByK])]
+        [("a".to_owned(), both.clone()), ("b".to_owned(), vec![named(BranchKind::ONE_BY_K)])]
     );
-    let rest = vec![BranchKind::OneByK, BranchKind::KByOne];
+    let rest = vec![named(BranchKind::ONE_BY_K), named(BranchKind::K_BY_ONE)];
     assert_eq!(cut(0), [("a".to_owned(), both), ("b".to_owned(), rest)]);
 }
 
@@ -144,7 +151,8 @@ fn a_budget_cuts_the_weakest_until_it_is_met() {
     for path in ["a", "c"] {
         grown.structure.grow(path, &branches).unwrap();
     }
-    let ratios = |one, other| vec![(BranchKind::OneByK, one), (BranchKind::KByOne, other)];
+    let ratios =
+        |one, other| vec![(named(BranchKind::ONE_BY_K), one), (named(BranchKind::K_BY_ONE), other)];
     let blocks = [
         BlockRatios { path: "a".to_owned(), ratios: ratios(0.1, 0.5) },
         BlockRatios { path: "c".to_owned(), ratios: ratios(0.2, 0.9) },
@@ -159,7 +167,7 @@ fn a_budget_cuts_the_weakest_until_it_is_met() {
     assert!(!fits(&grown) && fits(&left));
     // Not one more than needed: with the stronger of those cut still there it would not fit.
     let mut fewer = grown.clone();
-    fewer.structure.cut("a", &[BranchKind::OneByK]).unwrap();
+    fewer.structure.cut("a", &[named(BranchKind::ONE_BY_K)]).unwrap();
     assert!(!fits(&fewer));
     let loose = CutRule::Budget(Budget { flops: Some(2.0), params: None });
     assert_eq!(plan_cuts(&blocks, loose, &grown), []);
@@ -167,7 +175,7 @@ fn a_budget_cuts_the_weakest_until_it_is_met() {
 
 #[test]
 fn inner_blocks_come_first_and_go_with_their_branch() {
-    let ratios = vec![(BranchKind::PointwiseKxk, 0.0), (BranchKind::OneByK, 0.5)];
+    let ratios = vec![(named(BranchKind::POINTWISE_KXK), 0.0), (named(BranchKind::ONE_BY_K), 0.5)];
     let at = |path: &str| BlockRatios { path: path.to_owned(), ratios: ratios.clone() };
     let blocks = [at("a"), at("a.kxk.conv"), at("a.1x1_kxk.conv2")];
     let plans = plan_cuts(&blocks, CutRule::default(), &network());
@@ -181,9 +189,9 @@ fn structures_refuse_changes_that_make_no_sense() {
     let dbb = Branches::from(Preset::Dbb);
     let refused = |result: Result<(), StructureError>| result.unwrap_err().to_string();
     assert!(refused(structure.grow("d", &dbb)).contains("`d`"));
-    assert!(refused(structure.cut("a", &[BranchKind::Pointwise])).contains("plain"));
+    assert!(refused(structure.cut("a", &[named(BranchKind::POINTWISE)])).contains("plain"));
     structure.grow("a", &dbb).unwrap();
     assert!(refused(structure.grow("a", &dbb)).contains("already"));
-    assert!(refused(structure.cut("a", &[BranchKind::Identity])).contains("`identity`"));
+    assert!(refused(structure.cut("a", &[named(BranchKind::IDENTITY)])).contains("`identity`"));
     assert!(refused(structure.cut("a", &[])).contains("named"));
 }

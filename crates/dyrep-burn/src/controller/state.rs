@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Controller, ControllerConfig, EventLog};
 use crate::adjust::MeanGradient;
 use crate::error::StateError;
-use crate::saliency::{Saliency, Score, Sum};
+use crate::look::saliency::{Saliency, Score, Sum};
 use crate::structure::Structure;
 
 /// A controller without its numbers, which lie beside it as one list of `f32`.

@@ -4,7 +4,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::kernel::Kernel;
+use super::kernel::Kernel;
 
 /// The one kernel that does what `left` and `right` do side by side.
 ///

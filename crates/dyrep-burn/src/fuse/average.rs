@@ -2,21 +2,10 @@
 //!
 //! It counts padded positions: the divisor is the kernel's area everywhere.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
+use super::kernel::{Kernel, options_of};
 use crate::geometry::ConvGeometry;
-use crate::kernel::Kernel;
-
-/// Average pooling as a depthwise kernel of `geometry`.
-///
-/// # Panics
-/// If `geometry` is not depthwise.
-#[must_use]
-pub fn average(geometry: &ConvGeometry, device: &Device) -> Kernel {
-    assert!(geometry.is_depthwise(), "average pooling acts on each channel alone: {geometry}");
-    let weight = Tensor::full(geometry.weight_shape(), 1.0 / area(geometry), device);
-    Kernel::new(weight, None, geometry.clone())
-}
 
 /// The kernel of `pointwise` followed by average pooling with the kernel size, stride, dilation and
 /// padding of `geometry`, whose border shows the image of zero.
@@ -31,7 +20,7 @@ pub fn then_average(pointwise: &Kernel, geometry: &ConvGeometry) -> Kernel {
     let taps = Tensor::full(
         [1, 1, geometry.kernel_size()[0], geometry.kernel_size()[1]],
         1.0 / area(geometry),
-        &pointwise.weight().device(),
+        options_of(&pointwise.weight()),
     );
     // The taps sum to one, so a constant passes pooling unchanged: the bias stays.
     Kernel::new(pointwise.weight() * taps, pointwise.bias(), geometry.clone())

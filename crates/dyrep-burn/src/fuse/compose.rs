@@ -7,7 +7,7 @@
 //! The bias holds at the border too only if the k×k convolution sees `b₁` there, the image of zero,
 //! and not zero: the branches pad with it.
 
-use crate::kernel::Kernel;
+use super::kernel::Kernel;
 
 /// The kernel of `pointwise` followed by `kxk`; it has `kxk`'s geometry with `pointwise`'s input channels.
 ///

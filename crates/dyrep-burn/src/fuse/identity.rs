@@ -2,17 +2,21 @@
 //!
 //! With groups, the one lies at the channel's place inside its group.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 
+use super::kernel::Kernel;
 use crate::geometry::ConvGeometry;
-use crate::kernel::Kernel;
 
 /// The identity on `channels` channels in `groups` groups, as a 1×1 kernel.
 ///
 /// # Panics
 /// If the groups do not divide the channels.
 #[must_use]
-pub fn identity(channels: usize, groups: usize, device: &Device) -> Kernel {
+pub fn identity(
+    channels: usize,
+    groups: usize,
+    options: impl Into<TensorCreationOptions>,
+) -> Kernel {
     let geometry = ConvGeometry::new([channels, channels], [1, 1])
         .and_then(|geometry| geometry.with_groups(groups))
         .unwrap_or_else(|error| panic!("no identity kernel: {error}"));
@@ -22,5 +26,5 @@ pub fn identity(channels: usize, groups: usize, device: &Device) -> Kernel {
         weight[channel * inputs + channel % inputs] = 1.0;
     }
     let data = TensorData::new(weight, [channels, inputs, 1, 1]);
-    Kernel::new(Tensor::from_data(data, device), None, geometry)
+    Kernel::new(Tensor::from_data(data, options), None, geometry)
 }

@@ -6,12 +6,11 @@
 //!
 //! | law | function |
 //! |---|---|
-//! | batch norm after a convolution | [`fold_norm`] |
+//! | batch norm, or a scale, after a convolution | [`fold_norm`], [`scale`] |
 //! | parallel branches | [`add`] |
 //! | 1×1 followed by k×k | [`then_kxk`] |
-//! | convolutions side by side in groups | [`concat_groups`], [`split_groups`] |
-//! | average pooling after a 1×1 | [`then_average`], [`average`] |
-//! | a small kernel inside a larger one | [`embed`] |
+//! | average pooling after a 1×1 | [`then_average`] |
+//! | a smaller kernel, dilated or not, inside a larger one | [`embed`] |
 //! | identity as a 1×1 kernel | [`identity`] |
 //!
 //! This is the only home of fusion: blocks, deployment and growth call it.
@@ -20,14 +19,16 @@ mod add;
 mod average;
 mod compose;
 mod embed;
-mod groups;
 mod identity;
+mod kernel;
 mod norm;
 
 pub use add::{add, subtract};
-pub use average::{average, then_average};
+pub use average::then_average;
 pub use compose::then_kxk;
 pub use embed::embed;
-pub use groups::{concat_groups, split_groups};
 pub use identity::identity;
-pub use norm::{NormAffine, absorb_bias, fold_norm};
+pub use kernel::Kernel;
+pub(crate) use kernel::{options_of, wide};
+pub(crate) use norm::then_affine;
+pub use norm::{NormAffine, absorb_bias, fold_norm, scale};

@@ -6,7 +6,7 @@
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
-use crate::kernel::Kernel;
+use super::kernel::{Kernel, wide};
 
 /// What a batch norm does at inference to each channel: `x · scale + shift`, both `[channels]`.
 #[derive(Clone, Debug)]
@@ -18,15 +18,42 @@ pub struct NormAffine {
 }
 
 impl NormAffine {
-    /// Reads a batch norm's running statistics and parameters; gradients flow to γ and β.
+    /// Reads a batch norm's running statistics and parameters, in `f32` at least; gradients flow to γ and β.
     #[must_use]
     pub fn of(norm: &BatchNorm) -> Self {
-        let mean = norm.running_mean.value_sync();
-        let variance = norm.running_var.value_sync();
-        let scale = norm.gamma.val() / (variance + norm.epsilon).sqrt();
-        let shift = norm.beta.val() - mean * scale.clone();
+        let affine = [&norm.gamma, &norm.beta].map(|parameter| wide(parameter.val()));
+        let device = affine[0].device();
+        // Statistics stay where the last update left them, which another device may have been.
+        let [mean, variance] = [&norm.running_mean, &norm.running_var]
+            .map(|state| state.value_sync().to_device(&device).cast(affine[0].dtype()));
+        Self::at(affine, [mean, variance], norm.epsilon)
+    }
+
+    /// The map of γ and β at a mean and a variance.
+    pub(crate) fn at(
+        [gamma, beta]: [Tensor<1>; 2],
+        [mean, variance]: [Tensor<1>; 2],
+        epsilon: f64,
+    ) -> Self {
+        let scale = gamma / (variance + epsilon).sqrt();
+        let shift = beta - mean * scale.clone();
         Self { scale, shift }
     }
+}
+
+/// γ and β of a norm followed by the map `then`: `(γ x̂ + β) · scale + shift`, whatever the norm normalises by.
+pub(crate) fn then_affine(norm: &BatchNorm, then: &NormAffine) -> [Tensor<1>; 2] {
+    let [gamma, beta] = [&norm.gamma, &norm.beta].map(|parameter| wide(parameter.val()));
+    [gamma * then.scale.clone(), beta * then.scale.clone() + then.shift.clone()]
+}
+
+/// The kernel of a convolution whose outputs are multiplied by `by`, `[out]`.
+#[must_use]
+pub fn scale(kernel: &Kernel, by: Tensor<1>) -> Kernel {
+    let by = wide(by);
+    let bias = kernel.bias().map(|bias| bias * by.clone());
+    let weight = kernel.weight() * per_output_channel(by);
+    Kernel::new(weight, bias, kernel.geometry().clone())
 }
 
 /// The kernel of a convolution followed by the batch norm whose map is `norm`.

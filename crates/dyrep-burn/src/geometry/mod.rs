@@ -8,9 +8,9 @@ mod text;
 
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
+use dyrep_kernels::block::Window;
 use serde::{Deserialize, Serialize};
 
-use crate::cost::product;
 use crate::error::GeometryError;
 use raw::RawGeometry;
 
@@ -84,9 +84,17 @@ impl ConvGeometry {
     }
 
     /// Sets the padding.
-    #[must_use]
-    pub fn with_padding(mut self, padding: PaddingConfig2d) -> Self {
+    ///
+    /// # Errors
+    /// A padding above a million.
+    pub fn with_padding(mut self, padding: PaddingConfig2d) -> Result<Self, GeometryError> {
         self.padding = padding;
+        self.validated()
+    }
+
+    /// The same for an input that is padded already.
+    pub(crate) fn unpadded(mut self) -> Self {
+        self.padding = PaddingConfig2d::Valid;
         self
     }
 
@@ -119,6 +127,12 @@ impl ConvGeometry {
             if value.iter().any(|size| *size > LARGEST) {
                 let value = value.to_vec();
                 return Err(GeometryError::TooLarge { name, value, limit: LARGEST });
+            }
+        }
+        if let PaddingConfig2d::Explicit(top, left, bottom, right) = self.padding {
+            let value = vec![top, left, bottom, right];
+            if value.iter().any(|size| *size > LARGEST) {
+                return Err(GeometryError::TooLarge { name: "padding", value, limit: LARGEST });
             }
         }
         if self.channels.iter().any(|channels| channels % self.groups != 0) {
@@ -253,18 +267,6 @@ impl ConvGeometry {
         self
     }
 
-    /// What one group does alone: the geometry of a dense convolution.
-    pub(crate) fn one_group(&self) -> Self {
-        let channels = self.channels.map(|channels| channels / self.groups);
-        Self { channels, groups: 1, ..self.clone() }
-    }
-
-    /// `times` convolutions of this geometry side by side, as groups.
-    pub(crate) fn repeated(&self, times: usize) -> Self {
-        let channels = self.channels.map(|channels| channels * times);
-        Self { channels, groups: self.groups * times, ..self.clone() }
-    }
-
     /// A kernel of another size at the same channels and groups, with stride 1 and no padding.
     pub(crate) fn resized(&self, channels: [usize; 2], kernel_size: [usize; 2]) -> Self {
         Self {
@@ -277,22 +279,23 @@ impl ConvGeometry {
         }
     }
 
-    /// The same convolution with a smaller kernel, and no padding of its own.
-    pub(crate) fn shrunk(&self, kernel_size: [usize; 2]) -> Self {
-        Self { kernel_size, padding: PaddingConfig2d::Valid, ..self.clone() }
-    }
-
-    /// The same kernel, stride, dilation and padding on every output channel alone.
-    pub(crate) fn depthwise(&self) -> Self {
-        let channels = [self.channels[1]; 2];
-        Self { channels, groups: self.channels[1], ..self.clone() }
+    /// The same convolution with some of its taps, and no padding of its own unless it has all.
+    pub(crate) fn windowed(&self, window: &Window) -> Self {
+        if window.size == self.kernel_size {
+            return self.clone();
+        }
+        let dilation = [0, 1].map(|axis| self.dilation[axis] * window.step[axis]);
+        let padding = PaddingConfig2d::Valid;
+        Self { kernel_size: window.size, dilation, padding, ..self.clone() }
     }
 
     /// Multiply-adds of this convolution on one image of `[height, width]`; the largest number there is for more.
     #[must_use]
     pub fn macs(&self, input: [usize; 2]) -> u64 {
         let [height, width] = self.output_size(input);
-        product([height, width, self.channels[1], self.fan_in()])
+        [height, width, self.channels[1], self.fan_in()]
+            .into_iter()
+            .fold(1, |macs: u64, factor| macs.saturating_mul(factor as u64))
     }
 }
 
@@ -314,7 +317,7 @@ mod tests {
     #[test]
     fn same_padding_follows_burn_for_even_kernels_and_strides() {
         let geometry =
-            ConvGeometry::new([1, 1], [4, 3]).unwrap().with_padding(PaddingConfig2d::Same);
+            ConvGeometry::new([1, 1], [4, 3]).unwrap().with_padding(PaddingConfig2d::Same).unwrap();
         assert_eq!(geometry.fixed_pad(0), Some((1, 2)));
         assert_eq!(geometry.fixed_pad(1), Some((1, 1)));
         assert_eq!(geometry.output_size([9, 7]), [9, 7]);
@@ -329,7 +332,8 @@ mod tests {
             .unwrap()
             .with_stride([2, 2])
             .unwrap()
-            .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3));
+            .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3))
+            .unwrap();
         assert_eq!(stem.macs([224, 224]), 112 * 112 * 64 * 147);
     }
 }

@@ -3,7 +3,7 @@
 use burn::nn::PaddingConfig2d;
 use serde::{Deserialize, Serialize};
 
-use super::{ConvGeometry, LARGEST};
+use super::ConvGeometry;
 use crate::error::GeometryError;
 
 /// What a file holds before it is checked.
@@ -31,12 +31,6 @@ impl TryFrom<RawGeometry> for ConvGeometry {
     type Error = GeometryError;
 
     fn try_from(raw: RawGeometry) -> Result<Self, GeometryError> {
-        if let RawPadding::Explicit(padding) = raw.padding
-            && padding.iter().any(|size| *size > LARGEST)
-        {
-            let (name, value) = ("padding", padding.to_vec());
-            return Err(GeometryError::TooLarge { name, value, limit: LARGEST });
-        }
         let padding = match raw.padding {
             RawPadding::Same => PaddingConfig2d::Same,
             RawPadding::Valid => PaddingConfig2d::Valid,

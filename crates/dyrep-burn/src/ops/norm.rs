@@ -2,14 +2,14 @@
 //!
 //! [`batch_norm`] is for models, and does what Burn's [`BatchNorm`] does before an addition and a ReLU.
 
+use burn::backend::DispatchTensor;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use dyrep_kernels::{Gradients, Moments, MomentsMut, Norm, NormShape, Passed, Tail as NormTail};
 
-use super::conv::fits;
-use super::operation::{Forward, Kept, Needs, Operation};
-use super::{Inputs, run};
+use super::plan::{BranchMoments, Normalize, Plan};
+use super::run;
+use crate::fuse::wide;
 
 /// `relu?(bn(x) + residual?)`: what [`BatchNorm::forward`] does, running statistics included, and what follows.
 ///
@@ -74,12 +74,12 @@ pub(crate) struct Batch {
 }
 
 /// Moves running statistics towards a batch's mean and biased variance by `momentum`; the variance counts
-/// `unbias` times.
+/// `unbias` times. They are `f32` at least.
 pub(crate) fn blend(norm: &BatchNorm, moments: [Tensor<1>; 2], momentum: f64, unbias: f64) {
     let [mean, variance] = moments;
     let blended = |running: Tensor<1>, batch: Tensor<1>, weight: f64| {
         // Statistics stay where the last update left them, which another device may have been.
-        let running = running.to_device(&batch.device());
+        let running = running.to_device(&batch.device()).cast(batch.dtype());
         (running * (1.0 - momentum) + batch * weight).detach()
     };
     norm.running_mean.update(blended(norm.running_mean.value_sync(), mean, momentum));
@@ -93,17 +93,17 @@ pub(crate) fn normalize_batch(
     epsilon: f64,
     tail: Tail,
 ) -> Batch {
-    let done = Normalize::of(&input, &affine, None, epsilon, &tail)
-        .and_then(|(operation, inputs)| run(operation, inputs));
-    if let Some((output, statistics)) = done
-        && let Ok(moments) = <[Tensor<1>; 2]>::try_from(statistics)
+    if let Some(done) = plan(&input, &affine, None, epsilon, &tail).and_then(run)
+        && let [BranchMoments { end: Some(moments), .. }] = &done.moments[..]
     {
-        return Batch { output, moments };
+        let moments = moments.clone().map(Tensor::from_dispatch);
+        return Batch { output: Tensor::from_dispatch(done.output), moments };
     }
-    let [gamma, beta] = affine;
-    let result = burn::tensor::module::batch_norm_train(input, gamma, beta, epsilon);
+    let dtype = input.dtype();
+    let [gamma, beta] = affine.map(wide);
+    let result = burn::tensor::module::batch_norm_train(wide(input), gamma, beta, epsilon);
     let moments = [result.mean.detach(), result.variance.detach()];
-    Batch { output: tail.after(result.output), moments }
+    Batch { output: tail.after(result.output.cast(dtype)), moments }
 }
 
 /// Normalises by given moments, mean and variance, through which no gradient flows; `affine` is γ and β.
@@ -115,130 +115,41 @@ pub(crate) fn normalize_by(
     tail: Tail,
 ) -> Tensor<4> {
     let moments = moments.map(Tensor::detach);
-    let done = Normalize::of(&input, &affine, Some(&moments), epsilon, &tail)
-        .and_then(|(operation, inputs)| run(operation, inputs));
-    if let Some((output, _)) = done {
-        return output;
+    if let Some(done) = plan(&input, &affine, Some(&moments), epsilon, &tail).and_then(run) {
+        return Tensor::from_dispatch(done.output);
     }
-    let ([gamma, beta], [mean, variance]) = (affine, moments);
-    tail.after(burn::tensor::module::batch_norm(input, gamma, beta, mean, variance, epsilon))
+    let dtype = input.dtype();
+    let (input, [gamma, beta]) = (wide(input), affine.map(wide));
+    let [mean, variance] = moments.map(|moment| moment.cast(input.dtype()));
+    let output = burn::tensor::module::batch_norm(input, gamma, beta, mean, variance, epsilon);
+    tail.after(output.cast(dtype))
 }
 
-/// Input, γ, β, mean and variance where they are given, and perhaps a residual, to the normalised input; the
-/// statistics are the batch's mean and variance where they are not given.
-#[derive(Debug)]
-struct Normalize {
-    /// Of the input, `[batch, channels, height, width]`.
-    dims: [usize; 4],
-    epsilon: f32,
-    /// Whether the moments are given.
-    given: bool,
-    residual: bool,
-    relu: bool,
-}
-
-impl Normalize {
-    /// The operation and its inputs, if the sizes fit.
-    fn of(
-        input: &Tensor<4>,
-        affine: &[Tensor<1>; 2],
-        moments: Option<&[Tensor<1>; 2]>,
-        epsilon: f64,
-        tail: &Tail,
-    ) -> Option<(Self, Inputs)> {
-        let dims = input.dims();
-        let residual = tail.residual.as_ref();
-        let mut vectors = affine.iter().chain(moments.into_iter().flatten());
-        let fits = vectors.all(|vector| vector.dims() == [dims[1]])
-            && residual.is_none_or(|residual| residual.dims() == dims)
-            && !dims.contains(&0);
-        let operation = Self {
+/// The plan of a norm, if the sizes fit.
+fn plan(
+    input: &Tensor<4>,
+    affine: &[Tensor<1>; 2],
+    moments: Option<&[Tensor<1>; 2]>,
+    epsilon: f64,
+    tail: &Tail,
+) -> Option<Plan<DispatchTensor>> {
+    let dims = input.dims();
+    let residual = tail.residual.as_ref();
+    let mut vectors = affine.iter().chain(moments.into_iter().flatten());
+    let fits = vectors.all(|vector| vector.dims() == [dims[1]])
+        && residual.is_none_or(|residual| residual.dims() == dims)
+        && !dims.contains(&0);
+    let taken = |vector: &Tensor<1>| vector.clone().into_dispatch();
+    fits.then(|| {
+        Plan::Norm(Normalize {
             dims,
-            epsilon: epsilon as f32,
-            given: moments.is_some(),
-            residual: residual.is_some(),
+            input: input.clone().into_dispatch(),
+            gamma: taken(&affine[0]),
+            beta: taken(&affine[1]),
+            epsilon,
+            given: moments.map(|moments| moments.each_ref().map(taken)),
+            residual: residual.map(|residual| residual.clone().into_dispatch()),
             relu: tail.relu,
-        };
-        let inputs = Inputs::default().with(input).with(&affine[0]).with(&affine[1]);
-        let inputs = moments.into_iter().flatten().fold(inputs, Inputs::with);
-        fits.then(|| (operation, inputs.with_some(residual)))
-    }
-
-    fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Norm<'a> {
-        let [batch, channels, height, width] = self.dims;
-        let shape = NormShape { batch, channels, pixels: height * width };
-        Norm { shape, gamma: inputs[1], beta: inputs[2], epsilon: self.epsilon }
-    }
-
-    /// Where the residual lies among the inputs.
-    fn residual(&self) -> Option<usize> {
-        self.residual.then_some(if self.given { 5 } else { 3 })
-    }
-}
-
-impl Operation for Normalize {
-    fn forward(&self, inputs: &[&[f32]], _keep: bool) -> Forward {
-        let norm = self.norm(inputs);
-        let channels = norm.shape.channels;
-        let tail = NormTail { residual: self.residual().map(|at| inputs[at]), relu: self.relu };
-        let mut output = vec![0.0; norm.shape.len()];
-        let mut statistics = vec![];
-        if self.given {
-            let moments = Moments { mean: inputs[3], variance: inputs[4] };
-            fits(norm.infer(moments, inputs[0], tail, &mut output));
-        } else {
-            let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
-            let moments = MomentsMut { mean: &mut mean, variance: &mut variance };
-            fits(norm.train(inputs[0], tail, &mut output, moments));
-            statistics = vec![mean, variance];
-        }
-        Forward { output, shape: self.dims, statistics, saved: vec![] }
-    }
-
-    fn needs(&self, wanted: &[bool]) -> Needs {
-        let mut inputs = vec![true; wanted.len()];
-        if let Some(residual) = self.residual() {
-            inputs[residual] = false;
-        }
-        Needs { inputs, output: self.relu && self.residual, statistics: !self.given }
-    }
-
-    fn backward(
-        &self,
-        kept: &Kept<'_>,
-        gradient: &[f32],
-        wanted: &[bool],
-    ) -> Vec<Option<Vec<f32>>> {
-        let norm = self.norm(&kept.inputs);
-        let channels = norm.shape.channels;
-        let passed = match (self.relu, self.residual) {
-            (false, _) => Passed::All,
-            (true, false) => Passed::OfNorm,
-            (true, true) => Passed::OfOutput(kept.output),
-        };
-        let mut of_input = vec![0.0; norm.shape.len()];
-        let mut of_affine = [vec![0.0; channels], vec![0.0; channels]];
-        let [gamma, beta] = &mut of_affine;
-        let mut of_residual = self.residual().filter(|at| wanted[*at]).map(|_| match self.relu {
-            true => vec![0.0; gradient.len()],
-            false => gradient.to_vec(),
-        });
-        let residual = of_residual.as_deref_mut().filter(|_| self.relu);
-        let gradients = Gradients { input: &mut of_input, residual, gamma, beta };
-        let input = kept.inputs[0];
-        fits(if self.given {
-            let moments = Moments { mean: kept.inputs[3], variance: kept.inputs[4] };
-            norm.infer_backward(moments, input, passed, gradient, gradients)
-        } else {
-            let moments = Moments { mean: kept.statistics[0], variance: kept.statistics[1] };
-            norm.train_backward(moments, input, passed, gradient, gradients)
-        });
-        let mut found: Vec<Option<Vec<f32>>> =
-            std::iter::once(of_input).chain(of_affine).map(Some).collect();
-        found.resize(wanted.len(), None);
-        if let Some(at) = self.residual() {
-            found[at] = of_residual;
-        }
-        found
-    }
+        })
+    })
 }

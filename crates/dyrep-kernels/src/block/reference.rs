@@ -167,7 +167,7 @@ fn image_of_zero(
     running: &Running<Vec<f64>>,
     moments: &Moments64,
 ) -> Vec<f64> {
-    let momentum = f64::from(running.momentum);
+    let momentum = running.momentum;
     let images = (0..moments.0.len()).map(|channel| {
         let mean = running.mean[channel] * (1.0 - momentum) + moments.0[channel] * momentum;
         let variance = running.variance[channel] * (1.0 - momentum)

@@ -40,7 +40,7 @@ pub(crate) fn image_of_zero(
     batch: &Running<&[f32]>,
     moments: &Moments,
 ) -> Vec<f32> {
-    let (momentum, unbias) = (batch.momentum, batch.unbias as f32);
+    let (momentum, unbias) = (batch.momentum as f32, batch.unbias as f32);
     let running = |running: &[f32], channel: usize, batch: f32| {
         running[channel] * (1.0 - momentum) + batch * momentum
     };
@@ -67,7 +67,8 @@ pub(crate) fn image_of_zero_double(
     moment: Moment,
 ) -> f64 {
     let [gamma, beta] = [norm.gamma, norm.beta].map(|value| f64::from(value[0]));
-    let momentum = f64::from(batch.momentum);
+    // As in single precision above.
+    let momentum = f64::from(batch.momentum as f32);
     let update =
         |running: &[f32], batch: f64| f64::from(running[0]) * (1.0 - momentum) + batch * momentum;
     let mean = update(batch.mean, moment.mean);

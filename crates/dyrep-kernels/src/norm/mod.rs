@@ -104,7 +104,7 @@ pub struct Running<T> {
     /// Running variance, `[channels]`.
     pub variance: T,
     /// Weight of the batch.
-    pub momentum: f32,
+    pub momentum: f64,
     /// What the batch's biased variance is multiplied by before it goes into the running one: n / (n − 1), or 1.
     pub unbias: f64,
 }

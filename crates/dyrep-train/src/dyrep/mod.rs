@@ -125,7 +125,9 @@ impl<M: Module> DyRep<M> {
         config: ControllerConfig,
         calibration: impl CalibrationData<M> + 'static,
     ) -> Result<Self, ControllerConfigError> {
-        self.controller = Some(Controller::new(config.clone())?);
+        let controller = Controller::new(config.clone())?;
+        controller.check(&self.model)?;
+        self.controller = Some(controller);
         self.setup_mut().controller = Some((config, Arc::new(calibration)));
         Ok(self)
     }

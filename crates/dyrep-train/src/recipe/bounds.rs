@@ -25,8 +25,13 @@ pub(super) trait WholeBound {
 
 /// A list of names.
 pub(super) trait Names {
-    /// The names.
-    const ALL: &'static [&'static str];
+    /// The names to tell of.
+    fn all() -> &'static [&'static str];
+
+    /// Whether a name is one of them.
+    fn knows(name: &str) -> bool {
+        Self::all().contains(&name)
+    }
 }
 
 macro_rules! real_bounds {
@@ -160,9 +165,9 @@ impl<N> Name<N> {
 impl<'de, N: Names> Deserialize<'de> for Name<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        match N::ALL.contains(&name.as_str()) {
+        match N::knows(&name) {
             true => Ok(Self(name, PhantomData)),
-            false => Err(D::Error::unknown_variant(&name, N::ALL)),
+            false => Err(D::Error::unknown_variant(&name, N::all())),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! When and how branches are grown and cut, with the names and spellings of the controller's configuration.
 
+use std::sync::LazyLock;
+
+use dyrep_burn::{BranchKind, BranchSpec, Preset};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::bounds::{
@@ -15,16 +18,36 @@ pub const NORM_RULES: &[&str] = &["published", "neutral"];
 /// Whether faults of the published code are mended.
 pub const FIDELITIES: &[&str] = &["mended", "published"];
 /// Presets of branches that a convolution can grow.
-pub const PRESETS: &[&str] = &["acnet", "repvgg", "dbb", "dyrep"];
-/// Kinds of branches.
-pub const BRANCHES: &[&str] = &["1x1", "1x1_kxk", "1x1_avg", "kxk", "1xk", "kx1", "identity"];
+pub const PRESETS: &[&str] = Preset::NAMES.split_at(1).1;
+
+/// Names of branches, without those that have a size of their own.
+fn branches() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        BranchKind::NAMED.iter().map(|kind| &*String::leak(kind.to_string())).collect()
+    });
+    &NAMES
+}
+
+struct Kinds;
+
+impl Names for Kinds {
+    fn all() -> &'static [&'static str] {
+        branches()
+    }
+
+    fn knows(name: &str) -> bool {
+        name.parse::<BranchSpec>().is_ok()
+    }
+}
 
 macro_rules! name_lists {
     ($($name:ident: $all:ident;)*) => {$(
         struct $name;
 
         impl Names for $name {
-            const ALL: &'static [&'static str] = $all;
+            fn all() -> &'static [&'static str] {
+                $all
+            }
         }
     )*};
 }
@@ -34,7 +57,6 @@ name_lists! {
     NormRules: NORM_RULES;
     Fidelities: FIDELITIES;
     Presets: PRESETS;
-    Kinds: BRANCHES;
 }
 
 /// When and how branches are grown and cut. Serialised it is what the controller's configuration reads, but for the
@@ -132,7 +154,7 @@ impl GrowthRecipe {
 pub enum BranchesRecipe {
     /// One of [`PRESETS`]; branches that a geometry cannot have are left out.
     Preset(#[serde(deserialize_with = "name::<Presets, _>")] String),
-    /// These of [`BRANCHES`], each of which must exist.
+    /// These, each of which must exist: `kxk`, `1x1:scale`, `4*kxk`, `3x3d2`, ….
     Exactly(#[serde(deserialize_with = "names::<Kinds, _>")] Vec<String>),
 }
 

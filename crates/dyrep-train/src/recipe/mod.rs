@@ -37,8 +37,7 @@ use serde::{Deserialize, Serialize};
 pub use augmentation::{AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe};
 pub use error::{Place, RecipeError};
 pub use growth::{
-    BRANCHES, BranchesRecipe, BudgetRecipe, CutRecipe, FIDELITIES, GrowthRecipe, NORM_RULES,
-    PRESETS, SCORES,
+    BranchesRecipe, BudgetRecipe, CutRecipe, FIDELITIES, GrowthRecipe, NORM_RULES, PRESETS, SCORES,
 };
 pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};
 pub use overrides::Override;

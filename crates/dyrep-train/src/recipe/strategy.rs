@@ -3,21 +3,24 @@
 
 use std::fmt;
 
+use dyrep_burn::Preset;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::bounds::{Name, Names};
 use super::growth::GrowthRecipe;
 use super::selection::SelectionRecipe;
 
-/// Strategies.
-pub const STRATEGIES: &[&str] = &["plain", "acnet", "repvgg", "dbb", "dyrep"];
+/// Strategies: the presets, of which `dyrep` is grown.
+pub const STRATEGIES: &[&str] = &Preset::NAMES;
 
 struct Strategies;
 
 impl Names for Strategies {
-    const ALL: &'static [&'static str] = STRATEGIES;
+    fn all() -> &'static [&'static str] {
+        STRATEGIES
+    }
 }
 
 /// Every key that the section can have.
@@ -44,28 +47,43 @@ const KEYS: &[&str] = &[
 
 /// Where branches come from. `name` says which; `only` goes with all that start with branches, all other keys belong to
 /// `dyrep`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "there is one a recipe")]
 pub enum StrategyRecipe {
     /// No branches.
     Plain,
-    /// ACNet's from the start (arXiv 1908.03930).
-    AcNet(FixedRecipe),
-    /// RepVGG's from the start (arXiv 2101.03697).
-    RepVgg(FixedRecipe),
-    /// DBB's from the start (arXiv 2103.13425).
-    Dbb(FixedRecipe),
+    /// Those of a preset from the start, and none later.
+    Fixed(FixedRecipe),
     /// Grown and cut while training; none at the start unless it is said (arXiv 2203.12868).
     DyRep(GrowthRecipe),
 }
 
 /// Branches that are there from the start, and stay.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedRecipe {
+    /// Whose they are.
+    pub preset: Preset,
     /// Which convolutions have them.
-    #[serde(skip_serializing_if = "SelectionRecipe::is_default")]
     pub only: SelectionRecipe,
+}
+
+impl Serialize for StrategyRecipe {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            name: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            only: Option<&'a SelectionRecipe>,
+            #[serde(flatten)]
+            growth: Option<&'a GrowthRecipe>,
+        }
+        let (only, growth) = match self {
+            Self::Plain => (None, None),
+            Self::Fixed(fixed) => (Some(&fixed.only).filter(|only| !only.is_default()), None),
+            Self::DyRep(growth) => (None, Some(growth)),
+        };
+        Named { name: self.name(), only, growth }.serialize(serializer)
+    }
 }
 
 impl StrategyRecipe {
@@ -74,9 +92,7 @@ impl StrategyRecipe {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Plain => "plain",
-            Self::AcNet(_) => "acnet",
-            Self::RepVgg(_) => "repvgg",
-            Self::Dbb(_) => "dbb",
+            Self::Fixed(fixed) => fixed.preset.name(),
             Self::DyRep(_) => "dyrep",
         }
     }
@@ -107,15 +123,13 @@ impl<'de> Visitor<'de> for ByName {
             let growth = GrowthRecipe::deserialize(MapAccessDeserializer::new(map))?;
             return Ok(StrategyRecipe::DyRep(growth));
         }
-        let mut fixed = FixedRecipe::default();
+        let mut only = SelectionRecipe::default();
         while map.next_key_seed(Key { strategy: Some(&strategy) })?.is_some() {
-            fixed.only = map.next_value()?;
+            only = map.next_value()?;
         }
-        Ok(match strategy.as_str() {
-            "acnet" => StrategyRecipe::AcNet(fixed),
-            "repvgg" => StrategyRecipe::RepVgg(fixed),
-            "dbb" => StrategyRecipe::Dbb(fixed),
-            _ => StrategyRecipe::Plain,
+        Ok(match strategy.parse().map_err(A::Error::custom)? {
+            Preset::Plain => StrategyRecipe::Plain,
+            preset => StrategyRecipe::Fixed(FixedRecipe { preset, only }),
         })
     }
 }

@@ -12,7 +12,9 @@ pub const MODELS: &[&str] = dyrep_models::MODELS;
 struct Models;
 
 impl Names for Models {
-    const ALL: &'static [&'static str] = MODELS;
+    fn all() -> &'static [&'static str] {
+        MODELS
+    }
 }
 
 /// `[model]`: the network. Its classes are the data's.

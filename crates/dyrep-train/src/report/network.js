@@ -184,6 +184,7 @@ const TAPS = {
   "1x1_avg": [{ on: [4] }, { half: ALL }],
   "1xk": [{ on: [3, 4, 5] }],
   kx1: [{ on: [1, 4, 7] }],
+  avg: [{ half: ALL }],
 };
 const icons = new Map();
 
@@ -194,7 +195,8 @@ function kindIcon(kind) {
 }
 
 function drawIcon(kind) {
-  const kernels = TAPS[kind] || [];
+  // Repeats and ends look as their kind does: kxk.2, 1x1:scale.
+  const kernels = TAPS[kind.replace(/[.:].*$/, "")] || [];
   const width = Math.max(14, 18 * kernels.length - 4);
   const frame = { class: "icon", width, height: 14, viewBox: `0 0 ${width} 14` };
   const squares = (taps, k) =>
@@ -209,7 +211,7 @@ function drawIcon(kind) {
       .filter(([, taps]) => taps.length)
       .map(([name, taps]) => svg("path", { class: name, d: squares(taps, k) }));
   });
-  if (kind === "identity") {
+  if (kind.startsWith("identity")) {
     shapes.push(svg("path", { class: "arrow", d: "M1 7h10m-3.5 -3.5l3.5 3.5l-3.5 3.5" }));
   } else if (kernels.length === 0) {
     shapes.push(svg("path", { class: "tap off", d: "M1 1h12v12h-12z" }));

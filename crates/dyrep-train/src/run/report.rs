@@ -124,17 +124,16 @@ fn form(of: &dyrep_burn::Form) -> Form {
         dyrep_burn::Form::Plain { bias } => return Form::Plain { bias: *bias },
         dyrep_burn::Form::Block(block) => block,
     };
-    let row = |kind: String, inside: Option<&dyrep_burn::Form>| BranchRow {
-        kind,
+    let row = |branch: &BranchForm| BranchRow {
+        kind: branch.to_string(),
         strength: None,
-        inside: inside.map(|inside| Box::new(form(inside))),
+        inside: branch
+            .conv
+            .as_deref()
+            .filter(|_| branch.name.kind.nests())
+            .map(|inside| Box::new(form(inside))),
     };
-    let others = block.branches.iter().map(|branch| match branch {
-        BranchForm::PointwiseKxk { conv, .. } => row(branch.kind().to_string(), Some(conv)),
-        _ => row(branch.kind().to_string(), None),
-    });
-    let kxk = row(dyrep_burn::BranchKind::Kxk.to_string(), Some(&block.kxk));
-    Form::Block { branches: std::iter::once(kxk).chain(others).collect() }
+    Form::Block { branches: block.branches.iter().map(row).collect() }
 }
 
 fn deployment(measured: &Deployment) -> DeploymentTable {

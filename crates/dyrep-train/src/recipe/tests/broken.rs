@@ -118,7 +118,8 @@ fn unknown_names() {
     check(
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
-         (known: plain, acnet, repvgg, dbb, dyrep)",
+         (known: plain, acnet, repvgg, dbb, dyrep, mobileone, replknet, unireplknet, repvit, \
+         qarepvgg, qarepvgg_v2, csla)",
     );
     check(
         &[("cifar10", "CIFAR-10")],
@@ -138,12 +139,13 @@ fn unknown_names() {
     check_more(
         "branches.preset = 'plain'",
         "recipes/x.toml:16: `preset` in [strategy.branches]: unknown name `plain` (known: acnet, \
-         repvgg, dbb, dyrep)",
+         repvgg, dbb, dyrep, mobileone, replknet, unireplknet, repvit, qarepvgg, qarepvgg_v2, \
+         csla)",
     );
     check_more(
         "branches.exactly = ['kxk',\n '1x1_kx']",
         "recipes/x.toml:17: `exactly[1]` in [strategy.branches]: unknown name `1x1_kx`; did you mean \
-         `1x1_kxk`? (known: 1x1, 1x1_kxk, 1x1_avg, kxk, 1xk, kx1, identity)",
+         `1x1_kxk`? (known: 1x1, 1x1_kxk, 1x1_avg, kxk, 1xk, kx1, identity, avg)",
     );
     check_more(
         "[augmentation]\ntrain = [\n  'vertical_flip',\n]",

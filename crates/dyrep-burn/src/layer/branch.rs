@@ -1,0 +1,303 @@
+//! A branch with its parameters: what its chain says, in modules of Burn's.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, RunningState};
+use burn::nn::BatchNorm;
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor};
+
+use super::build::Builder;
+use super::rep_conv2d::RepConv2d;
+use crate::branch::{BranchKind, BranchName, Core, End};
+use crate::fuse::{
+    Kernel, NormAffine, embed, fold_norm, identity, options_of, scale, then_average, then_kxk,
+};
+use crate::geometry::ConvGeometry;
+use crate::structure::BranchForm;
+
+/// A branch of a block.
+///
+/// Its parameters lie below its name: `1x1.conv.weight`, `1x1_kxk.bn1.gamma`, `kxk.2.conv.weight`, `identity.scale`.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    name: BranchName,
+    /// The block's.
+    geometry: ConvGeometry,
+    pub(crate) parts: Parts,
+}
+
+/// What a branch consists of; which parts are there follows from its form.
+#[derive(Module, Debug)]
+pub(crate) struct Parts {
+    /// 1×1 convolution `[mid, in / groups, 1, 1]`, no bias.
+    pub(crate) first: Option<Conv2d>,
+    /// The norm after it.
+    pub(crate) first_norm: Option<BatchNorm>,
+    /// The convolution at the core.
+    pub(crate) conv: Option<RepConv2d>,
+    /// The norm at the end.
+    pub(crate) norm: Option<BatchNorm>,
+    /// The scale at the end, `[out]`.
+    pub(crate) scale: Option<Param<Tensor<1>>>,
+    /// The scale at the end that is not learnt, `[out]`.
+    pub(crate) constant: Option<RunningState<Tensor<1>>>,
+}
+
+impl Branch {
+    /// Builds a branch of a block of `geometry`; `form` must have been checked against it.
+    pub(crate) fn build(
+        geometry: &ConvGeometry,
+        form: &BranchForm,
+        builder: &mut Builder<'_>,
+    ) -> Self {
+        let name = form.name;
+        let path = name.to_string();
+        builder.within(&path, |builder| Self {
+            name,
+            geometry: geometry.clone(),
+            parts: Parts::build(geometry, form, builder),
+        })
+    }
+
+    /// A branch around a convolution that is there: `kxk` of one that grows.
+    pub(crate) fn around(
+        conv: RepConv2d,
+        form: &BranchForm,
+        geometry: &ConvGeometry,
+        builder: &mut Builder<'_>,
+    ) -> Self {
+        let (name, path) = (form.name, form.name.to_string());
+        let parts = builder.within(&path, |builder| Parts {
+            first: None,
+            first_norm: None,
+            conv: Some(conv),
+            ..Parts::ending(geometry, form, builder)
+        });
+        Self { name, geometry: geometry.clone(), parts }
+    }
+
+    /// Which branch of its block it is.
+    #[must_use]
+    pub fn name(&self) -> BranchName {
+        self.name
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> BranchKind {
+        self.name.kind
+    }
+
+    /// The block's geometry.
+    pub(crate) fn geometry(&self) -> &ConvGeometry {
+        &self.geometry
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn end(&self) -> End {
+        match &self.parts {
+            Parts { norm: Some(_), .. } => End::Norm,
+            Parts { scale: Some(_), .. } => End::Scale,
+            Parts { constant: Some(_), .. } => End::Constant,
+            _ => End::Nothing,
+        }
+    }
+
+    /// Its form.
+    #[must_use]
+    pub fn form(&self) -> BranchForm {
+        // Asking for the tensor would make it.
+        let middle = |conv: &Conv2d| conv.weight.lazy_shape().dims::<4>()[0];
+        let first = self.parts.first.as_ref().filter(|_| self.kind().has_middle());
+        BranchForm {
+            name: self.name,
+            end: self.end(),
+            mid_channels: first.map(middle),
+            conv: self.parts.conv.as_ref().map(|conv| Box::new(conv.form())),
+        }
+    }
+
+    /// The convolution at its core, if it has one.
+    #[must_use]
+    pub fn conv(&self) -> Option<&RepConv2d> {
+        self.parts.conv.as_ref()
+    }
+
+    /// The batch norm that ends it, if one does; its γ says how much the branch adds.
+    #[must_use]
+    pub fn norm(&self) -> Option<&BatchNorm> {
+        self.parts.norm.as_ref()
+    }
+
+    /// The scale that ends it, learnt or not, `[out]`.
+    #[must_use]
+    pub fn scale(&self) -> Option<Tensor<1>> {
+        let learnt = self.parts.scale.as_ref().map(Param::val);
+        learnt.or_else(|| self.parts.constant.as_ref().map(RunningState::value))
+    }
+
+    /// The kernel, of the block's geometry, that the branch is at inference, in numbers `like` those of the block's k×k
+    /// convolution: a branch may have no parameters. Gradients flow through it.
+    pub(crate) fn fuse(&self, like: &Tensor<4>) -> Kernel {
+        let Parts { first, first_norm, conv, .. } = &self.parts;
+        let first = first.as_ref().zip(first_norm.as_ref());
+        let first = first.map(|(conv, norm)| fold_norm(&Kernel::of(conv), &NormAffine::of(norm)));
+        let (geometry, window) = (&self.geometry, self.kind().checked_window(&self.geometry));
+        let pass_through = || identity(geometry.in_channels(), geometry.groups(), options_of(like));
+        match (self.kind().core(), conv) {
+            (Core::Conv(_), Some(conv)) => {
+                let conv = self.fold_end(conv.fuse());
+                let whole = first.map_or_else(|| conv.clone(), |first| then_kxk(&first, &conv));
+                embed(&whole, geometry, &window)
+            }
+            (Core::Average, _) => {
+                let first = first.unwrap_or_else(pass_through);
+                self.fold_end(then_average(&first, geometry))
+            }
+            (Core::Input, _) => embed(&self.fold_end(pass_through()), geometry, &window),
+            (Core::Conv(_), None) => unreachable!("its form has a convolution"),
+        }
+    }
+
+    /// The kernel followed by what ends the branch.
+    fn fold_end(&self, kernel: Kernel) -> Kernel {
+        match (self.norm(), self.scale()) {
+            (Some(norm), _) => fold_norm(&kernel, &NormAffine::of(norm)),
+            (None, Some(by)) => scale(&kernel, by),
+            (None, None) => kernel,
+        }
+    }
+}
+
+impl Parts {
+    fn build(geometry: &ConvGeometry, form: &BranchForm, builder: &mut Builder<'_>) -> Self {
+        let kind = form.name.kind;
+        let names = kind.names();
+        let middle = form.mid_channels.unwrap_or(geometry.out_channels());
+        let has_first = kind.has_first(geometry);
+        let pointwise = geometry.resized([geometry.in_channels(), middle], [1, 1]);
+        let [first, norm] = names.first;
+        let starts = kind.has_middle();
+        let first_conv = has_first.then(|| builder.first(first, &pointwise, starts));
+        let first_norm = has_first.then(|| builder.norm(norm, middle));
+        // What nothing behind it makes small must be so by itself.
+        let bare = matches!(form.end, End::Nothing | End::Constant);
+        let small = bare && form.name != BranchName::MAIN;
+        let conv = form.conv.as_ref().map(|conv| {
+            let own = form.conv_geometry(geometry);
+            let build = |builder: &mut Builder<'_>| RepConv2d::build(&own, conv, builder);
+            builder.within(names.conv, |builder| builder.with_small_weights(small, build))
+        });
+        Self { first: first_conv, first_norm, conv, ..Self::ending(geometry, form, builder) }
+    }
+
+    /// What ends a branch, and nothing before it.
+    fn ending(geometry: &ConvGeometry, form: &BranchForm, builder: &mut Builder<'_>) -> Self {
+        let (names, outputs) = (form.name.kind.names(), geometry.out_channels());
+        let is = |end| form.end == end;
+        let main = form.name == BranchName::MAIN;
+        Self {
+            first: None,
+            first_norm: None,
+            conv: None,
+            norm: is(End::Norm).then(|| match main {
+                true => builder.norm(names.norm, outputs),
+                false => builder.last_norm(names.norm, outputs),
+            }),
+            scale: is(End::Scale).then(|| builder.scale(SCALE, outputs, main)),
+            constant: is(End::Constant).then(|| builder.running(CONSTANT, outputs, 1.0)),
+        }
+    }
+}
+
+/// Where a scale at the end lies, one that is learnt and one that is not.
+pub(crate) const SCALE: &str = "scale";
+pub(crate) const CONSTANT: &str = "constant";
+
+/// The container type that visitors are told: what lies below a branch's name.
+const CONTAINER: &str = "Struct:Branch";
+
+impl Branch {
+    /// The levels of its name in parameter paths.
+    fn levels(&self) -> impl DoubleEndedIterator<Item = String> + use<> {
+        let nth = (self.name.nth > 1).then(|| self.name.nth.to_string());
+        [Some(self.name.kind.to_string()), nth].into_iter().flatten()
+    }
+}
+
+/// Parameters appear below the branch's name and its parts' by the kind, and nothing else.
+impl Module for Branch {
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        self.parts.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        Self { parts: self.parts.fork(device), ..self }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        Self { parts: self.parts.to_device(device), ..self }
+    }
+
+    fn train(self) -> Self {
+        Self { parts: self.parts.train(), ..self }
+    }
+
+    fn valid(&self) -> Self {
+        Self { name: self.name, geometry: self.geometry.clone(), parts: self.parts.valid() }
+    }
+
+    /// A branch cannot become anything else by itself: the layer replaces its block whole.
+    fn materialize(self) -> Self {
+        self
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        self.levels().for_each(|level| visitor.enter_module(&level, BLOCK));
+        let Parts { first, first_norm, conv, norm, scale, constant } = &self.parts;
+        let names = self.kind().names();
+        visit_part(names.first[0], first, visitor);
+        visit_part(names.first[1], first_norm, visitor);
+        visit_part(names.conv, conv, visitor);
+        visit_part(names.norm, norm, visitor);
+        visit_part(SCALE, scale, visitor);
+        visit_part(CONSTANT, constant, visitor);
+        self.levels().rev().for_each(|level| visitor.exit_module(&level, BLOCK));
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        self.levels().for_each(|level| mapper.enter_module(&level, BLOCK));
+        let names = self.kind().names();
+        let levels = self.levels();
+        let Parts { first, first_norm, conv, norm, scale, constant } = self.parts;
+        let parts = Parts {
+            first: map_part(names.first[0], first, mapper),
+            first_norm: map_part(names.first[1], first_norm, mapper),
+            conv: map_part(names.conv, conv, mapper),
+            norm: map_part(names.norm, norm, mapper),
+            scale: map_part(SCALE, scale, mapper),
+            constant: map_part(CONSTANT, constant, mapper),
+        };
+        levels.rev().for_each(|level| mapper.exit_module(&level, BLOCK));
+        Self { parts, ..self }
+    }
+}
+
+/// The container type of what lies in a block.
+pub(super) const BLOCK: &str = "Struct:Block";
+
+fn map_part<P: Module, M: ModuleMapper>(name: &str, part: Option<P>, mapper: &mut M) -> Option<P> {
+    let part = part?;
+    mapper.enter_module(name, CONTAINER);
+    let mapped = part.map(mapper);
+    mapper.exit_module(name, CONTAINER);
+    Some(mapped)
+}
+
+fn visit_part<P: Module, V: ModuleVisitor>(name: &str, part: &Option<P>, visitor: &mut V) {
+    if let Some(part) = part {
+        visitor.enter_module(name, CONTAINER);
+        part.visit(visitor);
+        visitor.exit_module(name, CONTAINER);
+    }
+}

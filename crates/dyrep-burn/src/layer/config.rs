@@ -1,0 +1,211 @@
+//! Configuration of a [`RepConv2d`], in Burn's manner.
+
+use burn::config::Config;
+use burn::nn::{Initializer, PaddingConfig2d};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::build::{Builder, Source};
+use super::rep_conv2d::RepConv2d;
+use crate::branch::{Branches, Preset};
+use crate::error::ConfigError;
+use crate::geometry::ConvGeometry;
+use crate::structure::{BlockForm, Form};
+
+/// Creates a [`RepConv2d`]: Burn's `Conv2dConfig`, and the branches to start with.
+///
+/// ```
+/// use burn::nn::PaddingConfig2d;
+/// use burn::tensor::{Device, Tensor};
+/// use dyrep_burn::{Preset, RepConv2dConfig};
+///
+/// let device = Device::flex();
+/// let layer = RepConv2dConfig::new([16, 32], [3, 3])
+///     .with_stride([2, 2])
+///     .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+///     .with_branches(Preset::Dbb)
+///     .init(&device);
+/// let output = layer.forward(Tensor::zeros([1, 16, 8, 8], &device));
+/// assert_eq!(output.dims(), [1, 32, 4, 4]);
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepConv2dConfig {
+    /// Channels `[in, out]`.
+    pub channels: [usize; 2],
+    /// Kernel size `[height, width]`.
+    pub kernel_size: [usize; 2],
+    /// Stride, default 1.
+    #[serde(default = "ones")]
+    pub stride: [usize; 2],
+    /// Dilation, default 1.
+    #[serde(default = "ones")]
+    pub dilation: [usize; 2],
+    /// Groups, default 1.
+    #[serde(default = "one")]
+    pub groups: usize,
+    /// Padding, default none.
+    #[serde(default = "no_padding")]
+    pub padding: PaddingConfig2d,
+    /// Whether the k×k convolution has a bias, default true. What a block fuses to always has one.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// How convolutions start, default as Burn's `Conv2dConfig`.
+    #[serde(default = "kaiming_uniform")]
+    pub initializer: Initializer,
+    /// The branches to start with, default none: a plain convolution.
+    #[serde(default)]
+    pub branches: Branches,
+    /// Whether a batch norm follows the sum of the branches, default as the preset has it.
+    #[serde(default)]
+    pub norm_after: Option<bool>,
+    /// Channels between the convolutions of `1x1_kxk` and its like; default as many as come in, for a depthwise block
+    /// with [`Preset::Dbb`] twice as many.
+    #[serde(default)]
+    pub mid_channels: Option<usize>,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn ones() -> [usize; 2] {
+    [1, 1]
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn no_padding() -> PaddingConfig2d {
+    PaddingConfig2d::Valid
+}
+
+fn kaiming_uniform() -> Initializer {
+    Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }
+}
+
+impl Config for RepConv2dConfig {}
+
+/// Writes a `with_` method for each field.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $method:ident($field:ident: $type:ty);)*) => {
+        $($(#[$doc])*
+        #[must_use]
+        pub fn $method(mut self, $field: $type) -> Self {
+            self.$field = $field;
+            self
+        })*
+    };
+}
+
+impl RepConv2dConfig {
+    /// A convolution from `channels[0]` to `channels[1]` channels with a kernel of `[height, width]`.
+    #[must_use]
+    pub fn new(channels: [usize; 2], kernel_size: [usize; 2]) -> Self {
+        Self {
+            channels,
+            kernel_size,
+            stride: ones(),
+            dilation: ones(),
+            groups: one(),
+            padding: no_padding(),
+            bias: yes(),
+            initializer: kaiming_uniform(),
+            branches: Branches::default(),
+            norm_after: None,
+            mid_channels: None,
+        }
+    }
+
+    setters! {
+        /// Sets the stride `[vertical, horizontal]`.
+        with_stride(stride: [usize; 2]);
+        /// Sets the dilation `[vertical, horizontal]`.
+        with_dilation(dilation: [usize; 2]);
+        /// Sets the number of groups.
+        with_groups(groups: usize);
+        /// Sets the padding.
+        with_padding(padding: PaddingConfig2d);
+        /// Sets whether the k×k convolution has a bias.
+        with_bias(bias: bool);
+        /// Sets how convolutions start.
+        with_initializer(initializer: Initializer);
+        /// Sets the channels between the convolutions of `1x1_kxk`.
+        with_mid_channels(mid_channels: Option<usize>);
+    }
+
+    /// Sets whether a batch norm follows the sum of the branches; it fuses too.
+    #[must_use]
+    pub fn with_norm_after(mut self, norm_after: bool) -> Self {
+        self.norm_after = Some(norm_after);
+        self
+    }
+
+    /// Sets the branches: a [`Preset`], whose missing branches are left out, or exact
+    /// [`BranchKind`](crate::BranchKind)s or [`BranchSpec`](crate::BranchSpec)s, which must exist.
+    #[must_use]
+    pub fn with_branches(mut self, branches: impl Into<Branches>) -> Self {
+        self.branches = branches.into();
+        self
+    }
+
+    /// The convolution's geometry.
+    ///
+    /// # Errors
+    /// Options that make no sense.
+    pub fn geometry(&self) -> Result<ConvGeometry, ConfigError> {
+        Ok(ConvGeometry::new(self.channels, self.kernel_size)?
+            .with_stride(self.stride)?
+            .with_dilation(self.dilation)?
+            .with_groups(self.groups)?
+            .with_padding(self.padding.clone())?)
+    }
+
+    /// The layer's form.
+    ///
+    /// # Errors
+    /// Options that make no sense, or a branch asked for by name that does not exist.
+    pub fn form(&self) -> Result<Form, ConfigError> {
+        let geometry = self.geometry()?;
+        let Some(branches) = self.branches.resolve(&geometry)? else {
+            return match self.norm_after {
+                Some(true) => Err(ConfigError::NormAfterPlain),
+                _ => Ok(Form::Plain { bias: self.bias }),
+            };
+        };
+        let default = match (self.is_dbb(), geometry.is_depthwise()) {
+            (true, true) => 2 * geometry.in_channels(),
+            _ => geometry.in_channels(),
+        };
+        let mid_channels = self.mid_channels.unwrap_or(default);
+        let norm_after = self.norm_after.unwrap_or_else(|| self.branches.norm_after());
+        let form = Form::Block(BlockForm::new(&branches, self.bias, mid_channels, norm_after));
+        form.check(&geometry)?;
+        Ok(form)
+    }
+
+    /// Builds the layer on `device`.
+    ///
+    /// # Panics
+    /// Where [`try_init`](Self::try_init) would return an error, with its text.
+    #[must_use]
+    pub fn init(&self, device: &Device) -> RepConv2d {
+        self.try_init(device).unwrap_or_else(|error| panic!("RepConv2d: {error}"))
+    }
+
+    /// Builds the layer on `device`.
+    ///
+    /// # Errors
+    /// Options that make no sense, or a branch asked for by name that does not exist.
+    pub fn try_init(&self, device: &Device) -> Result<RepConv2d, ConfigError> {
+        let (geometry, form) = (self.geometry()?, self.form()?);
+        let mut builder = Builder::new(Source::Device(self.initializer.clone()), device, "")
+            .with_identity_start(self.is_dbb());
+        Ok(RepConv2d::build(&geometry, &form, &mut builder))
+    }
+
+    fn is_dbb(&self) -> bool {
+        self.branches == Branches::Preset(Preset::Dbb)
+    }
+}

@@ -1,0 +1,16 @@
+//! The layer and its parameters: plain or a block, with hand-written `Module` impls.
+
+mod block;
+mod branch;
+mod build;
+mod config;
+mod rep_conv2d;
+
+pub(crate) use block::AFTER;
+pub use block::Block;
+pub use branch::Branch;
+pub(crate) use branch::{CONSTANT, SCALE};
+pub(crate) use build::{Builder, Source, mix, with_state, with_value};
+pub use config::RepConv2dConfig;
+pub use rep_conv2d::RepConv2d;
+pub(crate) use rep_conv2d::in_state_of;

@@ -1,0 +1,48 @@
+//! Convolutions over slices, with the batch norm behind them where nothing is learnt.
+
+use dyrep_kernels::{Finish, channel_sums};
+
+use super::{Computed, Kept, fits};
+use crate::ops::plan::{Conv, ConvNorm};
+
+pub(super) fn forward(plan: &Conv<&[f32]>) -> Computed {
+    let mut output = vec![0.0; plan.shape.output_len()];
+    fits(dyrep_kernels::forward(&plan.shape, plan.input, plan.weight, plan.bias, &mut output));
+    Computed { output, moments: vec![], kept: Kept::Nothing }
+}
+
+pub(super) fn backward(
+    plan: &Conv<&[f32]>,
+    gradient: &[f32],
+    wanted: &Conv<bool>,
+) -> Conv<Option<Vec<f32>>> {
+    let shape = &plan.shape;
+    let space = |wanted: bool, len: usize| wanted.then(|| vec![0.0; len]);
+    let mut input = space(wanted.input, shape.input_len());
+    let mut weight = space(wanted.weight, shape.weight_len());
+    let targets = (input.as_deref_mut(), weight.as_deref_mut());
+    let (x, w) = (plan.input, plan.weight);
+    fits(dyrep_kernels::backward(shape, x, w, gradient, targets.0, targets.1));
+    let [height, width] = shape.output();
+    let sums = || channel_sums(gradient, shape.channels[1], height * width);
+    let bias = wanted.bias.map(|wanted| wanted.then(sums));
+    Conv { shape: *shape, input, weight, bias }
+}
+
+/// Off the graph only.
+pub(super) fn forward_norm(plan: &ConvNorm<&[f32]>) -> Computed {
+    let Conv { shape, input, weight, bias } = &plan.conv;
+    // The norm and the bias as one line a channel.
+    let line = |channel: usize| {
+        let [gamma, beta, mean, variance] = [plan.gamma, plan.beta, plan.mean, plan.variance]
+            .map(|values| f64::from(values[channel]));
+        let scale = gamma / (variance + plan.epsilon).sqrt();
+        let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
+        [scale as f32, (beta + (bias - mean) * scale) as f32]
+    };
+    let lines: Vec<[f32; 2]> = (0..shape.channels[1]).map(line).collect();
+    let finish = Finish { lines: &lines, residual: plan.residual, relu: plan.relu };
+    let mut output = vec![0.0; shape.output_len()];
+    fits(dyrep_kernels::forward_then(shape, input, weight, finish, &mut output));
+    Computed { output, moments: vec![], kept: Kept::Nothing }
+}

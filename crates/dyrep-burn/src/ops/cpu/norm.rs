@@ -1,0 +1,82 @@
+//! Batch norms with what follows them, over slices.
+
+use dyrep_kernels::{Gradients, Moments, NormCall, NormShape, Passed, Tail};
+
+use super::{Computed, Kept, fits};
+use crate::ops::plan::{BranchMoments, Normalize};
+
+fn norm<'a>(plan: &Normalize<&'a [f32]>) -> NormCall<'a> {
+    let [batch, channels, height, width] = plan.dims;
+    let shape = NormShape { batch, channels, pixels: height * width };
+    NormCall { shape, gamma: plan.gamma, beta: plan.beta, epsilon: plan.epsilon as f32 }
+}
+
+pub(super) fn forward(plan: &Normalize<&[f32]>) -> Computed {
+    let norm = norm(plan);
+    let channels = norm.shape.channels;
+    let tail = Tail { residual: plan.residual, relu: plan.relu };
+    let mut output = vec![0.0; norm.shape.len()];
+    let moments = match plan.given {
+        Some([mean, variance]) => {
+            fits(norm.infer(Moments { mean, variance }, plan.input, tail, &mut output));
+            None
+        }
+        None => {
+            let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
+            let moments = Moments { mean: &mut mean[..], variance: &mut variance[..] };
+            fits(norm.train(plan.input, tail, &mut output, moments));
+            Some([mean, variance])
+        }
+    };
+    let of_norm = BranchMoments { first: None, end: moments.clone() };
+    Computed { output, moments: vec![of_norm], kept: Kept::Norm { moments, output: None } }
+}
+
+/// `moments` are the batch's, where they were not given; `output` is there where a residual came before a ReLU.
+pub(super) fn backward(
+    plan: &Normalize<&[f32]>,
+    moments: Option<&[Vec<f32>; 2]>,
+    output: &[f32],
+    gradient: &[f32],
+    wanted: &Normalize<bool>,
+) -> Normalize<Option<Vec<f32>>> {
+    let norm = norm(plan);
+    let channels = norm.shape.channels;
+    let passed = match (plan.relu, plan.residual) {
+        (false, _) => Passed::All,
+        (true, None) => Passed::OfNorm,
+        (true, Some(_)) => Passed::OfOutput(output),
+    };
+    let mut input = vec![0.0; norm.shape.len()];
+    let [mut gamma, mut beta] = [vec![0.0; channels], vec![0.0; channels]];
+    let mut residual = wanted.residual.map(|wanted| {
+        wanted.then(|| match plan.relu {
+            true => vec![0.0; gradient.len()],
+            false => gradient.to_vec(),
+        })
+    });
+    let of_residual = residual.as_mut().and_then(Option::as_deref_mut).filter(|_| plan.relu);
+    let gradients =
+        Gradients { input: &mut input, residual: of_residual, gamma: &mut gamma, beta: &mut beta };
+    fits(match (plan.given, moments) {
+        (Some([mean, variance]), _) => {
+            let moments = Moments { mean, variance };
+            norm.infer_backward(moments, plan.input, passed, gradient, gradients)
+        }
+        (None, Some([mean, variance])) => {
+            let moments = Moments { mean: &mean[..], variance: &variance[..] };
+            norm.train_backward(moments, plan.input, passed, gradient, gradients)
+        }
+        (None, None) => unreachable!("the forward pass keeps them"),
+    });
+    Normalize {
+        dims: plan.dims,
+        input: Some(input),
+        gamma: Some(gamma),
+        beta: Some(beta),
+        epsilon: plan.epsilon,
+        given: plan.given.map(|_| [None, None]),
+        residual,
+        relu: plan.relu,
+    }
+}

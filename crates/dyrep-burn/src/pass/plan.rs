@@ -1,0 +1,138 @@
+//! From a block and its input to a plan: which taps of which tensors, and what every norm normalises by.
+//!
+//! A block nested inside runs first, as a plan of its own; the outer one takes its output for a branch.
+
+use burn::backend::DispatchTensor;
+use burn::nn::BatchNorm;
+use burn::tensor::Tensor;
+use dyrep_kernels::ConvShape;
+use dyrep_kernels::block::{
+    Block as Plan, Branch as Part, By, Core as Computed, End, First, Norm, Running,
+};
+
+use super::composed::compose_first;
+use super::{Pass, Share, take_in};
+use crate::branch::Core;
+use crate::layer::{Block, Branch, RepConv2d};
+
+impl Block {
+    /// What a pass computes of the block, before the norm that follows it.
+    ///
+    /// # Panics
+    /// If the input does not have the block's channels, or is smaller than its kernel.
+    pub(super) fn plan(&self, input: &Tensor<4>, pass: Pass) -> Plan<DispatchTensor> {
+        let shape = self.shape(input);
+        let planning = Planning { block: self, input, pass, shape };
+        let branches = self.branches.iter().map(|branch| planning.part(branch)).collect();
+        Plan { shape, input: taken(input.clone()), branches }
+    }
+
+    /// What the convolution of a branch sees of the block's input: behind a 1×1 and its norm the padded middle.
+    pub(crate) fn seen_by(&self, branch: &Branch, input: Tensor<4>, pass: Pass) -> Tensor<4> {
+        let shape = self.shape(&input);
+        let planning = Planning { block: self, input: &input, pass, shape };
+        let Some((first, norm)) = planning.first(branch).zip(branch.parts.first_norm.as_ref())
+        else {
+            return input;
+        };
+        let (seen, moments) = compose_first(first, &shape, input.clone());
+        if let Some(moments) = moments {
+            take_in(norm, moments, counts(&shape)[0], pass);
+        }
+        seen
+    }
+
+    fn shape(&self, input: &Tensor<4>) -> ConvShape {
+        let geometry = &self.geometry;
+        let [batch, channels, height, width] = input.dims();
+        let shape = ConvShape {
+            batch,
+            channels: [geometry.in_channels(), geometry.out_channels()],
+            input: [height, width],
+            kernel: geometry.kernel_size(),
+            stride: geometry.stride(),
+            dilation: geometry.dilation(),
+            padding: geometry.pads([height, width]),
+            groups: geometry.groups(),
+        };
+        let fits = shape.check().map_err(|error| error.to_string());
+        let fits = fits.and_then(|()| match channels == geometry.in_channels() {
+            true => Ok(()),
+            false => Err(format!("the input has {channels} channels")),
+        });
+        fits.unwrap_or_else(|error| {
+            panic!("a block for {geometry} on {:?}: {error}", input.dims())
+        });
+        shape
+    }
+}
+
+/// Values of each channel over a batch, before and behind the convolution.
+pub(super) fn counts(shape: &ConvShape) -> [usize; 2] {
+    [shape.input, shape.output()].map(|[height, width]| shape.batch * height * width)
+}
+
+struct Planning<'a> {
+    block: &'a Block,
+    input: &'a Tensor<4>,
+    pass: Pass,
+    shape: ConvShape,
+}
+
+impl Planning<'_> {
+    fn part(&self, branch: &Branch) -> Part<DispatchTensor> {
+        let [_, count_out] = counts(&self.shape);
+        let parts = &branch.parts;
+        let nested = matches!(parts.conv, Some(RepConv2d::Block(_)));
+        let first = if nested { None } else { self.first(branch) };
+        let core = match (branch.kind().core(), &parts.conv) {
+            (Core::Conv(_), Some(RepConv2d::Plain(conv))) => Computed::Conv {
+                window: branch.kind().checked_window(&self.block.geometry),
+                weight: taken(conv.weight.val()),
+                bias: conv.bias.as_ref().map(|bias| taken(bias.val())),
+            },
+            (Core::Conv(_), Some(nested)) => {
+                let seen = self.block.seen_by(branch, self.input.clone(), self.pass);
+                Computed::Given { map: taken(nested.forward_pass(seen, self.pass)) }
+            }
+            (Core::Average, _) => Computed::Average,
+            (Core::Input, _) => Computed::Input,
+            (Core::Conv(_), None) => unreachable!("its form has a convolution"),
+        };
+        let end = match (&parts.norm, branch.scale()) {
+            (Some(norm), _) => End::Norm(plan_norm(norm, self.input, count_out, self.pass)),
+            (None, Some(scale)) => End::Scale(taken(scale)),
+            (None, None) => End::Nothing,
+        };
+        Part { first, core, end }
+    }
+
+    fn first(&self, branch: &Branch) -> Option<First<DispatchTensor>> {
+        let (conv, norm) = branch.parts.first.as_ref().zip(branch.parts.first_norm.as_ref())?;
+        let norm = plan_norm(norm, self.input, counts(&self.shape)[0], self.pass);
+        Some(First { weight: taken(conv.weight.val()), norm })
+    }
+}
+
+/// What a norm over `count` values a channel normalises by, on the device of `like`.
+pub(super) fn plan_norm(
+    norm: &BatchNorm,
+    like: &Tensor<4>,
+    count: usize,
+    pass: Pass,
+) -> Norm<DispatchTensor> {
+    let device = like.device();
+    // Statistics stay where the last update left them, which another device may have been.
+    let [mean, variance] = [&norm.running_mean, &norm.running_var]
+        .map(|state| taken(state.value_sync().to_device(&device).detach()));
+    let by = match pass.share(norm, count) {
+        None => By::Given { mean, variance },
+        Some(Share { momentum, unbias }) => By::Batch(Running { mean, variance, momentum, unbias }),
+    };
+    let (gamma, beta) = (taken(norm.gamma.val()), taken(norm.beta.val()));
+    Norm { gamma, beta, epsilon: norm.epsilon as f32, by }
+}
+
+fn taken<const D: usize>(tensor: Tensor<D>) -> DispatchTensor {
+    tensor.into_dispatch()
+}

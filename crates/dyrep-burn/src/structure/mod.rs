@@ -1,0 +1,291 @@
+//! What is grown where: the structure of a model, without its weights.
+//!
+//! A checkpoint of a grown model is its weights and its structure: applied to a fresh model, the structure
+//! rebuilds the same tree, which then takes the weights. Reading parses into validity: a structure with a
+//! branch that cannot exist is refused, never built.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use form::DEEPEST;
+pub use form::{BlockForm, BranchForm, Form};
+pub(crate) use version::{NEEDS, check_version, parse_versioned};
+
+use crate::branch::{BranchName, Branches};
+use crate::error::{ConfigError, StructureError};
+use crate::file::write_atomically;
+use crate::geometry::ConvGeometry;
+use crate::layer::{Builder, RepConv2d, Source, in_state_of};
+use crate::look::{layers, map_layers, nest};
+
+pub(crate) mod cost;
+mod form;
+mod found;
+mod raw;
+mod version;
+
+/// The version written; all up to it are read.
+const VERSION: u64 = 2;
+
+/// The form of every [`RepConv2d`] of a model, by path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub struct Structure {
+    layers: BTreeMap<String, LayerStructure>,
+}
+
+/// One layer: the convolution that it stands for, and its form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerStructure {
+    /// The convolution.
+    pub geometry: ConvGeometry,
+    /// Plain, or a block.
+    pub form: Form,
+}
+
+/// What a file holds before it is checked.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    version: u64,
+    /// The oldest program that reads this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    needs: Option<String>,
+    layers: BTreeMap<String, LayerStructure>,
+}
+
+impl TryFrom<Raw> for Structure {
+    type Error = StructureError;
+
+    fn try_from(raw: Raw) -> Result<Self, StructureError> {
+        raw.check("structure")
+    }
+}
+
+impl From<Structure> for Raw {
+    fn from(structure: Structure) -> Self {
+        Self { version: VERSION, needs: Some(NEEDS.to_owned()), layers: structure.layers }
+    }
+}
+
+impl Raw {
+    fn check(self, origin: &str) -> Result<Structure, StructureError> {
+        check_version(self.version, self.needs.as_deref(), VERSION, origin)?;
+        for (path, layer) in &self.layers {
+            layer.form.check(&layer.geometry).map_err(|source| StructureError::Layer {
+                origin: origin.to_owned(),
+                layer: path.clone(),
+                source,
+            })?;
+        }
+        Ok(Structure { layers: self.layers })
+    }
+}
+
+impl Structure {
+    /// A structure of the given layers, by path.
+    ///
+    /// # Errors
+    /// A layer with branches that it cannot have.
+    pub fn new(layers: BTreeMap<String, LayerStructure>) -> Result<Self, StructureError> {
+        Raw { version: VERSION, needs: None, layers }.check("structure")
+    }
+
+    /// The structure of a model.
+    #[must_use]
+    pub fn of<M: Module>(model: &M) -> Self {
+        let layers = layers(model).into_iter().map(|(path, layer)| {
+            (path, LayerStructure { geometry: layer.geometry(), form: layer.form() })
+        });
+        Self { layers: layers.collect() }
+    }
+
+    /// The layers by path.
+    #[must_use]
+    pub fn layers(&self) -> &BTreeMap<String, LayerStructure> {
+        &self.layers
+    }
+
+    /// The structure after deployment: every block a plain convolution with a bias.
+    #[must_use]
+    pub fn deployed(&self) -> Self {
+        let fused = |layer: &LayerStructure| LayerStructure {
+            geometry: layer.geometry.clone(),
+            form: layer.form.deployed(),
+        };
+        let layers = self.layers.iter().map(|(path, layer)| (path.clone(), fused(layer)));
+        Self { layers: layers.collect() }
+    }
+
+    /// Grows the plain convolution at `path` into a block, as [`grow`](crate::grow) does with tensors.
+    ///
+    /// # Errors
+    /// No such convolution, one that is a block already or lies too deep, or a branch named that does not exist
+    /// there. The structure is then unchanged.
+    pub fn grow(&mut self, path: &str, branches: &Branches) -> Result<(), StructureError> {
+        let refused = |reason: &str| StructureError::Change {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (form, geometry, depth) =
+            self.conv_mut(path).ok_or_else(|| refused("no convolution there"))?;
+        if depth >= DEEPEST {
+            let error = ConfigError::TooDeep { limit: DEEPEST };
+            return Err(refused(&error.to_string()));
+        }
+        if let Form::Block(_) = form {
+            return Err(refused("it is a block already"));
+        }
+        let block = BlockForm::grown(branches, &geometry);
+        *form = Form::Block(block.map_err(|error| refused(&error.to_string()))?);
+        Ok(())
+    }
+
+    /// Takes branches from the block at `path`, as [`cut`](crate::cut) does with tensors; with none left
+    /// it becomes a convolution.
+    ///
+    /// # Errors
+    /// No block there, or none with such a branch. The structure is then unchanged.
+    pub fn cut(&mut self, path: &str, names: &[BranchName]) -> Result<(), StructureError> {
+        let refused = |reason: String| StructureError::Change { path: path.to_owned(), reason };
+        let found = self.conv_mut(path);
+        let (form, ..) = found.ok_or_else(|| refused("no convolution there".to_owned()))?;
+        let Form::Block(block) = form else {
+            return Err(refused("it is plain, there is nothing to cut".to_owned()));
+        };
+        let others = || block.branches[1..].iter().map(|branch| branch.name);
+        if let Some(name) = names.iter().find(|name| !others().any(|other| other == **name)) {
+            return Err(refused(format!("it has no branch `{name}` to cut")));
+        }
+        if names.is_empty() && others().next().is_some() {
+            return Err(refused("no branch was named".to_owned()));
+        }
+        block.branches.retain(|branch| !names.contains(&branch.name));
+        block.main_conv_mut().give_bias_to_innermost();
+        if let [_] = block.branches[..] {
+            *form = block.main_conv_mut().clone();
+        }
+        Ok(())
+    }
+
+    /// The form of the convolution at `path`, its geometry, and how many blocks it lies in.
+    fn conv_mut(&mut self, path: &str) -> Option<(&mut Form, ConvGeometry, usize)> {
+        let (layer, address) = {
+            let paths = self.layers.keys().map(String::as_str);
+            let (layer, address) = nest::locate(path, paths)?;
+            (layer.to_owned(), address)
+        };
+        let LayerStructure { geometry, form } = self.layers.get_mut(&layer)?;
+        let (form, geometry) = form.at_mut(&address, geometry)?;
+        Some((form, geometry, address.len()))
+    }
+
+    /// The geometry of the convolution at `path`, in a layer or inside its blocks.
+    pub(crate) fn geometry_at(&self, path: &str) -> Option<ConvGeometry> {
+        let (layer, address) = nest::locate(path, self.layers.keys().map(String::as_str))?;
+        let LayerStructure { geometry, form } = self.layers.get(layer)?;
+        form.clone().at_mut(&address, geometry).map(|(_, geometry)| geometry)
+    }
+
+    /// Rebuilds this structure in `model`, which must be the same network.
+    ///
+    /// Layers whose form differs get parameters that are functions of their path; load the weights next.
+    ///
+    /// # Errors
+    /// If the model's layers are not this structure's, or stand for other convolutions.
+    pub fn apply<M: Module>(&self, model: M) -> Result<M, StructureError> {
+        self.check_network(&model)?;
+        Ok(map_layers(model, |path, layer| {
+            let Some(wanted) = self.layers.get(path) else {
+                return layer;
+            };
+            if layer.form() == wanted.form {
+                return layer;
+            }
+            rebuild(path, &layer, wanted)
+        }))
+    }
+
+    fn check_network<M: Module>(&self, model: &M) -> Result<(), StructureError> {
+        let other = |difference: String| Err(StructureError::OtherNetwork { difference });
+        let found = Self::of(model);
+        for (path, wanted) in &self.layers {
+            match found.layers.get(path) {
+                None => return other(format!("the model has no layer `{path}`")),
+                Some(layer) if layer.geometry != wanted.geometry => {
+                    return other(format!(
+                        "layer `{path}` is {} in the model, {} in the structure",
+                        layer.geometry, wanted.geometry
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        match found.layers.keys().find(|path| !self.layers.contains_key(*path)) {
+            Some(path) => other(format!("the structure has no layer `{path}`")),
+            None => Ok(()),
+        }
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self)
+            .unwrap_or_else(|e| unreachable!("strings and sizes: {e}"))
+    }
+
+    /// Reads JSON that [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// Text that is not a whole structure, of another version, or with branches that cannot exist.
+    pub fn from_json(text: &str) -> Result<Self, StructureError> {
+        Self::parse(text, "structure")
+    }
+
+    fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
+        parse_versioned::<Raw>(text, VERSION, origin)?.check(origin)
+    }
+
+    /// Writes the structure to a file: to a temporary one beside it, synced, then renamed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
+        save_text(path.as_ref(), &self.to_json())
+    }
+
+    /// Reads a structure file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, StructureError> {
+        load_text(path.as_ref(), Self::parse)
+    }
+}
+
+/// Writes a structure file or a log of structures.
+pub(crate) fn save_text(path: &Path, text: &str) -> Result<(), StructureError> {
+    let failed = |source| StructureError::Io { path: path.to_owned(), source };
+    write_atomically(path, text.as_bytes()).map_err(failed)
+}
+
+/// Reads such a file and parses it, with its name for messages.
+pub(crate) fn load_text<T>(
+    path: &Path,
+    parse: fn(&str, &str) -> Result<T, StructureError>,
+) -> Result<T, StructureError> {
+    let failed = |source| StructureError::Io { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    parse(&text, &path.display().to_string())
+}
+
+fn rebuild(path: &str, layer: &RepConv2d, wanted: &LayerStructure) -> RepConv2d {
+    let device = layer.innermost().weight.lazy_device().inner();
+    let mut builder = Builder::new(Source::Seeded { seed: 0, event: 0 }, &device, path);
+    let built = RepConv2d::build(&wanted.geometry, &wanted.form, &mut builder);
+    in_state_of(layer, &built)
+}

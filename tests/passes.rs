@@ -1,0 +1,215 @@
+//! What a pass through a layer is, and who computes it: inputs off the graph, frozen norms, other float types, blocks too
+//! large for one operation, gradient checkpointing.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::PaddingConfig2d;
+use burn::tensor::{DType, Device, Tensor};
+use dyrep_burn::ops::{Kernels, with_kernels};
+use dyrep_burn::{
+    AdjustOptions, BranchKind, BranchSpec, Branches, Calibration, End, NormRule, Preset, RepConv2d,
+    RepConv2dConfig, Structure, cut, deploy, grow,
+};
+use dyrep_tests::close::relative_difference;
+use dyrep_tests::random::{self, Draw};
+
+fn config(branches: impl Into<Branches>) -> RepConv2dConfig {
+    RepConv2dConfig::new([8, 8], [3, 3])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .with_branches(branches)
+}
+
+/// A layer whose parameters hide nothing, in training on `device`'s graph.
+fn scrambled(branches: impl Into<Branches>, device: &Device) -> RepConv2d {
+    random::scramble(config(branches).init(device), &mut Draw::new(7))
+}
+
+fn input(device: &Device) -> Tensor<4> {
+    Tensor::from_data(Draw::new(3).data(&[4, 8, 9, 7], -1.0, 2.0), device)
+}
+
+/// An input off the graph is a constant to a layer that is on it: every branch takes it so.
+#[test]
+fn a_plain_input_trains_as_one_on_the_graph_does() {
+    let (plain, graph) = (Device::flex(), Device::flex().autodiff());
+    for preset in Preset::ALL {
+        let [layer, other] = [(); 2].map(|()| scrambled(preset, &graph));
+        let got = layer.forward(input(&plain));
+        let want = other.forward(input(&graph));
+        assert!(got.is_autodiff());
+        let difference = relative_difference(got.inner(), want.inner());
+        assert!(difference < 1e-6, "{preset}: {difference:.1e}");
+        let (got, want) = (layer.valid(), other.valid());
+        let difference =
+            relative_difference(got.forward(input(&plain)), want.forward(input(&plain)));
+        assert!(difference < 1e-6, "{preset}, running statistics: {difference:.1e}");
+    }
+}
+
+/// What is composed on this device, and why; nothing else is.
+#[test]
+fn blocks_that_train_run_whole_and_the_others_say_why_not() {
+    let (plain, graph) = (Device::flex(), Device::flex().autodiff());
+    for preset in Preset::ALL {
+        let layer = config(preset).init(&graph);
+        assert_eq!(layer.composed_because(&input(&graph)), None, "{preset}");
+        let norms = layer
+            .block()
+            .is_some_and(|block| block.branches().iter().any(|branch| branch.norm().is_some()));
+        let evaluated = layer.valid().composed_because(&input(&plain));
+        assert_eq!(evaluated.is_some_and(|reason| reason.contains("running statistics")), norms);
+        if !layer.is_plain() {
+            let wide = input(&graph).cast(DType::F64);
+            let cast = layer.clone().map(&mut Cast(DType::F64));
+            assert!(cast.composed_because(&wide).unwrap().contains("type"), "{preset}");
+            let wanted = with_kernels(Kernels::Composed, || layer.composed_because(&input(&graph)));
+            assert!(wanted.is_some());
+        }
+        let frozen = layer.freeze().composed_because(&input(&graph));
+        assert_eq!(frozen.is_some_and(|reason| reason.contains("running statistics")), norms);
+    }
+}
+
+/// Beyond what one step of the graph can take, a block is computed in parts.
+#[test]
+fn a_block_of_forty_branches_is_computed_in_parts() {
+    let device = Device::flex().autodiff();
+    let branches = [BranchSpec::from(BranchKind::KXK).times(40), BranchKind::POINTWISE_KXK.into()];
+    let results = [Kernels::Fast, Kernels::Composed].map(|kernels| {
+        with_kernels(kernels, || {
+            let layer = scrambled(branches, &device);
+            let input = input(&device).require_grad();
+            let output = layer.forward(input.clone());
+            let gradients = (output.clone() * output.clone()).sum().backward();
+            (output.inner(), input.grad(&gradients).unwrap())
+        })
+    });
+    let [(fast, fast_gradient), (composed, composed_gradient)] = results;
+    assert!(relative_difference(fast, composed) < 1e-5);
+    assert!(relative_difference(fast_gradient, composed_gradient) < 1e-4);
+}
+
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|value| {
+            value.clone().cast(self.0).detach().set_require_grad(value.is_require_grad())
+        })
+    }
+}
+
+/// Blocks of other float types train, fuse, grow, are cut and deployed. Half types keep eight or eleven bits.
+#[test]
+fn other_float_types() {
+    let graph = Device::flex().autodiff();
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F16, 1e-2), (DType::BF16, 8e-2)] {
+        let input = input(&graph).cast(dtype);
+        for preset in Preset::ALL {
+            let layer = scrambled(preset, &graph).map(&mut Cast(dtype));
+            let output = layer.forward(input.clone());
+            assert_eq!(output.dtype(), dtype);
+            output.cast(DType::F32).sum().backward();
+            let layer = layer.valid();
+            let want = layer.forward(input.clone().inner()).cast(DType::F64);
+            let deployed = deploy(&layer);
+            assert_eq!(deployed.fuse().geometry(), &layer.geometry());
+            let got = deployed.forward(input.clone().inner());
+            assert_eq!(got.dtype(), dtype);
+            let difference = relative_difference(got.cast(DType::F64), want.clone());
+            assert!(difference < tolerance, "{preset} as {dtype:?}: {difference:.1e}");
+        }
+        let plain = scrambled(Preset::Plain, &graph).map(&mut Cast(dtype));
+        let batch = input.clone().inner();
+        let mut run = |layer: &RepConv2d, _: usize| drop(layer.forward(batch.clone()));
+        let mut calibration = Calibration::new(1, &mut run);
+        for norm_rule in NormRule::ALL {
+            let options = AdjustOptions { norm_rule, ..AdjustOptions::default() };
+            let grown =
+                grow(&plain, "", &Preset::DyRep.into(), &options, &mut calibration).unwrap();
+            let names: Vec<_> =
+                grown.block().unwrap().others().iter().map(dyrep_burn::Branch::name).collect();
+            let less = cut(&grown, "", &names[..2], &options, &mut calibration).unwrap();
+            for layer in [grown, less] {
+                assert_eq!(layer.forward(input.clone()).dtype(), dtype);
+                let got = layer.valid().forward(batch.clone()).cast(DType::F64);
+                let want = plain.valid().forward(batch.clone()).cast(DType::F64);
+                let difference = relative_difference(got, want);
+                assert!(difference < tolerance, "{norm_rule:?} as {dtype:?}: {difference:.1e}");
+            }
+        }
+    }
+}
+
+/// Where neither `kxk` nor the new branches end in norms, growing changes nothing in training mode either.
+#[test]
+fn growing_branches_that_end_in_scales_is_neutral_in_both_modes() {
+    let graph = Device::flex().autodiff();
+    let ends = |main: End, others: End| {
+        let kinds = [BranchKind::POINTWISE, BranchKind::ONE_BY_K, BranchKind::IDENTITY];
+        let others = kinds.map(|kind| BranchSpec::new(kind, others));
+        [&[BranchSpec::new(BranchKind::KXK, main)][..], &others].concat()
+    };
+    let plain = scrambled(Preset::Plain, &graph);
+    let mut run = |_: &RepConv2d, _: usize| panic!("what has no norm needs no calibration");
+    let mut calibration = Calibration::new(0, &mut run);
+    for (main, others) in
+        [(End::Nothing, End::Scale), (End::Scale, End::Scale), (End::Constant, End::Nothing)]
+    {
+        let branches = Branches::from(ends(main, others));
+        let grown =
+            grow(&plain, "", &branches, &AdjustOptions::default(), &mut calibration).unwrap();
+        let difference = relative_difference(
+            grown.forward(input(&graph)).inner(),
+            plain.forward(input(&graph)).inner(),
+        );
+        assert!(difference < 1e-6, "{main:?}, {others:?}: {difference:.1e}");
+        // The same through the structure alone.
+        let mut structure = Structure::of(&plain);
+        structure.grow("", &branches).unwrap();
+        assert_eq!(structure, Structure::of(&grown));
+    }
+}
+
+#[test]
+fn gradient_checkpointing_survives_every_change_of_structure() {
+    let device = Device::flex().autodiff().gradient_checkpointing();
+    let strategy = device.gradient_checkpointing_strategy();
+    let plain = scrambled(Preset::Plain, &device);
+    let batch = input(&Device::flex());
+    let mut run = |layer: &RepConv2d, _: usize| drop(layer.forward(batch.clone()));
+    let mut calibration = Calibration::new(1, &mut run);
+    let options = AdjustOptions::default();
+    let grown = grow(&plain, "", &Preset::DyRep.into(), &options, &mut calibration).unwrap();
+    let kinds = [BranchKind::POINTWISE.into()];
+    let less = cut(&grown, "", &kinds, &options, &mut calibration).unwrap();
+    let applied = Structure::of(&grown).apply(plain).unwrap();
+    for layer in [grown, less, applied] {
+        let output = layer.forward(input(&device));
+        assert_eq!(output.gradient_checkpointing_strategy(), strategy);
+        let gradients = output.sum().backward();
+        assert!(
+            layer.block().unwrap().main().norm().unwrap().gamma.val().grad(&gradients).is_some()
+        );
+    }
+}
+
+/// What grows in a frozen layer is frozen, and the layer is no candidate.
+#[test]
+fn what_grows_in_a_frozen_layer_is_frozen() {
+    let device = Device::flex().autodiff();
+    let plain = scrambled(Preset::Plain, &device).freeze();
+    let batch = input(&Device::flex());
+    let mut run = |layer: &RepConv2d, _: usize| drop(layer.forward(batch.clone()));
+    let mut calibration = Calibration::new(1, &mut run);
+    let options = AdjustOptions::default();
+    let grown = grow(&plain, "", &Preset::Dbb.into(), &options, &mut calibration).unwrap();
+    let branches = grown.block().unwrap().branches();
+    let norms = branches.iter().filter_map(|branch| branch.norm());
+    assert!(norms.clone().count() == 4);
+    for norm in norms {
+        assert!(!norm.gamma.is_require_grad() && !norm.training.is_enabled());
+    }
+}
