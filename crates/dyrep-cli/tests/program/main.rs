@@ -8,6 +8,7 @@ mod published;
 mod recipes;
 #[cfg(unix)]
 mod trained;
+mod version_1;
 #[cfg(unix)]
 mod walk;
 
