@@ -15,6 +15,9 @@ use dyrep_burn::{
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::random::{self, Draw};
 
+/// Of the largest output, as the laws allow; all are below 1e-6 here, but CPUs sum in orders of their own.
+const TOLERANCE: f64 = 5e-6;
+
 fn config(branches: impl Into<Branches>) -> RepConv2dConfig {
     RepConv2dConfig::new([8, 8], [3, 3])
         .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -40,11 +43,11 @@ fn a_plain_input_trains_as_one_on_the_graph_does() {
         let want = other.forward(input(&graph));
         assert!(got.is_autodiff());
         let difference = relative_difference(got.inner(), want.inner());
-        assert!(difference < 1e-6, "{preset}: {difference:.1e}");
+        assert!(difference < TOLERANCE, "{preset}: {difference:.1e}");
         let (got, want) = (layer.valid(), other.valid());
         let difference =
             relative_difference(got.forward(input(&plain)), want.forward(input(&plain)));
-        assert!(difference < 1e-6, "{preset}, running statistics: {difference:.1e}");
+        assert!(difference < TOLERANCE, "{preset}, running statistics: {difference:.1e}");
     }
 }
 
@@ -166,7 +169,7 @@ fn growing_branches_that_end_in_scales_is_neutral_in_both_modes() {
             grown.forward(input(&graph)).inner(),
             plain.forward(input(&graph)).inner(),
         );
-        assert!(difference < 1e-6, "{main:?}, {others:?}: {difference:.1e}");
+        assert!(difference < TOLERANCE, "{main:?}, {others:?}: {difference:.1e}");
         // The same through the structure alone.
         let mut structure = Structure::of(&plain);
         structure.grow("", &branches).unwrap();
