@@ -1,6 +1,7 @@
 //! Folding what ends a block's `kxk` branch, or follows its sum, into what comes before: then a kernel can be added to the
 //! k×k convolution, and nothing is ever divided.
 
+use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
 use super::calibrate::set_identity;
@@ -49,31 +50,21 @@ impl Block {
 
     /// The sum of the branches followed by a map, in training mode too where every branch ends in a norm or a scale.
     fn scale_branches(&mut self, then: &NormAffine) {
+        let without_shift =
+            NormAffine { scale: then.scale.clone(), shift: then.shift.zeros_like() };
         let mut missing: Vec<Kernel> = vec![];
         for number in 0..self.branches.len() {
-            let branch = &self.branches[number];
-            let without_shift =
-                NormAffine { scale: then.scale.clone(), shift: then.shift.zeros_like() };
-            let scaled = match branch {
-                branch if branch.norm().is_some() || branch.scale().is_some() => true,
-                branch => branch.conv().is_some(),
-            };
-            if !scaled {
-                // An input or an average has nothing that could be scaled.
-                let kernel = self.fuse_branch(branch);
-                missing.push(subtract(&scale(&kernel, then.scale.clone()), &kernel));
-                continue;
-            }
             let branch = &mut self.branches[number];
             if let Some(norm) = &mut branch.parts.norm {
-                let [gamma, beta] = then_affine(norm, &without_shift);
-                norm.gamma = with_value(norm.gamma.clone(), gamma);
-                norm.beta = with_value(norm.beta.clone(), beta);
+                follow(norm, &without_shift);
             } else if let Some(scale) = branch.scale() {
                 branch.set_scale(scale * then.scale.clone());
+            } else if let Some(conv) = branch.parts.conv.take() {
+                branch.parts.conv = Some(followed_by(conv, &without_shift));
             } else {
-                let conv = &mut branch.parts.conv;
-                *conv = conv.take().map(|conv| followed_by(conv, &without_shift));
+                // An input or an average has nothing that could be scaled.
+                let kernel = self.fuse_branch(&self.branches[number]);
+                missing.push(subtract(&scale(&kernel, then.scale.clone()), &kernel));
             }
         }
         self.add_shift(then.shift.clone());
@@ -121,12 +112,15 @@ fn followed_by(conv: RepConv2d, then: &NormAffine) -> RepConv2d {
         RepConv2d::Block(block) => block,
     };
     match &mut block.norm_after {
-        Some(norm) => {
-            let [gamma, beta] = then_affine(norm, then);
-            norm.gamma = with_value(norm.gamma.clone(), gamma);
-            norm.beta = with_value(norm.beta.clone(), beta);
-        }
+        Some(norm) => follow(norm, then),
         None => block.scale_branches(then),
     }
     RepConv2d::Block(block)
+}
+
+/// Makes a norm give what it gave, followed by the map.
+fn follow(norm: &mut BatchNorm, then: &NormAffine) {
+    let [gamma, beta] = then_affine(norm, then);
+    norm.gamma = with_value(norm.gamma.clone(), gamma);
+    norm.beta = with_value(norm.beta.clone(), beta);
 }

@@ -6,7 +6,7 @@ use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions};
 use dyrep_kernels::ConvShape;
 use dyrep_kernels::block::{
-    Block as Plan, Branch as Part, By, Core, End, First, Norm, Running, Window,
+    Block as Plan, Branch as Part, By, Core, End, First, Norm, Running, Window, refuses,
 };
 
 use super::Pass;
@@ -35,7 +35,7 @@ pub(super) fn execute(
 }
 
 fn execute_part(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tensor<1>>>) {
-    if why_composed(&plan).is_none()
+    if refuses(&plan).is_none()
         && let Some(Done { output, moments }) = run(ops::Plan::Block(plan.clone()))
     {
         let tensors = |moments: [DispatchTensor; 2]| moments.map(Tensor::from_dispatch);
@@ -55,11 +55,6 @@ fn compose_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tens
         branches.map(|part| compose(part, &plan.shape, input.clone())).unzip();
     let sum = outputs.into_iter().reduce(|sum, output| sum + output);
     (sum.unwrap_or_else(|| unreachable!("a plan has a branch")), moments)
-}
-
-/// Why no executor computes a plan whole whatever its device and type are.
-pub(super) fn why_composed<T>(plan: &Plan<T>) -> Option<&'static str> {
-    dyrep_kernels::block::refuses(plan)
 }
 
 /// The plan, or several of which the outputs sum up to its: what one operation can take is bounded.
