@@ -3,8 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::{Block, Branch, BranchMoments, Core};
-use super::FRAME;
-use super::call::{Call, Scratch, by_channel};
+use super::call::{Call, Scratch, Tuning, by_channel};
 use super::pass::{Job, Pass};
 
 /// Gradients of `Σ output · output_gradient`; none for running statistics.
@@ -14,17 +13,17 @@ pub(crate) fn backward(
     output_gradient: &[f32],
     wanted: &Block<bool>,
 ) -> Block<Option<Vec<f32>>> {
-    backward_in(FRAME, block, moments, output_gradient, wanted)
+    backward_by(Tuning::MEASURED, block, moments, output_gradient, wanted)
 }
 
-pub(super) fn backward_in(
-    frame: usize,
+pub(super) fn backward_by(
+    tuning: Tuning,
     block: &Block<&[f32]>,
     moments: &[BranchMoments],
     output_gradient: &[f32],
     wanted: &Block<bool>,
 ) -> Block<Option<Vec<f32>>> {
-    let call = Call::new(block, frame);
+    let call = Call::new(block, tuning);
     let shape = call.shape();
     let mut input = wanted.input.then(|| vec![0.0; shape.input_len()]);
     let is_given = |branch: &Branch<bool>| matches!(branch.core, Core::Given { map: true });

@@ -2,12 +2,30 @@
 
 use super::super::{Block, Branch, Core};
 use super::centre::moment_of;
-use super::form;
+use super::form::{self, Middle, Seen};
+use super::lags::Lags;
 use super::sums::{Add, Collector, Geometry, Sums};
 use crate::flat::add_around;
 use crate::frame::Layout;
 use crate::norm::affine::Moment;
 use crate::shape::ConvShape;
+
+/// What only speed depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tuning {
+    /// Values of a frame: images go below each other.
+    pub(super) frame: usize,
+    /// How many products over pairs of taps one over a branch's values costs.
+    pub(super) values: usize,
+}
+
+impl Tuning {
+    /// All of a batch in a frame where it stays in the second-level cache.
+    pub(super) const MEASURED: Self = Self { frame: 1 << 15, values: 2 };
+}
+
+/// Kernels of more taps have too many pairs, whatever their branches.
+const MOST_TAPS: usize = 400;
 
 /// The planes of each channel, image by image.
 pub(super) fn by_channel(
@@ -41,6 +59,10 @@ pub(super) struct Call<'a> {
     pub(super) ones: Vec<f32>,
     /// The layout of `ones`.
     pub(super) single: Layout,
+    /// The lags of pairs of taps, where there are.
+    pub(super) lags: Option<Lags>,
+    /// Whether each branch's values are computed: cheaper than sums over pairs of taps.
+    pub(super) by_values: bool,
 }
 
 /// Memory that a thread uses again for each of its channels.
@@ -52,6 +74,8 @@ pub(super) struct Scratch {
     pub(super) outputs: Vec<f32>,
     pub(super) back: Vec<f32>,
     pub(super) part: Vec<f32>,
+    /// A branch's values over a batch.
+    pub(super) values: Vec<f32>,
 }
 
 impl Scratch {
@@ -59,30 +83,44 @@ impl Scratch {
         let layout = &call.layout;
         Self {
             input: vec![0.0; layout.reach() + layout.input_memory()],
-            collector: Collector::new(layout, &call.geometry),
+            collector: Collector::new(layout, call.lags.clone()),
             outputs: vec![0.0; layout.output_memory()],
             back: Vec::new(),
             part: vec![0.0; layout.shape.pixels_in()],
+            values: Vec::new(),
         }
     }
 }
 
 impl<'a> Call<'a> {
-    /// Frames of at most `frame` values, if one image takes no more; all hold as many images.
-    pub(super) fn new(block: &'a Block<&'a [f32]>, frame: usize) -> Self {
+    /// Frames of at most so many values, if one image takes no more; all hold as many images.
+    pub(super) fn new(block: &'a Block<&'a [f32]>, tuning: Tuning) -> Self {
         let single = Layout::new(&block.shape, 1);
         let batch = block.shape.batch;
-        let most = (frame / single.frame_len()).clamp(1, batch);
+        let most = (tuning.frame / single.frame_len()).clamp(1, batch);
         let images = (1..=most).rev().find(|images| batch.is_multiple_of(*images)).unwrap_or(1);
         let mut ones = vec![0.0; single.input_memory()];
         single.fill(&mut ones, 0, &vec![1.0; block.shape.pixels_in()]);
-        Self {
-            block,
-            layout: Layout::new(&block.shape, images),
-            geometry: Geometry::new(&block.shape),
-            ones,
-            single,
+        let layout = Layout::new(&block.shape, images);
+        let mut geometry = Geometry::new(&block.shape);
+        let taps = block.shape.taps();
+        // Their lists grow as the pairs do: where those are never cheaper they are not even made.
+        let lags = (taps <= MOST_TAPS).then(|| Lags::new(&layout, &geometry)).flatten();
+        let of_branch = |branch: &Branch<_>| match &branch.core {
+            Core::Conv { window, .. } => window.count(),
+            Core::Average => taps,
+            Core::Input | Core::Given { .. } => 0,
+        };
+        let products = block.branches.iter().map(of_branch).sum::<usize>() * layout.phase_len();
+        let of_pairs = match &lags {
+            Some(lags) => lags.cost(&layout),
+            None => taps * taps / 2 * layout.phase_len(),
+        };
+        let by_values = taps > MOST_TAPS || tuning.values * products < of_pairs;
+        if !by_values {
+            geometry.count_pairs(batch);
         }
+        Self { block, layout, geometry, ones, single, lags, by_values }
     }
 
     pub(super) fn shape(&self) -> &ConvShape {
@@ -116,6 +154,19 @@ impl<'a> Call<'a> {
             of_channel
         };
         self.block.branches.iter().map(of_channel).collect()
+    }
+
+    /// A channel of a branch before its end; where values are computed, the input is read where it is.
+    pub(super) fn seen(
+        &self,
+        branch: &Branch<&[f32]>,
+        middle: Option<Middle>,
+        around: f32,
+    ) -> Seen {
+        if self.by_values && matches!(branch.core, Core::Input) {
+            return Seen::Input;
+        }
+        form::seen(self.shape(), branch, middle, f64::from(around))
     }
 
     /// Fills a frame with the images of a channel from `first` on, less `centre`.
@@ -171,6 +222,10 @@ impl<'a> Call<'a> {
         }
         let asks =
             |branch: &Branch<_>| branch.first.is_some() || matches!(branch.core, Core::Input);
-        if branches.iter().any(asks) { moment_of(self.input(channel)) } else { Default::default() }
+        if self.by_values || branches.iter().any(asks) {
+            moment_of(self.input(channel))
+        } else {
+            Default::default()
+        }
     }
 }

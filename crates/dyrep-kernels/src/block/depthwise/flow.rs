@@ -9,6 +9,7 @@ use super::call::Scratch;
 use super::form::Form;
 use super::lags::Lags;
 use super::pass::Pass;
+use super::values::add;
 use crate::flat::{Rows, Start, add_around, add_scaled, slide};
 use crate::norm::affine::Back;
 
@@ -76,8 +77,26 @@ impl Flow {
 }
 
 impl Pass<'_> {
-    /// The gradient of the input.
+    /// The gradient of the input; added to what is there where each branch has brought its own back.
     pub(super) fn write(&self, flow: &Flow, input: &mut [&mut [f32]], scratch: &mut Scratch) {
+        if self.call.by_values {
+            let shift = (flow.shift + flow.scale * f64::from(flow.around)) as f32;
+            input.iter_mut().for_each(|plane| add(plane, shift));
+        } else {
+            self.write_forms(flow, input, scratch);
+        }
+        if flow.scale != 0.0 {
+            let planes = input.iter_mut().zip(self.call.input(self.channel));
+            planes.for_each(|(plane, x)| add_around(plane, x, flow.scale as f32, flow.around));
+        }
+        if flow.gradient != 0.0 {
+            let planes = input.iter_mut().zip(self.gradient());
+            planes.for_each(|(plane, g)| add_scaled(plane, g, flow.gradient as f32, 0.0));
+        }
+    }
+
+    /// What flows back through all forms.
+    fn write_forms(&self, flow: &Flow, input: &mut [&mut [f32]], scratch: &mut Scratch) {
         let (call, layout) = (self.call, &self.call.layout);
         let start = self.constants(flow, scratch);
         let mut taps = layout.taps_back(narrow(&flow.merged.u, 1.0));
@@ -122,14 +141,6 @@ impl Pass<'_> {
             if let Some(lags) = &mut scratch.collector.lags {
                 lags.take_off(layout, &scratch.input[layout.reach()..], &pairs, planes);
             }
-        }
-        if flow.scale != 0.0 {
-            let planes = input.iter_mut().zip(call.input(self.channel));
-            planes.for_each(|(plane, x)| add_around(plane, x, flow.scale as f32, flow.around));
-        }
-        if flow.gradient != 0.0 {
-            let planes = input.iter_mut().zip(self.gradient());
-            planes.for_each(|(plane, g)| add_scaled(plane, g, flow.gradient as f32, 0.0));
         }
     }
 

@@ -82,6 +82,14 @@ impl Lags {
         })
     }
 
+    /// What a frame costs, in products of long rows of values.
+    pub(super) fn cost(&self, layout: &Layout) -> usize {
+        // Sums along a line are short: by measurement a product costs three.
+        let of_line = |line: &Line| 3 * line.reads.len() * (line.reads.len() + 1) / 2 * line.len;
+        let on_ring = self.lines.iter().map(of_line).sum::<usize>() * layout.images;
+        self.offsets.len() * layout.phase_len() + on_ring
+    }
+
     pub(super) fn start(&mut self) {
         self.by_lag.fill(0.0);
         self.on_ring.fill(0.0);

@@ -10,6 +10,8 @@
 //! gradients:  one pass over input and the output's gradient, then the input's gradient from both
 //! ```
 //!
+//! Large kernels have too many pairs of taps for that: there each branch is computed, in cache ([`values`]).
+//!
 //! Nothing is kept for the way back but the norms' moments. Channels whose mean is large against their spread are
 //! summed around it ([`centre`]).
 
@@ -23,21 +25,20 @@ mod pass;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use rayon::prelude::*;
 
 pub(super) use backward::backward;
 
-use self::call::{Call, Scratch, by_channel, planes_of};
+use self::call::{Call, Scratch, Tuning, by_channel, planes_of};
 use self::centre::{centre, moment_of};
 use self::form::{Form, Middle, Seen};
+use self::values::add;
 use super::{Block, Branch, BranchMoments, Core, Done, Moments, Saved};
 use crate::flat::{Start, add_around, slide};
 use crate::norm::affine::Moment;
 use crate::shape::ConvShape;
-
-/// Values of a frame: images go below each other, all of a batch where they stay in the second-level cache.
-const FRAME: usize = 1 << 15;
 
 /// Whether the block is one that this module computes: every channel by itself, from the input to the output.
 pub(super) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
@@ -50,14 +51,14 @@ pub(super) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
 
 /// Writes the sum of the branches.
 pub(super) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Done {
-    forward_in(FRAME, block, output)
+    forward_by(Tuning::MEASURED, block, output)
 }
 
 /// The moments of a branch's norms in one channel.
 type OfBranch = [Option<Moment>; 2];
 
-fn forward_in(frame: usize, block: &Block<&[f32]>, output: &mut [f32]) -> Done {
-    let call = Call::new(block, frame);
+fn forward_by(tuning: Tuning, block: &Block<&[f32]>, output: &mut [f32]) -> Done {
+    let call = Call::new(block, tuning);
     let channels = call.shape().groups;
     let planes = by_channel(output, call.shape().pixels_out(), channels);
     let moments = planes.into_par_iter().enumerate().map_init(
@@ -88,14 +89,20 @@ impl Call<'_> {
     ) -> Vec<OfBranch> {
         let shape = self.shape();
         let branches = self.branches(channel);
-        let tapped = branches.iter().any(|branch| form::is_tapped(shape, branch));
+        let tapped = |branch: &Branch<_>| !self.by_values && form::is_tapped(shape, branch);
+        let tapped = branches.iter().any(tapped);
         let mut sums = tapped.then(|| self.sums(channel, 0.0, scratch));
-        let around = sums.as_ref().map_or(0.0, |sums| centre(sums, &self.geometry));
+        let mut around = sums.as_ref().map_or(0.0, |sums| centre(sums, &self.geometry));
         if around != 0.0 {
             sums = Some(self.sums(channel, around, scratch));
         }
         let sums = sums.as_ref().map(|sums| (sums, around));
         let (pixels, of_pixels) = self.input_moment(channel, &branches, sums);
+        if self.by_values {
+            around = of_pixels;
+            self.fill_once(channel, around, scratch);
+            output.iter_mut().for_each(|plane| plane.fill(0.0));
+        }
         let (mut moments, mut merged) = (Vec::new(), Merged::new(shape.taps()));
         let mut maps = Vec::new();
         for branch in &branches {
@@ -103,13 +110,26 @@ impl Call<'_> {
             let first = first.map(|first| (first, scaled(pixels, f64::from(first.weight[0]))));
             let middle = first.map(|(first, moment)| Middle::new(first, moment));
             let in_norm = |moment: Moment| branch.ends_in_norm().then_some(moment);
-            let moment = match (form::seen(shape, branch, middle, f64::from(around)), sums) {
+            let moment = match (self.seen(branch, middle, around), sums) {
                 (Seen::Taps(form, _), Some((sums, _))) => {
                     let asked = branch.ends_in_norm();
                     let moment = asked.then(|| form.moment(sums, &self.geometry, self.count()));
                     let (slope, shift) = form::line(&branch.end, moment);
                     merged.add(&form, slope, shift);
                     moment
+                }
+                (Seen::Taps(form, _), None) => {
+                    self.values(&form, (channel, around), scratch);
+                    let planes = scratch.values.chunks_exact(shape.pixels_out());
+                    let (moment, of_values) = moment_of(planes.clone());
+                    let (slope, shift) = form::line(&branch.end, in_norm(moment));
+                    let level = self.level(&form);
+                    // A norm takes the level away again.
+                    let seen = if branch.ends_in_norm() { 0.0 } else { level };
+                    merged.constant += shift + slope * (f64::from(of_values) + seen);
+                    let pairs = output.iter_mut().zip(planes);
+                    pairs.for_each(|(sum, plane)| add_around(sum, plane, slope as f32, of_values));
+                    in_norm(Moment { mean: moment.mean + level, ..moment })
                 }
                 (seen, _) => {
                     let (map, (moment, around)) = match branch.core {
@@ -127,7 +147,12 @@ impl Call<'_> {
             };
             moments.push([first.map(|(_, moment)| moment), moment]);
         }
-        self.write(channel, &merged, &mut output, (scratch, tapped, around));
+        if self.by_values {
+            let shift = merged.constant as f32;
+            output.iter_mut().for_each(|plane| add(plane, shift));
+        } else {
+            self.write(channel, &merged, &mut output, (scratch, tapped, around));
+        }
         for (map, slope, around) in maps {
             let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
             let pairs = output.iter_mut().zip(planes);

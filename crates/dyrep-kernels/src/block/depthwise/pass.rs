@@ -8,7 +8,7 @@ use super::super::{Branch, BranchMoments, Core, End, First, Moments};
 use super::call::{Call, Scratch, planes_of};
 use super::centre::{centre, is_far, moment_of};
 use super::flow::{Flow, narrow};
-use super::form::{self, Form, Middle, Seen, dot};
+use super::form::{Form, Middle, Seen, dot};
 use super::scaled;
 use super::sums::{Add, Sums};
 use crate::flat::{add_around, add_scaled, correlate, product, sum};
@@ -82,6 +82,21 @@ impl<'a> Pass<'a> {
         (sums, GradientSums { all, pixels, inside })
     }
 
+    /// The input's sums and the gradient's, and what is taken off the input; where values are computed only the
+    /// gradient's own.
+    fn pairs(&self, scratch: &mut Scratch) -> (Option<Sums>, GradientSums, f32) {
+        if self.call.by_values {
+            let all = self.gradient().map(sum).sum();
+            return (None, GradientSums { all, pixels: Vec::new(), inside: Vec::new() }, 0.0);
+        }
+        let (mut sums, mut gradient) = self.sums(0.0, scratch);
+        let around = centre(&sums, &self.call.geometry);
+        if around != 0.0 {
+            (sums, gradient) = self.sums(around, scratch);
+        }
+        (Some(sums), gradient, around)
+    }
+
     /// The moments that the forward pass has found in this channel.
     fn moment(&self, moments: Option<&Moments>) -> Option<Moment> {
         let of = |values: &[f32]| f64::from(values[self.channel]);
@@ -96,13 +111,14 @@ impl<'a> Pass<'a> {
     ) -> Vec<Branch<Option<Vec<f32>>>> {
         let (call, shape) = (self.call, self.call.shape());
         let branches = call.branches(self.channel);
-        let (mut sums, mut gradient) = self.sums(0.0, scratch);
-        let around = centre(&sums, &call.geometry);
-        if around != 0.0 {
-            (sums, gradient) = self.sums(around, scratch);
+        let (sums, gradient, mut around) = self.pairs(scratch);
+        let of_sums = sums.as_ref().map(|sums| (sums, around));
+        let (pixels, of_pixels) = call.input_moment(self.channel, &branches, of_sums);
+        if call.by_values {
+            around = of_pixels;
+            call.fill_once(self.channel, around, scratch);
         }
         let far = around != 0.0;
-        let (pixels, of_pixels) = call.input_moment(self.channel, &branches, Some((&sums, around)));
         let mut flow = Flow::new(shape.taps(), [around, of_pixels]);
         let mut found = Vec::new();
         for (number, branch) in branches.iter().enumerate() {
@@ -114,49 +130,58 @@ impl<'a> Pass<'a> {
                 Middle::new(first, if far || is_far(moment) { again } else { moment })
             });
             let end = self.moment(moments.end.as_ref());
-            let (first, core, (_, end)) =
-                match (form::seen(shape, branch, middle, f64::from(around)), &branch.core) {
-                    (Seen::Taps(form, weights), _) => {
-                        let again = |_| form.moment(&sums, &call.geometry, call.count());
+            let (first, core, (_, end)) = match (call.seen(branch, middle, around), &branch.core) {
+                (Seen::Taps(form, weights), _) => {
+                    let (taps, back, end) = if let Some(sums) = &sums {
+                        let again = |_| form.moment(sums, &call.geometry, call.count());
                         let moment = if far { end.map(again) } else { end };
                         let mean = moment.map_or(0.0, |moment| moment.mean);
                         let along = dot(&form.u, &gradient.pixels)
                             + dot(&form.v, &gradient.inside)
                             + (form.constant - mean) * gradient.all;
                         let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
-                        let taps = self.taps(&form, back, (&sums, around), &gradient);
                         flow.add(&form, back);
-                        let first = middle
-                            .map(|middle| self.first(middle, &weights, &taps, pixels, &mut flow));
-                        let core = self.core(branch, &taps, middle, back.a * gradient.all);
-                        (first, core, (back, end))
+                        (self.taps(&form, back, (sums, around), &gradient), back, end)
+                    } else {
+                        self.by_values(
+                            &form,
+                            &branch.end,
+                            (gradient.all, around),
+                            &mut job,
+                            scratch,
+                        )
+                    };
+                    let first =
+                        middle.map(|middle| self.first(middle, &weights, &taps, pixels, &mut flow));
+                    let core = self.core(branch, &taps, middle, back.a * gradient.all);
+                    (first, core, (back, end))
+                }
+                (_, Core::Given { map }) => {
+                    let map = planes_of(map, shape.pixels_out(), shape.groups, self.channel);
+                    let far = end.is_some_and(is_far);
+                    let (again, of_map) =
+                        if far { moment_of(map.clone()) } else { Default::default() };
+                    let moment = if far { Some(again) } else { end };
+                    let along = self.with_map(map.clone(), moment, gradient.all);
+                    let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
+                    let level = (back.c + back.b * f64::from(of_map)) as f32;
+                    let planes = job.maps[number].take().into_iter().flatten();
+                    for ((target, map), g) in planes.zip(map).zip(self.gradient()) {
+                        add_scaled(target, g, back.a as f32, level);
+                        add_around(target, map, back.b as f32, of_map);
                     }
-                    (_, Core::Given { map }) => {
-                        let map = planes_of(map, shape.pixels_out(), shape.groups, self.channel);
-                        let far = end.is_some_and(is_far);
-                        let (again, of_map) =
-                            if far { moment_of(map.clone()) } else { Default::default() };
-                        let moment = if far { Some(again) } else { end };
-                        let along = self.with_map(map.clone(), moment, gradient.all);
-                        let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
-                        let level = (back.c + back.b * f64::from(of_map)) as f32;
-                        let planes = job.maps[number].take().into_iter().flatten();
-                        for ((target, map), g) in planes.zip(map).zip(self.gradient()) {
-                            add_scaled(target, g, back.a as f32, level);
-                            add_around(target, map, back.b as f32, of_map);
-                        }
-                        (None, Core::Given { map: None }, (back, end))
-                    }
-                    _ => {
-                        let moment = if of_pixels == 0.0 { end } else { end.map(|_| pixels) };
-                        let along = self.with_map(call.input(self.channel), moment, gradient.all);
-                        let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
-                        flow.gradient += back.a;
-                        flow.scale += back.b;
-                        flow.shift += back.c;
-                        (None, Core::Input, (back, end))
-                    }
-                };
+                    (None, Core::Given { map: None }, (back, end))
+                }
+                _ => {
+                    let moment = if of_pixels == 0.0 { end } else { end.map(|_| pixels) };
+                    let along = self.with_map(call.input(self.channel), moment, gradient.all);
+                    let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
+                    flow.gradient += back.a;
+                    flow.scale += back.b;
+                    flow.shift += back.c;
+                    (None, Core::Input, (back, end))
+                }
+            };
             let first = first.zip(branch.first.as_ref()).map(|([weight, gamma, beta], first)| {
                 let [gamma, beta] = [gamma, beta].map(|value| vec![value as f32]);
                 let norm = norm_gradient(&first.norm, gamma, beta);
@@ -171,7 +196,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What an end sends back, and its gradients, from `Σ g` and `Σ g (y − mean)`, or `Σ g y` without a norm.
-    fn back(
+    pub(super) fn back(
         &self,
         end: &End<&[f32]>,
         moment: Option<Moment>,
@@ -194,9 +219,9 @@ impl<'a> Pass<'a> {
     }
 
     /// `Σ g (y − mean)`, or `Σ g y` without a norm.
-    fn with_map(
+    pub(super) fn with_map<'m>(
         &self,
-        map: impl Iterator<Item = &'a [f32]>,
+        map: impl Iterator<Item = &'m [f32]>,
         moment: Option<Moment>,
         all: f64,
     ) -> f64 {

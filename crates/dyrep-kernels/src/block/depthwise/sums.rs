@@ -18,7 +18,7 @@ pub(super) struct Geometry {
     pub(super) columns: Vec<Range<usize>>,
     /// `Σ in_t` over a batch.
     pub(super) inside: Vec<f64>,
-    /// `Σ in_t in_s` over a batch, `[taps, taps]`.
+    /// `Σ in_t in_s` over a batch, `[taps, taps]`; empty until [`Self::count_pairs`].
     pub(super) both_inside: Vec<f64>,
 }
 
@@ -32,19 +32,27 @@ impl Geometry {
             };
             (0..shape.kernel[axis]).map(range).collect::<Vec<_>>()
         });
-        let wide = shape.kernel[1];
+        let mut geometry = Self { rows, columns, inside: Vec::new(), both_inside: Vec::new() };
+        geometry.inside = (0..shape.taps()).map(|t| geometry.common(shape.batch, t, t)).collect();
+        geometry
+    }
+
+    /// Counts for every two taps the outputs where both read a pixel.
+    pub(super) fn count_pairs(&mut self, batch: usize) {
+        let taps = self.inside.len();
+        let count = |pair: usize| self.common(batch, pair / taps, pair % taps);
+        self.both_inside = (0..taps * taps).map(count).collect();
+    }
+
+    /// Outputs where both taps read a pixel.
+    fn common(&self, batch: usize, t: usize, s: usize) -> f64 {
+        let wide = self.columns.len();
         let common = |a: &Range<usize>, b: &Range<usize>| {
             a.end.min(b.end).saturating_sub(a.start.max(b.start)) as f64
         };
-        let count = |t: usize, s: usize| {
-            shape.batch as f64
-                * common(&rows[t / wide], &rows[s / wide])
-                * common(&columns[t % wide], &columns[s % wide])
-        };
-        let taps = shape.taps();
-        let inside = (0..taps).map(|t| count(t, t)).collect();
-        let both_inside = (0..taps * taps).map(|pair| count(pair / taps, pair % taps)).collect();
-        Self { rows, columns, inside, both_inside }
+        batch as f64
+            * common(&self.rows[t / wide], &self.rows[s / wide])
+            * common(&self.columns[t % wide], &self.columns[s % wide])
     }
 
     /// For every tap the sum of `map`, rows of outputs a pitch apart, over where the tap reads a pixel.
@@ -164,11 +172,11 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(layout: &Layout, geometry: &Geometry) -> Self {
+    pub(super) fn new(layout: &Layout, lags: Option<Lags>) -> Self {
         Self {
             offsets: layout.offsets(),
             second: Vec::new(),
-            lags: Lags::new(layout, geometry),
+            lags,
             total: Vec::new(),
             read: vec![0.0; layout.output_memory()],
         }

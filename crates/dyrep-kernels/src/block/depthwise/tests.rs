@@ -7,9 +7,9 @@ use rayon::ThreadPoolBuilder;
 use super::super::compare::{borrowed, forward_error, gradient_error};
 use super::super::random::{Kind, random_block, random_norm, random_values};
 use super::super::{Block, Branch, By, Core, Done, End, Window};
-use super::backward::backward_in;
-use super::call::{Call, Scratch};
-use super::{FRAME, forward_in, supports};
+use super::backward::backward_by;
+use super::call::{Call, Scratch, Tuning};
+use super::{forward_by, supports};
 use crate::shape::ConvShape;
 
 const CASES: u64 = 200;
@@ -26,23 +26,30 @@ const VARIANCE: f64 = 1e-6;
 
 type Gradients = Block<Option<Vec<f32>>>;
 
-fn run(block: &Block<Vec<f32>>, gradient: &[f32]) -> (Vec<f32>, Done, Gradients) {
+/// By pairs of taps, and by branches' values.
+const WAYS: [usize; 2] = [usize::MAX >> 32, 0];
+
+fn run(block: &Block<Vec<f32>>, gradient: &[f32], values: usize) -> (Vec<f32>, Done, Gradients) {
     // As often as not more than one frame.
-    let frame = if block.input.len().is_multiple_of(2) { 1 } else { FRAME };
+    let frame = if block.input.len().is_multiple_of(2) { 1 } else { Tuning::MEASURED.frame };
+    let tuning = Tuning { frame, values };
     let slices = borrowed(block);
     assert!(supports(&slices));
     // What was there before must not matter.
     let mut output = vec![f32::NAN; block.shape.output_len()];
-    let done = forward_in(frame, &slices, &mut output);
+    let done = forward_by(tuning, &slices, &mut output);
     let wanted = slices.clone().map(|_| true);
-    let gradients = backward_in(frame, &slices, &done.moments, gradient, &wanted);
+    let gradients = backward_by(tuning, &slices, &done.moments, gradient, &wanted);
     (output, done, gradients)
 }
 
 fn errors(block: &Block<Vec<f32>>, number: u64) -> [f64; 2] {
     let gradient = random_values(number, block.shape.output_len());
-    let (output, done, gradients) = run(block, &gradient);
-    [forward_error(block, &output, &done.moments), gradient_error(block, &gradient, &gradients)]
+    let off = WAYS.map(|way| {
+        let (output, done, gradients) = run(block, &gradient, way);
+        [forward_error(block, &output, &done.moments), gradient_error(block, &gradient, &gradients)]
+    });
+    [0, 1].map(|what| off[0][what].max(off[1][what]))
 }
 
 #[test]
@@ -86,7 +93,7 @@ fn the_border_behind_a_middle_norm_is_seen() {
                 running.momentum = 0.1;
             }
         }
-        let (output, done, gradients) = run(&other, &gradient);
+        let (output, done, gradients) = run(&other, &gradient, WAYS[0]);
         assert!(forward_error(&other, &output, &done.moments) < OUTPUT);
         let wrong_output = forward_error(&block, &output, &done.moments) > 100.0 * OUTPUT;
         let wrong_gradient = gradient_error(&block, &gradient, &gradients) > 10.0 * GRADIENT;
@@ -152,7 +159,7 @@ fn sums_around_zero_would_lose_the_variance() {
         let variance = wide().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
 
         let slices = borrowed(&block);
-        let call = Call::new(&slices, FRAME);
+        let call = Call::new(&slices, Tuning::MEASURED);
         let mut scratch = Scratch::new(&call);
         let mut off = |around: f32| {
             let sums = call.sums(0, around, &mut scratch);
@@ -204,7 +211,7 @@ fn threads_do_not_change_a_bit() {
         let gradient = random_values(number, block.shape.output_len());
         let [one, three] = [1, 3].map(|threads| {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| run(&block, &gradient))
+            pool.install(|| WAYS.map(|way| run(&block, &gradient, way)))
         });
         assert_eq!(one, three, "case {number}");
     }
@@ -221,7 +228,7 @@ fn a_single_value_is_its_shift() {
     let mut norm = random_norm(&mut ChaCha8Rng::seed_from_u64(1), channels);
     norm.beta = vec![0.25; channels];
     block.branches = vec![Branch { first: None, core: Core::Input, end: End::Norm(norm) }];
-    let (output, _, gradients) = run(&block, &random_values(8, channels));
+    let (output, _, gradients) = run(&block, &random_values(8, channels), WAYS[0]);
     assert!(output.iter().all(|value| (value - 0.25).abs() < 1e-5), "{output:?}");
     let input = gradients.input.unwrap();
     assert!(input.iter().all(|value| value.abs() < 1e-4), "{input:?}");
