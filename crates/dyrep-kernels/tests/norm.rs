@@ -7,7 +7,7 @@ use dyrep_kernels::{Gradients, Moments, NormCall, NormShape, Passed, ShapeError,
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const EPSILON: f32 = 1e-3;
+const EPSILON: f64 = 1e-3;
 const CASES: u64 = 160;
 /// Of outputs, moments and gradients. The largest errors over the cases below are 9e-7, 3e-7 and 5e-6.
 const TOLERANCE: [f64; 3] = [5e-6, 1e-6, 2e-5];
@@ -167,7 +167,7 @@ impl Wide {
         let [mean, variance] = if own { self.moments(&case.shape) } else { given() };
         let one = |(i, x): (usize, &f64)| {
             let c = i / case.shape.pixels % case.shape.channels;
-            let deviation = (variance[c] + f64::from(EPSILON)).sqrt();
+            let deviation = (variance[c] + EPSILON).sqrt();
             self.gamma[c] * (x - mean[c]) / deviation + self.beta[c] + self.residual[i]
         };
         self.x.iter().enumerate().map(one).collect()

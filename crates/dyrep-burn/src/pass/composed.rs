@@ -128,7 +128,7 @@ fn compose(
 /// Normalises as a plan's norm says; the batch's moments where it normalises by them.
 pub(super) fn by(norm: Norm<DispatchTensor>, input: Tensor<4>) -> (Tensor<4>, Option<Moments>) {
     let affine = [norm.gamma, norm.beta].map(Tensor::from_dispatch);
-    let epsilon = f64::from(norm.epsilon);
+    let epsilon = norm.epsilon;
     match norm.by {
         By::Given { mean, variance } => {
             let given = [mean, variance].map(Tensor::from_dispatch);
@@ -173,7 +173,7 @@ fn image_of_zero(norm: Norm<DispatchTensor>, batch: Option<&Moments>) -> Tensor<
             [tensor(mean), tensor(variance)]
         }
     };
-    NormAffine::at(affine, at, f64::from(norm.epsilon)).shift.detach()
+    NormAffine::at(affine, at, norm.epsilon).shift.detach()
 }
 
 /// Pads with a value for each channel, `[channels]`.

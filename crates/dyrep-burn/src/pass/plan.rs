@@ -130,7 +130,7 @@ pub(super) fn plan_norm(
         Some(Share { momentum, unbias }) => By::Batch(Running { mean, variance, momentum, unbias }),
     };
     let (gamma, beta) = (taken(norm.gamma.val()), taken(norm.beta.val()));
-    Norm { gamma, beta, epsilon: norm.epsilon as f32, by }
+    Norm { gamma, beta, epsilon: norm.epsilon, by }
 }
 
 fn taken<const D: usize>(tensor: Tensor<D>) -> DispatchTensor {

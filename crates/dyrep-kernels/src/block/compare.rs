@@ -174,7 +174,7 @@ mod tests {
             for channel in 0..channels {
                 let places: Vec<usize> =
                     (0..count).filter(|i| i / pixels % channels == channel).collect();
-                let deviation = (variances[channel] + f64::from(norm.epsilon)).sqrt();
+                let deviation = (variances[channel] + norm.epsilon).sqrt();
                 let y = |i: usize| (f64::from(map[i]) - means[channel]) / deviation;
                 let sum: f64 = places.iter().map(|&i| f64::from(g[i])).sum();
                 let dot: f64 = places.iter().map(|&i| f64::from(g[i]) * y(i)).sum();

@@ -155,7 +155,7 @@ fn normalised(map: &[f64], norm: &Norm<Vec<f64>>, batch: usize) -> (Vec<f64>, Mo
     }
     let values = map.iter().enumerate().map(|(place, value)| {
         let channel = channel_of(place);
-        let deviation = (variance[channel] + f64::from(norm.epsilon)).sqrt();
+        let deviation = (variance[channel] + norm.epsilon).sqrt();
         norm.gamma[channel] * (value - mean[channel]) / deviation + norm.beta[channel]
     });
     (values.collect(), (mean, variance))
@@ -172,7 +172,7 @@ fn image_of_zero(
         let mean = running.mean[channel] * (1.0 - momentum) + moments.0[channel] * momentum;
         let variance = running.variance[channel] * (1.0 - momentum)
             + moments.1[channel] * running.unbias * momentum;
-        let deviation = (variance + f64::from(norm.epsilon)).sqrt();
+        let deviation = (variance + norm.epsilon).sqrt();
         norm.beta[channel] - mean * norm.gamma[channel] / deviation
     });
     images.collect()

@@ -6,13 +6,13 @@
 use super::{Moments, Norm, Running};
 
 /// `1 / √(σ² + ε)`.
-pub(crate) fn inverse_deviation(variance: f64, epsilon: f32) -> f64 {
-    (variance + f64::from(epsilon)).sqrt().recip()
+pub(crate) fn inverse_deviation(variance: f64, epsilon: f64) -> f64 {
+    (variance + f64::from(epsilon as f32)).sqrt().recip()
 }
 
 /// The same in single precision, for norms that are read along with a map.
-fn inverse_deviation_single(variance: f32, epsilon: f32) -> f32 {
-    1.0 / (variance + epsilon).sqrt()
+fn inverse_deviation_single(variance: f32, epsilon: f64) -> f32 {
+    1.0 / (variance + epsilon as f32).sqrt()
 }
 
 /// `scale · value + shift`, by channel.
@@ -73,7 +73,7 @@ pub(crate) fn image_of_zero_double(
         |running: &[f32], batch: f64| f64::from(running[0]) * (1.0 - momentum) + batch * momentum;
     let mean = update(batch.mean, moment.mean);
     let variance = update(batch.variance, moment.variance * batch.unbias);
-    beta - mean * gamma / (variance + f64::from(norm.epsilon)).sqrt()
+    beta - mean * gamma / (variance + f64::from(norm.epsilon as f32)).sqrt()
 }
 
 /// The gradient of a value in front of a norm: `a · g + b · value + c`, `g` being the gradient behind it.
@@ -89,7 +89,7 @@ impl Back {
     ///
     /// `along` is `Σ g · (value − mean)`, `sum` is `Σ g`.
     pub(crate) fn of_maps(
-        (gamma, epsilon): (f32, f32),
+        (gamma, epsilon): (f32, f64),
         moment: Moment,
         [sum, along]: [f64; 2],
         count: f64,
@@ -103,7 +103,7 @@ impl Back {
 
     /// The same, in the order of depthwise blocks.
     pub(crate) fn of_forms(
-        (gamma, epsilon): (f32, f32),
+        (gamma, epsilon): (f32, f64),
         moment: Moment,
         [sum, along]: [f64; 2],
         count: f64,

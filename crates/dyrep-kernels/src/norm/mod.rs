@@ -76,8 +76,8 @@ pub struct Norm<T> {
     pub gamma: T,
     /// Shift β, `[channels]`.
     pub beta: T,
-    /// Added to the variance.
-    pub epsilon: f32,
+    /// Added to the variance, in single precision.
+    pub epsilon: f64,
     /// What it normalises by.
     pub by: By<T>,
 }
@@ -171,7 +171,7 @@ pub struct NormCall<'a> {
     /// β, `[channels]`.
     pub beta: &'a [f32],
     /// ε.
-    pub epsilon: f32,
+    pub epsilon: f64,
 }
 
 /// What follows the norm in the same pass.

@@ -8,7 +8,7 @@ use crate::ops::plan::{BranchMoments, Normalize};
 fn norm<'a>(plan: &Normalize<&'a [f32]>) -> NormCall<'a> {
     let [batch, channels, height, width] = plan.dims;
     let shape = NormShape { batch, channels, pixels: height * width };
-    NormCall { shape, gamma: plan.gamma, beta: plan.beta, epsilon: plan.epsilon as f32 }
+    NormCall { shape, gamma: plan.gamma, beta: plan.beta, epsilon: plan.epsilon }
 }
 
 pub(super) fn forward(plan: &Normalize<&[f32]>) -> Computed {
