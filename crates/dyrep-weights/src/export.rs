@@ -169,7 +169,8 @@ impl Export {
     }
 }
 
-/// Writes a burnpack: the record that Burn itself loads, with the structure and what `label` says in its metadata.
+/// Writes a burnpack: the record that Burn itself loads, with the structure and what `label` says in its metadata. The
+/// same weights give the same bytes.
 ///
 /// # Errors
 /// What Burn or the system says, with the path; a configuration that is not the one of that name.
@@ -183,8 +184,10 @@ pub fn write_burnpack<M: Module>(
     let description = Description::of_structure(Structure::of(&module)).labelled(label)?;
     let failed = |error: &dyn std::fmt::Display| malformed(file, "burnpack", error);
     let record: Bytes = module.into_record().into_bytes().map_err(|e| failed(&e))?;
-    let tensors =
+    let mut tensors =
         Reader::from_bytes(record).and_then(Reader::into_tensors).map_err(|e| failed(&e))?;
+    // Identities are a process's own: who loads the file gets new ones, and equal weights are equal files.
+    tensors.iter_mut().for_each(|tensor| tensor.param_id = None);
     let writer = Writer::new(tensors).with_metadata(KEY, &description.to_json());
     write(file, &writer.into_bytes().map_err(|e| failed(&e))?)
 }
