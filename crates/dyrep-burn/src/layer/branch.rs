@@ -5,7 +5,7 @@ use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 
-use super::build::Builder;
+use super::build::{Builder, apart};
 use super::rep_conv2d::RepConv2d;
 use crate::branch::{BranchKind, BranchName, Core, End};
 use crate::fuse::{
@@ -223,6 +223,14 @@ impl Branch {
         let nth = (self.name.nth > 1).then(|| self.name.nth.to_string());
         [Some(self.name.kind.to_string()), nth].into_iter().flatten()
     }
+
+    /// The branch on a device. Statistics stay common to all clones, since replicas average theirs; a constant does not.
+    fn moved(mut self, device: &Device, moved: impl FnOnce(Parts, &Device) -> Parts) -> Self {
+        let constant = self.parts.constant.take();
+        let constant = constant.map(|constant| apart(&constant, device));
+        let parts = Parts { constant, ..moved(self.parts, device) };
+        Self { parts, ..self }
+    }
 }
 
 /// Parameters appear below the branch's name and its parts' by the kind, and nothing else.
@@ -232,11 +240,11 @@ impl Module for Branch {
     }
 
     fn fork(self, device: &Device) -> Self {
-        Self { parts: self.parts.fork(device), ..self }
+        self.moved(device, Parts::fork)
     }
 
     fn to_device(self, device: &Device) -> Self {
-        Self { parts: self.parts.to_device(device), ..self }
+        self.moved(device, Parts::to_device)
     }
 
     fn train(self) -> Self {

@@ -4,7 +4,7 @@
 //! generator. A branch that grows while training must be the same on every replica and in every rerun:
 //! its parameters' **ids and initial values are functions of (seed, path, event)**, drawn on the host.
 
-use burn::module::{Flag, Param, ParamId, RunningState};
+use burn::module::{Flag, Module as _, ModuleVisitor, Param, ParamId, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -264,6 +264,20 @@ pub(crate) fn with_state(
     // Brings the update in: whoever reads it next may be on another thread.
     state.value_sync();
     state
+}
+
+/// The same value on a device, as a state of its own: Burn moves one that clones share wherever the last of them goes.
+pub(crate) fn apart(state: &RunningState<Tensor<1>>, device: &Device) -> RunningState<Tensor<1>> {
+    struct Apart<'a>(&'a Device, Option<RunningState<Tensor<1>>>);
+    impl ModuleVisitor for Apart<'_> {
+        fn visit_float<const D: usize>(&mut self, state: &Param<Tensor<D>>) {
+            let value = state.val().to_device(self.0).reshape([-1]);
+            self.1 = Some(RunningState::with_id(state.id, value));
+        }
+    }
+    let mut found = Apart(device, None);
+    state.visit(&mut found);
+    found.1.unwrap_or_else(|| unreachable!("a state shows its value"))
 }
 
 #[cfg(test)]
