@@ -16,7 +16,9 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dyrep_train::report::{EpochRow, Form, Page, State, render};
+use burn::nn::PaddingConfig2d;
+use dyrep_burn::{BranchKind, ConvGeometry};
+use dyrep_train::report::{BranchRow, EpochRow, Form, Page, Snapshot, State, render};
 use report_pages::{branches, large, resnet18};
 
 /// How long a browser may take for one page.
@@ -98,7 +100,7 @@ fn assert_drawn(name: &str, dom: &str) {
 
 /// The kinds of a form's branches, sorted: the page draws those with blocks inside last.
 fn kinds(form: &Form, found: &mut Vec<String>) {
-    if let Form::Block { branches } = form {
+    if let Form::Block { branches, .. } = form {
         for branch in branches {
             found.push(branch.kind.clone());
             if let Some(inside) = &branch.inside {
@@ -163,6 +165,43 @@ fn a_run_is_drawn_as_it_was() {
     let scored = dom.matches("<g class=\"score").count();
     assert_eq!(scored, page.scores.last().unwrap().rows.len());
     assert_eq!(dom.matches("<li data-kind=").count(), page.changes.len());
+}
+
+/// Names are taken apart by the script: whatever kind there is has a picture of its own and is explained.
+#[test]
+fn every_kind_of_branch_has_a_picture_and_a_meaning() {
+    let geometry = ConvGeometry::new([8, 8], [5, 5])
+        .and_then(|geometry| geometry.with_groups(8))
+        .and_then(|geometry| geometry.with_padding(PaddingConfig2d::Explicit(2, 2, 2, 2)))
+        .unwrap();
+    let existing: Vec<String> =
+        BranchKind::existing(&geometry).iter().map(BranchKind::to_string).collect();
+    assert!(existing.len() > BranchKind::NAMED.len());
+    let row = |kind: String| BranchRow { kind, strength: None, inside: None };
+    let repeats = ["kxk.2", "1x1:scale"].map(str::to_owned);
+    let branches = existing.iter().cloned().chain(repeats).map(row).collect();
+    let mut page = resnet18();
+    let forms = vec![Form::Block { branches, norm_after: true }];
+    (page.layers, page.snapshots) = (page.layers[..1].to_vec(), vec![Snapshot { epoch: 0, forms }]);
+    let Some(dom) = dom("kinds", &render(&page), "") else { return };
+    assert_drawn("kinds", &dom);
+    assert_eq!(values(&dom, "data-legend"), existing);
+    assert!(dom.contains("then a batch norm"));
+    let legend = dom.split("class=\"legend\"").nth(1).unwrap().split("</p>").next().unwrap();
+    let pictures: Vec<&str> = legend.split("<svg").skip(1).collect();
+    assert_eq!(pictures.len(), existing.len());
+    for (kind, picture) in existing.iter().zip(&pictures) {
+        let drawn = picture.contains("class=\"tap\"")
+            || picture.contains("class=\"tap half\"")
+            || picture.contains("class=\"arrow\"");
+        assert!(drawn && !picture.contains("NaN"), "{kind}: {picture}");
+    }
+    // What nobody knows is an outline, and not explained.
+    page.snapshots[0].forms =
+        vec![Form::Block { branches: vec![row("somebody_elses".into())], norm_after: false }];
+    let Some(dom) = self::dom("unknown", &render(&page), "") else { return };
+    assert_drawn("unknown", &dom);
+    assert!(values(&dom, "data-legend").is_empty());
 }
 
 #[test]

@@ -11,7 +11,8 @@ function drawNetwork(page, selection) {
   const list = el("ol", { class: "layers" });
   const rows = Math.max(page.layers.length, ...snapshots.map((snapshot) => snapshot.forms.length));
   if (rows > 24) list.classList.add("many");
-  host.append(list, kindLegend());
+  const legend = kindLegend(snapshots);
+  host.append(list, ...(legend ? [legend] : []));
   let drawn = null;
   const show = (epoch) => {
     const index = Math.max(0, lastUpTo(snapshots, epoch));
@@ -140,6 +141,7 @@ function drawForm(form, before, tally) {
     { class: "block" },
     small.length ? el("ul", {}, small) : null,
     boxes.filter(holds).map((box) => el("ul", {}, box)),
+    form.block.norm_after ? el("span", { class: "after" }, "then a batch norm") : null,
   );
 }
 
@@ -175,17 +177,38 @@ function branchBox(branch, added, old, tally, compare) {
 const branchStrength = (value) =>
   known(value) ? value.toFixed(2).replace(/^0\./, ".").replace("-", "−") : written(value);
 
-// Which taps of a 3×3 kernel each branch has; a second kernel follows the first.
-const ALL = [0, 1, 2, 3, 4, 5, 6, 7, 8];
-const TAPS = {
-  kxk: [{ on: ALL }],
-  "1x1": [{ on: [4] }],
-  "1x1_kxk": [{ on: [4] }, { on: ALL }],
-  "1x1_avg": [{ on: [4] }, { half: ALL }],
-  "1xk": [{ on: [3, 4, 5] }],
-  kx1: [{ on: [1, 4, 7] }],
-  avg: [{ half: ALL }],
-};
+// A branch's name says what it is: perhaps `1x1_`, then `kxk`, `1xk`, `3x3d2`, … with taps so many apart, `avg` or
+// `identity`; which of several it is and how it ends come behind: `kxk.2`, `1x1:scale`.
+function chainOf(kind) {
+  const name = kind.replace(/[.:].*$/, "");
+  const rest = name.startsWith("1x1_") ? name.slice(4) : name;
+  const conv = /^(k|\d+)x(k|\d+)(?:d(\d+))?$/.exec(rest);
+  if (!conv && rest !== "avg" && rest !== "identity") return null;
+  return {
+    name,
+    first: rest !== name,
+    core: conv ? "conv" : rest,
+    size: conv ? [conv[1], conv[2]] : ["k", "k"],
+    step: conv ? Number(conv[3] || 1) : 1,
+  };
+}
+
+// The taps of a kernel on a square of up to seven, in its middle; `k` is three, or as much as the other size needs.
+const MOST_TAPS = 7;
+function tapsOf({ core, size, step }) {
+  const fixed = size.filter((length) => length !== "k").map(Number);
+  const spans = size.map((length) =>
+    Math.min(MOST_TAPS, length === "k" ? Math.max(3, ...fixed) : 1 + (Number(length) - 1) * step),
+  );
+  const side = Math.max(3, ...spans);
+  const on = [];
+  for (let row = 0; row < spans[0]; row += step)
+    for (let column = 0; column < spans[1]; column += step)
+      on.push([row + ((side - spans[0]) >> 1), column + ((side - spans[1]) >> 1)]);
+  return { side, on, half: core === "avg" };
+}
+
+const POINT = { side: 3, on: [[1, 1]], half: false };
 const icons = new Map();
 
 // A network has hundreds of branches: each icon is drawn once and copied.
@@ -194,49 +217,85 @@ function kindIcon(kind) {
   return icons.get(kind).cloneNode(true);
 }
 
+const ICON = 14;
+
 function drawIcon(kind) {
-  // Repeats and ends look as their kind does: kxk.2, 1x1:scale.
-  const kernels = TAPS[kind.replace(/[.:].*$/, "")] || [];
-  const width = Math.max(14, 18 * kernels.length - 4);
-  const frame = { class: "icon", width, height: 14, viewBox: `0 0 ${width} 14` };
-  const squares = (taps, k) =>
-    taps.map((i) => `M${18 * k + 5 * (i % 3)} ${5 * Math.floor(i / 3)}h4v4h-4z`).join("");
-  const shapes = kernels.flatMap(({ on = [], half = [] }, k) => {
-    const off = ALL.filter((i) => !on.includes(i) && !half.includes(i));
-    return [
-      ["tap", on],
-      ["tap half", half],
-      ["tap off", off],
-    ]
-      .filter(([, taps]) => taps.length)
-      .map(([name, taps]) => svg("path", { class: name, d: squares(taps, k) }));
-  });
-  if (kind.startsWith("identity")) {
-    shapes.push(svg("path", { class: "arrow", d: "M1 7h10m-3.5 -3.5l3.5 3.5l-3.5 3.5" }));
-  } else if (kernels.length === 0) {
-    shapes.push(svg("path", { class: "tap off", d: "M1 1h12v12h-12z" }));
+  const chain = chainOf(kind);
+  const kernels = chain && chain.first ? [POINT] : [];
+  if (chain && chain.core !== "identity") kernels.push(tapsOf(chain));
+  const arrow = chain !== null && chain.core === "identity";
+  const count = kernels.length + (arrow || chain === null ? 1 : 0);
+  const width = (ICON + 4) * count - 4;
+  const frame = { class: "icon", width, height: ICON, viewBox: `0 0 ${width} ${ICON}` };
+  const shapes = kernels.flatMap((kernel, k) => drawKernel(kernel, (ICON + 4) * k));
+  const behind = (ICON + 4) * kernels.length;
+  if (arrow) {
+    const path = `M${behind + 1} 7h10m-3.5 -3.5l3.5 3.5l-3.5 3.5`;
+    shapes.push(svg("path", { class: "arrow", d: path }));
+  } else if (chain === null) {
+    shapes.push(svg("path", { class: "tap off", d: `M${behind + 1} 1h12v12h-12z` }));
   }
   return svg("svg", { ...frame, "aria-hidden": "true" }, shapes);
 }
 
-const MEANINGS = {
-  kxk: "the convolution itself",
-  "1x1": "1×1",
-  "1x1_kxk": "1×1, then k×k",
-  "1x1_avg": "1×1, then average pooling",
-  "1xk": "a row",
-  kx1: "a column",
-  identity: "the input",
-};
+// Its taps among those that it leaves out, from `left` on.
+function drawKernel({ side, on, half }, left) {
+  const pitch = (ICON + 1) / side;
+  const square = pitch - 1;
+  const squares = (taps) =>
+    taps
+      .map(
+        ([row, column]) =>
+          `M${left + pitch * column} ${pitch * row}h${square}v${square}h${-square}z`,
+      )
+      .join("");
+  const all = Array.from({ length: side * side }, (_, i) => [Math.floor(i / side), i % side]);
+  const off = all.filter(([row, column]) => !on.some(([r, c]) => r === row && c === column));
+  return [
+    [half ? "tap half" : "tap", on],
+    ["tap off", off],
+  ]
+    .filter(([, taps]) => taps.length)
+    .map(([name, taps]) => svg("path", { class: name, d: squares(taps) }));
+}
 
-function kindLegend() {
-  const kinds = Object.entries(MEANINGS).map(([kind, meaning]) =>
-    el("span", { class: "kind" }, kindIcon(kind), el("b", {}, kind), ` ${meaning}`),
+function meaning({ first, core, size, step }) {
+  const told = {
+    avg: "average pooling",
+    identity: "the input",
+    conv: size.join("×") + (step > 1 ? `, taps ${step} apart` : ""),
+  };
+  return first ? `1×1, then ${told[core]}` : told[core];
+}
+
+// The kinds that the run has had, in the order in which they come.
+function kindsOf(snapshots) {
+  const found = new Map();
+  const visit = (form) =>
+    branchesOf(form).forEach((branch) => {
+      const chain = chainOf(branch.kind);
+      if (chain && !found.has(chain.name)) found.set(chain.name, chain);
+      if (branch.inside) visit(branch.inside);
+    });
+  snapshots.forEach((snapshot) => snapshot.forms.forEach(visit));
+  return [...found.values()];
+}
+
+function kindLegend(snapshots) {
+  const kinds = kindsOf(snapshots).map((chain) =>
+    el(
+      "span",
+      { class: "kind", "data-legend": chain.name },
+      kindIcon(chain.name),
+      el("b", {}, chain.name),
+      ` ${meaning(chain)}`,
+    ),
   );
+  if (kinds.length === 0) return null;
   return el(
     "p",
     { class: "legend" },
-    el("span", { class: "kind" }, "Branches, each with a batch norm:"),
+    el("span", { class: "kind" }, "Branches:"),
     kinds,
     el(
       "span",

@@ -38,7 +38,7 @@ fn page_of(text: &str) -> Page {
     let string = || text.to_owned();
     let plain = Some(Box::new(Form::Plain { bias: true }));
     let branch = BranchRow { kind: string(), strength: Some(0.5), inside: plain };
-    let nested = Form::Block { branches: vec![branch] };
+    let nested = Form::Block { branches: vec![branch], norm_after: true };
     let outer = BranchRow { kind: "kxk".into(), strength: None, inside: Some(Box::new(nested)) };
     Page {
         title: string(),
@@ -64,7 +64,10 @@ fn page_of(text: &str) -> Page {
             chosen: vec![string()],
         }],
         layers: vec![LayerRow { path: string(), geometry: string(), macs: 7 }],
-        snapshots: vec![Snapshot { epoch: 0, forms: vec![Form::Block { branches: vec![outer] }] }],
+        snapshots: vec![Snapshot {
+            epoch: 0,
+            forms: vec![Form::Block { branches: vec![outer], norm_after: false }],
+        }],
         left_out: vec![string()],
         deployment: Some(DeploymentTable {
             rows: vec![DeploymentRow { name: string(), trained: string(), deployed: string() }],
@@ -218,8 +221,8 @@ fn what_fills_a_slot_is_not_filled_again() {
 fn a_long_run_stays_small() {
     let branch =
         |kind: &str| BranchRow { kind: kind.into(), strength: Some(1.0 / 3.0), inside: None };
-    let kinds = ["1x1", "1x1_kxk", "1x1_avg", "kxk", "1xk", "kx1", "identity"];
-    let block = Form::Block { branches: kinds.map(branch).into() };
+    let kinds = dyrep_burn::BranchKind::NAMED.map(|kind| branch(&kind.to_string()));
+    let block = Form::Block { branches: kinds.into(), norm_after: false };
     let path = |i| format!("layer{i}.0.conv1");
     let page = Page {
         epochs: (1..=600).map(row).collect(),
@@ -239,6 +242,6 @@ fn a_long_run_stays_small() {
             .collect(),
         ..Page::default()
     };
-    // 1.7 MB; most of it the branches of the snapshots.
+    // 1.9 MB; most of it the branches of the snapshots.
     assert!(render(&page).len() < 3_000_000, "{} bytes", render(&page).len());
 }

@@ -189,13 +189,16 @@ pub enum Form {
     Block {
         /// The branches, `kxk` included.
         branches: Vec<BranchRow>,
+        /// Whether a batch norm follows their sum.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        norm_after: bool,
     },
 }
 
 /// One branch of a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BranchRow {
-    /// `kxk`, `1x1`, `1x1_kxk`, `1x1_avg`, `1xk`, `kx1` or `identity`.
+    /// Its name, and its end where that is no norm: `kxk`, `kxk.2`, `1x1_3x3d2`, `1x1:scale`, ….
     pub kind: String,
     /// The mean |γ| of its last norm, divided by that of `kxk`.
     #[serde(default, with = "number::optional", skip_serializing_if = "Option::is_none")]

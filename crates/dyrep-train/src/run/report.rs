@@ -133,7 +133,7 @@ fn form(of: &dyrep_burn::Form) -> Form {
             .filter(|_| branch.name.kind.nests())
             .map(|inside| Box::new(form(inside))),
     };
-    Form::Block { branches: block.branches.iter().map(row).collect() }
+    Form::Block { branches: block.branches.iter().map(row).collect(), norm_after: block.norm_after }
 }
 
 fn deployment(measured: &Deployment) -> DeploymentTable {

@@ -1,12 +1,15 @@
 //! Made-up runs for reports: what a training of ResNet-18 might tell, and others of any size.
 
+use dyrep_burn::BranchKind;
 use dyrep_train::report::{
     BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
     Page, ScoreTable, Snapshot, State,
 };
 
-/// The branches of a block that has all.
-pub(crate) const KINDS: [&str; 7] = ["1x1", "1x1_kxk", "1x1_avg", "kxk", "1xk", "kx1", "identity"];
+/// The branches of a block that has all that any block has.
+pub(crate) fn kinds() -> Vec<String> {
+    BranchKind::NAMED.iter().map(BranchKind::to_string).collect()
+}
 
 /// A run of ResNet-18: 40 epochs, eight growths, one of them inside a block, and three cuts.
 pub(crate) fn resnet18() -> Page {
@@ -87,7 +90,7 @@ pub(crate) fn plain(layers: usize) -> Snapshot {
 pub(crate) fn branches(form: &Form) -> usize {
     match form {
         Form::Plain { .. } => 0,
-        Form::Block { branches: all } => {
+        Form::Block { branches: all, .. } => {
             let inside = |branch: &BranchRow| branch.inside.as_deref().map_or(0, branches);
             all.iter().map(|branch| 1 + inside(branch)).sum()
         }
@@ -211,7 +214,7 @@ impl Run {
         if layer == path {
             return form;
         }
-        let Form::Block { branches } = form else { panic!("{layer} is no block") };
+        let Form::Block { branches, .. } = form else { panic!("{layer} is no block") };
         let kxk = branches.iter_mut().find(|branch| branch.kind == "kxk");
         kxk.and_then(|branch| branch.inside.as_deref_mut()).expect("every block has its kxk")
     }
@@ -223,17 +226,18 @@ impl Run {
             strength: Some(if kind == "kxk" { 1.0 } else { 0.3 }),
             inside: plain.clone().filter(|_| kind.contains("kxk")),
         };
-        *self.form(path) = Form::Block { branches: KINDS.map(branch).into() };
+        let branches = kinds().iter().map(|kind| branch(kind)).collect();
+        *self.form(path) = Form::Block { branches, norm_after: false };
         let text = format!(
             "grew {path} into {}: its snip of 7.001e0 is the highest of 17 candidates, before \
              layer3.1.conv1 with 6.380e0 (+297.3 k parameters, +1.18 M multiply-adds)",
-            KINDS.join(" + ")
+            kinds().join(" + ")
         );
         self.change(epoch, ChangeKind::Grew, path, text, 297_300, 1_180_000);
     }
 
     fn cut(&mut self, epoch: usize, path: &str, gone: &[&str]) {
-        if let Form::Block { branches } = self.form(path) {
+        if let Form::Block { branches, .. } = self.form(path) {
             branches.retain(|branch| !gone.contains(&branch.kind.as_str()));
         }
         let text = format!(
@@ -280,7 +284,7 @@ impl Run {
 
     /// Strengths as they might be after some training.
     fn drift(&mut self, form: &mut Form) {
-        if let Form::Block { branches } = form {
+        if let Form::Block { branches, .. } = form {
             for branch in branches {
                 branch.strength = Some(if branch.kind == "kxk" {
                     1.0
