@@ -3,9 +3,11 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use dyrep_burn::BranchKind;
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
 const ORDER: [&str; 10] = [
@@ -131,6 +133,93 @@ fn every_crate_takes_the_workspace_lints() {
     for (path, text) in sources() {
         let may = path.components().any(|part| UNSAFE.iter().any(|name| part.as_os_str() == *name));
         assert!(may || !text.contains(&allows), "{}: `unsafe` is for {UNSAFE:?}", path.display());
+    }
+}
+
+/// The names that a module shows: those of `pub use`, `pub mod`, and what it defines itself.
+fn shown(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for piece in text.split("\npub ").skip(1) {
+        let Some((keyword, rest)) = piece.split_once(' ') else { continue };
+        if keyword != "use" {
+            found.extend(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+            continue;
+        }
+        let list = rest.split(';').next().unwrap_or(rest);
+        assert!(!list.contains('*'), "`{list}`: a list of names is reviewed, a glob is not");
+        let inner = list.split_once('{').map_or(list, |(_, inner)| inner.trim_end_matches('}'));
+        let names = inner.split(',').map(|name| name.rsplit("::").next().unwrap_or(name).trim());
+        found.extend(names.filter(|name| !name.is_empty()));
+    }
+    found.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_layer_s_crate_shows_is_reviewed() {
+    let folder = root().join("crates/dyrep-burn");
+    let list = fs::read_to_string(folder.join("PUBLIC.md")).unwrap();
+    let rows = list.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    let names =
+        rows.flat_map(|row| row.split('`').step_by(2).map(str::to_owned).collect::<Vec<_>>());
+    let reviewed: BTreeSet<String> = names.filter(|name| !name.trim().is_empty()).collect();
+    let modules = ["lib.rs", "ops/mod.rs", "fuse/mod.rs"];
+    let read = |module| fs::read_to_string(folder.join("src").join(module)).unwrap();
+    let all: BTreeSet<String> =
+        modules.into_iter().flat_map(|module| shown(&read(module))).collect();
+    assert!(all.len() > 50, "{all:?}");
+    let new: Vec<_> = all.difference(&reviewed).collect();
+    assert!(new.is_empty(), "{new:?}: who needs them? Say so in PUBLIC.md, or keep them inside");
+    let gone: Vec<_> = reviewed.difference(&all).collect();
+    assert!(gone.is_empty(), "{gone:?} are in PUBLIC.md and shown no more");
+}
+
+/// Where all kinds of branches may be listed: at home, and where others' names are read as ours.
+const KINDS_AT_HOME: [&str; 2] = ["dyrep-burn/src/branch", "dyrep-weights/src/naming"];
+/// Kinds that lines so near each other may name: some presets have six.
+const TOGETHER: usize = 6;
+const NEAR: usize = 8;
+
+/// Whoever needs all kinds takes them from `BranchKind`: a second list would lack the next one.
+#[test]
+fn no_list_of_kinds_exists_twice() {
+    let mut scripts = vec![];
+    files_below(&root().join("crates"), "js", &mut scripts);
+    let scripts = scripts.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap()));
+    let named = BranchKind::NAMED.map(|kind| kind.to_string());
+    let constants = [
+        "KXK",
+        "POINTWISE",
+        "POINTWISE_KXK",
+        "POINTWISE_AVG",
+        "ONE_BY_K",
+        "K_BY_ONE",
+        "IDENTITY",
+        "AVG",
+    ];
+    for (path, text) in sources().into_iter().chain(scripts) {
+        let home = KINDS_AT_HOME.iter().any(|home| path.to_string_lossy().contains(home));
+        // This file must name them to find them.
+        if home || path.ends_with("tidy.rs") {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, near) in lines.windows(NEAR.min(lines.len()).max(1)).enumerate() {
+            let near = near.join("\n");
+            let quoted = named.iter().filter(|name| {
+                near.contains(&format!("\"{name}\"")) || near.contains(&format!("\n  {name}:"))
+            });
+            let words = near.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+            let words: BTreeSet<&str> =
+                words.filter_map(|word| word.strip_prefix("BranchKind::")).collect();
+            let named = constants.iter().filter(|name| words.contains(**name)).count();
+            let count = quoted.count().max(named);
+            assert!(
+                count <= TOGETHER,
+                "{}:{} lists {count} kinds: take them from `BranchKind::NAMED` or `existing`",
+                path.display(),
+                number + 1
+            );
+        }
     }
 }
 

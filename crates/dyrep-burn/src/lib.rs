@@ -29,7 +29,10 @@ pub use controller::{
     plan_growth,
 };
 pub use deploy::deploy;
-pub use error::*;
+pub use error::{
+    AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
+    PatternError, StateError, StructureError, UnknownName,
+};
 pub use file::write_atomically;
 pub use fuse::Kernel;
 pub use geometry::{AxisPadding, ConvGeometry};

@@ -4,7 +4,7 @@ mod adjust;
 
 use std::path::PathBuf;
 
-pub use adjust::*;
+pub use adjust::{AdjustError, ControllerConfigError, StateError};
 
 use crate::branch::{BranchKind, BranchName, BranchSpec};
 use crate::geometry::ConvGeometry;
