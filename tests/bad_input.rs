@@ -36,6 +36,17 @@ fn impossible_convolutions() {
     );
 }
 
+/// What cannot be read back is not written: files bound paddings, and so does what is written to them.
+#[test]
+fn paddings_without_bounds() {
+    let padded = |most: usize| config().with_padding(PaddingConfig2d::Explicit(most, 0, 0, 0));
+    let error = refused(&padded(1 << 21));
+    assert!(error.contains("padding must be at most 1048576"), "{error}");
+    let layer = padded(1 << 20).init(&Device::flex());
+    let structure = Structure::of(&layer);
+    assert_eq!(Structure::from_json(&structure.to_json()).unwrap(), structure);
+}
+
 #[test]
 fn branches_that_do_not_exist() {
     let unpadded = config().with_padding(PaddingConfig2d::Valid);

@@ -8,8 +8,9 @@ use burn::nn::PaddingConfig2d;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::{
-    Budget, Controller, ControllerConfig, ControllerState, CutRule, EventLog, Fidelity, InputSizes,
-    NormRule, PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure, layers,
+    BranchKind, Budget, Controller, ControllerConfig, ControllerState, CutRule, EventLog, Fidelity,
+    InputSizes, NormRule, PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure,
+    layers,
 };
 use dyrep_tests::network::random_gradients;
 use dyrep_tests::random::Draw;
@@ -181,6 +182,53 @@ fn options_that_make_no_sense_are_refused() {
     assert!(refused(ControllerConfig { cut_rule, ..default() }).contains("got NaN"));
     let cut_rule = CutRule::Threshold { min_deviation: -1.0, max_ratio: 0.1, lone: true };
     assert!(refused(ControllerConfig { cut_rule, ..default() }).contains("min_deviation"));
+}
+
+/// A pass on another thread is seen by nobody here: then nothing is known, which is not the same as nothing spent.
+#[test]
+fn a_budget_on_what_nobody_measured_is_refused() {
+    let budget = Budget { flops: Some(2.0), params: None };
+    let config = ControllerConfig { budget, ..ControllerConfig::default() };
+    let mut controller = Controller::new(config).unwrap();
+    let mut net = Net::new();
+    controller.observe(&net, &random_gradients(&net, &mut Draw::new(1)));
+    let elsewhere = |net: &Net, i: usize| {
+        std::thread::scope(|scope| scope.spawn(|| run(net, i)).join().unwrap());
+    };
+    let mut optimizer = ModuleOptimizer::from(SgdConfig::new().build());
+    let error = controller.adjust(&mut net, &mut optimizer, 1, elsewhere).unwrap_err().to_string();
+    assert!(
+        error.contains("budget on multiply-adds") && error.contains("calling thread"),
+        "{error}"
+    );
+    // Whoever measures inside a pass that is measured sees as much as outside it.
+    let net = Net::new();
+    let alone = InputSizes::measure(&net, |net| run(net, 0));
+    assert!(!alone.is_empty());
+    let outer = InputSizes::measure(&net, |net| {
+        assert_eq!(InputSizes::measure(net, |net| run(net, 0)), alone);
+        run(net, 0);
+    });
+    let structure = Structure::of(&net);
+    assert_eq!(outer.cost(&structure).macs, 2 * alone.cost(&structure).macs);
+}
+
+#[test]
+fn branches_that_some_convolution_cannot_have_are_told_before_the_training() {
+    let config = |branches: &[BranchKind]| ControllerConfig {
+        branches: branches.to_vec().into(),
+        ..ControllerConfig::default()
+    };
+    let mut net = Net::new();
+    let unpadded = RepConv2dConfig::new([2, 2], [3, 3]).init(&Device::flex().autodiff());
+    net.body[1] = unpadded;
+    let kinds = [BranchKind::POINTWISE_KXK, BranchKind::POINTWISE];
+    let error = Controller::new(config(&kinds)).unwrap().check(&net).unwrap_err().to_string();
+    assert!(error.contains("`body.1`") && error.contains("no `1x1` branch"), "{error}");
+    Controller::new(config(&kinds[..1])).unwrap().check(&net).unwrap();
+    // Where it may not grow nothing is asked.
+    let never = ControllerConfig { never_grow_in: patterns([r"body\.1"]), ..config(&kinds) };
+    Controller::new(never).unwrap().check(&net).unwrap();
 }
 
 #[test]

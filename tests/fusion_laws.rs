@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
     BranchKind, ConvGeometry, Form, Kernel, RepConv2d, RepConv2dConfig, Structure, fuse,
@@ -20,6 +20,8 @@ const CASES: u64 = 600;
 
 /// Of the largest output. The largest error over the cases below is 6e-7.
 const TOLERANCE: f64 = 5e-6;
+/// The same in double precision.
+const DOUBLE: f64 = 1e-12;
 
 fn difference(fused: &RepConv2d, layer: &RepConv2d, input: &Tensor<4>) -> f64 {
     relative_difference(fused.forward(input.clone()), layer.forward(input.clone()))
@@ -51,8 +53,8 @@ fn any_layer(draw: &mut random::Draw, device: &Device) -> (ConvGeometry, Form, R
 
 #[test]
 fn a_block_equals_its_fused_convolution() {
-    check_fusion(CASES);
-    with_kernels(Kernels::Composed, || check_fusion(CASES / 4));
+    check_fusion(random::cases(CASES, 1000));
+    with_kernels(Kernels::Composed, || check_fusion(random::cases(CASES / 4, 1000)));
 }
 
 fn check_fusion(cases: u64) {
@@ -78,6 +80,18 @@ fn check_fusion(cases: u64) {
             let error = difference(&disturbed(&layer).materialize(), &layer, &input);
             assert!(error > 10.0 * TOLERANCE, "control: {error:.1e} for {geometry}: {form}");
         }
+    });
+}
+
+#[test]
+fn in_double_precision_a_block_equals_its_fused_convolution_to_twelve_digits() {
+    let device = Device::flex();
+    random::for_all(random::cases(CASES / 2, 1000), |draw| {
+        let (geometry, form, layer) = any_layer(draw, &device);
+        let layer = params::cast(layer, DType::F64);
+        let input = random::input(draw, &geometry, &device).cast(DType::F64);
+        let error = difference(&layer.clone().materialize(), &layer, &input);
+        assert!(error <= DOUBLE, "{error:.1e} for {geometry}: {form}");
     });
 }
 

@@ -116,8 +116,10 @@ fn replicas_grow_the_same_ids_and_values() {
     assert_eq!(params::read(&grown[0]), params::read(&grown[1]));
     let [first, second] = grown.each_ref().map(params::ids);
     assert_eq!(first, second);
-    let distinct: BTreeSet<_> = first.values().collect();
-    assert_eq!(distinct.len(), first.len(), "no two parameters share an id");
+    let [flags, others] = grown.each_ref().map(params::flags);
+    assert!(!flags.is_empty() && flags == others, "whether a norm trains has an id too");
+    let distinct: BTreeSet<_> = first.values().chain(&flags).collect();
+    assert_eq!(distinct.len(), first.len() + flags.len(), "no two parameters share an id");
     assert!(params::trainable(&grown[0]), "what grows trains");
 }
 

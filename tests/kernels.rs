@@ -40,27 +40,36 @@ fn largest(data: &TensorData) -> f64 {
 
 /// Compares what `compute` finds by the kernels, without and with checkpointing, to what it finds composed;
 /// `times` the tolerances are allowed.
-fn assert_same(times: f64, compute: impl Fn(&Device) -> Results) {
+fn assert_same(case: u64, times: f64, compute: impl Fn(&Device) -> Results) {
     let plain = Device::flex().autodiff();
     let checkpointing = plain.clone().gradient_checkpointing();
     let want = with_kernels(Kernels::Composed, || compute(&plain));
-    let gradients = want.iter().filter(|(name, _)| name.starts_with("gradient "));
-    let most = gradients.map(|(_, data)| largest(data)).fold(0.0, f64::max);
     for device in [plain, checkpointing] {
         let got = with_kernels(Kernels::Fast, || compute(&device));
-        assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
         for (name, want) in &want {
-            let got = &got[name];
-            assert_eq!(got.shape(), want.shape(), "shape of {name}");
-            assert_eq!(got.dtype(), want.dtype(), "type of {name}");
-            let difference = relative_difference_of(&values(got), &values(want)) * largest(want);
-            let allowed = match name.starts_with("gradient ") {
-                true => GRADIENT * largest(want) + ROUNDING * most,
-                false => TOLERANCE * largest(want),
-            };
-            let allowed = times * allowed;
-            assert!(difference <= allowed, "{name}: {difference:.1e}, more than {allowed:.1e}");
+            assert_eq!(got[name].dtype(), want.dtype(), "type of {name}");
         }
+        assert_close(case, times, &got, &want);
+    }
+}
+
+fn assert_close(case: u64, times: f64, got: &Results, want: &Results) {
+    assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+    let gradients = want.iter().filter(|(name, _)| name.starts_with("gradient "));
+    let most = gradients.map(|(_, data)| largest(data)).fold(0.0, f64::max);
+    for (name, want) in want {
+        let got = &got[name];
+        assert_eq!(got.shape(), want.shape(), "shape of {name}");
+        let difference = relative_difference_of(&values(got), &values(want)) * largest(want);
+        let allowed = match name.starts_with("gradient ") {
+            true => GRADIENT * largest(want) + ROUNDING * most,
+            false => TOLERANCE * largest(want),
+        };
+        let allowed = times * allowed;
+        assert!(
+            difference <= allowed,
+            "case {case}, {name}: {difference:.1e}, more than {allowed:.1e}"
+        );
     }
 }
 
@@ -73,8 +82,8 @@ fn step<M: Module>(
 ) -> Results {
     let input = input.require_grad();
     let output = forward(module, input.clone());
-    let target = Tensor::from_data(draw.data(&output.dims(), -1.0, 1.0), &output.device());
-    let gradients = (output.clone() * target).sum().backward();
+    let target = Tensor::<4>::from_data(draw.data(&output.dims(), -1.0, 1.0), &output.device());
+    let gradients = (output.clone() * target.cast(output.dtype())).sum().backward();
     let mut found = Results::from([("output".to_owned(), output.into_data())]);
     if let Some(gradient) = input.grad(&gradients) {
         found.insert("gradient input".to_owned(), gradient.into_data());
@@ -88,28 +97,41 @@ fn step<M: Module>(
     found
 }
 
-fn layer_step(case: u64, depth: usize, device: &Device) -> Results {
+fn layer_step(case: u64, depth: usize, dtype: DType, device: &Device) -> Results {
     let draw = &mut Draw::new(case);
     let geometry = random::geometry(draw);
     let form = random::form(draw, &geometry, depth);
     let layer = random::scramble(random::layer(&geometry, &form, &Device::flex()), draw);
-    let layer = layer.map(&mut Onto(device));
-    let input = random::input(draw, &geometry, device);
+    let layer = params::cast(layer, dtype).map(&mut Onto(device));
+    let input = random::input(draw, &geometry, device).cast(dtype);
     step(&layer, draw, input, RepConv2d::forward)
 }
 
 #[test]
 fn convolutions() {
     for case in 0..300 {
-        assert_same(1.0, |device| layer_step(case, 0, device));
+        assert_same(case, 1.0, |device| layer_step(case, 0, DType::F32, device));
     }
 }
 
 #[test]
 fn blocks() {
-    for case in 0..200 {
+    for case in 0..random::cases(200, 1000) {
         let depth = 1 + case as usize % 3;
-        assert_same(1.0, |device| layer_step(case, depth, device));
+        assert_same(case, 1.0, |device| layer_step(case, depth, DType::F32, device));
+    }
+}
+
+/// What is composed in single precision is what double precision says, up to rounding.
+#[test]
+fn composed_blocks_are_those_of_double_precision() {
+    let device = Device::flex().autodiff();
+    for case in 0..random::cases(100, 1000) {
+        let depth = 1 + case as usize % 3;
+        let [got, want] = [DType::F32, DType::F64].map(|dtype| {
+            with_kernels(Kernels::Composed, || layer_step(case, depth, dtype, &device))
+        });
+        assert_close(case, 1.0, &got, &want);
     }
 }
 
@@ -128,7 +150,7 @@ fn norm_and_inputs(draw: &mut Draw, device: &Device) -> (BatchNorm, [Tensor<4>; 
 #[test]
 fn batch_norms() {
     for case in 0..300 {
-        assert_same(1.0, |device| {
+        assert_same(case, 1.0, |device| {
             let draw = &mut Draw::new(case);
             let (mut norm, [input, residual]) = norm_and_inputs(draw, device);
             if draw.chance(30) {
@@ -147,7 +169,7 @@ fn batch_norms() {
 #[test]
 fn max_poolings() {
     for case in 0..200 {
-        assert_same(1.0, |device| {
+        assert_same(case, 1.0, |device| {
             let draw = &mut Draw::new(case);
             let shape = [0; 4].map(|_| draw.between(1, 9));
             let kernel = [0; 2].map(|_| draw.between(1, 3));
@@ -167,7 +189,7 @@ fn max_poolings() {
 #[test]
 fn evaluated_layers_with_their_norms() {
     for case in 0..200 {
-        assert_same(1.0, |_| {
+        assert_same(case, 1.0, |_| {
             let draw = &mut Draw::new(case);
             let geometry = random::geometry(draw);
             let form = random::form(draw, &geometry, case as usize % 2);
@@ -242,7 +264,7 @@ fn network_step(branches: Preset, device: &Device) -> Results {
 #[test]
 fn whole_networks() {
     for branches in [Preset::Plain, Preset::Dbb, Preset::DyRep] {
-        assert_same(NETWORK, |device| network_step(branches, device));
+        assert_same(0, NETWORK, |device| network_step(branches, device));
     }
 }
 
@@ -277,7 +299,7 @@ fn views_of_other_tensors() {
 fn double_precision_is_composed() {
     let draw = &mut Draw::new(4);
     let norm = random::scramble(BatchNormConfig::new(2).init(&Device::flex()), draw);
-    let norm = norm.map(&mut Double);
+    let norm = params::cast(norm, DType::F64);
     let input = Tensor::<4>::from_data(draw.data(&[2, 2, 3, 3], -1.0, 1.0), &Device::flex());
     let output = batch_norm(&norm, input.cast(DType::F64), Tail::default());
     assert_eq!(output.dtype(), DType::F64);
@@ -288,15 +310,11 @@ struct Onto<'a>(&'a Device);
 
 impl ModuleMapper for Onto<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| Tensor::from_data(tensor.into_data(), self.0).require_grad())
-    }
-}
-
-struct Double;
-
-impl ModuleMapper for Double {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(DType::F64))
+        param.map(|tensor| {
+            let dtype = tensor.dtype();
+            let there: Tensor<D> = Tensor::from_data(tensor.into_data(), self.0);
+            there.cast(dtype).require_grad()
+        })
     }
 }
 

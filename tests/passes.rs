@@ -4,15 +4,19 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use burn::module::{Module, ModuleMapper, Param};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{DType, Device, Tensor};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
     AdjustOptions, BranchKind, BranchSpec, Branches, Calibration, End, NormRule, Preset, RepConv2d,
-    RepConv2dConfig, Structure, cut, deploy, grow,
+    RepConv2dConfig, Structure, cut, deploy, grow, with_inputs,
 };
-use dyrep_tests::close::relative_difference;
+use dyrep_tests::close::{relative_difference, relative_difference_of};
+use dyrep_tests::params;
 use dyrep_tests::random::{self, Draw};
 
 /// Of the largest output, as the laws allow; all are below 1e-6 here, but CPUs sum in orders of their own.
@@ -65,7 +69,7 @@ fn blocks_that_train_run_whole_and_the_others_say_why_not() {
         assert_eq!(evaluated.is_some_and(|reason| reason.contains("running statistics")), norms);
         if !layer.is_plain() {
             let wide = input(&graph).cast(DType::F64);
-            let cast = layer.clone().map(&mut Cast(DType::F64));
+            let cast = params::cast(layer.clone(), DType::F64);
             assert!(cast.composed_because(&wide).unwrap().contains("type"), "{preset}");
             let wanted = with_kernels(Kernels::Composed, || layer.composed_because(&input(&graph)));
             assert!(wanted.is_some());
@@ -94,16 +98,6 @@ fn a_block_of_forty_branches_is_computed_in_parts() {
     assert!(relative_difference(fast_gradient, composed_gradient) < 1e-4);
 }
 
-struct Cast(DType);
-
-impl ModuleMapper for Cast {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|value| {
-            value.clone().cast(self.0).detach().set_require_grad(value.is_require_grad())
-        })
-    }
-}
-
 /// Blocks of other float types train, fuse, grow, are cut and deployed. Half types keep eight or eleven bits.
 #[test]
 fn other_float_types() {
@@ -111,7 +105,7 @@ fn other_float_types() {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F16, 1e-2), (DType::BF16, 8e-2)] {
         let input = input(&graph).cast(dtype);
         for preset in Preset::ALL {
-            let layer = scrambled(preset, &graph).map(&mut Cast(dtype));
+            let layer = params::cast(scrambled(preset, &graph), dtype);
             let output = layer.forward(input.clone());
             assert_eq!(output.dtype(), dtype);
             output.cast(DType::F32).sum().backward();
@@ -124,7 +118,7 @@ fn other_float_types() {
             let difference = relative_difference(got.cast(DType::F64), want.clone());
             assert!(difference < tolerance, "{preset} as {dtype:?}: {difference:.1e}");
         }
-        let plain = scrambled(Preset::Plain, &graph).map(&mut Cast(dtype));
+        let plain = params::cast(scrambled(Preset::Plain, &graph), dtype);
         let batch = input.clone().inner();
         let mut run = |layer: &RepConv2d, _: usize| drop(layer.forward(batch.clone()));
         let mut calibration = Calibration::new(1, &mut run);
@@ -215,5 +209,86 @@ fn what_grows_in_a_frozen_layer_is_frozen() {
     assert!(norms.clone().count() == 4);
     for norm in norms {
         assert!(!norm.gamma.is_require_grad() && !norm.training.is_enabled());
+    }
+}
+
+/// While the kernels wait for a part of theirs, a thread may run another pass's: that one is not what is watched.
+#[test]
+fn a_watched_pass_does_not_see_what_its_thread_runs_meanwhile() {
+    let layer = |seed: u64| {
+        let config = RepConv2dConfig::new([32, 32], [3, 3])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        random::scramble(config.init(&Device::flex()), &mut Draw::new(seed))
+    };
+    let (watched, other) = (layer(1), layer(2));
+    let batch =
+        || Tensor::<4>::from_data(Draw::new(3).data(&[4, 32, 24, 24], -1.0, 1.0), &Device::flex());
+    let want = other.forward(batch()).into_data();
+    for _ in 0..40 {
+        let (seen, got) = rayon::join(
+            || {
+                let seen = Rc::new(RefCell::new(vec![]));
+                let note = seen.clone();
+                let replace = move |id, input: Tensor<4>| {
+                    note.borrow_mut().push(id);
+                    input * 0.0
+                };
+                with_inputs(replace, || drop(watched.forward(batch())));
+                seen.take()
+            },
+            || other.forward(batch()).into_data(),
+        );
+        assert_eq!(seen, [watched.id()]);
+        assert_eq!(got, want);
+    }
+}
+
+/// Replicas on other threads average their statistics, as Burn's do, whoever comes first; what is not learnt goes with
+/// each of them.
+#[test]
+fn replicas_average_their_statistics() {
+    let device = Device::flex().autodiff();
+    let branches = [BranchSpec::from(BranchKind::POINTWISE), BranchKind::IDENTITY.into()];
+    let constant = BranchSpec::new(BranchKind::ONE_BY_K, End::Constant);
+    let branches = [&branches[..], &[constant]].concat();
+    let batches = |number: u64, step: u64| {
+        let draw = &mut Draw::new(10 * number + step);
+        Tensor::<4>::from_data(draw.data(&[4, 8, 9, 7], -1.0, 2.0), &Device::flex())
+    };
+    let statistics = |layer: &RepConv2d| {
+        let mut found = params::read(&layer.valid());
+        found.retain(|path, _| path.contains("running_") || path.ends_with("constant"));
+        found
+    };
+    let start = || scrambled(branches.clone(), &device);
+    let alone = [0, 1].map(|number| {
+        let layer = start();
+        for step in 0..5 {
+            let _output = layer.forward(batches(number, step));
+        }
+        statistics(&layer)
+    });
+    for _ in 0..5 {
+        let layer = start();
+        let barrier = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for number in [0, 1] {
+                let (replica, barrier) = (layer.clone(), &barrier);
+                scope.spawn(move || {
+                    for step in 0..5 {
+                        let replica = replica.clone().fork(&Device::flex().autodiff());
+                        let _output = replica.forward(batches(number, step));
+                        // As where gradients are averaged.
+                        barrier.wait();
+                    }
+                });
+            }
+        });
+        for (path, got) in statistics(&layer) {
+            let [a, b] = [0, 1].map(|number| alone[number][&path].iter::<f64>());
+            let want: Vec<f64> = a.zip(b).map(|(a, b)| f64::midpoint(a, b)).collect();
+            let difference = relative_difference_of(&got.iter::<f64>().collect::<Vec<_>>(), &want);
+            assert!(difference < TOLERANCE, "{path}: {difference:.1e}");
+        }
     }
 }

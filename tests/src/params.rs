@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Gradients, Tensor, TensorData};
 
 /// Sets every float parameter and running statistic to what `value` gives for its path.
 ///
@@ -45,6 +45,19 @@ pub fn ids<M: Module>(module: &M) -> BTreeMap<String, u64> {
     Reader::visit(module, None).into_iter().map(|(path, seen)| (path, seen.id)).collect()
 }
 
+/// The ids of all flags, in the order of visiting.
+pub fn flags<M: Module>(module: &M) -> Vec<u64> {
+    struct Flags(Vec<u64>);
+    impl ModuleVisitor for Flags {
+        fn visit_flag(&mut self, flag: &Param<Flag>) {
+            self.0.push(flag.id.val());
+        }
+    }
+    let mut found = Flags(vec![]);
+    module.visit(&mut found);
+    found.0
+}
+
 /// The ids of all learnable parameters by path.
 pub fn trainable_ids<M: Module>(module: &M) -> BTreeMap<String, u64> {
     ids(module).into_iter().filter(|(path, _)| !is_statistic(path)).collect()
@@ -57,6 +70,21 @@ pub fn trainable<M: Module>(module: &M) -> bool {
 
 fn is_statistic(path: &str) -> bool {
     path.rsplit('.').next().is_some_and(|name| name.starts_with("running_") || name == "constant")
+}
+
+/// The module in another float type, running statistics included; those of clones are the same.
+pub fn cast<M: Module>(module: M, dtype: DType) -> M {
+    module.map(&mut Cast(dtype))
+}
+
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|value| {
+            value.clone().cast(self.0).detach().set_require_grad(value.is_require_grad())
+        })
+    }
 }
 
 struct Filler<F> {

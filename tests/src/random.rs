@@ -183,6 +183,11 @@ pub fn input(draw: &mut Draw, geometry: &ConvGeometry, device: &Device) -> Tenso
     Tensor::from_data(draw.data(&shape, -1.0, 1.0), device)
 }
 
+/// How many random cases a law is tried on: `usual` of them, and `thorough` where `DYREP_THOROUGH=1` asks for them.
+pub fn cases(usual: u64, thorough: u64) -> u64 {
+    if std::env::var("DYREP_THOROUGH").is_ok_and(|value| value == "1") { thorough } else { usual }
+}
+
 /// Runs `check` on `cases` random draws. A failure names the draw's number, which alone replays it.
 pub fn for_all(cases: u64, check: impl Fn(&mut Draw)) {
     for case in 0..cases {
