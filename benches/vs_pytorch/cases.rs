@@ -9,6 +9,9 @@ pub(crate) enum Model {
     Resnet18,
     #[serde(rename = "mobilenet_v1")]
     MobilenetV1,
+    /// One depthwise 13×13 convolution of 128 channels, as large-kernel networks have them, and a classifier.
+    #[serde(rename = "depthwise_13x13")]
+    Depthwise13,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub(crate) struct Case {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Network {
     pub(crate) model: Model,
-    /// Of every square kernel larger than 1×1 but ResNet's stem.
+    /// Of every 3×3 or 13×13 kernel.
     pub(crate) branches: Preset,
     pub(crate) batch: usize,
     pub(crate) size: usize,
@@ -49,8 +52,8 @@ const fn case(name: &'static str, what: What, network: Network, goal: f64) -> Ca
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    use Model::{MobilenetV1, Resnet18};
-    use Preset::{Dbb, DyRep, Plain};
+    use Model::{Depthwise13, MobilenetV1, Resnet18};
+    use Preset::{Csla, Dbb, DyRep, MobileOne, Plain, UniRepLkNet};
     use What::{Infer, Peak, Step};
     let resnet = |branches, batch, size| network(Resnet18, branches, batch, size);
     vec![
@@ -65,6 +68,14 @@ pub(crate) fn all() -> Vec<Case> {
             Step,
             network(MobilenetV1, DyRep, 16, 128),
             0.6,
+        ),
+        case("resnet18 MobileOne's, step, 16 × 64²", Step, resnet(MobileOne, 16, 64), 0.5),
+        case("resnet18 CSLA's, no norms, step, 16 × 64²", Step, resnet(Csla, 16, 64), 0.8),
+        case(
+            "13×13 depthwise, UniRepLKNet's, step, 16 × 32²",
+            Step,
+            network(Depthwise13, UniRepLkNet, 16, 32),
+            0.5,
         ),
         case("resnet18 7 branches, peak memory, 16 × 128²", Peak, resnet(DyRep, 16, 128), 0.5),
         case("resnet18 deployed, inference, 1 × 224²", Infer, resnet(Plain, 1, 224), 0.8),

@@ -2,32 +2,76 @@
 
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
-use dyrep_burn::{Branches, Preset, Structure, deploy, profile};
-use dyrep_models::{Model as Net, ModelName};
+use dyrep_burn::{Branches, Preset, RepConv2d, RepConv2dConfig, Structure, deploy, profile};
+use dyrep_models::{Model as Zoo, ModelName};
 use dyrep_train::SgdRecipe;
 
 use crate::cases::{Model, Network};
 
-fn init(model: Model, device: &Device) -> Net {
-    let name: ModelName = match model {
-        Model::Resnet18 => "resnet18",
-        Model::MobilenetV1 => "mobilenet_v1",
+const CLASSES: usize = 1000;
+/// Of the single layer.
+const CHANNELS: usize = 128;
+
+/// What is measured.
+#[derive(Module, Debug)]
+enum Net {
+    Zoo(Zoo),
+    Layer(Layer),
+}
+
+/// A layer whose maps' means are classified.
+#[derive(Module, Debug)]
+struct Layer {
+    conv: RepConv2d,
+    fc: Linear,
+}
+
+impl Net {
+    fn init(model: Model, device: &Device) -> Self {
+        let name = match model {
+            Model::Resnet18 => "resnet18",
+            Model::MobilenetV1 => "mobilenet_v1",
+            Model::Depthwise13 => {
+                let conv = RepConv2dConfig::new([CHANNELS; 2], [13, 13])
+                    .with_groups(CHANNELS)
+                    .with_padding(PaddingConfig2d::Explicit(6, 6, 6, 6))
+                    .init(device);
+                let fc = LinearConfig::new(CHANNELS, CLASSES).init(device);
+                return Self::Layer(Layer { conv, fc });
+            }
+        };
+        let name: ModelName = name.parse().unwrap_or_else(|e| panic!("{e}"));
+        Self::Zoo(name.config(CLASSES).init(device).unwrap_or_else(|e| panic!("{e}")))
     }
-    .parse()
-    .unwrap_or_else(|e| panic!("{e}"));
-    name.config(1000).init(device).unwrap_or_else(|e| panic!("{e}"))
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::Zoo(net) => net.forward(input),
+            Self::Layer(Layer { conv, fc }) => {
+                let means = conv.forward(input).mean_dim(3).mean_dim(2);
+                fc.forward(means.flatten::<2>(1, 3))
+            }
+        }
+    }
+}
+
+fn input_channels(model: Model) -> usize {
+    if let Model::Depthwise13 = model { CHANNELS } else { 3 }
 }
 
 /// Floating-point operations that a network asks for by its definition, convolutions alone: of a training step, in
 /// which the backward pass counts twice, or of a forward pass of what is deployed.
 pub(crate) fn operations(network: Network, training: bool) -> f64 {
     let device = Device::flex();
-    let net = grown(init(network.model, &device), network.branches);
-    let Network { batch, size, .. } = network;
-    let layers = profile(&net, |net| drop(net.forward(Tensor::zeros([1, 3, size, size], &device))));
+    let net = grown(Net::init(network.model, &device), network.branches);
+    let Network { batch, size, model, .. } = network;
+    let one = [1, input_channels(model), size, size];
+    let layers = profile(&net, |net| drop(net.forward(Tensor::zeros(one, &device))));
     let macs = layers.iter().map(|layer| match training {
         true => 3 * layer.trained.macs,
         false => layer.deployed.macs,
@@ -49,10 +93,9 @@ impl Ours {
     pub(crate) fn new(network: Network) -> Self {
         let device = Device::flex().autodiff();
         device.seed(0);
-        let net = init(network.model, &device);
-        let net = grown(net, network.branches);
-        let Network { batch, size, .. } = network;
-        let shape = [batch, 3, size, size];
+        let net = grown(Net::init(network.model, &device), network.branches);
+        let Network { batch, size, model, .. } = network;
+        let shape = [batch, input_channels(model), size, size];
         let pictures = Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
         let labels: Vec<i64> = (0..batch as i64).map(|i| i * 61 % 1000).collect();
         Self {
@@ -86,15 +129,16 @@ impl Ours {
     }
 }
 
-/// Branches for every square kernel larger than 1×1, but for ResNet's 7×7.
+/// Branches for every 3×3 and 13×13 kernel.
 fn grown(net: Net, branches: Preset) -> Net {
     let mut structure = Structure::of(&net);
     if branches == Preset::Plain {
         return net;
     }
-    let small =
-        structure.layers().iter().filter(|(_, layer)| layer.geometry.kernel_size() == [3, 3]);
-    let paths: Vec<String> = small.map(|(path, _)| path.clone()).collect();
+    let sizes = [[3, 3], [13, 13]];
+    let chosen = structure.layers().iter();
+    let chosen = chosen.filter(|(_, layer)| sizes.contains(&layer.geometry.kernel_size()));
+    let paths: Vec<String> = chosen.map(|(path, _)| path.clone()).collect();
     for path in paths {
         structure.grow(&path, &Branches::from(branches)).unwrap_or_else(|e| panic!("{e}"));
     }

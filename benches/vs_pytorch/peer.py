@@ -20,6 +20,9 @@ PRESETS = {
     "plain": [],
     "dbb": ["1x1", "1x1_kxk", "1x1_avg"],
     "dyrep": ["1x1", "1x1_kxk", "1x1_avg", "1xk", "kx1", "identity"],
+    "mobileone": ["kxk", "kxk", "kxk", "1x1", "identity"],
+    "unireplknet": [(5, 1), (7, 2), (3, 3), (3, 4), (3, 5)],
+    "csla": "scales",
 }
 
 
@@ -75,6 +78,12 @@ class Block(nn.Module):
                 made.append(nn.Sequential(conv(both, (kernel, 1), stride, (pad, 0)), norm()))
             elif name == "identity" and inputs == outputs and stride == 1:
                 made.append(norm())
+            elif name == "kxk":
+                made.append(nn.Sequential(conv(both, kernel, stride, pad), norm()))
+            elif isinstance(name, tuple):
+                size, step = name
+                dilated = nn.Conv2d(inputs, outputs, size, stride, size // 2 * step, step, groups, False)
+                made.append(nn.Sequential(dilated, norm()))
         self.branches = nn.ModuleList(made)
 
     def forward(self, x):
@@ -84,7 +93,38 @@ class Block(nn.Module):
         return total
 
 
+class Scaled(nn.Module):
+    """CSLA's block: constants times 3×3 and 1×1, and the input times a learnt scale; no norms."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv3 = nn.Conv2d(inputs, outputs, 3, stride, 1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.register_buffer("scales", torch.ones(2, 1, outputs, 1, 1))
+        self.identity = None
+        if inputs == outputs and stride == 1:
+            self.identity = nn.Parameter(torch.ones(1, outputs, 1, 1))
+
+    def forward(self, x):
+        y = self.scales[0] * self.conv3(x) + self.scales[1] * self.conv1(x)
+        return y if self.identity is None else y + self.identity * x
+
+
+class Layer(nn.Module):
+    """One depthwise convolution whose maps' means are classified."""
+
+    def __init__(self, kernel, channels, branches):
+        super().__init__()
+        self.conv = Block(channels, channels, kernel, 1, channels, branches)
+        self.fc = nn.Linear(channels, 1000)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).mean((2, 3)))
+
+
 def conv3x3(inputs, outputs, stride, branches, groups=1):
+    if branches == "scales":
+        return Scaled(inputs, outputs, stride)
     if branches:
         return Block(inputs, outputs, 3, stride, groups, branches)
     return nn.Conv2d(inputs, outputs, 3, stride, 1, groups=groups, bias=False)
@@ -136,11 +176,13 @@ def mobilenet_v1(branches):
 class Case:
     def __init__(self, model, branches, batch, size):
         torch.manual_seed(0)
-        build = {"resnet18": resnet18, "mobilenet_v1": mobilenet_v1}[model]
+        build = {
+            "resnet18": resnet18, "mobilenet_v1": mobilenet_v1,
+            "depthwise_13x13": lambda branches: Layer(13, 128, branches)}[model]
         self.net = build(PRESETS[branches])
         self.optimizer = torch.optim.SGD(
             self.net.parameters(), 0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
-        self.x = torch.randn(batch, 3, size, size)
+        self.x = torch.randn(batch, 128 if model == "depthwise_13x13" else 3, size, size)
         self.y = torch.randint(1000, (batch,))
 
     def step(self):
