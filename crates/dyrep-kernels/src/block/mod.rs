@@ -1,8 +1,8 @@
 //! A block of branches as a value: what each branch does, and the tensors that it needs.
 //!
 //! [`Block`] is generic over what stands for a tensor: slices on the way in, gradients on the way out, tensors of a
-//! library above, or `()` for the mere structure. [`Block::map`] changes one into another, [`Block::zip`] joins two of
-//! one structure, so nobody has to name the parts or count them.
+//! library above, or `()` for the mere structure. [`Block::map`] changes one into another, so nobody has to name the parts
+//! or count them.
 //!
 //! While it trains, a block is the sum of its branches, each a chain:
 //!

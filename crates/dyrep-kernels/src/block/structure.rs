@@ -98,21 +98,6 @@ impl<T> Block<T> {
         self.as_ref().map(f);
     }
 
-    /// Two blocks of one structure as one of pairs.
-    ///
-    /// # Panics
-    /// If anything but their tensors differs.
-    #[must_use]
-    pub fn zip<U>(self, other: Block<U>) -> Block<(T, U)> {
-        self.expect_structure_of(&other);
-        let mut others = vec![];
-        other.map(|tensor| others.push(tensor));
-        let mut others = others.into_iter();
-        let mut next =
-            || others.next().unwrap_or_else(|| unreachable!("as many tensors in one structure"));
-        self.map(|tensor| (tensor, next()))
-    }
-
     /// Panics if anything but the tensors differs.
     pub(super) fn expect_structure_of<U>(&self, other: &Block<U>) {
         let (own, other) = (self.as_ref().map(|_| ()), other.as_ref().map(|_| ()));
@@ -125,22 +110,21 @@ mod tests {
     use super::super::random::{Kind, random_block};
 
     #[test]
-    fn two_blocks_of_one_structure_become_one_of_pairs() {
+    fn tensors_are_visited_in_the_order_in_which_they_are_mapped() {
         let block = random_block(3, Kind::Dense);
         let mut count = 0..;
         let numbers = block.as_ref().map(|_| count.next());
         let mut expected = 0..;
-        let pairs = block.as_ref().zip(numbers);
-        pairs.visit(|(_, number)| assert_eq!(*number, expected.next()));
-        assert_eq!(pairs.map(|(values, _)| values.clone()), block);
+        numbers.visit(|number| assert_eq!(*number, expected.next()));
+        numbers.expect_structure_of(&block);
     }
 
     #[test]
     #[should_panic(expected = "blocks of different structures")]
-    fn blocks_of_different_structures_are_not_joined() {
+    fn blocks_of_different_structures_are_told_apart() {
         let block = random_block(3, Kind::Dense);
         let mut other = block.clone();
         other.branches.pop();
-        let _ = block.zip(other);
+        block.expect_structure_of(&other);
     }
 }

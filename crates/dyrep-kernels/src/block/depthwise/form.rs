@@ -20,8 +20,6 @@ pub(super) struct Form {
     /// Empty for zeros.
     pub(super) v: Vec<f64>,
     pub(super) constant: f64,
-    /// The taps that the branch has; `u` and `v` are zero elsewhere.
-    pub(super) taps: Vec<usize>,
 }
 
 /// The first convolution and norm of one channel.
@@ -92,23 +90,20 @@ pub(super) fn seen(
     middle: Option<Middle>,
     centre: f64,
 ) -> Seen {
-    let count = shape.taps();
-    let taps: Vec<usize> = match &branch.core {
-        Core::Conv { window, .. } => window.taps(shape.kernel[1]).collect(),
-        Core::Average => (0..count).collect(),
+    let taps = shape.taps();
+    let mut weights = vec![0.0; taps];
+    match &branch.core {
+        Core::Conv { window, weight, .. } => {
+            for (tap, weight) in window.taps(shape.kernel[1]).zip(*weight) {
+                weights[tap] = f64::from(*weight);
+            }
+        }
+        Core::Average => weights.fill(1.0 / taps as f64),
         Core::Input => match center(shape) {
-            Some(center) => vec![center],
+            Some(center) => weights[center] = 1.0,
             None => return Seen::Input,
         },
         Core::Given { .. } => return Seen::Given,
-    };
-    let mut weights = vec![0.0; count];
-    for (place, tap) in taps.iter().enumerate() {
-        weights[*tap] = match &branch.core {
-            Core::Conv { weight, .. } => f64::from(weight[place]),
-            Core::Average => 1.0 / count as f64,
-            Core::Input | Core::Given { .. } => 1.0,
-        };
     }
     let bias = branch.bias().map_or(0.0, |bias| f64::from(bias[0]));
     let by = |factor: f64| weights.iter().map(|weight| factor * weight).collect::<Vec<f64>>();
@@ -117,12 +112,11 @@ pub(super) fn seen(
             u: by(middle.slope),
             v: by(middle.step),
             constant: middle.border * weights.iter().sum::<f64>() + bias,
-            taps,
         },
-        None => Form { u: weights.clone(), v: Vec::new(), constant: bias, taps },
+        None => Form { u: weights.clone(), v: Vec::new(), constant: bias },
     };
     if centre != 0.0 {
-        form.v.resize(count, 0.0);
+        form.v.resize(taps, 0.0);
         form.v.iter_mut().zip(&form.u).for_each(|(v, u)| *v += centre * u);
     }
     Seen::Taps(form, weights)

@@ -143,13 +143,7 @@ impl<'a> Pass<'a> {
                         flow.add(&form, back);
                         (self.taps(&form, back, (sums, around), &gradient), back, end)
                     } else {
-                        self.by_values(
-                            &form,
-                            &branch.end,
-                            (gradient.all, around),
-                            &mut job,
-                            scratch,
-                        )
+                        self.by_values(&form, branch, (gradient.all, around), &mut job, scratch)
                     };
                     let first =
                         middle.map(|middle| self.first(middle, &weights, &taps, pixels, &mut flow));

@@ -7,7 +7,7 @@
 //!
 //! Where frames hold `x − m` ([`super::centre`]) `v` is large; values are without the mean of what it adds.
 
-use super::super::End;
+use super::super::{Branch, Core, End};
 use super::call::{Call, Scratch};
 use super::centre::moment_of;
 use super::form::{Form, dot};
@@ -71,7 +71,7 @@ impl Pass<'_> {
     pub(super) fn by_values(
         &self,
         form: &Form,
-        end: &End<&[f32]>,
+        branch: &Branch<&[f32]>,
         (all, around): (f64, f32),
         job: &mut Job<'_>,
         scratch: &mut Scratch,
@@ -79,14 +79,19 @@ impl Pass<'_> {
         self.call.values(form, (self.channel, around), scratch);
         let planes = scratch.values.chunks_exact(self.call.shape().pixels_out());
         let (moment, of_values) = moment_of(planes.clone());
-        let moment = matches!(end, End::Norm(_)).then_some(moment);
+        let moment = branch.ends_in_norm().then_some(moment);
         let level = if moment.is_some() { 0.0 } else { self.call.level(form) };
         let along = self.with_map(planes, moment, all) + level * all;
-        let (back, end) = self.back(end, moment, [all, along]);
+        let (back, end) = self.back(&branch.end, moment, [all, along]);
         let line = [back.a as f32, back.b as f32, (back.c + back.b * f64::from(of_values)) as f32];
         let planes = scratch.values.chunks_exact_mut(self.call.shape().pixels_out());
         planes.zip(self.gradient()).for_each(|(plane, g)| mix(plane, g, line, of_values));
-        let (mut pixels, total) = self.back_through(form, around, job.input.as_mut(), scratch);
+        let taps: Vec<usize> = match branch.core {
+            Core::Conv { window, .. } => window.taps(self.call.shape().kernel[1]).collect(),
+            _ => (0..form.u.len()).collect(),
+        };
+        let (mut pixels, total) =
+            self.back_through((form, &taps), around, job.input.as_mut(), scratch);
         let mut inside = vec![];
         if !form.v.is_empty() {
             let geometry = &self.call.geometry;
@@ -104,17 +109,17 @@ impl Pass<'_> {
 
     /// Brings `d`, which the values have become, back to the input, of which frames lack `around`.
     ///
-    /// Returns the sums of its products with what the form's taps read in frames, and its own sum over images.
+    /// Returns the sums of its products with what the branch's taps read in frames, and its own sum over images.
     fn back_through(
         &self,
-        form: &Form,
+        (form, taps): (&Form, &[usize]),
         around: f32,
         input: Option<&mut Vec<&mut [f32]>>,
         scratch: &mut Scratch,
     ) -> (Vec<f64>, Vec<f32>) {
         let (call, layout, shape) = (self.call, &self.call.layout, self.call.shape());
-        let offsets: Vec<usize> = form.taps.iter().map(|tap| layout.offset(*tap)).collect();
-        let taps = layout.taps_back(form.u.iter().map(|weight| *weight as f32));
+        let offsets: Vec<usize> = taps.iter().map(|tap| layout.offset(*tap)).collect();
+        let back_to = layout.taps_back(form.u.iter().map(|weight| *weight as f32));
         let mut found = vec![0.0; offsets.len()];
         let mut total = vec![0.0; layout.image_len()];
         let mut input = input.map(|planes| planes.iter_mut());
@@ -127,7 +132,7 @@ impl Pass<'_> {
             }
             layout.fill_outputs(outputs, within, plane);
             if let Some(plane) = input.as_mut().and_then(Iterator::next) {
-                layout.slide_back(outputs, &taps, (within, Start::Value(0.0)), back, part);
+                layout.slide_back(outputs, &back_to, (within, Start::Value(0.0)), back, part);
                 add_scaled(plane, part, 1.0, 0.0);
             }
             if within + 1 == layout.images {
@@ -138,7 +143,7 @@ impl Pass<'_> {
             }
         }
         let mut pixels = vec![0.0; form.u.len()];
-        form.taps.iter().zip(found).for_each(|(tap, sum)| pixels[*tap] = sum);
+        taps.iter().zip(found).for_each(|(tap, sum)| pixels[*tap] = sum);
         (pixels, total)
     }
 }
