@@ -76,7 +76,10 @@ fn check_fusion(cases: u64) {
 
         let again = fused.clone().materialize();
         assert_eq!(params::read(&again), params::read(&fused), "fusing twice changes nothing");
-        if !layer.is_plain() {
+        // Far out in its padding a stride may pass over every pixel: then no weight shows.
+        let moved = layer.forward(input.clone() + 1.0);
+        let reads = relative_difference(moved, layer.forward(input.clone())) > 0.0;
+        if !layer.is_plain() && reads {
             let error = difference(&disturbed(&layer).materialize(), &layer, &input);
             assert!(error > 10.0 * TOLERANCE, "control: {error:.1e} for {geometry}: {form}");
         }

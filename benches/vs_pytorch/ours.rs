@@ -19,6 +19,7 @@ const CHANNELS: usize = 128;
 
 /// What is measured.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 enum Net {
     Zoo(Zoo),
     Layer(Layer),
