@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use dyrep_kernels::ConvShape;
 
-use super::plan::{Conv, ConvNorm, Plan};
+use super::plan::{Conv, ConvNorm, Normalize, Plan};
 use super::{Tail, run};
 use crate::geometry::ConvGeometry;
 
@@ -72,8 +72,9 @@ pub(crate) fn convolve_norm(
     let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Tensor::into_dispatch);
     let residual = residual.map(|residual| residual.clone().into_dispatch());
     let (epsilon, relu) = (norm.epsilon, tail.relu);
-    let plan = ConvNorm { conv, gamma, beta, epsilon, mean, variance, residual, relu };
-    Some(Tensor::from_dispatch(run(Plan::ConvNorm(plan))?.output))
+    let given = Some([mean, variance]);
+    let then = Normalize { gamma, beta, epsilon, given, residual, relu };
+    Some(Tensor::from_dispatch(run(Plan::ConvNorm(ConvNorm { conv, then }))?.output))
 }
 
 fn plan(

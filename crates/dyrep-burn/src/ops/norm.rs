@@ -7,7 +7,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use super::plan::{BranchMoments, Normalize, Plan};
+use super::plan::{BranchMoments, Norm, Normalize, Plan};
 use super::run;
 use crate::fuse::wide;
 
@@ -141,15 +141,14 @@ fn plan(
         && !dims.contains(&0);
     let taken = |vector: &Tensor<1>| vector.clone().into_dispatch();
     fits.then(|| {
-        Plan::Norm(Normalize {
-            dims,
-            input: input.clone().into_dispatch(),
+        let then = Normalize {
             gamma: taken(&affine[0]),
             beta: taken(&affine[1]),
             epsilon,
             given: moments.map(|moments| moments.each_ref().map(taken)),
             residual: residual.map(|residual| residual.clone().into_dispatch()),
             relu: tail.relu,
-        })
+        };
+        Plan::Norm(Norm { dims, input: input.clone().into_dispatch(), then })
     })
 }

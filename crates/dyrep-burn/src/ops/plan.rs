@@ -5,6 +5,7 @@
 //! back as a plan of gradients, what is wanted is a plan of flags. [`Plan::gives`] tells every output's shape and type
 //! without running, as backends that compute later want to know.
 
+use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use dyrep_kernels::block::{Block, By, End};
 use dyrep_kernels::{ConvShape, PoolShape};
@@ -14,7 +15,7 @@ use dyrep_kernels::{ConvShape, PoolShape};
 pub(crate) enum Plan<T> {
     Conv(Conv<T>),
     ConvNorm(ConvNorm<T>),
-    Norm(Normalize<T>),
+    Norm(Norm<T>),
     Pool(Pool<T>),
     Block(Block<T>),
 }
@@ -31,12 +32,9 @@ pub(crate) struct Conv<T> {
     pub(crate) bias: Option<T>,
 }
 
-/// `relu?(norm(x) + residual?)`.
+/// `relu?(norm(…) + residual?)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Normalize<T> {
-    /// Of the input, `[batch, channels, height, width]`.
-    pub(crate) dims: [usize; 4],
-    pub(crate) input: T,
     pub(crate) gamma: T,
     pub(crate) beta: T,
     pub(crate) epsilon: f64,
@@ -46,17 +44,20 @@ pub(crate) struct Normalize<T> {
     pub(crate) relu: bool,
 }
 
-/// `relu?(norm(conv(x)) + residual?)`, the norm by given moments. Where nothing is learnt only.
+/// A norm by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Norm<T> {
+    /// Of the input, `[batch, channels, height, width]`.
+    pub(crate) dims: [usize; 4],
+    pub(crate) input: T,
+    pub(crate) then: Normalize<T>,
+}
+
+/// A convolution and the norm behind it, by given moments. Where nothing is learnt only.
 #[derive(Clone, Debug)]
 pub(crate) struct ConvNorm<T> {
     pub(crate) conv: Conv<T>,
-    pub(crate) gamma: T,
-    pub(crate) beta: T,
-    pub(crate) epsilon: f64,
-    pub(crate) mean: T,
-    pub(crate) variance: T,
-    pub(crate) residual: Option<T>,
-    pub(crate) relu: bool,
+    pub(crate) then: Normalize<T>,
 }
 
 /// The maxima of windows.
@@ -93,6 +94,12 @@ pub(crate) struct Spec {
     pub(crate) dtype: DType,
 }
 
+impl Spec {
+    pub(crate) fn of(tensor: &impl TensorMetadata) -> Self {
+        Self { shape: tensor.shape().as_slice().to_vec(), dtype: tensor.dtype() }
+    }
+}
+
 impl<T> Conv<T> {
     fn map<U>(self, f: &mut impl FnMut(T) -> U) -> Conv<U> {
         Conv {
@@ -115,32 +122,44 @@ impl<T> Conv<T> {
     }
 }
 
+impl<T> Normalize<T> {
+    fn map<U>(self, f: &mut impl FnMut(T) -> U) -> Normalize<U> {
+        Normalize {
+            gamma: f(self.gamma),
+            beta: f(self.beta),
+            epsilon: self.epsilon,
+            given: self.given.map(|moments| moments.map(&mut *f)),
+            residual: self.residual.map(f),
+            relu: self.relu,
+        }
+    }
+
+    fn as_ref(&self) -> Normalize<&T> {
+        let Self { gamma, beta, epsilon, given, residual, relu } = self;
+        let given = given.as_ref().map(<[T; 2]>::each_ref);
+        Normalize {
+            gamma,
+            beta,
+            epsilon: *epsilon,
+            given,
+            residual: residual.as_ref(),
+            relu: *relu,
+        }
+    }
+}
+
 impl<T> Plan<T> {
     /// The same plan with other tensors.
     pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Plan<U> {
         let f = &mut f;
         match self {
             Self::Conv(conv) => Plan::Conv(conv.map(f)),
-            Self::ConvNorm(plan) => Plan::ConvNorm(ConvNorm {
-                conv: plan.conv.map(f),
-                gamma: f(plan.gamma),
-                beta: f(plan.beta),
-                epsilon: plan.epsilon,
-                mean: f(plan.mean),
-                variance: f(plan.variance),
-                residual: plan.residual.map(f),
-                relu: plan.relu,
-            }),
-            Self::Norm(norm) => Plan::Norm(Normalize {
-                dims: norm.dims,
-                input: f(norm.input),
-                gamma: f(norm.gamma),
-                beta: f(norm.beta),
-                epsilon: norm.epsilon,
-                given: norm.given.map(|moments| moments.map(&mut *f)),
-                residual: norm.residual.map(f),
-                relu: norm.relu,
-            }),
+            Self::ConvNorm(ConvNorm { conv, then }) => {
+                Plan::ConvNorm(ConvNorm { conv: conv.map(f), then: then.map(f) })
+            }
+            Self::Norm(Norm { dims, input, then }) => {
+                Plan::Norm(Norm { dims, input: f(input), then: then.map(f) })
+            }
             Self::Pool(Pool { shape, planes, input }) => {
                 Plan::Pool(Pool { shape, planes, input: f(input) })
             }
@@ -152,26 +171,12 @@ impl<T> Plan<T> {
     pub(crate) fn as_ref(&self) -> Plan<&T> {
         match self {
             Self::Conv(conv) => Plan::Conv(conv.as_ref()),
-            Self::ConvNorm(plan) => Plan::ConvNorm(ConvNorm {
-                conv: plan.conv.as_ref(),
-                gamma: &plan.gamma,
-                beta: &plan.beta,
-                epsilon: plan.epsilon,
-                mean: &plan.mean,
-                variance: &plan.variance,
-                residual: plan.residual.as_ref(),
-                relu: plan.relu,
-            }),
-            Self::Norm(norm) => Plan::Norm(Normalize {
-                dims: norm.dims,
-                input: &norm.input,
-                gamma: &norm.gamma,
-                beta: &norm.beta,
-                epsilon: norm.epsilon,
-                given: norm.given.as_ref().map(<[T; 2]>::each_ref),
-                residual: norm.residual.as_ref(),
-                relu: norm.relu,
-            }),
+            Self::ConvNorm(ConvNorm { conv, then }) => {
+                Plan::ConvNorm(ConvNorm { conv: conv.as_ref(), then: then.as_ref() })
+            }
+            Self::Norm(Norm { dims, input, then }) => {
+                Plan::Norm(Norm { dims: *dims, input, then: then.as_ref() })
+            }
             Self::Pool(Pool { shape, planes, input }) => {
                 Plan::Pool(Pool { shape: *shape, planes: *planes, input })
             }
@@ -231,7 +236,7 @@ impl Plan<Spec> {
             Self::Conv(conv) => (conv.dims(), vec![]),
             Self::ConvNorm(plan) => (plan.conv.dims(), vec![]),
             Self::Norm(norm) => {
-                let end = norm.given.is_none().then(|| pair(norm.dims[1]));
+                let end = norm.then.given.is_none().then(|| pair(norm.dims[1]));
                 (norm.dims, vec![BranchMoments { first: None, end }])
             }
             Self::Pool(Pool { shape, planes: [batch, channels], .. }) => {

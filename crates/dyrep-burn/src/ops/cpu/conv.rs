@@ -3,7 +3,7 @@
 use dyrep_kernels::{Finish, channel_sums};
 
 use super::{Computed, Kept, fits};
-use crate::ops::plan::{Conv, ConvNorm};
+use crate::ops::plan::{Conv, ConvNorm, Normalize};
 
 pub(super) fn forward(plan: &Conv<&[f32]>) -> Computed {
     let mut output = vec![0.0; plan.shape.output_len()];
@@ -32,16 +32,20 @@ pub(super) fn backward(
 /// Off the graph only.
 pub(super) fn forward_norm(plan: &ConvNorm<&[f32]>) -> Computed {
     let Conv { shape, input, weight, bias } = &plan.conv;
+    let Normalize { gamma, beta, epsilon, given, residual, relu } = &plan.then;
+    let Some([mean, variance]) = given else {
+        unreachable!("behind a convolution moments are given")
+    };
     // The norm and the bias as one line a channel.
     let line = |channel: usize| {
-        let [gamma, beta, mean, variance] = [plan.gamma, plan.beta, plan.mean, plan.variance]
-            .map(|values| f64::from(values[channel]));
-        let scale = gamma / (variance + plan.epsilon).sqrt();
+        let [gamma, beta, mean, variance] =
+            [gamma, beta, mean, variance].map(|values| f64::from(values[channel]));
+        let scale = gamma / (variance + epsilon).sqrt();
         let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
         [scale as f32, (beta + (bias - mean) * scale) as f32]
     };
     let lines: Vec<[f32; 2]> = (0..shape.channels[1]).map(line).collect();
-    let finish = Finish { lines: &lines, residual: plan.residual, relu: plan.relu };
+    let finish = Finish { lines: &lines, residual: *residual, relu: *relu };
     let mut output = vec![0.0; shape.output_len()];
     fits(dyrep_kernels::forward_then(shape, input, weight, finish, &mut output));
     Computed { output, moments: vec![], kept: Kept::Nothing }

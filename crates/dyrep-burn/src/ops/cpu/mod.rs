@@ -52,7 +52,7 @@ impl Differentiable for Flex {
 
     fn forward(plan: Plan<FlexTensor>, keep: bool) -> (Done<FlexTensor>, Kept) {
         let plan = plan.map(contiguous);
-        let gives = plan.as_ref().map(spec).gives();
+        let gives = plan.as_ref().map(Spec::of).gives();
         let slices = plan.as_ref().map(values);
         let Computed { output, moments, kept } = match &slices {
             Plan::Conv(plan) => conv::forward(plan),
@@ -64,8 +64,7 @@ impl Differentiable for Flex {
         let output = tensor(output, gives.output.shape.clone());
         let kept = match kept {
             Kept::Norm { moments, .. } => {
-                let shows =
-                    matches!(&plan, Plan::Norm(norm) if norm.relu && norm.residual.is_some());
+                let shows = matches!(&plan, Plan::Norm(norm) if norm.then.relu && norm.then.residual.is_some());
                 Kept::Norm { moments, output: (keep && shows).then(|| output.clone()) }
             }
             kept => kept,
@@ -89,7 +88,7 @@ impl Differentiable for Flex {
                 (needs.input, needs.weight) = (wanted.weight, wanted.input);
                 needs.bias = needs.bias.map(|_| false);
             }
-            (Plan::Norm(needs), _) => needs.residual = needs.residual.map(|_| false),
+            (Plan::Norm(needs), _) => needs.then.residual = needs.then.residual.map(|_| false),
             (Plan::Pool(needs), _) => needs.input = false,
             _ => {}
         }
@@ -158,10 +157,6 @@ fn contiguous(tensor: FlexTensor) -> FlexTensor {
 /// The memory of a tensor that is contiguous.
 fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().unwrap_or_else(|| unreachable!("{tensor:?} was made contiguous"))
-}
-
-fn spec(tensor: &FlexTensor) -> Spec {
-    Spec { shape: tensor.shape().as_slice().to_vec(), dtype: tensor.dtype() }
 }
 
 /// Changes tensors in place, off the graph.

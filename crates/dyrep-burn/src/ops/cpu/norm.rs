@@ -3,20 +3,21 @@
 use dyrep_kernels::{Gradients, Moments, NormCall, NormShape, Passed, Tail};
 
 use super::{Computed, Kept, fits};
-use crate::ops::plan::{BranchMoments, Normalize};
+use crate::ops::plan::{BranchMoments, Norm, Normalize};
 
-fn norm<'a>(plan: &Normalize<&'a [f32]>) -> NormCall<'a> {
+fn norm<'a>(plan: &Norm<&'a [f32]>) -> NormCall<'a> {
     let [batch, channels, height, width] = plan.dims;
     let shape = NormShape { batch, channels, pixels: height * width };
-    NormCall { shape, gamma: plan.gamma, beta: plan.beta, epsilon: plan.epsilon }
+    let Normalize { gamma, beta, epsilon, .. } = plan.then;
+    NormCall { shape, gamma, beta, epsilon }
 }
 
-pub(super) fn forward(plan: &Normalize<&[f32]>) -> Computed {
+pub(super) fn forward(plan: &Norm<&[f32]>) -> Computed {
     let norm = norm(plan);
     let channels = norm.shape.channels;
-    let tail = Tail { residual: plan.residual, relu: plan.relu };
+    let tail = Tail { residual: plan.then.residual, relu: plan.then.relu };
     let mut output = vec![0.0; norm.shape.len()];
-    let moments = match plan.given {
+    let moments = match plan.then.given {
         Some([mean, variance]) => {
             fits(norm.infer(Moments { mean, variance }, plan.input, tail, &mut output));
             None
@@ -34,31 +35,31 @@ pub(super) fn forward(plan: &Normalize<&[f32]>) -> Computed {
 
 /// `moments` are the batch's, where they were not given; `output` is there where a residual came before a ReLU.
 pub(super) fn backward(
-    plan: &Normalize<&[f32]>,
+    plan: &Norm<&[f32]>,
     moments: Option<&[Vec<f32>; 2]>,
     output: &[f32],
     gradient: &[f32],
-    wanted: &Normalize<bool>,
-) -> Normalize<Option<Vec<f32>>> {
+    wanted: &Norm<bool>,
+) -> Norm<Option<Vec<f32>>> {
     let norm = norm(plan);
     let channels = norm.shape.channels;
-    let passed = match (plan.relu, plan.residual) {
+    let passed = match (plan.then.relu, plan.then.residual) {
         (false, _) => Passed::All,
         (true, None) => Passed::OfNorm,
         (true, Some(_)) => Passed::OfOutput(output),
     };
     let mut input = vec![0.0; norm.shape.len()];
     let [mut gamma, mut beta] = [vec![0.0; channels], vec![0.0; channels]];
-    let mut residual = wanted.residual.map(|wanted| {
-        wanted.then(|| match plan.relu {
+    let mut residual = wanted.then.residual.map(|wanted| {
+        wanted.then(|| match plan.then.relu {
             true => vec![0.0; gradient.len()],
             false => gradient.to_vec(),
         })
     });
-    let of_residual = residual.as_mut().and_then(Option::as_deref_mut).filter(|_| plan.relu);
+    let of_residual = residual.as_mut().and_then(Option::as_deref_mut).filter(|_| plan.then.relu);
     let gradients =
         Gradients { input: &mut input, residual: of_residual, gamma: &mut gamma, beta: &mut beta };
-    fits(match (plan.given, moments) {
+    fits(match (plan.then.given, moments) {
         (Some([mean, variance]), _) => {
             let moments = Moments { mean, variance };
             norm.infer_backward(moments, plan.input, passed, gradient, gradients)
@@ -69,14 +70,13 @@ pub(super) fn backward(
         }
         (None, None) => unreachable!("the forward pass keeps them"),
     });
-    Normalize {
-        dims: plan.dims,
-        input: Some(input),
+    let then = Normalize {
         gamma: Some(gamma),
         beta: Some(beta),
-        epsilon: plan.epsilon,
-        given: plan.given.map(|_| [None, None]),
+        given: plan.then.given.map(|_| [None, None]),
         residual,
-        relu: plan.relu,
-    }
+        epsilon: plan.then.epsilon,
+        relu: plan.then.relu,
+    };
+    Norm { dims: plan.dims, input: Some(input), then }
 }
