@@ -120,6 +120,8 @@ impl<'a> Call<'a> {
         if !by_values {
             geometry.count_pairs(batch);
         }
+        // Every thread has a copy of what it needs.
+        let lags = lags.filter(|_| !by_values);
         Self { block, layout, geometry, ones, single, lags, by_values }
     }
 
