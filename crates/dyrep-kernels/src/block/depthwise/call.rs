@@ -140,13 +140,13 @@ impl<'a> Call<'a> {
     }
 
     /// One channel's part of every branch; maps as a whole.
-    pub(super) fn branches(&self, channel: usize) -> Vec<Branch<&'a [f32]>> {
+    pub(super) fn branches(&self, channel: usize) -> impl Iterator<Item = Branch<&'a [f32]>> {
         let channels = self.shape().groups;
-        let part = |values: &'a [f32]| {
+        let part = move |values: &'a [f32]| {
             let each = values.len() / channels;
             &values[channel * each..][..each]
         };
-        let of_channel = |branch: &Branch<&'a [f32]>| {
+        self.block.branches.iter().map(move |branch: &Branch<&'a [f32]>| {
             let mut of_channel = branch.clone().map(&mut |values| part(values));
             if let (Core::Given { map: part }, Core::Given { map }) =
                 (&mut of_channel.core, &branch.core)
@@ -154,8 +154,7 @@ impl<'a> Call<'a> {
                 *part = map;
             }
             of_channel
-        };
-        self.block.branches.iter().map(of_channel).collect()
+        })
     }
 
     /// A channel of a branch before its end; where values are computed, the input is read where it is.
@@ -209,12 +208,7 @@ impl<'a> Call<'a> {
 
     /// Mean and variance of a channel of the input, if any branch asks for them, from sums of `x − centre`; and
     /// what is taken off where it is read as it is.
-    pub(super) fn input_moment(
-        &self,
-        channel: usize,
-        branches: &[Branch<&[f32]>],
-        sums: Option<(&Sums, f32)>,
-    ) -> (Moment, f32) {
+    pub(super) fn input_moment(&self, channel: usize, sums: Option<(&Sums, f32)>) -> (Moment, f32) {
         let shape = self.shape();
         if let (Some(center), Some((sums, centre))) = (form::center(shape), sums) {
             let mean = sums.first[center] / self.count();
@@ -224,7 +218,7 @@ impl<'a> Call<'a> {
         }
         let asks =
             |branch: &Branch<_>| branch.first.is_some() || matches!(branch.core, Core::Input);
-        if self.by_values || branches.iter().any(asks) {
+        if self.by_values || self.block.branches.iter().any(asks) {
             moment_of(self.input(channel))
         } else {
             Default::default()

@@ -54,12 +54,12 @@ impl Flow {
     }
 
     /// Adds a branch whose end sends back `back`.
-    pub(super) fn add(&mut self, form: &Form, back: Back) {
-        self.merged.add(form, back.a, 0.0);
+    pub(super) fn add(&mut self, form: Form, back: Back) {
+        self.merged.add(&form, back.a, 0.0);
         let constant = back.b * form.constant + back.c;
         self.constants.iter_mut().zip(&form.u).for_each(|(sum, u)| *sum += constant * u);
         if back.b != 0.0 || back.c != 0.0 {
-            self.forms.push((form.clone(), back));
+            self.forms.push((form, back));
         }
     }
 

@@ -55,7 +55,7 @@ impl Middle {
 /// What a branch's end sees.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
-    /// What the taps read; with the weights of each tap.
+    /// What the taps read; with the weights of each tap where they are others than the form's.
     Taps(Form, Vec<f64>),
     /// The input, which no tap reads where it is.
     Input,
@@ -107,13 +107,12 @@ pub(super) fn seen(
     }
     let bias = branch.bias().map_or(0.0, |bias| f64::from(bias[0]));
     let by = |factor: f64| weights.iter().map(|weight| factor * weight).collect::<Vec<f64>>();
-    let mut form = match middle {
-        Some(middle) => Form {
-            u: by(middle.slope),
-            v: by(middle.step),
-            constant: middle.border * weights.iter().sum::<f64>() + bias,
-        },
-        None => Form { u: weights.clone(), v: Vec::new(), constant: bias },
+    let (mut form, weights) = match middle {
+        Some(middle) => {
+            let constant = middle.border * weights.iter().sum::<f64>() + bias;
+            (Form { u: by(middle.slope), v: by(middle.step), constant }, weights)
+        }
+        None => (Form { u: weights, v: Vec::new(), constant: bias }, Vec::new()),
     };
     if centre != 0.0 {
         form.v.resize(taps, 0.0);
@@ -126,26 +125,26 @@ pub(super) fn dot(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 
-/// A matrix `[taps, taps]` times a vector; either may be empty, for zero.
-fn times(matrix: &[f64], vector: &[f64], taps: usize) -> Vec<f64> {
-    if matrix.is_empty() || vector.is_empty() {
-        return vec![0.0; taps];
-    }
-    matrix.chunks_exact(taps).map(|row| dot(row, vector)).collect()
+/// A matrix `[taps, taps]` times a vector.
+fn times(matrix: &[f64], vector: &[f64]) -> impl Iterator<Item = f64> {
+    matrix.chunks_exact(vector.len()).map(|row| dot(row, vector))
 }
 
 impl Form {
     /// `Σ y x_t`, without the constant's part.
     pub(super) fn with_pixels(&self, sums: &Sums) -> Vec<f64> {
-        let taps = self.u.len();
-        let (x, inside) = (times(&sums.second, &self.u, taps), times(&sums.inside, &self.v, taps));
-        x.iter().zip(inside).map(|(x, inside)| x + inside).collect()
+        let mut result: Vec<f64> = times(&sums.second, &self.u).collect();
+        if !self.v.is_empty() {
+            let inside = times(&sums.inside, &self.v);
+            result.iter_mut().zip(inside).for_each(|(x, inside)| *x += inside);
+        }
+        result
     }
 
     /// `Σ y in_t`, without the constant's part.
     pub(super) fn with_inside(&self, sums: &Sums, geometry: &Geometry) -> Vec<f64> {
         let taps = self.u.len();
-        let mut result = times(&geometry.both_inside, &self.v, taps);
+        let mut result: Vec<f64> = times(&geometry.both_inside, &self.v).collect();
         for (t, row) in sums.inside.chunks_exact(taps).enumerate() {
             result.iter_mut().zip(row).for_each(|(sum, value)| *sum += self.u[t] * value);
         }

@@ -88,29 +88,29 @@ impl Call<'_> {
         scratch: &mut Scratch,
     ) -> Vec<OfBranch> {
         let shape = self.shape();
-        let branches = self.branches(channel);
         let tapped = |branch: &Branch<_>| !self.by_values && form::is_tapped(shape, branch);
-        let tapped = branches.iter().any(tapped);
+        let tapped = self.block.branches.iter().any(tapped);
         let mut sums = tapped.then(|| self.sums(channel, 0.0, scratch));
         let mut around = sums.as_ref().map_or(0.0, |sums| centre(sums, &self.geometry));
         if around != 0.0 {
             sums = Some(self.sums(channel, around, scratch));
         }
         let sums = sums.as_ref().map(|sums| (sums, around));
-        let (pixels, of_pixels) = self.input_moment(channel, &branches, sums);
+        let (pixels, of_pixels) = self.input_moment(channel, sums);
         if self.by_values {
             around = of_pixels;
             self.fill_once(channel, around, scratch);
             output.iter_mut().for_each(|plane| plane.fill(0.0));
         }
-        let (mut moments, mut merged) = (Vec::new(), Merged::new(shape.taps()));
+        let mut moments = Vec::with_capacity(self.block.branches.len());
+        let mut merged = Merged::new(shape.taps());
         let mut maps = Vec::new();
-        for branch in &branches {
+        for branch in self.branches(channel) {
             let first = branch.first.as_ref();
             let first = first.map(|first| (first, scaled(pixels, f64::from(first.weight[0]))));
             let middle = first.map(|(first, moment)| Middle::new(first, moment));
             let in_norm = |moment: Moment| branch.ends_in_norm().then_some(moment);
-            let moment = match (self.seen(branch, middle, around), sums) {
+            let moment = match (self.seen(&branch, middle, around), sums) {
                 (Seen::Taps(form, _), Some((sums, _))) => {
                     let asked = branch.ends_in_norm();
                     let moment = asked.then(|| form.moment(sums, &self.geometry, self.count()));

@@ -3,22 +3,34 @@
 //! An end sends back `A g + B y + C`, so a weight's gradient `Σ (A g + B y + C) x_t` comes from sums over the
 //! taps, and the input's from the output's gradient through all branches merged, plus each branch's own `y`.
 
-use super::super::ends::norm_gradient;
-use super::super::{Branch, BranchMoments, Core, End, First, Moments};
+use super::super::{Branch, BranchMoments, Core, End, Moments};
 use super::call::{Call, Scratch, planes_of};
 use super::centre::{centre, is_far, moment_of};
-use super::flow::{Flow, narrow};
+use super::flow::Flow;
 use super::form::{Form, Middle, Seen, dot};
 use super::scaled;
 use super::sums::{Add, Sums};
 use crate::flat::{add_around, add_scaled, correlate, product, sum};
 use crate::norm::affine::{Back, Moment};
 
-/// Where a channel's gradients go.
+/// Where a channel's gradients of maps go.
+#[derive(Default)]
 pub(super) struct Job<'a> {
     pub(super) input: Option<Vec<&'a mut [f32]>>,
-    /// For each branch, if it is a given map.
-    pub(super) maps: Vec<Option<Vec<&'a mut [f32]>>>,
+    /// Numbers of branches that are given maps, with the maps' planes.
+    pub(super) maps: Vec<(usize, Vec<&'a mut [f32]>)>,
+}
+
+/// Gradients of a branch's parameters in one channel; zero of those that it does not have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// Of the first convolution's weight, and of its norm's `γ` and `β`.
+    pub(super) first: [f32; 3],
+    /// Of the taps' weights, and of the bias.
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: f32,
+    /// Of `γ` or the scale, and of `β`.
+    pub(super) end: [f32; 2],
 }
 
 /// Sums of the output's gradient with what the taps read.
@@ -103,25 +115,20 @@ impl<'a> Pass<'a> {
         moments.map(|Moments { mean, variance }| Moment { mean: of(mean), variance: of(variance) })
     }
 
-    /// Gradients of the parameters; those of maps go into `job`.
-    pub(super) fn run(
-        &self,
-        mut job: Job<'_>,
-        scratch: &mut Scratch,
-    ) -> Vec<Branch<Option<Vec<f32>>>> {
+    /// Gradients of the parameters, by branch; those of maps go into `job`.
+    pub(super) fn run(&self, mut job: Job<'_>, scratch: &mut Scratch) -> Vec<Found> {
         let (call, shape) = (self.call, self.call.shape());
-        let branches = call.branches(self.channel);
         let (sums, gradient, mut around) = self.pairs(scratch);
         let of_sums = sums.as_ref().map(|sums| (sums, around));
-        let (pixels, of_pixels) = call.input_moment(self.channel, &branches, of_sums);
+        let (pixels, of_pixels) = call.input_moment(self.channel, of_sums);
         if call.by_values {
             around = of_pixels;
             call.fill_once(self.channel, around, scratch);
         }
         let far = around != 0.0;
         let mut flow = Flow::new(shape.taps(), [around, of_pixels]);
-        let mut found = Vec::new();
-        for (number, branch) in branches.iter().enumerate() {
+        let mut found = vec![Found::default(); self.moments.len()];
+        for (number, branch) in call.branches(self.channel).enumerate() {
             let moments = &self.moments[number];
             // Single precision would cost a mean far from zero more than the spread allows: it is found again.
             let first = branch.first.as_ref().zip(self.moment(moments.first.as_ref()));
@@ -130,7 +137,8 @@ impl<'a> Pass<'a> {
                 Middle::new(first, if far || is_far(moment) { again } else { moment })
             });
             let end = self.moment(moments.end.as_ref());
-            let (first, core, (_, end)) = match (call.seen(branch, middle, around), &branch.core) {
+            let found = &mut found[number];
+            found.end = match (call.seen(&branch, middle, around), &branch.core) {
                 (Seen::Taps(form, weights), _) => {
                     let (taps, back, end) = if let Some(sums) = &sums {
                         let again = |_| form.moment(sums, &call.geometry, call.count());
@@ -140,15 +148,20 @@ impl<'a> Pass<'a> {
                             + dot(&form.v, &gradient.inside)
                             + (form.constant - mean) * gradient.all;
                         let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
-                        flow.add(&form, back);
-                        (self.taps(&form, back, (sums, around), &gradient), back, end)
+                        let taps = self.taps(&form, back, (sums, around), &gradient);
+                        flow.add(form, back);
+                        (taps, back, end)
                     } else {
-                        self.by_values(&form, branch, (gradient.all, around), &mut job, scratch)
+                        self.by_values(&form, &branch, (gradient.all, around), &mut job, scratch)
                     };
-                    let first =
-                        middle.map(|middle| self.first(middle, &weights, &taps, pixels, &mut flow));
-                    let core = self.core(branch, &taps, middle, back.a * gradient.all);
-                    (first, core, (back, end))
+                    if let Some(middle) = middle {
+                        found.first = self.first(middle, &weights, &taps, pixels, &mut flow);
+                    }
+                    // What a norm sends back sums to zero.
+                    let all = if branch.ends_in_norm() { 0.0 } else { back.a * gradient.all };
+                    found.bias = all as f32;
+                    found.weight = self.weight(&branch, &taps, middle, all);
+                    end
                 }
                 (_, Core::Given { map }) => {
                     let map = planes_of(map, shape.pixels_out(), shape.groups, self.channel);
@@ -159,12 +172,13 @@ impl<'a> Pass<'a> {
                     let along = self.with_map(map.clone(), moment, gradient.all);
                     let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
                     let level = (back.c + back.b * f64::from(of_map)) as f32;
-                    let planes = job.maps[number].take().into_iter().flatten();
+                    let of_branch = job.maps.iter_mut().find(|(branch, _)| *branch == number);
+                    let planes = of_branch.into_iter().flat_map(|(_, planes)| planes);
                     for ((target, map), g) in planes.zip(map).zip(self.gradient()) {
                         add_scaled(target, g, back.a as f32, level);
                         add_around(target, map, back.b as f32, of_map);
                     }
-                    (None, Core::Given { map: None }, (back, end))
+                    end
                 }
                 _ => {
                     let moment = if of_pixels == 0.0 { end } else { end.map(|_| pixels) };
@@ -173,15 +187,9 @@ impl<'a> Pass<'a> {
                     flow.gradient += back.a;
                     flow.scale += back.b;
                     flow.shift += back.c;
-                    (None, Core::Input, (back, end))
+                    end
                 }
             };
-            let first = first.zip(branch.first.as_ref()).map(|([weight, gamma, beta], first)| {
-                let [gamma, beta] = [gamma, beta].map(|value| vec![value as f32]);
-                let norm = norm_gradient(&first.norm, gamma, beta);
-                First { weight: Some(vec![weight as f32]), norm }
-            });
-            found.push(Branch { first, core, end });
         }
         if let Some(input) = &mut job.input {
             self.write(&flow, input, scratch);
@@ -189,26 +197,24 @@ impl<'a> Pass<'a> {
         found
     }
 
-    /// What an end sends back, and its gradients, from `Σ g` and `Σ g (y − mean)`, or `Σ g y` without a norm.
+    /// What an end sends back, and the gradients of its parameters, from `Σ g` and `Σ g (y − mean)`, or `Σ g y` without a
+    /// norm.
     pub(super) fn back(
         &self,
         end: &End<&[f32]>,
         moment: Option<Moment>,
         [sum, along]: [f64; 2],
-    ) -> (Back, End<Option<Vec<f32>>>) {
+    ) -> (Back, [f32; 2]) {
         let through = |a| Back { a, b: 0.0, c: 0.0 };
         match (end, moment) {
             (End::Norm(norm), Some(moment)) => {
                 let parameters = (norm.gamma[0], norm.epsilon);
                 let (back, gamma) =
                     Back::of_forms(parameters, moment, [sum, along], self.call.count());
-                let norm = norm_gradient(norm, vec![gamma as f32], vec![sum as f32]);
-                (back, End::Norm(norm))
+                (back, [gamma as f32, sum as f32])
             }
-            (End::Scale(scale), _) => {
-                (through(f64::from(scale[0])), End::Scale(Some(vec![along as f32])))
-            }
-            _ => (through(1.0), End::Nothing),
+            (End::Scale(scale), _) => (through(f64::from(scale[0])), [along as f32, 0.0]),
+            _ => (through(1.0), [0.0; 2]),
         }
     }
 
@@ -235,9 +241,11 @@ impl<'a> Pass<'a> {
     ) -> [Vec<f64>; 2] {
         let geometry = &self.call.geometry;
         let constant = back.b * form.constant + back.c;
-        let sum = |g: &[f64], y: Vec<f64>, one: &[f64]| -> Vec<f64> {
-            let terms = g.iter().zip(y).zip(one);
-            terms.map(|((g, y), one)| back.a * g + back.b * y + constant * one).collect()
+        let sum = |g: &[f64], mut y: Vec<f64>, one: &[f64]| {
+            for ((y, g), one) in y.iter_mut().zip(g).zip(one) {
+                *y = back.a * g + back.b * *y + constant * one;
+            }
+            y
         };
         let mut pixels = sum(&gradient.pixels, form.with_pixels(sums), &sums.first);
         if form.v.is_empty() {
@@ -260,7 +268,7 @@ impl<'a> Pass<'a> {
         [with_pixels, with_inside]: &[Vec<f64>; 2],
         input: Moment,
         flow: &mut Flow,
-    ) -> [f64; 3] {
+    ) -> [f32; 3] {
         let shape = self.call.shape();
         // Sums over the middle map's gradient, and over its product with the input.
         let (sum, with_x) = (dot(weights, with_inside), dot(weights, with_pixels));
@@ -273,23 +281,18 @@ impl<'a> Pass<'a> {
         let through = middle.scale * slope / count;
         flow.scale -= through * gamma * middle.inverse * middle.scale;
         flow.shift -= through * (sum - gamma * middle.inverse * middle.moment.mean);
-        [weight, gamma, sum]
+        [weight, gamma, sum].map(|value| value as f32)
     }
 
-    /// Gradients of what the taps are multiplied by; `sum` is that of what an end without a norm sends back.
-    fn core(
+    /// Gradients of what the taps are multiplied by; `sum` is that of what the end sends back.
+    fn weight(
         &self,
         branch: &Branch<&[f32]>,
         [with_pixels, with_inside]: &[Vec<f64>; 2],
         middle: Option<Middle>,
         sum: f64,
-    ) -> Core<Option<Vec<f32>>> {
-        let Core::Conv { window, bias, .. } = &branch.core else {
-            let is_input = matches!(branch.core, Core::Input);
-            return if is_input { Core::Input } else { Core::Average };
-        };
-        // What a norm sends back sums to zero.
-        let sum = if branch.ends_in_norm() { 0.0 } else { sum };
+    ) -> Vec<f32> {
+        let Core::Conv { window, .. } = &branch.core else { return Vec::new() };
         let of_tap = |tap: usize| match middle {
             // Where the taps read the border there is no more than that sum.
             Some(middle) => {
@@ -298,8 +301,6 @@ impl<'a> Pass<'a> {
             }
             None => with_pixels[tap],
         };
-        let weight: Vec<f64> = window.taps(self.call.shape().kernel[1]).map(of_tap).collect();
-        let bias = bias.as_ref().map(|_| Some(vec![sum as f32]));
-        Core::Conv { window: *window, weight: Some(narrow(&weight, 1.0)), bias }
+        window.taps(self.call.shape().kernel[1]).map(|tap| of_tap(tap) as f32).collect()
     }
 }

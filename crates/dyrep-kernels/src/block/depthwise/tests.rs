@@ -163,7 +163,7 @@ fn sums_around_zero_would_lose_the_variance() {
         let mut scratch = Scratch::new(&call);
         let mut off = |around: f32| {
             let sums = call.sums(0, around, &mut scratch);
-            let (found, _) = call.input_moment(0, &[], Some((&sums, around)));
+            let (found, _) = call.input_moment(0, Some((&sums, around)));
             ((found.variance / variance - 1.0).abs(), super::centre(&sums, &call.geometry))
         };
         let (around_zero, centre) = off(0.0);

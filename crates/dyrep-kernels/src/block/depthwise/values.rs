@@ -7,7 +7,7 @@
 //!
 //! Where frames hold `x − m` ([`super::centre`]) `v` is large; values are without the mean of what it adds.
 
-use super::super::{Branch, Core, End};
+use super::super::{Branch, Core};
 use super::call::{Call, Scratch};
 use super::centre::moment_of;
 use super::form::{Form, dot};
@@ -64,7 +64,7 @@ impl Call<'_> {
 }
 
 /// `Σ d x_t` and `Σ d in_t`, what an end sends back, and the end's gradients.
-type Found = ([Vec<f64>; 2], Back, End<Option<Vec<f32>>>);
+type Reversed = ([Vec<f64>; 2], Back, [f32; 2]);
 
 impl Pass<'_> {
     /// The way back through a branch whose output's gradient sums to `all`.
@@ -75,7 +75,7 @@ impl Pass<'_> {
         (all, around): (f64, f32),
         job: &mut Job<'_>,
         scratch: &mut Scratch,
-    ) -> Found {
+    ) -> Reversed {
         self.call.values(form, (self.channel, around), scratch);
         let planes = scratch.values.chunks_exact(self.call.shape().pixels_out());
         let (moment, of_values) = moment_of(planes.clone());
