@@ -82,7 +82,7 @@ holds_tensors! {
 }
 
 /// A backend that computes whole plans.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(all(test, feature = "wgpu")), Autodiff)]
 pub(super) trait Executor: Backend {
     /// What comes of a plan.
     fn execute(#[extension_type] plan: PlanOn<Self>) -> DoneOn<Self>;
@@ -116,13 +116,19 @@ pub(super) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     fits.then(|| <Dispatch as Executor>::execute(PlanOn(plan)).0)
 }
 
-/// Whether a tensor is of `f32` on the flex device.
+/// Whether a tensor is of `f32` on a device with an executor: flex.
 pub(super) fn is_fast(tensor: &DispatchTensor) -> bool {
-    let flex = match &tensor.kind {
-        DispatchTensorKind::Autodiff(inner) => matches!(**inner, DispatchTensorKind::Flex(_)),
-        kind => matches!(kind, DispatchTensorKind::Flex(_)),
+    let kind = match &tensor.kind {
+        DispatchTensorKind::Autodiff(inner) => inner,
+        kind => kind,
     };
-    flex && tensor.dtype() == DType::F32
+    let has_executor = match kind {
+        DispatchTensorKind::Flex(_) => true,
+        #[cfg(all(test, feature = "wgpu"))]
+        DispatchTensorKind::Cube(_) => true,
+        _ => false,
+    };
+    has_executor && tensor.dtype() == DType::F32
 }
 
 impl<B: Differentiable, C: CheckpointStrategy> Executor for Autodiff<B, C> {

@@ -20,6 +20,8 @@ mod cpu;
 #[cfg(not(feature = "flex"))]
 #[path = "no_executor.rs"]
 mod cpu;
+#[cfg(all(test, feature = "wgpu"))]
+mod lazy;
 mod norm;
 mod plan;
 mod pool;
