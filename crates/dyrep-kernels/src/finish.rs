@@ -50,21 +50,18 @@ impl Finish<'_> {
 
     fn apply_to(&self, [scale, shift]: [f32; 2], residual: Option<&[f32]>, values: &mut [f32]) {
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        fast(
-            #[inline(always)]
-            || match residual {
-                None => {
-                    for value in values {
-                        *value = raised(*value * scale + shift, floor);
-                    }
+        fast!(match residual {
+            None => {
+                for value in values {
+                    *value = raised(*value * scale + shift, floor);
                 }
-                Some(residual) => {
-                    for (value, residual) in values.iter_mut().zip(residual) {
-                        *value = raised(*value * scale + shift + residual, floor);
-                    }
+            }
+            Some(residual) => {
+                for (value, residual) in values.iter_mut().zip(residual) {
+                    *value = raised(*value * scale + shift + residual, floor);
                 }
-            },
-        );
+            }
+        });
     }
 }
 

@@ -282,108 +282,79 @@ fn correlate_part<S: Simd, const N: usize>(
 const LANES: usize = 32;
 
 /// Sums `f` over values in double precision: lanes in single precision over short stretches.
-#[inline(always)]
 fn total<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f64 {
-    let len = slices[0].len();
-    let slices = slices.map(|slice| &slice[..len]);
-    let mut total = 0.0;
-    let mut at = 0;
-    while at < len {
-        let end = len.min(at + LANES * 64);
-        let stretch = slices.map(|slice| &slice[at..end]);
-        let mut sums = [0.0_f32; LANES];
-        let parts = stretch.map(|stretch| stretch.as_chunks::<LANES>().0);
-        for place in 0..parts[0].len() {
-            for lane in 0..LANES {
-                sums[lane] += f(parts.map(|part| part[place][lane]));
+    fast!({
+        let len = slices[0].len();
+        let slices = slices.map(|slice| &slice[..len]);
+        let mut total = 0.0;
+        let mut at = 0;
+        while at < len {
+            let end = len.min(at + LANES * 64);
+            let stretch = slices.map(|slice| &slice[at..end]);
+            let mut sums = [0.0_f32; LANES];
+            let parts = stretch.map(|stretch| stretch.as_chunks::<LANES>().0);
+            for place in 0..parts[0].len() {
+                for lane in 0..LANES {
+                    sums[lane] += f(parts.map(|part| part[place][lane]));
+                }
             }
+            let done = parts[0].len() * LANES;
+            for place in done..end - at {
+                sums[place - done] += f(stretch.map(|stretch| stretch[place]));
+            }
+            total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
+            at = end;
         }
-        let done = parts[0].len() * LANES;
-        for place in done..end - at {
-            sums[place - done] += f(stretch.map(|stretch| stretch[place]));
-        }
-        total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
-        at = end;
-    }
-    total
+        total
+    })
 }
 
 /// Sum of all values.
 pub(crate) fn sum(values: &[f32]) -> f64 {
-    fast(
+    total(
+        [values],
         #[inline(always)]
-        || {
-            total(
-                [values],
-                #[inline(always)]
-                |[value]| value,
-            )
-        },
+        |[value]| value,
     )
 }
 
 /// Sum of distances from `center`.
 pub(crate) fn sum_around(values: &[f32], center: f32) -> f64 {
-    fast(
+    total(
+        [values],
         #[inline(always)]
-        || {
-            total(
-                [values],
-                #[inline(always)]
-                |[value]| value - center,
-            )
-        },
+        |[value]| value - center,
     )
 }
 
 /// Sum of squared distances from `center`.
 pub(crate) fn squares(values: &[f32], center: f32) -> f64 {
-    fast(
+    total(
+        [values],
         #[inline(always)]
-        || {
-            total(
-                [values],
-                #[inline(always)]
-                |[value]| (value - center) * (value - center),
-            )
-        },
+        |[value]| (value - center) * (value - center),
     )
 }
 
 /// Sum of `left · (right - center)`.
 pub(crate) fn product(left: &[f32], right: &[f32], center: f32) -> f64 {
-    fast(
+    total(
+        [left, right],
         #[inline(always)]
-        || {
-            total(
-                [left, right],
-                #[inline(always)]
-                |[left, right]| left * (right - center),
-            )
-        },
+        |[left, right]| left * (right - center),
     )
 }
 
 /// Adds `scale · source + shift` to `target`.
 pub(crate) fn add_scaled(target: &mut [f32], source: &[f32], scale: f32, shift: f32) {
-    fast(
-        #[inline(always)]
-        || {
-            for (target, source) in target.iter_mut().zip(source) {
-                *target += scale * source + shift;
-            }
-        },
-    );
+    fast!(for (target, source) in target.iter_mut().zip(source) {
+        *target += scale * source + shift;
+    });
 }
 
 /// Adds `scale · (source - center)` to `target`.
 pub(crate) fn add_around(target: &mut [f32], source: &[f32], scale: f32, center: f32) {
-    fast(
-        #[inline(always)]
-        || {
-            for (target, source) in target.iter_mut().zip(source) {
-                *target += scale * (source - center);
-            }
-        },
-    );
+    fast!(for (target, source) in target.iter_mut().zip(source) {
+        *target += scale * (source - center);
+    });
 }

@@ -1,6 +1,6 @@
 //! Eight values at a time, in whatever registers the machine has.
 //!
-//! Plain arrays and loops of fixed length: inside [`fast`] the compiler turns them into vector instructions of the
+//! Plain arrays and loops of fixed length: inside [`fast!`] the compiler turns them into vector instructions of the
 //! set that the program finds when it runs.
 
 use std::ops::{Add, Mul, Sub};
@@ -138,11 +138,17 @@ lanewise!(Add, add, +=);
 lanewise!(Sub, sub, -=);
 lanewise!(Mul, mul, *=);
 
-/// Runs `body` compiled for the best instructions that this machine has.
+/// Computes an expression compiled for the best instructions that this machine has.
 ///
-/// Only what is inlined into it is compiled so: the closure must be marked `#[inline(always)]` where it is written,
-/// and so must all that it calls. Adaptors that take closures of their own (`array::map`) are not.
-#[inline(always)]
-pub(crate) fn fast<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+/// Only what is inlined into it is compiled so: all that it calls must be marked `#[inline(always)]`. Adaptors that take
+/// closures of their own (`array::map`) are not.
+macro_rules! fast {
+    ($body:expr) => {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || $body,
+        )
+    };
 }
+
+pub(crate) use fast;

@@ -72,17 +72,12 @@ pub(crate) fn add_tile(accumulators: &mut [Accumulator], map: &[f32], tile: &Til
     const PIECE: usize = 4096;
     let channels = accumulators.len();
     accumulators.par_iter_mut().enumerate().for_each(|(channel, accumulator)| {
-        fast(
-            #[inline(always)]
-            || {
-                for image in tile.images.clone() {
-                    let place: Range<usize> = tile.place(image, channel, channels);
-                    for piece in map[place].chunks(PIECE) {
-                        accumulator.add(piece);
-                    }
-                }
-            },
-        );
+        fast!(for image in tile.images.clone() {
+            let place: Range<usize> = tile.place(image, channel, channels);
+            for piece in map[place].chunks(PIECE) {
+                accumulator.add(piece);
+            }
+        });
     });
 }
 

@@ -129,19 +129,13 @@ pub fn max_pool(
     let pairs = planes.zip(output.par_chunks_exact_mut(each)).with_min_len(shape.least());
     let Some(places) = places else {
         pairs.for_each_init(Vec::new, |line, (plane, output)| {
-            fast(
-                #[inline(always)]
-                || maxima(shape, plane, line, output),
-            );
+            fast!(maxima(shape, plane, line, output));
         });
         return Ok(());
     };
     ConvShape::check_len("the places", shape.output_len(), places.len())?;
     pairs.zip(places.par_chunks_exact_mut(each)).for_each(|((plane, output), places)| {
-        fast(
-            #[inline(always)]
-            || maxima_and_places(shape, plane, output, places),
-        );
+        fast!(maxima_and_places(shape, plane, output, places));
     });
     Ok(())
 }

@@ -40,10 +40,7 @@ impl SgdStep {
         ConvShape::check_len("the gradient", parameter.len(), gradient.len())?;
         let pieces = parameter.par_chunks_mut(PIECE).zip(velocity.par_chunks_mut(PIECE));
         pieces.zip(gradient.par_chunks(PIECE)).for_each(|((parameter, velocity), gradient)| {
-            fast(
-                #[inline(always)]
-                || self.apply_piece(parameter, velocity, gradient),
-            );
+            fast!(self.apply_piece(parameter, velocity, gradient));
         });
         Ok(())
     }

@@ -71,22 +71,17 @@ fn average_plane(
         source.read(channel, start, 1, &mut frame[place..place + width]);
     }
     let out = shape.output()[1];
-    fast(
-        #[inline(always)]
-        || {
-            for (row, target) in target.chunks_exact_mut(out).enumerate() {
-                let lines = &frame[row * padded..(row + high) * padded];
-                sums.copy_from_slice(&lines[..padded]);
-                for line in lines[padded..].chunks_exact(padded) {
-                    add(line, sums);
-                }
-                target.copy_from_slice(&sums[..out]);
-                for tap in 1..wide {
-                    add(&sums[tap..tap + out], target);
-                }
-            }
-        },
-    );
+    fast!(for (row, target) in target.chunks_exact_mut(out).enumerate() {
+        let lines = &frame[row * padded..(row + high) * padded];
+        sums.copy_from_slice(&lines[..padded]);
+        for line in lines[padded..].chunks_exact(padded) {
+            add(line, sums);
+        }
+        target.copy_from_slice(&sums[..out]);
+        for tap in 1..wide {
+            add(&sums[tap..tap + out], target);
+        }
+    });
 }
 
 /// Adds a line to another.
@@ -133,22 +128,19 @@ fn spread_plane(shape: &ConvShape, map: &[f32], memory: &mut Vec<f32>, target: &
     memory.clear();
     memory.resize((top + height + bottom + 1) * padded, 0.0);
     let (frame, sums) = memory.split_at_mut((top + height + bottom) * padded);
-    fast(
-        #[inline(always)]
-        || {
-            for (row, map) in map.chunks_exact(out).enumerate() {
-                sums.fill(0.0);
-                for tap in 0..wide {
-                    add(map, &mut sums[tap..tap + out]);
-                }
-                for line in frame[row * padded..(row + high) * padded].chunks_exact_mut(padded) {
-                    add(sums, line);
-                }
+    fast!({
+        for (row, map) in map.chunks_exact(out).enumerate() {
+            sums.fill(0.0);
+            for tap in 0..wide {
+                add(map, &mut sums[tap..tap + out]);
             }
-            for (row, target) in target.chunks_exact_mut(width).enumerate() {
-                let place = (top + row) * padded + left;
-                add(&frame[place..place + width], target);
+            for line in frame[row * padded..(row + high) * padded].chunks_exact_mut(padded) {
+                add(sums, line);
             }
-        },
-    );
+        }
+        for (row, target) in target.chunks_exact_mut(width).enumerate() {
+            let place = (top + row) * padded + left;
+            add(&frame[place..place + width], target);
+        }
+    });
 }

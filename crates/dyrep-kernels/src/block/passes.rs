@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::bundle::Gradient;
+use crate::bundle::{Gradient, Mix};
 use crate::flat::{product, sum};
 use crate::lanes::fast;
 use crate::norm::affine::AtBatch;
@@ -46,19 +46,16 @@ pub(super) fn sums(
 pub(super) fn combine(maps: &[(&[f32], AtBatch)], pixels: usize, target: &mut [f32]) {
     let planes = target.par_chunks_exact_mut(pixels).enumerate();
     planes.for_each(|(plane, target)| {
-        fast(
-            #[inline(always)]
-            || {
-                let channels = maps.first().map_or(1, |(_, norm)| norm.scale.len());
-                let channel = plane % channels;
-                target.fill(maps.iter().map(|(_, norm)| norm.shift[channel]).sum());
-                for (map, norm) in maps {
-                    let scale = norm.scale[channel];
-                    let map = &map[plane * pixels..][..pixels];
-                    target.iter_mut().zip(map).for_each(|(target, value)| *target += scale * value);
-                }
-            },
-        );
+        fast!({
+            let channels = maps.first().map_or(1, |(_, norm)| norm.scale.len());
+            let channel = plane % channels;
+            target.fill(maps.iter().map(|(_, norm)| norm.shift[channel]).sum());
+            for (map, norm) in maps {
+                let scale = norm.scale[channel];
+                let map = &map[plane * pixels..][..pixels];
+                target.iter_mut().zip(map).for_each(|(target, value)| *target += scale * value);
+            }
+        });
     });
 }
 
@@ -66,22 +63,17 @@ pub(super) fn combine(maps: &[(&[f32], AtBatch)], pixels: usize, target: &mut [f
 pub(super) fn add(gradient: &Gradient<'_>, channels: usize, pixels: usize, target: &mut [f32]) {
     let planes = target.par_chunks_exact_mut(pixels).enumerate();
     planes.for_each(|(plane, target)| {
-        fast(
-            #[inline(always)]
-            || {
-                let place = plane * pixels..(plane + 1) * pixels;
-                let values = &gradient.values[place.clone()];
-                let Some(mix) = gradient.mix else {
-                    target.iter_mut().zip(values).for_each(|(target, value)| *target += value);
-                    return;
-                };
-                let [a, b, c] = mix.weights[plane % channels];
-                let values = values.iter().zip(&mix.map[place]);
-                let triples = target.iter_mut().zip(values);
-                triples.for_each(|(target, (gradient, value))| {
+        let place = plane * pixels..(plane + 1) * pixels;
+        let values = &gradient.values[place.clone()];
+        fast!(match gradient.mix {
+            Some(Mix { map, weights }) => {
+                let [a, b, c] = weights[plane % channels];
+                let triples = target.iter_mut().zip(values).zip(&map[place]);
+                triples.for_each(|((target, gradient), value)| {
                     *target += a * gradient + (b * value + c);
                 });
-            },
-        );
+            }
+            None => target.iter_mut().zip(values).for_each(|(target, value)| *target += value),
+        });
     });
 }

@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::NormShape;
 use super::lanes::{self, Sums};
+use crate::lanes::fast;
 use crate::tile::Shared;
 
 /// Planes of fewer pixels are walked in rows.
@@ -151,10 +151,7 @@ impl Part {
                 let mut sums = vec![[0.0; 2]; self.channels.len()];
                 let target = &mut sums;
                 // Closures that give away what they capture are inlined into the chosen instructions.
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || self.row_sums(run, slices, &table, term, target),
-                );
+                fast!(self.row_sums(run, slices, &table, term, target));
                 sums
             };
             self.runs(work, |sums| {
@@ -166,22 +163,19 @@ impl Part {
         }
         let coefficients = coefficients[0];
         let work = |run: Range<usize>| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    let mut sums = Sums::default();
-                    for number in run {
-                        let span = self.span(number);
-                        let slices = slices.map(|slice| &slice[span.clone()]);
-                        sums.add(
-                            slices,
-                            #[inline(always)]
-                            |values| term(coefficients, values),
-                        );
-                    }
-                    sums.total()
-                },
-            )
+            fast!({
+                let mut sums = Sums::default();
+                for number in run {
+                    let span = self.span(number);
+                    let slices = slices.map(|slice| &slice[span.clone()]);
+                    sums.add(
+                        slices,
+                        #[inline(always)]
+                        |values| term(coefficients, values),
+                    );
+                }
+                sums.total()
+            })
         };
         let total = &mut totals[0];
         self.runs(work, |sum| *total = [total[0] + sum[0], total[1] + sum[1]]);
@@ -197,7 +191,7 @@ impl Part {
         term: impl Fn([f32; K], [f32; N]) -> [f32; 2],
         totals: &mut [[f64; 2]],
     ) {
-        let table = table.each_ref().map(<[f32; ROW]>::as_slice);
+        let table = rows(table);
         let (pixels, len) = (self.shape.pixels, self.span);
         while !run.is_empty() {
             let (mut first, mut second) = ([0.0; ROW], [0.0; ROW]);
@@ -223,27 +217,18 @@ impl Part {
         value: impl Fn([f32; K], [f32; N]) -> f32 + Copy + Sync,
     ) {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
-        let work = |run: Range<usize>| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for number in run {
-                        let span = self.span(number);
-                        let slices = slices.map(|slice| &slice[span.clone()]);
-                        // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
-                        let target = unsafe { target.part(span) };
-                        match &table {
-                            Some(table) => {
-                                let table = table.each_ref().map(<[f32; ROW]>::as_slice);
-                                lanes::write(target, slices, table, value);
-                            }
-                            None => lanes::write(target, slices, coefficients[0], value),
-                        }
-                    }
-                },
-            );
-        };
-        self.runs(work, |()| ());
+        self.each_span(
+            #[inline(always)]
+            |span| {
+                let slices = slices.map(|slice| &slice[span.clone()]);
+                // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
+                let target = unsafe { target.part(span) };
+                match &table {
+                    Some(table) => lanes::write(target, slices, rows(table), value),
+                    None => lanes::write(target, slices, coefficients[0], value),
+                }
+            },
+        );
     }
 
     /// As [`write`](Self::write), two values into two targets.
@@ -255,31 +240,30 @@ impl Part {
         value: impl Fn([f32; K], [f32; N]) -> [f32; 2] + Copy + Sync,
     ) {
         let table = self.in_rows().then(|| self.laid_out(coefficients));
-        let work = |run: Range<usize>| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for number in run {
-                        let span = self.span(number);
-                        let slices = slices.map(|slice| &slice[span.clone()]);
-                        // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
-                        let first = unsafe { targets[0].part(span.clone()) };
-                        // SAFETY: as above, in another slice.
-                        let second = unsafe { targets[1].part(span) };
-                        match &table {
-                            Some(table) => {
-                                let table = table.each_ref().map(<[f32; ROW]>::as_slice);
-                                lanes::write_two(first, second, slices, table, value);
-                            }
-                            None => {
-                                lanes::write_two(first, second, slices, coefficients[0], value);
-                            }
-                        }
-                    }
-                },
-            );
+        self.each_span(
+            #[inline(always)]
+            |span| {
+                let slices = slices.map(|slice| &slice[span.clone()]);
+                // SAFETY: spans of a part do not overlap, nor do parts at work at the same time.
+                let first = unsafe { targets[0].part(span.clone()) };
+                // SAFETY: as above, in another slice.
+                let second = unsafe { targets[1].part(span) };
+                match &table {
+                    Some(table) => lanes::write_two(first, second, slices, rows(table), value),
+                    None => lanes::write_two(first, second, slices, coefficients[0], value),
+                }
+            },
+        );
+    }
+
+    /// Calls `work` with each span, on several threads where channels are too few for them.
+    fn each_span(&self, work: impl Fn(Range<usize>) + Sync) {
+        let run = |run: Range<usize>| {
+            fast!(for number in run {
+                work(self.span(number));
+            });
         };
-        self.runs(work, |()| ());
+        self.runs(run, |()| ());
     }
 
     /// Each channel's coefficients, once for each of its places in a row.
@@ -292,4 +276,10 @@ impl Part {
         }
         table
     }
+}
+
+/// A table's rows as slices.
+#[inline(always)]
+fn rows<const K: usize>(table: &[[f32; ROW]; K]) -> [&[f32]; K] {
+    table.each_ref().map(<[f32; ROW]>::as_slice)
 }

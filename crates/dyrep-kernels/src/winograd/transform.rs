@@ -79,21 +79,16 @@ pub(super) fn source(
 ) {
     let half = grid.half();
     frame.resize((grid.frame_rows() + 1) * 2 * half, 0.0);
-    fast(
-        #[inline(always)]
-        || {
-            for image in 0..grid.images {
-                fill_frame(bundle, grid, channel, image, frame);
-                for row in 0..grid.high {
-                    let place = grid.place(image, row);
-                    let rows = &frame[2 * row * 2 * half..][..4 * 2 * half];
-                    for first in (0..grid.wide).step_by(LANES) {
-                        source_lanes(rows, half, first, &mut target[place + first..], grid.pitch);
-                    }
-                }
+    fast!(for image in 0..grid.images {
+        fill_frame(bundle, grid, channel, image, frame);
+        for row in 0..grid.high {
+            let place = grid.place(image, row);
+            let rows = &frame[2 * row * 2 * half..][..4 * 2 * half];
+            for first in (0..grid.wide).step_by(LANES) {
+                source_lanes(rows, half, first, &mut target[place + first..], grid.pitch);
             }
-        },
-    );
+        }
+    });
 }
 
 /// Writes the padded input of one image's part: each row's even values, then its odd ones.
@@ -193,31 +188,26 @@ pub(super) fn output(
     image: usize,
     target: &mut [f32],
 ) {
-    fast(
-        #[inline(always)]
-        || {
-            for (row, lines) in target.chunks_mut(2 * grid.width).enumerate() {
-                let place = grid.place(image, row);
-                let (upper, lower) = lines.split_at_mut(grid.width);
-                for first in (0..grid.wide).step_by(LANES) {
-                    let mut columns = [[F8::ZERO; 2]; 4];
-                    for (column, target) in columns.iter_mut().enumerate() {
-                        let mut values = [F8::ZERO; 4];
-                        for (row, value) in values.iter_mut().enumerate() {
-                            if let Some(start) = starts[4 * row + column] {
-                                *value = F8::load(&products[start + place + first..]);
-                            }
-                        }
-                        *target = output_side(values);
+    fast!(for (row, lines) in target.chunks_mut(2 * grid.width).enumerate() {
+        let place = grid.place(image, row);
+        let (upper, lower) = lines.split_at_mut(grid.width);
+        for first in (0..grid.wide).step_by(LANES) {
+            let mut columns = [[F8::ZERO; 2]; 4];
+            for (column, target) in columns.iter_mut().enumerate() {
+                let mut values = [F8::ZERO; 4];
+                for (row, value) in values.iter_mut().enumerate() {
+                    if let Some(start) = starts[4 * row + column] {
+                        *value = F8::load(&products[start + place + first..]);
                     }
-                    let [even, odd] = output_side(across(&columns, 0));
-                    put_in_turns(even, odd, 2 * first, upper);
-                    let [even, odd] = output_side(across(&columns, 1));
-                    put_in_turns(even, odd, 2 * first, lower);
                 }
+                *target = output_side(values);
             }
-        },
-    );
+            let [even, odd] = output_side(across(&columns, 0));
+            put_in_turns(even, odd, 2 * first, upper);
+            let [even, odd] = output_side(across(&columns, 1));
+            put_in_turns(even, odd, 2 * first, lower);
+        }
+    });
 }
 
 /// Writes two in turns from a place on, as far as the line goes; an empty line takes nothing.
@@ -249,37 +239,32 @@ pub(super) fn gradient(
     let line = 2 * grid.wide.next_multiple_of(LANES);
     rows.clear();
     rows.resize(2 * line, 0.0);
-    fast(
-        #[inline(always)]
-        || {
-            for row in 0..grid.high {
-                let place = grid.place(image, row);
-                for below in 0..2 {
-                    let line = &mut rows[below * line..][..grid.width];
-                    match 2 * row + below {
-                        inside if inside < grid.rows => {
-                            gradient.read(channel, start + inside * grid.width, line);
-                        }
-                        _ => line.fill(0.0),
-                    }
+    fast!(for row in 0..grid.high {
+        let place = grid.place(image, row);
+        for below in 0..2 {
+            let line = &mut rows[below * line..][..grid.width];
+            match 2 * row + below {
+                inside if inside < grid.rows => {
+                    gradient.read(channel, start + inside * grid.width, line);
                 }
-                for first in (0..grid.wide).step_by(LANES) {
-                    let [upper_even, upper_odd] = F8::load_apart(&rows[2 * first..]);
-                    let [lower_even, lower_odd] = F8::load_apart(&rows[line + 2 * first..]);
-                    let even = gradient_side([upper_even, lower_even]);
-                    let odd = gradient_side([upper_odd, lower_odd]);
-                    for row in 0..4 {
-                        let values = gradient_side([even[row], odd[row]]);
-                        for (column, value) in values.into_iter().enumerate() {
-                            if let Some(own) = own.place(4 * row + column) {
-                                value.store(&mut target[own * grid.pitch + place + first..]);
-                            }
-                        }
+                _ => line.fill(0.0),
+            }
+        }
+        for first in (0..grid.wide).step_by(LANES) {
+            let [upper_even, upper_odd] = F8::load_apart(&rows[2 * first..]);
+            let [lower_even, lower_odd] = F8::load_apart(&rows[line + 2 * first..]);
+            let even = gradient_side([upper_even, lower_even]);
+            let odd = gradient_side([upper_odd, lower_odd]);
+            for row in 0..4 {
+                let values = gradient_side([even[row], odd[row]]);
+                for (column, value) in values.into_iter().enumerate() {
+                    if let Some(own) = own.place(4 * row + column) {
+                        value.store(&mut target[own * grid.pitch + place + first..]);
                     }
                 }
             }
-        },
-    );
+        }
+    });
 }
 
 /// Adds B v Bᵀ of one channel and image to the plane of the input's gradient: `raised` is
@@ -298,41 +283,38 @@ pub(super) fn raise(
     let half = grid.half();
     frame.clear();
     frame.resize((grid.frame_rows() + 1) * 2 * half, 0.0);
-    fast(
-        #[inline(always)]
-        || {
-            for row in 0..grid.high {
-                let place = grid.place(image, row);
-                let rows = &mut frame[2 * row * 2 * half..][..4 * 2 * half];
-                for first in (0..grid.wide).step_by(LANES) {
-                    let count = grid.wide - first;
-                    let start = channel * grid.pitch + place + first;
-                    let component = channels * grid.pitch;
-                    let mut columns = [[F8::ZERO; 4]; 4];
-                    for (column, target) in columns.iter_mut().enumerate() {
-                        let values = load_rows(raised, start + column * component, 4 * component);
-                        *target = raise_side(values);
-                        if count < LANES {
-                            // What lies behind a row of tiles is not its own.
-                            for value in target {
-                                *value = value.first(count);
-                            }
+    fast!({
+        for row in 0..grid.high {
+            let place = grid.place(image, row);
+            let rows = &mut frame[2 * row * 2 * half..][..4 * 2 * half];
+            for first in (0..grid.wide).step_by(LANES) {
+                let count = grid.wide - first;
+                let start = channel * grid.pitch + place + first;
+                let component = channels * grid.pitch;
+                let mut columns = [[F8::ZERO; 4]; 4];
+                for (column, target) in columns.iter_mut().enumerate() {
+                    let values = load_rows(raised, start + column * component, 4 * component);
+                    *target = raise_side(values);
+                    if count < LANES {
+                        // What lies behind a row of tiles is not its own.
+                        for value in target {
+                            *value = value.first(count);
                         }
                     }
-                    for row in 0..4 {
-                        // Even and odd values, then those of the next tile.
-                        let [a, b, c, d] = raise_side(across(&columns, row));
-                        let (even, odd) = rows[row * 2 * half..][..2 * half].split_at_mut(half);
-                        a.add_to(&mut even[first..]);
-                        c.add_to(&mut even[first + 1..]);
-                        b.add_to(&mut odd[first..]);
-                        d.add_to(&mut odd[first + 1..]);
-                    }
+                }
+                for row in 0..4 {
+                    // Even and odd values, then those of the next tile.
+                    let [a, b, c, d] = raise_side(across(&columns, row));
+                    let (even, odd) = rows[row * 2 * half..][..2 * half].split_at_mut(half);
+                    a.add_to(&mut even[first..]);
+                    c.add_to(&mut even[first + 1..]);
+                    b.add_to(&mut odd[first..]);
+                    d.add_to(&mut odd[first + 1..]);
                 }
             }
-            add_frame(shape, grid, frame, plane);
-        },
-    );
+        }
+        add_frame(shape, grid, frame, plane);
+    });
 }
 
 /// Adds what a frame has inside the border.

@@ -95,14 +95,9 @@ impl Transformed {
                     // SAFETY: rows of different outputs, kernels and components do not overlap.
                     unsafe { shared.part(row) }
                 });
-                fast(
-                    #[inline(always)]
-                    || {
-                        for first in (0..channels).step_by(LANES) {
-                            transform(kernel.window, weight, first, &mut targets);
-                        }
-                    },
-                );
+                fast!(for first in (0..channels).step_by(LANES) {
+                    transform(kernel.window, weight, first, &mut targets);
+                });
             });
         }
         transformed
@@ -163,14 +158,9 @@ impl Transformed {
                 Some(start) => &self.values[(start + output) * channels..][..channels],
                 None => &[],
             });
-            fast(
-                #[inline(always)]
-                || {
-                    for first in (0..channels).step_by(LANES) {
-                        restore(kernel_of.window, &components, first, weight);
-                    }
-                },
-            );
+            fast!(for first in (0..channels).step_by(LANES) {
+                restore(kernel_of.window, &components, first, weight);
+            });
         });
     }
 }

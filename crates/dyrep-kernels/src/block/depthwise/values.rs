@@ -150,20 +150,12 @@ impl Pass<'_> {
 
 /// Adds `shift` to all values.
 pub(super) fn add(target: &mut [f32], shift: f32) {
-    fast(
-        #[inline(always)]
-        || target.iter_mut().for_each(|target| *target += shift),
-    );
+    fast!(target.iter_mut().for_each(|target| *target += shift));
 }
 
 /// Makes `a · gradient + b · (target - center) + c` of the target.
 fn mix(target: &mut [f32], gradient: &[f32], [a, b, c]: [f32; 3], center: f32) {
-    fast(
-        #[inline(always)]
-        || {
-            for (target, gradient) in target.iter_mut().zip(gradient) {
-                *target = a * gradient + (b * (*target - center) + c);
-            }
-        },
-    );
+    fast!(for (target, gradient) in target.iter_mut().zip(gradient) {
+        *target = a * gradient + (b * (*target - center) + c);
+    });
 }
