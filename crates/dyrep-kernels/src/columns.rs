@@ -45,11 +45,6 @@ impl Sizes {
         Self { groups, inputs, taps: shape.taps(), wide: shape.kernel[1] }
     }
 
-    /// Rows of a group.
-    fn rows(&self) -> usize {
-        self.inputs * self.taps
-    }
-
     /// Output channels of a group.
     fn outputs(&self, kernel: &Kernel<'_>) -> usize {
         kernel.outputs / self.groups
@@ -65,25 +60,37 @@ impl Sizes {
         kernel.taps() == self.taps
     }
 
-    /// Which of the bundle's taps a kernel has, in the kernel's order.
-    fn taps_of(&self, kernel: &Kernel<'_>) -> impl Iterator<Item = usize> + use<> {
-        kernel.window.taps(self.wide)
+    /// The rows that a kernel's products take, in the kernel's order.
+    fn parts(&self, kernel: &Kernel<'_>) -> impl Iterator<Item = Rows> + use<> {
+        let full = self.is_full(kernel);
+        let taps = kernel.window.taps(self.wide).take(if full { 1 } else { kernel.taps() });
+        taps.map(move |tap| if full { Rows::All } else { Rows::Tap(tap) })
     }
 
-    /// A group's weight with all its taps, `[outputs, channels · taps]`.
-    fn weight<'a>(&self, kernel: &Kernel<'a>, group: usize) -> Matrix<'a> {
-        let outputs = self.outputs(kernel);
-        let rows = self.rows();
-        Matrix::new(&kernel.weight[group * outputs * rows..], outputs, rows, rows)
+    /// The first of these rows of a group, how many there are, and how far apart.
+    fn place(&self, rows: Rows) -> [usize; 3] {
+        match rows {
+            Rows::All => [0, self.inputs * self.taps, 1],
+            Rows::Tap(tap) => [tap, self.inputs, self.taps],
+        }
     }
 
-    /// One tap, by the kernel's own count, of a group's weight: `[outputs, channels]`.
-    fn tap<'a>(&self, kernel: &Kernel<'a>, group: usize, tap: usize) -> Matrix<'a> {
-        let (outputs, taps) = (self.outputs(kernel), kernel.taps());
-        let row = self.inputs * taps;
-        let values = &kernel.weight[group * outputs * row + tap..];
-        Matrix::strided(values, [outputs, self.inputs], [row, taps])
+    /// A group's weight for one of the kernel's [`Self::parts`], by their number: `[outputs, rows]`.
+    fn weight<'a>(&self, kernel: &Kernel<'a>, group: usize, part: usize) -> Matrix<'a> {
+        let (outputs, row) = (self.outputs(kernel), self.inputs * kernel.taps());
+        let step = if self.is_full(kernel) { 1 } else { kernel.taps() };
+        let values = &kernel.weight[group * outputs * row + part..];
+        Matrix::strided(values, [outputs, row / step], [row, step])
     }
+}
+
+/// The rows of a group that one product takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// Of all taps.
+    All,
+    /// Of one of the bundle's taps.
+    Tap(usize),
 }
 
 /// The columns of a tile.
@@ -115,25 +122,15 @@ impl<'a> Columns<'a> {
         Self::Lowered(lowered, pixels)
     }
 
-    /// `[channels · taps, pixels]` of a group.
-    fn all(&self, sizes: Sizes, group: usize) -> Matrix<'_> {
-        let rows = group * sizes.rows()..(group + 1) * sizes.rows();
+    /// `[rows, pixels]` of a group.
+    fn rows(&self, sizes: Sizes, group: usize, rows: Rows) -> Matrix<'_> {
+        let [first, count, step] = sizes.place(rows);
+        let first = group * sizes.inputs * sizes.taps + first;
         match self {
-            Self::Map(map) => map.rows(&rows),
+            // It has one tap.
+            Self::Map(map) => map.rows(&(first..first + count)),
             Self::Lowered(lowered, pixels) => {
-                Matrix::new(&lowered[rows.start * pixels..], rows.len(), *pixels, *pixels)
-            }
-        }
-    }
-
-    /// `[channels, pixels]` of one of the bundle's taps of a group.
-    fn tap(&self, sizes: Sizes, group: usize, tap: usize) -> Matrix<'_> {
-        match self {
-            Self::Map(_) => self.all(sizes, group),
-            Self::Lowered(lowered, pixels) => {
-                let first = group * sizes.rows() + tap;
-                let values = &lowered[first * pixels..];
-                Matrix::new(values, sizes.inputs, *pixels, sizes.taps * pixels)
+                Matrix::new(&lowered[first * pixels..], count, *pixels, step * pixels)
             }
         }
     }
@@ -180,15 +177,11 @@ fn multiply<'a>(
         let outputs = sizes.outputs(kernel);
         let groups = part.chunks_mut(outputs * stride).enumerate();
         groups.map(move |(group, part)| {
-            let terms = if sizes.is_full(kernel) {
-                vec![[sizes.weight(kernel, group), columns.all(sizes, group)]]
-            } else {
-                let taps = sizes.taps_of(kernel).enumerate();
-                let term =
-                    |(own, tap)| [sizes.tap(kernel, group, own), columns.tap(sizes, group, tap)];
-                taps.map(term).collect()
-            };
-            Product { target: MatrixMut::new(part, outputs, pixels, stride), terms, add: false }
+            let terms = sizes.parts(kernel).enumerate().map(|(number, rows)| {
+                [sizes.weight(kernel, group, number), columns.rows(sizes, group, rows)]
+            });
+            let target = MatrixMut::new(part, outputs, pixels, stride);
+            Product { target, terms: terms.collect(), add: false }
         })
     }));
 }
@@ -209,23 +202,19 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
             Some((weight.as_deref_mut()?, sum, kernel, gradient))
         });
         let products = wanted_ones.flat_map(|(weight, sum, kernel, gradient)| {
-            let rows = sizes.outputs(kernel);
-            let full = sizes.is_full(kernel);
-            let width = if full { sizes.rows() } else { sizes.inputs };
-            let target: &mut [f32] = if full { weight } else { sum };
-            let each = if full { 1 } else { kernel.taps() };
-            let taps: Vec<usize> = sizes.taps_of(kernel).collect();
+            let target: &mut [f32] = if sizes.is_full(kernel) { weight } else { sum };
+            let (outputs, parts) = (sizes.outputs(kernel), sizes.parts(kernel).collect::<Vec<_>>());
+            let width = sizes.inputs * kernel.taps() / parts.len();
             let columns = columns.as_ref();
-            target.chunks_exact_mut(rows * width).enumerate().filter_map(move |(part, target)| {
-                let columns = columns?;
-                let (group, tap) = (part / each, taps[part % each]);
-                let seen =
-                    if full { columns.all(sizes, group) } else { columns.tap(sizes, group, tap) };
-                let gradient = sizes.of_group(gradient, kernel, group);
-                let target = MatrixMut::new(target, rows, width, width);
-                let terms = vec![[gradient, seen.transposed()]];
-                Some(Product { target, terms, add: number > 0 })
-            })
+            target.chunks_exact_mut(outputs * width).enumerate().filter_map(
+                move |(place, target)| {
+                    let (group, rows) = (place / parts.len(), parts[place % parts.len()]);
+                    let seen = columns?.rows(sizes, group, rows).transposed();
+                    let terms = vec![[sizes.of_group(gradient, kernel, group), seen]];
+                    let target = MatrixMut::new(target, outputs, width, width);
+                    Some(Product { target, terms, add: number > 0 })
+                },
+            )
         });
         multiply_all(products);
         if let Some(source) = &mut wanted.source {
@@ -275,9 +264,9 @@ fn gather_all<'a>(
 }
 
 /// Adds a tile's share to the gradient of the source.
-fn raise_tile(
-    bundle: &Bundle<'_>,
-    gradients: &[Matrix<'_>],
+fn raise_tile<'a>(
+    bundle: &Bundle<'a>,
+    gradients: &[Matrix<'a>],
     tile: &Tile,
     memory: &mut Scratch,
     source: &mut [f32],
@@ -285,36 +274,25 @@ fn raise_tile(
     let (shape, sizes) = (&bundle.shape, Sizes::of(bundle));
     let (pixels, taps) = (tile.pixels(), sizes.taps);
     let raised = memory.sized(shape.channels[0] * taps * pixels);
-    // First the kernels with all taps, in one product a group.
-    let pairs = || gradients.iter().zip(&bundle.kernels);
-    let groups = raised.chunks_exact_mut(sizes.rows() * pixels).enumerate();
-    multiply_all(groups.filter_map(|(group, part)| {
-        let full = pairs().filter(|(_, kernel)| sizes.is_full(kernel));
-        let terms = full.map(|(gradient, kernel)| {
-            [sizes.weight(kernel, group).transposed(), sizes.of_group(gradient, kernel, group)]
-        });
-        let terms: Vec<_> = terms.collect();
-        if terms.is_empty() {
-            part.fill(0.0);
-            return None;
-        }
-        let target = MatrixMut::new(part, sizes.rows(), pixels, pixels);
-        Some(Product { target, terms, add: false })
-    }));
-    // Then what the others add to the rows of their taps.
-    for tap in 0..taps {
-        let groups = raised.chunks_exact_mut(sizes.rows() * pixels).enumerate();
+    // First the kernels with all taps, then what the others add to the rows of their taps.
+    for rows in std::iter::once(Rows::All).chain((0..taps).map(Rows::Tap)) {
+        let [first, count, step] = sizes.place(rows);
+        let groups = raised.chunks_exact_mut(sizes.inputs * taps * pixels).enumerate();
         multiply_all(groups.filter_map(|(group, part)| {
-            let terms = pairs().filter(|(_, kernel)| !sizes.is_full(kernel));
-            let terms = terms.filter_map(|(gradient, kernel)| {
-                let own = sizes.taps_of(kernel).position(|own| own == tap)?;
-                let weight = sizes.tap(kernel, group, own).transposed();
+            let term = |(gradient, kernel): (&Matrix<'a>, &Kernel<'a>)| {
+                let number = sizes.parts(kernel).position(|part| part == rows)?;
+                let weight = sizes.weight(kernel, group, number).transposed();
                 Some([weight, sizes.of_group(gradient, kernel, group)])
-            });
-            let terms: Vec<_> = terms.collect();
-            let part = &mut part[tap * pixels..];
-            let target = MatrixMut::new(part, sizes.inputs, pixels, taps * pixels);
-            (!terms.is_empty()).then_some(Product { target, terms, add: true })
+            };
+            let terms: Vec<_> = gradients.iter().zip(&bundle.kernels).filter_map(term).collect();
+            if terms.is_empty() {
+                if rows == Rows::All {
+                    part.fill(0.0);
+                }
+                return None;
+            }
+            let target = MatrixMut::new(&mut part[first * pixels..], count, pixels, step * pixels);
+            Some(Product { target, terms, add: rows != Rows::All })
         }));
     }
     let places = Places::new(shape, tile);
