@@ -137,12 +137,6 @@ impl<'a> Product<'a> {
         Self { target, terms: vec![[left, right]], add: false }
     }
 
-    /// Adds to what is there.
-    pub(crate) fn adding(mut self) -> Self {
-        self.add = true;
-        self
-    }
-
     fn tasks(self) -> impl Iterator<Item = Self> {
         let MatrixMut { rows, columns, .. } = self.target;
         let depth: usize = self.terms.iter().map(|[left, _]| left.columns).sum();
@@ -215,7 +209,7 @@ pub fn multiply(
     let (left, right) =
         (Matrix::new(left, rows, depth, depth), Matrix::new(right, depth, columns, columns));
     let target = MatrixMut::new(product, rows, columns, columns);
-    multiply_all([Product { target, terms: vec![[left, right]], add: false }]);
+    multiply_all([Product::new(target, left, right)]);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ mod weights;
 
 use rayon::prelude::*;
 
-use crate::bundle::{Bundle, Gradient, Gradients};
+use crate::bundle::{Bundle, Gradient, Gradients, split};
 use crate::finish::After;
 use crate::product::{Matrix, MatrixMut, Product, multiply_all};
 use crate::scratch::Scratch;
@@ -88,18 +88,15 @@ pub(crate) fn forward(bundle: &Bundle<'_>, outputs: &mut [&mut [f32]], mut after
         let seen = transform_source(bundle, &grid, &mut seen);
         // `[component, kernel, output, place]`; a vector read at the end may reach beyond.
         let memory = products.sized(weights.rows() * grid.pitch + grid.pitch);
-        let mut rest = &mut *memory;
-        let tasks: Vec<_> = (0..COMPONENTS)
-            .filter_map(|number| {
-                let weight = weights.component(number)?;
-                let (part, behind) =
-                    std::mem::take(&mut rest).split_at_mut(weight.row_count() * grid.pitch);
-                rest = behind;
-                let target = MatrixMut::new(part, weight.row_count(), grid.places, grid.pitch);
-                Some(Product::new(target, weight, component(seen, number, channels, &grid)))
-            })
-            .collect();
-        multiply_all(tasks);
+        let factors = (0..COMPONENTS).filter_map(|number| {
+            Some([weights.component(number)?, component(seen, number, channels, &grid)])
+        });
+        let parts =
+            split(memory, factors.clone().map(|[weight, _]| weight.row_count() * grid.pitch));
+        multiply_all(factors.zip(parts).map(|([weight, seen], part)| {
+            let target = MatrixMut::new(part, weight.row_count(), grid.places, grid.pitch);
+            Product::new(target, weight, seen)
+        }));
         let memory = &*memory;
         for (number, output) in outputs.iter_mut().enumerate() {
             let count = bundle.kernels[number].outputs;
@@ -136,13 +133,12 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
         };
         if let Some(sums) = &mut sums {
             let seen = transform_source(bundle, &grid, &mut seen);
-            let parts = sums.parts_mut().into_iter();
-            let parts = parts.filter(|(_, kernel, _)| wanted.weights[*kernel].is_some());
+            let parts = sums.parts_mut().filter(|(_, kernel, _)| wanted.weights[*kernel].is_some());
             multiply_all(parts.filter_map(|(number, kernel, part)| {
                 let rows = bundle.kernels[kernel].outputs;
                 let target = MatrixMut::new(part, rows, channels, channels);
                 let seen = component(seen, number, channels, &grid).transposed();
-                Some(Product::new(target, gradient(kernel, number)?, seen).adding())
+                Some(Product { add: true, ..Product::new(target, gradient(kernel, number)?, seen) })
             }));
         }
         let (Some(source), Some(weights)) = (&mut wanted.source, &weights) else { continue };
@@ -191,7 +187,7 @@ fn transform_gradients<'a>(
         |number: usize| bundle.kernels[number].outputs * components[number].count() * grid.pitch;
     let lens: Vec<usize> = (0..bundle.kernels.len()).map(len).collect();
     let memory = memory.sized(lens.iter().sum());
-    let parts = crate::bundle::split(memory, lens);
+    let parts = split(memory, lens);
     let each = parts.into_iter().zip(gradients).zip(components).zip(&bundle.kernels);
     let transformed = each.map(|(((part, gradient), own), kernel)| {
         let outputs = part.par_chunks_exact_mut(own.count() * grid.pitch).enumerate();

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::COMPONENTS;
 use crate::block::Window;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, split};
 use crate::lanes::{F8, fast};
 use crate::product::Matrix;
 use crate::tile::Shared;
@@ -123,19 +123,13 @@ impl Transformed {
     }
 
     /// Every part, with its component and kernel.
-    pub(super) fn parts_mut(&mut self) -> Vec<(usize, usize, &mut [f32])> {
-        let mut parts = vec![];
-        let mut rest = self.values.as_mut_slice();
-        for component in 0..COMPONENTS {
-            for (kernel, starts) in self.starts.iter().enumerate() {
-                if starts[component].is_some() {
-                    let (part, behind) = rest.split_at_mut(self.outputs[kernel] * self.channels);
-                    rest = behind;
-                    parts.push((component, kernel, part));
-                }
-            }
-        }
-        parts
+    pub(super) fn parts_mut(&mut self) -> impl Iterator<Item = (usize, usize, &mut [f32])> {
+        let Self { values, channels, starts, outputs, .. } = self;
+        let kernels = outputs.len();
+        let places = (0..COMPONENTS * kernels).map(move |place| (place / kernels, place % kernels));
+        let places = places.filter(|(component, kernel)| starts[*kernel][*component].is_some());
+        let parts = split(values, places.clone().map(|(_, kernel)| outputs[kernel] * *channels));
+        places.zip(parts).map(|((component, kernel), part)| (component, kernel, part))
     }
 
     /// Where the products of an output channel lie, rows `pitch` apart, by component.
