@@ -132,6 +132,9 @@ impl Bundle<'_> {
     ///
     /// Each tile of the maps goes through what comes `after`.
     pub(crate) fn forward(&self, outputs: &mut [&mut [f32]], after: After<'_>) {
+        if self.kernels.is_empty() {
+            return;
+        }
         on_workers(|| match winograd::pays(self) {
             true => winograd::forward(self, outputs, after),
             false => columns::forward(self, outputs, after),
@@ -140,6 +143,9 @@ impl Bundle<'_> {
 
     /// Gradients of kernels and source.
     pub(crate) fn backward(&self, gradients: &[Gradient<'_>], wanted: Gradients<'_>) {
+        if self.kernels.is_empty() {
+            return;
+        }
         on_workers(|| match winograd::pays(self) {
             true => winograd::backward(self, gradients, wanted),
             false => columns::backward(self, gradients, wanted),

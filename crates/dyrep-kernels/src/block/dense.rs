@@ -13,7 +13,7 @@
 use super::average::{average, spread};
 use super::ends::{Reversed, line};
 use super::maps::{
-    Measured, Seen, by_branch, convolve, is_linear, linear, measure, pointwise, second,
+    Measured, Seen, by_branch, convolve, is_linear, linear, measure, of_some, pointwise, second,
 };
 use super::passes::{self, Centred};
 use super::{Block, Branch, BranchMoments, Core, Done, End, First, Moments, Saved};
@@ -178,36 +178,31 @@ pub(super) fn backward(
     let (shape, branches) = (&block.shape, &block.branches);
     let [pixels_in, pixels_out] = [shape.pixels_in(), shape.pixels_out()];
     let [inputs, outputs] = shape.channels;
-    let recalled = branches.iter().zip(done.moments.iter().zip(&done.saved));
-    let recalled: Vec<Recalled<'_>> = recalled
-        .map(|(branch, (moments, saved))| Recalled::new(block, branch, moments, saved))
-        .collect();
+    let recalled = branches.iter().zip(&done.moments).zip(&done.saved);
+    let recalled =
+        recalled.map(|((branch, moments), saved)| Recalled::new(block, branch, moments, saved));
+    let recalled: Vec<Recalled<'_>> = recalled.collect();
 
     // The ends: one pass over all maps.
     let maps = branches.iter().zip(&recalled).map(|(branch, recalled)| -> Option<Centred<'_>> {
         (!matches!(branch.end, End::Nothing)).then_some((recalled.map, &recalled.centres))
     });
     let sums = passes::sums(gradient, &maps.collect::<Vec<_>>(), outputs, pixels_out);
-    let ends = branches.iter().zip(recalled.iter().zip(&sums));
-    let ends: Vec<Reversed> = ends
-        .map(|(branch, (recalled, sums))| {
-            recalled.reversed(&branch.end, sums, shape.batch * pixels_out)
-        })
-        .collect();
+    let ends = branches.iter().zip(&recalled).zip(&sums).map(|((branch, recalled), sums)| {
+        recalled.reversed(&branch.end, sums, shape.batch * pixels_out)
+    });
+    let ends: Vec<Reversed> = ends.collect();
     let behind: Vec<Gradient<'_>> =
         ends.iter().zip(&recalled).map(|(end, of)| end.gradient(gradient, of.map)).collect();
 
     let mut input = wanted.input.then(|| vec![0.0; shape.input_len()]);
-    let mut weights: Vec<Option<Vec<f32>>> = branches
-        .iter()
-        .zip(&wanted.branches)
-        .map(|(branch, wanted)| match (&branch.core, &wanted.core) {
-            (Core::Conv { weight, .. }, Core::Conv { weight: true, .. }) => {
-                Some(vec![0.0; weight.len()])
-            }
-            _ => None,
-        })
-        .collect();
+    let zeros = |weight: &[f32], wanted: bool| wanted.then(|| vec![0.0; weight.len()]);
+    let pairs = || branches.iter().zip(&wanted.branches);
+    let weights = pairs().map(|(branch, wanted)| match (&branch.core, &wanted.core) {
+        (Core::Conv { weight, .. }, Core::Conv { weight: wanted, .. }) => zeros(weight, *wanted),
+        _ => None,
+    });
+    let mut weights: Vec<Option<Vec<f32>>> = weights.collect();
     // What reaches the first convolutions, behind their norms, and the norms.
     let mut firsts: Vec<Option<(Buffer, Reversed)>> = vec![];
     for (number, (branch, recalled)) in branches.iter().zip(&recalled).enumerate() {
@@ -238,36 +233,25 @@ pub(super) fn backward(
         firsts.push(Some((raised, Reversed::of_norm(&first.norm, moments, &sums, count))));
     }
 
-    let bundle = linear(block);
-    if !bundle.kernels.is_empty() {
-        let among = branches.iter().map(is_linear);
-        let gradients = behind.iter().zip(among.clone()).filter(|(_, among)| *among);
-        let gradients: Vec<_> = gradients.map(|(gradient, _)| *gradient).collect();
-        let weights = weights.iter_mut().zip(among).filter(|(_, among)| *among);
-        let weights = weights.map(|(weight, _)| weight.as_deref_mut()).collect();
-        bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
-    }
-    let mut first_weights: Vec<Option<Vec<f32>>> = branches
-        .iter()
-        .zip(&wanted.branches)
-        .map(|(branch, wanted)| {
-            let wanted = wanted.first.as_ref().is_some_and(|first| first.weight);
-            branch.first.as_ref().filter(|_| wanted).map(|first| vec![0.0; first.weight.len()])
-        })
-        .collect();
-    let bundle = pointwise(block);
-    if !bundle.kernels.is_empty() {
-        let pairs = recalled.iter().zip(&firsts);
-        let gradients = pairs.filter_map(|(recalled, first)| {
-            let ((_, map, _), (raised, reversed)) = recalled.first.zip(first.as_ref())?;
-            Some(reversed.gradient(raised, map))
-        });
-        let gradients: Vec<_> = gradients.collect();
-        let weights = first_weights.iter_mut().zip(branches);
-        let weights = weights.filter(|(_, branch)| branch.first.is_some());
-        let weights = weights.map(|(weight, _)| weight.as_deref_mut()).collect();
-        bundle.backward(&gradients, Gradients { weights, source: input.as_deref_mut() });
-    }
+    let gradients = of_some(block, is_linear, behind.iter().copied());
+    let targets = of_some(block, is_linear, weights.iter_mut().map(Option::as_deref_mut));
+    let targets = Gradients { weights: targets, source: input.as_deref_mut() };
+    linear(block).backward(&gradients, targets);
+
+    let first_weights = pairs().map(|(branch, wanted)| {
+        let (first, wanted) = branch.first.as_ref().zip(wanted.first.as_ref())?;
+        zeros(first.weight, wanted.weight)
+    });
+    let mut first_weights: Vec<Option<Vec<f32>>> = first_weights.collect();
+    let gradients = recalled.iter().zip(&firsts).filter_map(|(recalled, first)| {
+        let ((_, map, _), (raised, reversed)) = recalled.first.zip(first.as_ref())?;
+        Some(reversed.gradient(raised, map))
+    });
+    let gradients: Vec<_> = gradients.collect();
+    let targets = first_weights.iter_mut().map(Option::as_deref_mut);
+    let targets = of_some(block, |branch| branch.first.is_some(), targets);
+    let targets = Gradients { weights: targets, source: input.as_deref_mut() };
+    pointwise(block).backward(&gradients, targets);
 
     let given = |number: usize| {
         let mut map = vec![0.0; gradient.len()];

@@ -47,6 +47,16 @@ pub(super) fn by_branch<T, R>(
     block.branches.iter().map(move |branch| among(branch).then(|| values.next()).flatten())
 }
 
+/// Of values by branch those of branches that are `among` them: the way back from [`by_branch`].
+pub(super) fn of_some<T, R>(
+    block: &Block<T>,
+    among: impl Fn(&Branch<T>) -> bool,
+    values: impl IntoIterator<Item = R>,
+) -> Vec<R> {
+    let pairs = block.branches.iter().zip(values).filter(|(branch, _)| among(branch));
+    pairs.map(|(_, value)| value).collect()
+}
+
 /// The convolutions that read the input with the block's geometry.
 pub(super) fn linear<'a>(block: &Block<&'a [f32]>) -> Bundle<'a> {
     let outputs = block.shape.channels[1];
@@ -114,10 +124,8 @@ pub(super) fn convolve(bundle: &Bundle<'_>, asked: impl Iterator<Item = bool>) -
     let counts = counts.map(|(kernel, asked)| if asked { kernel.outputs } else { 0 });
     let mut seen: Vec<Vec<Accumulator>> =
         counts.map(|count| vec![Accumulator::default(); count]).collect();
-    if !maps.is_empty() {
-        let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(|map| &mut map[..]).collect();
-        bundle.forward(&mut targets, After::Measure(&mut seen));
-    }
+    let mut targets: Vec<&mut [f32]> = maps.iter_mut().map(|map| &mut map[..]).collect();
+    bundle.forward(&mut targets, After::Measure(&mut seen));
     let moments = seen.iter().map(|seen| (!seen.is_empty()).then(|| moments::finish(seen)));
     maps.into_iter().zip(moments).collect()
 }
