@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::bundle::Source;
-use crate::shape::{ConvShape, reach};
+use crate::shape::ConvShape;
 use crate::tile::Tile;
 
 /// One row of the lowered matrix: a channel and a tap. Calls `visit` for each row of output pixels of the tile
@@ -14,21 +14,9 @@ fn each_row(
     tap: usize,
     mut visit: impl FnMut(usize, Range<usize>, Option<(usize, usize)>),
 ) {
-    let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
-    let [height, width] = shape.output();
-    let along = |axis: usize, output: usize| {
-        let (before, _) = shape.padding[axis];
-        reach(
-            tap[axis],
-            shape.dilation[axis],
-            shape.stride[axis],
-            before,
-            shape.input[axis],
-            output,
-        )
-    };
-    let (rows, first_row) = along(0, height);
-    let (columns, first_column) = along(1, width);
+    let width = shape.output()[1];
+    let (rows, first_row) = shape.reach(0, tap / shape.kernel[1]);
+    let (columns, first_column) = shape.reach(1, tap % shape.kernel[1]);
     let mut place = 0;
     for image in tile.images.clone() {
         for row in tile.rows.clone() {

@@ -123,7 +123,8 @@ impl ConvShape {
         (self.kernel[axis] - 1) * self.dilation[axis] + 1
     }
 
-    fn padded(&self, axis: usize) -> usize {
+    /// Pixels along an axis, the padding included.
+    pub(crate) fn padded(&self, axis: usize) -> usize {
         self.input[axis] + self.padding[axis].0 + self.padding[axis].1
     }
 
@@ -175,6 +176,12 @@ impl ConvShape {
     pub(crate) fn pixels_out(&self) -> usize {
         let [height, width] = self.output();
         height * width
+    }
+
+    /// [`reach`] of one tap along an axis.
+    pub(crate) fn reach(&self, axis: usize, tap: usize) -> (std::ops::Range<usize>, usize) {
+        let (before, input, output) = (self.padding[axis].0, self.input[axis], self.output()[axis]);
+        reach(tap, self.dilation[axis], self.stride[axis], before, input, output)
     }
 
     /// One input channel a group.

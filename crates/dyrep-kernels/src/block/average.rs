@@ -19,12 +19,6 @@ fn is_dense(shape: &ConvShape) -> bool {
     shape.stride == [1, 1] && shape.dilation == [1, 1]
 }
 
-/// Width of the padded input.
-fn padded_width(shape: &ConvShape) -> usize {
-    let (left, right) = shape.padding[1];
-    left + shape.input[1] + right
-}
-
 /// The mean over all taps.
 pub(super) fn average(shape: &ConvShape, source: &Source<'_>, channels: usize) -> Buffer {
     let shape = by_channel(shape, channels);
@@ -57,14 +51,14 @@ fn average_plane(
     memory: &mut Vec<f32>,
     target: &mut [f32],
 ) {
-    let [(top, bottom), (left, _)] = shape.padding;
+    let [(top, _), (left, _)] = shape.padding;
     let ([height, width], [high, wide]) = (shape.input, shape.kernel);
     let channel = plane % shape.channels[0];
-    let padded = padded_width(shape);
+    let [rows, padded] = [0, 1].map(|axis| shape.padded(axis));
     // The padded plane, and behind it one line of sums.
     memory.clear();
-    memory.resize((top + height + bottom + 1) * padded, source.border(channel));
-    let (frame, sums) = memory.split_at_mut((top + height + bottom) * padded);
+    memory.resize((rows + 1) * padded, source.border(channel));
+    let (frame, sums) = memory.split_at_mut(rows * padded);
     for row in 0..height {
         let start = plane * shape.pixels_in() + row * width;
         let place = (top + row) * padded + left;
@@ -122,12 +116,13 @@ pub(super) fn spread(
 
 /// Adds every value of one plane to all that its taps have read.
 fn spread_plane(shape: &ConvShape, map: &[f32], memory: &mut Vec<f32>, target: &mut [f32]) {
-    let [(top, bottom), (left, _)] = shape.padding;
-    let ([height, width], [high, wide]) = (shape.input, shape.kernel);
-    let (padded, out) = (padded_width(shape), shape.output()[1]);
+    let [(top, _), (left, _)] = shape.padding;
+    let (width, [high, wide]) = (shape.input[1], shape.kernel);
+    let [rows, padded] = [0, 1].map(|axis| shape.padded(axis));
+    let out = shape.output()[1];
     memory.clear();
-    memory.resize((top + height + bottom + 1) * padded, 0.0);
-    let (frame, sums) = memory.split_at_mut((top + height + bottom) * padded);
+    memory.resize((rows + 1) * padded, 0.0);
+    let (frame, sums) = memory.split_at_mut(rows * padded);
     fast!({
         for (row, map) in map.chunks_exact(out).enumerate() {
             sums.fill(0.0);

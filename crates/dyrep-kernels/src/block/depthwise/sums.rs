@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::flat::{add_scaled, correlate};
 use crate::frame::Layout;
-use crate::shape::{ConvShape, reach};
+use crate::shape::ConvShape;
 
 use super::lags::Lags;
 
@@ -25,12 +25,7 @@ pub(super) struct Geometry {
 impl Geometry {
     pub(super) fn new(shape: &ConvShape) -> Self {
         let [rows, columns] = [0, 1].map(|axis| {
-            let range = |tap| {
-                let (dilation, stride) = (shape.dilation[axis], shape.stride[axis]);
-                let (before, input) = (shape.padding[axis].0, shape.input[axis]);
-                reach(tap, dilation, stride, before, input, shape.output()[axis]).0
-            };
-            (0..shape.kernel[axis]).map(range).collect::<Vec<_>>()
+            (0..shape.kernel[axis]).map(|tap| shape.reach(axis, tap).0).collect::<Vec<_>>()
         });
         let mut geometry = Self { rows, columns, inside: Vec::new(), both_inside: Vec::new() };
         geometry.inside = (0..shape.taps()).map(|t| geometry.common(shape.batch, t, t)).collect();
@@ -60,11 +55,7 @@ impl Geometry {
         let wide = self.columns.len();
         let rows = self.rows.iter().map(|range| range.end).max().unwrap_or(0);
         let mut running = vec![0.0; wide * (rows + 1)];
-        for row in 0..rows {
-            let (above, below) = running.split_at_mut((row + 1) * wide);
-            below[..wide].copy_from_slice(&above[row * wide..]);
-            self.add_row(&map[row * pitch..], &mut below[..wide], add);
-        }
+        self.sum_rows(map, pitch, add, &mut running);
         let sum = |tap: usize| {
             let (rows, column) = (&self.rows[tap / wide], tap % wide);
             running[rows.end * wide + column] - running[rows.start * wide + column]
@@ -78,18 +69,10 @@ impl Geometry {
         let (high, wide, rows) = (self.rows.len(), self.columns.len(), layout.image_rows());
         // Sums over a frame's rows from the first on, for what each column of taps reads where another does.
         let mut running = vec![0.0; stride[0] * wide * (rows + 1) * wide];
-        for phase in 0..stride[0] {
-            for column in 0..wide {
-                let place = column * dilation[1];
-                let first = (phase * stride[1] + place % stride[1]) * layout.phase_len();
-                let table = (phase * wide + column) * (rows + 1) * wide;
-                for row in 0..rows {
-                    let (above, below) = running[table..].split_at_mut((row + 1) * wide);
-                    below[..wide].copy_from_slice(&above[row * wide..]);
-                    let start = first + row * layout.pitch + place / stride[1];
-                    self.add_row(&frame[start..], &mut below[..wide], add);
-                }
-            }
+        for (number, table) in running.chunks_exact_mut((rows + 1) * wide).enumerate() {
+            let (phase, place) = (number / wide, number % wide * dilation[1]);
+            let first = (phase * stride[1] + place % stride[1]) * layout.phase_len();
+            self.sum_rows(&frame[first + place / stride[1]..], layout.pitch, add, table);
         }
         let taps = high * wide;
         let sum = |pair: usize| {
@@ -100,6 +83,16 @@ impl Geometry {
             until(rows_of_s.end) - until(rows_of_s.start)
         };
         (0..taps * taps).map(sum).collect()
+    }
+
+    /// Writes sums over the rows of `map` from the first on, for each column of taps over where it reads a pixel.
+    fn sum_rows(&self, map: &[f32], pitch: usize, add: Add, sums: &mut [f64]) {
+        let wide = self.columns.len();
+        for row in 0..sums.len() / wide - 1 {
+            let (above, below) = sums.split_at_mut((row + 1) * wide);
+            below[..wide].copy_from_slice(&above[row * wide..]);
+            self.add_row(&map[row * pitch..], &mut below[..wide], add);
+        }
     }
 
     /// Adds a row's sums over where each column of taps reads a pixel.
