@@ -133,11 +133,9 @@ impl Layout {
             let target = &mut frame[place];
             match stride[1] {
                 1 => target.copy_from_slice(&row[start..]),
-                2 => copy_every_second(target, &row[start..]),
-                step => {
-                    let source = row[start..].iter().step_by(step);
-                    target.iter_mut().zip(source).for_each(|(target, source)| *target = *source);
-                }
+                // A loop of its own, so that the compiler knows the step.
+                2 => copy_every(2, &row[start..], target),
+                step => copy_every(step, &row[start..], target),
             }
         });
     }
@@ -148,15 +146,9 @@ impl Layout {
             let row = &mut plane[row * self.shape.input[1]..][..self.shape.input[1]];
             let (row, source) = (&mut row[start..], &frame[place]);
             match self.shape.stride[1] {
-                // A loop of its own, so that the compiler knows the step.
-                2 => {
-                    let pairs = row.iter_mut().step_by(2).zip(source);
-                    pairs.for_each(|(target, source)| *target += source);
-                }
-                step => {
-                    let pairs = row.iter_mut().step_by(step).zip(source);
-                    pairs.for_each(|(target, source)| *target += source);
-                }
+                // As above.
+                2 => add_every(2, source, row),
+                step => add_every(step, source, row),
             }
         });
     }
@@ -236,8 +228,16 @@ impl Layout {
     }
 }
 
-/// A loop of its own, so that the compiler knows the step.
-fn copy_every_second(target: &mut [f32], source: &[f32]) {
-    let pairs = target.iter_mut().zip(source.iter().step_by(2));
+/// Copies values that are `step` apart in the source.
+#[inline(always)]
+fn copy_every(step: usize, source: &[f32], target: &mut [f32]) {
+    let pairs = target.iter_mut().zip(source.iter().step_by(step));
     pairs.for_each(|(target, source)| *target = *source);
+}
+
+/// Adds values to those that are `step` apart in the target.
+#[inline(always)]
+fn add_every(step: usize, source: &[f32], target: &mut [f32]) {
+    let pairs = target.iter_mut().step_by(step).zip(source);
+    pairs.for_each(|(target, source)| *target += source);
 }
