@@ -1,6 +1,7 @@
 //! The block as one operation: what is checked, and which way it goes.
 
-use super::{Block, Branch, By, Core, Done, End, First, Moments, Norm, Saved, dense, depthwise};
+use super::depthwise::{self, Tuning};
+use super::{Block, Branch, By, Core, Done, End, First, Moments, Norm, Saved, dense};
 use crate::product::on_workers;
 use crate::scratch::Buffer;
 use crate::shape::{ConvShape, ShapeError};
@@ -17,7 +18,7 @@ pub fn forward(block: &Block<&[f32]>, output: &mut [f32], keep: bool) -> Result<
     ConvShape::check_len("the output", block.shape.output_len(), output.len())?;
     if depthwise::supports(block) {
         // Nothing is kept: what the backward pass needs is computed again while it is in cache.
-        return Ok(on_workers(|| depthwise::forward(block, output)));
+        return Ok(on_workers(|| depthwise::forward(Tuning::MEASURED, block, output)));
     }
     Ok(dense::forward(block, output, keep))
 }
@@ -46,7 +47,7 @@ pub fn backward(
     check_done(block, done, is_depthwise)?;
     if is_depthwise {
         return Ok(on_workers(|| {
-            depthwise::backward(block, &done.moments, output_gradient, wanted)
+            depthwise::backward(Tuning::MEASURED, block, &done.moments, output_gradient, wanted)
         }));
     }
     Ok(dense::backward(block, done, output_gradient, wanted))

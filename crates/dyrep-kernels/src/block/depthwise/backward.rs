@@ -9,15 +9,6 @@ use super::pass::{Found, Job, Pass};
 
 /// Gradients of `Σ output · output_gradient`; none for running statistics.
 pub(crate) fn backward(
-    block: &Block<&[f32]>,
-    moments: &[BranchMoments],
-    output_gradient: &[f32],
-    wanted: &Block<bool>,
-) -> Block<Option<Vec<f32>>> {
-    backward_by(Tuning::MEASURED, block, moments, output_gradient, wanted)
-}
-
-pub(super) fn backward_by(
     tuning: Tuning,
     block: &Block<&[f32]>,
     moments: &[BranchMoments],

@@ -12,7 +12,7 @@ use crate::shape::ConvShape;
 
 /// What only speed depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tuning {
+pub(in super::super) struct Tuning {
     /// Values of a frame: images go below each other.
     pub(super) frame: usize,
     /// How many products over pairs of taps one over a branch's values costs.
@@ -21,7 +21,7 @@ pub(super) struct Tuning {
 
 impl Tuning {
     /// All of a batch in a frame where it stays in the second-level cache.
-    pub(super) const MEASURED: Self = Self { frame: 1 << 15, values: 2 };
+    pub(in super::super) const MEASURED: Self = Self { frame: 1 << 15, values: 2 };
 }
 
 /// Kernels of more taps have too many pairs, whatever their branches.
@@ -132,6 +132,15 @@ impl<'a> Call<'a> {
     /// The input's planes of a channel.
     pub(super) fn input(&self, channel: usize) -> impl Iterator<Item = &'a [f32]> + Clone {
         planes_of(self.block.input, self.shape().pixels_in(), self.shape().groups, channel)
+    }
+
+    /// A channel's planes of a map of the output's shape.
+    pub(super) fn planes<'m>(
+        &self,
+        map: &'m [f32],
+        channel: usize,
+    ) -> impl Iterator<Item = &'m [f32]> + Clone + use<'m> {
+        planes_of(map, self.shape().pixels_out(), self.shape().groups, channel)
     }
 
     /// The outputs of a channel over a batch.

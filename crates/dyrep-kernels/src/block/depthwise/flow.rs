@@ -17,8 +17,8 @@ use crate::norm::affine::Back;
 type Taps = Vec<(usize, f32)>;
 
 /// Values times `scale`, in single precision.
-pub(super) fn narrow(values: &[f64], scale: f64) -> Vec<f32> {
-    values.iter().map(|value| (value * scale) as f32).collect()
+pub(super) fn narrow(values: &[f64], scale: f64) -> impl Iterator<Item = f32> {
+    values.iter().map(move |value| (value * scale) as f32)
 }
 
 /// What flows back into the input.
@@ -108,10 +108,8 @@ impl Pass<'_> {
             for (number, (form, Back { b: scale, .. })) in flow.forms.iter().enumerate() {
                 forms.push(layout.taps(narrow(&form.u, 1.0)));
                 let back = layout.taps_back(narrow(&form.u, *scale)).into_iter().zip(&mut taps);
-                for (back, taps) in back {
-                    let behind = |(offset, weight)| (offset + (number + 1) * len, weight);
-                    taps.extend(back.into_iter().map(behind));
-                }
+                let behind = |(offset, weight)| (offset + (number + 1) * len, weight);
+                back.for_each(|(back, taps)| taps.extend(back.into_iter().map(behind)));
             }
         }
         let pairs = if with_lags { flow.pairs() } else { Vec::new() };
@@ -164,7 +162,7 @@ impl Pass<'_> {
         let mut part = vec![0.0; map.len()];
         let mut outputs = vec![0.0; layout.output_memory()];
         let mut bring_back = |outputs: &[f32], weights: &[f64], back: &mut Vec<f32>| {
-            let taps = layout.taps_back(weights.iter().map(|weight| *weight as f32));
+            let taps = layout.taps_back(narrow(weights, 1.0));
             layout.slide_back(outputs, &taps, (0, Start::Value(0.0)), back, &mut part);
             add_scaled(&mut map, &part, 1.0, 0.0);
         };
@@ -187,7 +185,7 @@ impl Pass<'_> {
         for (form, Back { b: scale, .. }) in
             flow.forms.iter().filter(|(form, _)| !form.v.is_empty())
         {
-            let taps = layout.taps(form.v.iter().map(|weight| (weight * scale) as f32));
+            let taps = layout.taps(narrow(&form.v, *scale));
             let rows = Rows::one(layout.phase_len());
             slide(ones, &taps, rows, Start::Value(0.0), &mut outputs[layout.outputs()]);
             layout.clear_gaps(&mut outputs);

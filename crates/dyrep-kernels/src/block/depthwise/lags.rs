@@ -50,14 +50,8 @@ pub(super) struct Lags {
 /// Lags along height and width from one tap to another.
 fn lag(shape: &ConvShape, from: usize, to: usize) -> [isize; 2] {
     let wide = shape.kernel[1];
-    [to / wide, to % wide, from / wide, from % wide]
-        .map(|place| place as isize)
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .copied()
-        .reduce(|to, from| [to[0] - from[0], to[1] - from[1]])
-        .unwrap_or_default()
+    let apart = |from: usize, to: usize| to as isize - from as isize;
+    [apart(from / wide, to / wide), apart(from % wide, to % wide)]
 }
 
 impl Lags {

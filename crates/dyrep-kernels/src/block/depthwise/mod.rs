@@ -30,9 +30,11 @@ mod values;
 use rayon::prelude::*;
 
 pub(super) use backward::backward;
+pub(super) use call::Tuning;
 
-use self::call::{Call, Scratch, Tuning, by_channel, planes_of};
+use self::call::{Call, Scratch, by_channel};
 use self::centre::{centre, moment_of};
+use self::flow::narrow;
 use self::form::{Form, Middle, Seen};
 use self::values::add;
 use super::{Block, Branch, BranchMoments, Core, Done, Moments, Saved};
@@ -49,15 +51,11 @@ pub(super) fn supports<T: AsRef<[f32]>>(block: &Block<T>) -> bool {
     groups == inputs && groups == outputs && block.branches.iter().all(one_middle)
 }
 
-/// Writes the sum of the branches.
-pub(super) fn forward(block: &Block<&[f32]>, output: &mut [f32]) -> Done {
-    forward_by(Tuning::MEASURED, block, output)
-}
-
 /// The moments of a branch's norms in one channel.
 type OfBranch = [Option<Moment>; 2];
 
-fn forward_by(tuning: Tuning, block: &Block<&[f32]>, output: &mut [f32]) -> Done {
+/// Writes the sum of the branches.
+pub(super) fn forward(tuning: Tuning, block: &Block<&[f32]>, output: &mut [f32]) -> Done {
     let call = Call::new(block, tuning);
     let channels = call.shape().groups;
     let planes = by_channel(output, call.shape().pixels_out(), channels);
@@ -134,8 +132,7 @@ impl Call<'_> {
                 (seen, _) => {
                     let (map, (moment, around)) = match branch.core {
                         Core::Given { map } if matches!(seen, Seen::Given) => {
-                            let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
-                            (map, moment_of(planes))
+                            (map, moment_of(self.planes(map, channel)))
                         }
                         _ => (self.block.input, (pixels, of_pixels)),
                     };
@@ -154,8 +151,7 @@ impl Call<'_> {
             self.write(channel, &merged, &mut output, (scratch, tapped, around));
         }
         for (map, slope, around) in maps {
-            let planes = planes_of(map, shape.pixels_out(), shape.groups, channel);
-            let pairs = output.iter_mut().zip(planes);
+            let pairs = output.iter_mut().zip(self.planes(map, channel));
             pairs.for_each(|(output, plane)| add_around(output, plane, slope, around));
         }
         moments
@@ -170,16 +166,14 @@ impl Call<'_> {
         (scratch, tapped, around): (&mut Scratch, bool, f32),
     ) {
         let layout = &self.layout;
-        let taps = layout.taps(merged.u.iter().map(|weight| *weight as f32));
+        let taps = layout.taps(narrow(&merged.u, 1.0));
         let constant = Start::Value(merged.constant as f32);
         let map = merged.v.iter().any(|weight| *weight != 0.0).then(|| {
             if around != 0.0 {
-                let output = self.shape().output();
-                let map = self.geometry.map_inside(&merged.v, merged.constant, output);
-                return map.into_iter().map(|value| value as f32).collect();
+                return self.border(&merged.v, merged.constant);
             }
             let mut map = vec![0.0; self.shape().pixels_out()];
-            let taps = self.single.taps(merged.v.iter().map(|weight| *weight as f32));
+            let taps = self.single.taps(narrow(&merged.v, 1.0));
             slide(&self.ones, &taps, self.single.rows(), constant, &mut map);
             map
         });

@@ -4,7 +4,7 @@
 //! taps, and the input's from the output's gradient through all branches merged, plus each branch's own `y`.
 
 use super::super::{Branch, BranchMoments, Core, End, Moments};
-use super::call::{Call, Scratch, planes_of};
+use super::call::{Call, Scratch};
 use super::centre::{centre, is_far, moment_of};
 use super::flow::Flow;
 use super::form::{Form, Middle, Seen, dot};
@@ -53,8 +53,7 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn gradient(&self) -> impl Iterator<Item = &'a [f32]> + Clone + use<'a> {
-        let shape = self.call.shape();
-        planes_of(self.gradient, shape.pixels_out(), shape.groups, self.channel)
+        self.call.planes(self.gradient, self.channel)
     }
 
     pub(super) fn fill_gradient(&self, memory: &mut [f32], first: usize) {
@@ -164,11 +163,10 @@ impl<'a> Pass<'a> {
                     end
                 }
                 (_, Core::Given { map }) => {
-                    let map = planes_of(map, shape.pixels_out(), shape.groups, self.channel);
-                    let far = end.is_some_and(is_far);
-                    let (again, of_map) =
-                        if far { moment_of(map.clone()) } else { Default::default() };
-                    let moment = if far { Some(again) } else { end };
+                    let map = call.planes(map, self.channel);
+                    let again = end.filter(|end| is_far(*end)).map(|_| moment_of(map.clone()));
+                    let (again, of_map) = again.unzip();
+                    let (moment, of_map) = (again.or(end), of_map.unwrap_or(0.0));
                     let along = self.with_map(map.clone(), moment, gradient.all);
                     let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
                     let level = (back.c + back.b * f64::from(of_map)) as f32;

@@ -7,9 +7,8 @@ use rayon::ThreadPoolBuilder;
 use super::super::compare::{borrowed, forward_error, gradient_error};
 use super::super::random::{Kind, random_block, random_norm, random_values};
 use super::super::{Block, Branch, By, Core, Done, End, Window};
-use super::backward::backward_by;
 use super::call::{Call, Scratch, Tuning};
-use super::{forward_by, supports};
+use super::{backward, forward, supports};
 use crate::shape::ConvShape;
 
 const CASES: u64 = 200;
@@ -37,9 +36,9 @@ fn run(block: &Block<Vec<f32>>, gradient: &[f32], values: usize) -> (Vec<f32>, D
     assert!(supports(&slices));
     // What was there before must not matter.
     let mut output = vec![f32::NAN; block.shape.output_len()];
-    let done = forward_by(tuning, &slices, &mut output);
+    let done = forward(tuning, &slices, &mut output);
     let wanted = slices.clone().map(|_| true);
-    let gradients = backward_by(tuning, &slices, &done.moments, gradient, &wanted);
+    let gradients = backward(tuning, &slices, &done.moments, gradient, &wanted);
     (output, done, gradients)
 }
 

@@ -10,6 +10,7 @@
 use super::super::{Branch, Core};
 use super::call::{Call, Scratch};
 use super::centre::moment_of;
+use super::flow::narrow;
 use super::form::{Form, dot};
 use super::pass::{Job, Pass};
 use super::sums::Add;
@@ -27,6 +28,11 @@ impl Call<'_> {
         dot(&form.v, &self.geometry.inside) / self.count()
     }
 
+    /// `Σ v_t in_t + constant` at every output, in single precision.
+    pub(super) fn border(&self, v: &[f64], constant: f64) -> Vec<f32> {
+        narrow(&self.geometry.map_inside(v, constant, self.shape().output()), 1.0).collect()
+    }
+
     /// Fills the frame if it takes all images: it is read for every branch.
     pub(super) fn fill_once(&self, channel: usize, around: f32, scratch: &mut Scratch) {
         if self.is_one_frame() {
@@ -42,12 +48,8 @@ impl Call<'_> {
         scratch: &mut Scratch,
     ) {
         let (shape, layout) = (self.shape(), &self.layout);
-        let taps = layout.taps(form.u.iter().map(|weight| *weight as f32));
-        let border = (!form.v.is_empty()).then(|| {
-            let shift = -self.mean_of_border(form);
-            let map = self.geometry.map_inside(&form.v, shift, shape.output());
-            map.into_iter().map(|value| value as f32).collect::<Vec<_>>()
-        });
+        let taps = layout.taps(narrow(&form.u, 1.0));
+        let border = (!form.v.is_empty()).then(|| self.border(&form.v, -self.mean_of_border(form)));
         let start = border.as_ref().map_or(Start::Value(0.0), |map| Start::Map(map));
         let Scratch { input, values, .. } = scratch;
         values.resize(shape.batch * shape.pixels_out(), 0.0);
@@ -119,7 +121,7 @@ impl Pass<'_> {
     ) -> (Vec<f64>, Vec<f32>) {
         let (call, layout, shape) = (self.call, &self.call.layout, self.call.shape());
         let offsets: Vec<usize> = taps.iter().map(|tap| layout.offset(*tap)).collect();
-        let back_to = layout.taps_back(form.u.iter().map(|weight| *weight as f32));
+        let back_to = layout.taps_back(narrow(&form.u, 1.0));
         let mut found = vec![0.0; offsets.len()];
         let mut total = vec![0.0; layout.image_len()];
         let mut input = input.map(|planes| planes.iter_mut());
