@@ -6,6 +6,7 @@
 
 use crate::block::Window;
 use crate::finish::After;
+use crate::flat::copy_every;
 use crate::product::on_workers;
 use crate::shape::ConvShape;
 use crate::{columns, winograd};
@@ -47,13 +48,9 @@ impl<'a> Source<'a> {
     #[inline(always)]
     pub(crate) fn read(&self, channel: usize, start: usize, step: usize, target: &mut [f32]) {
         let source = &self.values[start..];
-        match (self.affine, step) {
-            (None, 1) => target.copy_from_slice(&source[..target.len()]),
-            (None, _) => {
-                let source = source.iter().step_by(step);
-                target.iter_mut().zip(source).for_each(|(target, source)| *target = *source);
-            }
-            (Some(affine), _) => {
+        match self.affine {
+            None => copy_every(step, source, target),
+            Some(affine) => {
                 let (scale, shift) = (affine.scale[channel], affine.shift[channel]);
                 let source = source.iter().step_by(step);
                 let pairs = target.iter_mut().zip(source);

@@ -192,6 +192,36 @@ impl WithSimd for CopyRows<'_> {
     }
 }
 
+/// Copies values that are `step` apart in the source.
+#[inline(always)]
+pub(crate) fn copy_every(step: usize, source: &[f32], target: &mut [f32]) {
+    let copy = |step: usize, target: &mut [f32]| {
+        let pairs = target.iter_mut().zip(source.iter().step_by(step));
+        pairs.for_each(|(target, source)| *target = *source);
+    };
+    // Loops of their own, so that the compiler knows the step.
+    match step {
+        1 => target.copy_from_slice(&source[..target.len()]),
+        2 => copy(2, target),
+        _ => copy(step, target),
+    }
+}
+
+/// Adds values to those that are `step` apart in the target.
+#[inline(always)]
+pub(crate) fn add_every(step: usize, source: &[f32], target: &mut [f32]) {
+    let add = |step: usize, target: &mut [f32]| {
+        let pairs = target.iter_mut().step_by(step).zip(source);
+        pairs.for_each(|(target, source)| *target += source);
+    };
+    // As above.
+    match step {
+        1 => target.iter_mut().zip(source).for_each(|(target, source)| *target += source),
+        2 => add(2, target),
+        _ => add(step, target),
+    }
+}
+
 struct Correlate<'a> {
     left: &'a [f32],
     right: &'a [f32],

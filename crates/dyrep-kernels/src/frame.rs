@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::flat::{Rows, SLACK, Start, copy_rows, slide};
+use crate::flat::{Rows, SLACK, Start, add_every, copy_every, copy_rows, slide};
 use crate::shape::ConvShape;
 
 /// The places of pixels and taps.
@@ -17,7 +17,7 @@ pub(crate) struct Layout {
     /// From one row of outputs, or of a phase, to the next.
     pub(crate) pitch: usize,
     /// Rows of an image within a phase.
-    rows: usize,
+    pub(crate) image_rows: usize,
     /// Images that lie one below the other.
     pub(crate) images: usize,
 }
@@ -25,18 +25,18 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn new(shape: &ConvShape, images: usize) -> Self {
         let output = shape.output();
-        let [rows, pitch] = [0, 1].map(|axis| {
+        let [image_rows, pitch] = [0, 1].map(|axis| {
             let reach = (shape.kernel[axis] - 1) * shape.dilation[axis] / shape.stride[axis];
             // Without a stride the gap also keeps apart what lies as far apart as two taps: see `lags`.
             let plane = if shape.stride == [1, 1] { shape.input[axis] } else { 0 };
             output[axis].max(plane) + reach
         });
-        Self { shape: *shape, pitch, rows, images }
+        Self { shape: *shape, pitch, image_rows, images }
     }
 
     /// Values of an image within a phase.
     pub(crate) fn image_len(&self) -> usize {
-        self.rows * self.pitch
+        self.image_rows * self.pitch
     }
 
     /// Values of a phase.
@@ -69,11 +69,6 @@ impl Layout {
     pub(crate) fn offset(&self, tap: usize) -> usize {
         let (phase, offset) = self.place(tap);
         phase * self.phase_len() + offset
-    }
-
-    /// Rows of an image within a phase.
-    pub(crate) fn image_rows(&self) -> usize {
-        self.rows
     }
 
     /// The offsets of all taps.
@@ -130,13 +125,7 @@ impl Layout {
         }
         self.each_run(image, |place, row, start| {
             let row = &plane[row * input[1]..][..input[1]];
-            let target = &mut frame[place];
-            match stride[1] {
-                1 => target.copy_from_slice(&row[start..]),
-                // A loop of its own, so that the compiler knows the step.
-                2 => copy_every(2, &row[start..], target),
-                step => copy_every(step, &row[start..], target),
-            }
+            copy_every(stride[1], &row[start..], &mut frame[place]);
         });
     }
 
@@ -144,12 +133,7 @@ impl Layout {
     pub(crate) fn add_back(&self, frame: &[f32], image: usize, plane: &mut [f32]) {
         self.each_run(image, |place, row, start| {
             let row = &mut plane[row * self.shape.input[1]..][..self.shape.input[1]];
-            let (row, source) = (&mut row[start..], &frame[place]);
-            match self.shape.stride[1] {
-                // As above.
-                2 => add_every(2, source, row),
-                step => add_every(step, source, row),
-            }
+            add_every(self.shape.stride[1], &frame[place], &mut row[start..]);
         });
     }
 
@@ -160,7 +144,7 @@ impl Layout {
         let (top, left) = (padding[0].0, padding[1].0);
         for row in 0..input[0] {
             let (row_phase, framed) = ((row + top) % stride[0], (row + top) / stride[0]);
-            if framed >= self.rows {
+            if framed >= self.image_rows {
                 continue;
             }
             for phase in 0..stride[1] {
@@ -191,7 +175,7 @@ impl Layout {
         let [height, width] = self.shape.output();
         let outputs = &mut memory[self.outputs()];
         for (row, values) in outputs.chunks_exact_mut(self.pitch).enumerate() {
-            let first = if row % self.rows < height { width } else { 0 };
+            let first = if row % self.image_rows < height { width } else { 0 };
             values[first..].fill(0.0);
         }
     }
@@ -226,18 +210,4 @@ impl Layout {
         }
         self.add_back(frame, image, plane);
     }
-}
-
-/// Copies values that are `step` apart in the source.
-#[inline(always)]
-fn copy_every(step: usize, source: &[f32], target: &mut [f32]) {
-    let pairs = target.iter_mut().zip(source.iter().step_by(step));
-    pairs.for_each(|(target, source)| *target = *source);
-}
-
-/// Adds values to those that are `step` apart in the target.
-#[inline(always)]
-fn add_every(step: usize, source: &[f32], target: &mut [f32]) {
-    let pairs = target.iter_mut().step_by(step).zip(source);
-    pairs.for_each(|(target, source)| *target += source);
 }

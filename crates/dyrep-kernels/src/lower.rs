@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::bundle::Source;
+use crate::flat::add_every;
 use crate::shape::ConvShape;
 use crate::tile::Tile;
 
@@ -68,12 +69,7 @@ pub(crate) fn raise_row(
     each_row(shape, tile, tap, |place, columns, inside| {
         let Some((_, first)) = inside else { return };
         let source = &row[place + columns.start..place + columns.end];
-        let target = plane[first..].iter_mut();
-        if step == 1 {
-            target.zip(source).for_each(|(target, source)| *target += source);
-        } else {
-            target.step_by(step).zip(source).for_each(|(target, source)| *target += source);
-        }
+        add_every(step, source, &mut plane[first..]);
     });
 }
 

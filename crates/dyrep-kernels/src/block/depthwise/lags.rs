@@ -5,7 +5,7 @@
 //! their sign. The outputs beyond the real ones, whose taps still read a pixel, form a *ring*. It is thin: its
 //! products are taken off again one by one.
 
-use crate::flat::{Rows, SLACK, Start, correlate, slide};
+use crate::flat::{Rows, SLACK, Start, add_every, copy_every, correlate, slide};
 use crate::frame::Layout;
 use crate::shape::ConvShape;
 
@@ -244,12 +244,7 @@ impl Line {
             for (image, values) in values.chunks_exact_mut(self.len).enumerate() {
                 let source = &frame[image * layout.image_len() + first..];
                 let target = &mut values[read.place..read.place + read.count];
-                if self.axis == 1 {
-                    target.copy_from_slice(&source[..read.count]);
-                    continue;
-                }
-                let source = source.iter().step_by(layout.pitch);
-                target.iter_mut().zip(source).for_each(|(target, source)| *target = *source);
+                copy_every(if self.axis == 1 { 1 } else { layout.pitch }, source, target);
             }
         }
         len
@@ -258,9 +253,8 @@ impl Line {
     /// Adds values along the line to the pixels that a tap reads there.
     fn scatter(&self, shape: &ConvShape, read: &Read, values: &[f32], plane: &mut [f32]) {
         let width = shape.input[1];
-        let step = if self.axis == 1 { 1 } else { width };
-        let target = plane[read.pixel[0] * width + read.pixel[1]..].iter_mut().step_by(step);
+        let target = &mut plane[read.pixel[0] * width + read.pixel[1]..];
         let values = &values[read.place..read.place + read.count];
-        target.zip(values).for_each(|(target, value)| *target += value);
+        add_every(if self.axis == 1 { 1 } else { width }, values, target);
     }
 }

@@ -66,7 +66,7 @@ impl Geometry {
     /// For every two taps `t`, `s` the sum of what `t` reads in `frame`, where `s` reads a pixel.
     fn products_inside(&self, layout: &Layout, frame: &[f32], add: Add) -> Vec<f64> {
         let ConvShape { stride, dilation, .. } = layout.shape;
-        let (high, wide, rows) = (self.rows.len(), self.columns.len(), layout.image_rows());
+        let (high, wide, rows) = (self.rows.len(), self.columns.len(), layout.image_rows);
         // Sums over a frame's rows from the first on, for what each column of taps reads where another does.
         let mut running = vec![0.0; stride[0] * wide * (rows + 1) * wide];
         for (number, table) in running.chunks_exact_mut((rows + 1) * wide).enumerate() {
