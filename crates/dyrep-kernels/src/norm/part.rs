@@ -39,9 +39,17 @@ pub(super) struct Part {
     each: usize,
 }
 
-/// Channels of a part.
-fn channels_of_part(shape: &NormShape) -> usize {
-    if shape.pixels < SMALL { (ROW / shape.pixels).min(shape.channels) } else { 1 }
+/// What `work` finds for each number, on several threads unless the values are too few for them.
+fn share_out<R: Send>(
+    shape: &NormShape,
+    count: usize,
+    work: impl Fn(usize) -> R + Sync + Send,
+) -> Vec<R> {
+    if shape.len() <= ALONE {
+        return (0..count).map(work).collect();
+    }
+    let least = (RUN * count / shape.len()).max(1);
+    (0..count).into_par_iter().with_min_len(least).map(work).collect()
 }
 
 /// What `work` finds for the channels of each part, all parts one after another.
@@ -51,22 +59,12 @@ pub(super) fn each_part<R: Send>(
     shape: &NormShape,
     work: impl Fn(Part) -> Vec<R> + Sync,
 ) -> impl Iterator<Item = R> {
-    let each = channels_of_part(shape);
+    let each = if shape.pixels < SMALL { (ROW / shape.pixels).min(shape.channels) } else { 1 };
     let part = |number: usize| {
         let channels = number * each..((number + 1) * each).min(shape.channels);
         work(Part::new(*shape, channels, 0..shape.batch))
     };
-    let parts = shape.channels.div_ceil(each);
-    let found: Vec<Vec<R>> = if shape.len() <= ALONE {
-        (0..parts).map(part).collect()
-    } else {
-        (0..parts)
-            .into_par_iter()
-            .with_min_len((RUN * parts / shape.len()).max(1))
-            .map(part)
-            .collect()
-    };
-    found.into_iter().flatten()
+    share_out(shape, shape.channels.div_ceil(each), part).into_iter().flatten()
 }
 
 /// Calls `work` with parts that cover the batch in the order of memory, where nothing is summed.
@@ -83,12 +81,7 @@ pub(super) fn each_piece(shape: &NormShape, work: impl Fn(Part) + Sync) {
         let (image, channel) = (plane / shape.channels, plane % shape.channels);
         work(Part::new(*shape, channel..channel + 1, image..image + 1));
     };
-    let planes = shape.batch * shape.channels;
-    if shape.len() <= ALONE {
-        (0..planes).for_each(piece);
-    } else {
-        (0..planes).into_par_iter().with_min_len((RUN / shape.pixels).max(1)).for_each(piece);
-    }
+    share_out(shape, shape.batch * shape.channels, piece);
 }
 
 impl Part {
