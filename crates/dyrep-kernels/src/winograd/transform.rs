@@ -13,38 +13,24 @@ use crate::tile::Tile;
 const LANES: usize = 8;
 
 /// The 4×4 tiles of a part of the output: `[image, high, wide]`, one place each.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Grid {
-    images: usize,
+    tile: Tile,
     high: usize,
     wide: usize,
     /// All tiles.
     pub(super) places: usize,
     /// Values from one list of places to the next: the last vector may write beyond the last place.
     pub(super) pitch: usize,
-    first_row: usize,
-    rows: usize,
     width: usize,
-    first_image: usize,
 }
 
 impl Grid {
     pub(super) fn new(shape: &ConvShape, tile: &Tile) -> Self {
         let width = shape.output()[1];
-        let (images, rows) = (tile.images.len(), tile.rows.len());
-        let (high, wide) = (rows.div_ceil(2), width.div_ceil(2));
-        let places = images * high * wide;
-        Self {
-            images,
-            high,
-            wide,
-            places,
-            pitch: places + LANES,
-            first_row: tile.rows.start,
-            rows,
-            width,
-            first_image: tile.images.start,
-        }
+        let (high, wide) = (tile.rows.len().div_ceil(2), width.div_ceil(2));
+        let places = tile.images.len() * high * wide;
+        Self { tile: tile.clone(), high, wide, places, pitch: places + LANES, width }
     }
 
     /// The place of the first tile of a row.
@@ -64,7 +50,7 @@ impl Grid {
 
     /// The input's row that a row of the padded input is, unless it lies beyond the border.
     fn input_row(&self, shape: &ConvShape, row: usize) -> Option<usize> {
-        let row = (self.first_row + row).checked_sub(shape.padding[0].0)?;
+        let row = (self.tile.rows.start + row).checked_sub(shape.padding[0].0)?;
         (row < shape.input[0]).then_some(row)
     }
 }
@@ -79,7 +65,7 @@ pub(super) fn source(
 ) {
     let half = grid.half();
     frame.resize((grid.frame_rows() + 1) * 2 * half, 0.0);
-    fast!(for image in 0..grid.images {
+    fast!(for image in 0..grid.tile.images.len() {
         fill_frame(bundle, grid, channel, image, frame);
         for row in 0..grid.high {
             let place = grid.place(image, row);
@@ -101,7 +87,7 @@ fn fill_frame(bundle: &Bundle<'_>, grid: &Grid, channel: usize, image: usize, fr
     padded.fill(border);
     let left = shape.padding[1].0.min(2 * half);
     let width = shape.input[1].min(2 * half - left);
-    let plane = (grid.first_image + image) * shape.channels[0] + channel;
+    let plane = (grid.tile.images.start + image) * shape.channels[0] + channel;
     for (number, row) in frame.chunks_exact_mut(2 * half).enumerate() {
         let Some(input) = grid.input_row(shape, number) else {
             row.fill(border);
@@ -244,7 +230,7 @@ pub(super) fn gradient(
         for below in 0..2 {
             let line = &mut rows[below * line..][..grid.width];
             match 2 * row + below {
-                inside if inside < grid.rows => {
+                inside if inside < grid.tile.rows.len() => {
                     gradient.read(channel, start + inside * grid.width, line);
                 }
                 _ => line.fill(0.0),
