@@ -40,16 +40,6 @@ pub(super) fn by_channel(
     planes
 }
 
-/// The planes of one channel, image by image.
-pub(super) fn planes_of(
-    values: &[f32],
-    pixels: usize,
-    channels: usize,
-    channel: usize,
-) -> impl Iterator<Item = &[f32]> + Clone {
-    values.chunks_exact(pixels).skip(channel).step_by(channels)
-}
-
 /// What all channels of a call share.
 pub(super) struct Call<'a> {
     pub(super) block: &'a Block<&'a [f32]>,
@@ -129,18 +119,22 @@ impl<'a> Call<'a> {
         &self.block.shape
     }
 
-    /// The input's planes of a channel.
-    pub(super) fn input(&self, channel: usize) -> impl Iterator<Item = &'a [f32]> + Clone {
-        planes_of(self.block.input, self.shape().pixels_in(), self.shape().groups, channel)
-    }
-
-    /// A channel's planes of a map of the output's shape.
+    /// A channel's planes of a map, image by image.
     pub(super) fn planes<'m>(
         &self,
         map: &'m [f32],
         channel: usize,
     ) -> impl Iterator<Item = &'m [f32]> + Clone + use<'m> {
-        planes_of(map, self.shape().pixels_out(), self.shape().groups, channel)
+        let ConvShape { batch, groups, .. } = *self.shape();
+        map.chunks_exact(map.len() / (batch * groups)).skip(channel).step_by(groups)
+    }
+
+    /// The input's planes of a channel.
+    pub(super) fn input(
+        &self,
+        channel: usize,
+    ) -> impl Iterator<Item = &'a [f32]> + Clone + use<'a> {
+        self.planes(self.block.input, channel)
     }
 
     /// The outputs of a channel over a batch.

@@ -22,6 +22,7 @@ pub(super) fn narrow(values: &[f64], scale: f64) -> impl Iterator<Item = f32> {
 }
 
 /// What flows back into the input.
+#[derive(Default)]
 pub(super) struct Flow {
     /// All branches' ways for the output's gradient.
     pub(super) merged: Merged,
@@ -45,11 +46,8 @@ impl Flow {
             centre,
             around,
             merged: Merged::new(taps),
-            forms: Vec::new(),
             constants: vec![0.0; taps],
-            scale: 0.0,
-            shift: 0.0,
-            gradient: 0.0,
+            ..Self::default()
         }
     }
 

@@ -193,6 +193,7 @@ impl Call<'_> {
 }
 
 /// Forms added up.
+#[derive(Default)]
 struct Merged {
     u: Vec<f64>,
     v: Vec<f64>,
