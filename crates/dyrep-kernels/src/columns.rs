@@ -137,7 +137,7 @@ impl<'a> Columns<'a> {
 }
 
 pub(crate) fn forward(bundle: &Bundle<'_>, outputs: &mut [&mut [f32]], mut after: After<'_>) {
-    let (mut lowered, mut product) = (Scratch::new(), Scratch::new());
+    let [mut lowered, mut product]: [Scratch; 2] = Default::default();
     for tile in plan(bundle) {
         let pixels = tile.pixels();
         let columns = Columns::new(bundle, &tile, &mut lowered);
@@ -192,7 +192,7 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
     let partial = |kernel: &Kernel<'_>| if sizes.is_full(kernel) { 0 } else { kernel.weight.len() };
     let mut sums: Vec<Vec<f32>> =
         bundle.kernels.iter().map(|kernel| vec![0.0; partial(kernel)]).collect();
-    let [mut lowered, mut gathered, mut raised] = [(); 3].map(|()| Scratch::new());
+    let [mut lowered, mut gathered, mut raised]: [Scratch; 3] = Default::default();
     for (number, tile) in plan(bundle).into_iter().enumerate() {
         let gradients = gather_all(bundle, gradients, &tile, &mut gathered);
         let any = wanted.weights.iter().any(Option::is_some);

@@ -79,12 +79,6 @@ impl F8 {
         self
     }
 
-    /// `self · factor + term`.
-    #[inline(always)]
-    pub(crate) fn mul_add(self, factor: Self, term: Self) -> Self {
-        self * factor + term
-    }
-
     /// The sum of all lanes, in `f64`.
     #[inline(always)]
     pub(crate) fn sum(self) -> f64 {

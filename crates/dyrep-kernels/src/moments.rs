@@ -30,7 +30,7 @@ impl Accumulator {
         for pair in pairs {
             let (first, second) = (F8::load(pair) - shifts, F8::load(&pair[8..]) - shifts);
             sum = [sum[0] + first, sum[1] + second];
-            squares = [first.mul_add(first, squares[0]), second.mul_add(second, squares[1])];
+            squares = [first * first + squares[0], second * second + squares[1]];
         }
         let (mut total, mut total_squares) =
             ((sum[0] + sum[1]).sum(), (squares[0] + squares[1]).sum());

@@ -124,10 +124,6 @@ impl DerefMut for Buffer {
 pub(crate) struct Scratch(Option<Buffer>);
 
 impl Scratch {
-    pub(crate) fn new() -> Self {
-        Self(None)
-    }
-
     /// `len` values, whatever they are.
     pub(crate) fn sized(&mut self, len: usize) -> &mut [f32] {
         if self.0.as_ref().is_some_and(|buffer| buffer.len() < len) {
@@ -155,7 +151,7 @@ mod tests {
         shelf.put(vec![0.0; 30]);
         assert_eq!((shelf.kept, shelf.used, shelf.free.len()), (110, 14, 2));
         assert_eq!(Buffer::zeros(3).to_vec(), [0.0; 3]);
-        let mut scratch = Scratch::new();
+        let mut scratch = Scratch::default();
         assert_eq!([5, 3, 9].map(|len| scratch.sized(len).len()), [5, 3, 9]);
     }
 }

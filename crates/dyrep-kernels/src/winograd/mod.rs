@@ -82,7 +82,7 @@ pub(crate) fn forward(bundle: &Bundle<'_>, outputs: &mut [&mut [f32]], mut after
     let components = components(bundle);
     let weights = Transformed::new(bundle, &components);
     let channels = bundle.shape.channels[0];
-    let (mut seen, mut products) = (Scratch::new(), Scratch::new());
+    let [mut seen, mut products]: [Scratch; 2] = Default::default();
     for tile in plan(bundle, &components) {
         let grid = Grid::new(&bundle.shape, &tile);
         let seen = transform_source(bundle, &grid, &mut seen);
@@ -120,7 +120,7 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
     let any = wanted.weights.iter().any(Option::is_some);
     let mut sums = any.then(|| Transformed::empty(bundle, &components));
     let channels = bundle.shape.channels[0];
-    let [mut seen, mut given, mut raised] = [(); 3].map(|()| Scratch::new());
+    let [mut seen, mut given, mut raised]: [Scratch; 3] = Default::default();
     for tile in plan(bundle, &components) {
         let grid = Grid::new(&bundle.shape, &tile);
         // `[kernel, output, component, place]`.
