@@ -49,7 +49,7 @@ impl Finish<'_> {
     }
 
     fn apply_to(&self, [scale, shift]: [f32; 2], residual: Option<&[f32]>, values: &mut [f32]) {
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let floor = floor(self.relu);
         fast!(match residual {
             None => {
                 for value in values {
@@ -63,6 +63,11 @@ impl Finish<'_> {
             }
         });
     }
+}
+
+/// What a ReLU raises values to: nothing is below negative infinity.
+pub(crate) fn floor(relu: bool) -> f32 {
+    if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
 /// The value, or `floor` where that is greater. Not-a-number stays.

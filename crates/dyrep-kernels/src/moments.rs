@@ -1,7 +1,5 @@
 //! Mean and variance of a channel, gathered piece by piece.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::lanes::{F8, fast};
@@ -73,8 +71,7 @@ pub(crate) fn add_tile(accumulators: &mut [Accumulator], map: &[f32], tile: &Til
     let channels = accumulators.len();
     accumulators.par_iter_mut().enumerate().for_each(|(channel, accumulator)| {
         fast!(for image in tile.images.clone() {
-            let place: Range<usize> = tile.place(image, channel, channels);
-            for piece in map[place].chunks(PIECE) {
+            for piece in map[tile.place(image, channel, channels)].chunks(PIECE) {
                 accumulator.add(piece);
             }
         });

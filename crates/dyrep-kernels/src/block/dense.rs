@@ -254,9 +254,11 @@ pub(super) fn backward(
     pointwise(block).backward(&gradients, targets);
 
     let given = |number: usize| {
-        let mut map = vec![0.0; gradient.len()];
-        passes::add(&behind[number], outputs, pixels_out, &mut map);
-        map
+        matches!(wanted.branches[number].core, Core::Given { map: true }).then(|| {
+            let mut map = vec![0.0; gradient.len()];
+            passes::add(&behind[number], outputs, pixels_out, &mut map);
+            map
+        })
     };
     let parts = weights.into_iter().zip(first_weights.into_iter().zip(&firsts)).enumerate();
     let found = parts.map(|(number, (weight, (first_weight, first)))| {
@@ -266,17 +268,14 @@ pub(super) fn backward(
             weight: first_weight,
             norm: reversed.norm(&first.norm),
         });
-        let core = match (&branch.core, &wanted.branches[number].core) {
-            (Core::Conv { window, bias, .. }, _) => {
+        let core = match &branch.core {
+            Core::Conv { window, bias, .. } => {
                 let bias = bias.map(|_| Some(end.bias(&branch.end)));
                 Core::Conv { window: *window, weight, bias }
             }
-            (Core::Average, _) => Core::Average,
-            (Core::Input, _) => Core::Input,
-            (Core::Given { .. }, Core::Given { map: true }) => {
-                Core::Given { map: Some(given(number)) }
-            }
-            (Core::Given { .. }, _) => Core::Given { map: None },
+            Core::Average => Core::Average,
+            Core::Input => Core::Input,
+            Core::Given { .. } => Core::Given { map: given(number) },
         };
         Branch { first, core, end: end.end(&branch.end) }
     });

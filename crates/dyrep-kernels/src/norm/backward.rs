@@ -10,7 +10,8 @@
 
 use super::affine::inverse_deviation;
 use super::part::{Part, each_part};
-use super::{Moments, NormCall, Passed, floor, on_line};
+use super::{Moments, NormCall, Passed, on_line};
+use crate::finish::floor;
 use crate::shape::ShapeError;
 use crate::tile::Shared;
 

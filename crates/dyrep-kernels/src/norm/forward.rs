@@ -1,8 +1,8 @@
 //! The norm forward: in training with the batch's own mean and variance, in inference with given ones.
 
 use super::part::{Part, each_part, each_piece};
-use super::{Moments, NormCall, NormShape, Tail, floor, on_line};
-use crate::finish::raised;
+use super::{Moments, NormCall, NormShape, Tail, on_line};
+use crate::finish::{floor, raised};
 use crate::shape::ShapeError;
 use crate::tile::Shared;
 

@@ -201,11 +201,6 @@ fn on_line([centre, scale, shift]: [f32; 3], value: f32) -> f32 {
     (value - centre) * scale + shift
 }
 
-/// What a ReLU raises values to: nothing is below negative infinity.
-fn floor(relu: bool) -> f32 {
-    if relu { 0.0 } else { f32::NEG_INFINITY }
-}
-
 impl NormCall<'_> {
     fn check(&self) -> Result<(), ShapeError> {
         self.shape.check()?;

@@ -24,12 +24,11 @@ pub(crate) fn backward(
 
     let mut jobs: Vec<Job<'_>> = (0..shape.groups).map(|_| Job::default()).collect();
     if let Some(input) = &mut input {
-        let planes = by_channel(input, shape.pixels_in(), shape.groups);
+        let planes = by_channel(input, shape);
         jobs.iter_mut().zip(planes).for_each(|(job, planes)| job.input = Some(planes));
     }
     for (number, map) in maps.iter_mut().enumerate() {
-        let planes =
-            map.iter_mut().flat_map(|map| by_channel(map, shape.pixels_out(), shape.groups));
+        let planes = map.iter_mut().flat_map(|map| by_channel(map, shape));
         jobs.iter_mut().zip(planes).for_each(|(job, planes)| job.maps.push((number, planes)));
     }
     let channels = jobs.into_par_iter().enumerate().map_init(

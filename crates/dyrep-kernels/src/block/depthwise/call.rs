@@ -27,15 +27,12 @@ impl Tuning {
 /// Kernels of more taps have too many pairs, whatever their branches.
 const MOST_TAPS: usize = 400;
 
-/// The planes of each channel, image by image.
-pub(super) fn by_channel(
-    values: &mut [f32],
-    pixels: usize,
-    channels: usize,
-) -> Vec<Vec<&mut [f32]>> {
-    let mut planes: Vec<Vec<&mut [f32]>> = (0..channels).map(|_| Vec::new()).collect();
-    for (place, plane) in values.chunks_exact_mut(pixels).enumerate() {
-        planes[place % channels].push(plane);
+/// The planes of each channel of a map, image by image.
+pub(super) fn by_channel<'m>(map: &'m mut [f32], shape: &ConvShape) -> Vec<Vec<&'m mut [f32]>> {
+    let ConvShape { batch, groups, .. } = *shape;
+    let mut planes: Vec<Vec<&mut [f32]>> = (0..groups).map(|_| Vec::new()).collect();
+    for (place, plane) in map.chunks_exact_mut(map.len() / (batch * groups)).enumerate() {
+        planes[place % groups].push(plane);
     }
     planes
 }

@@ -6,8 +6,6 @@
 //! as multiples of `in_t`. These are large and cancel against means: they are summed in double precision throughout,
 //! and only what is left is rounded.
 
-use std::ops::Range;
-
 use super::sums::{Geometry, Sums};
 use crate::flat::{squares, sum, sum_around};
 use crate::norm::affine::Moment;
@@ -64,12 +62,13 @@ impl Geometry {
         let mut along = vec![0.0; columns];
         for row in 0..high {
             along.fill(0.0);
-            let read = |range: &Range<usize>, place: usize| range.contains(&place);
-            for (v, _) in v.chunks_exact(columns).zip(&self.rows).filter(|(_, r)| read(r, row)) {
+            let rows = v.chunks_exact(columns).zip(&self.rows);
+            for (v, _) in rows.filter(|(_, rows)| rows.contains(&row)) {
                 along.iter_mut().zip(v).for_each(|(sum, v)| *sum += v);
             }
             map.extend((0..wide).map(|column| {
-                let there = along.iter().zip(&self.columns).filter(|(_, r)| read(r, column));
+                let there = along.iter().zip(&self.columns);
+                let there = there.filter(|(_, columns)| columns.contains(&column));
                 there.map(|(v, _)| v).sum::<f64>() + constant
             }));
         }

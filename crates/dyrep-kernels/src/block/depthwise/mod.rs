@@ -57,9 +57,7 @@ type OfBranch = [Option<Moment>; 2];
 /// Writes the sum of the branches.
 pub(super) fn forward(tuning: Tuning, block: &Block<&[f32]>, output: &mut [f32]) -> Done {
     let call = Call::new(block, tuning);
-    let channels = call.shape().groups;
-    let planes = by_channel(output, call.shape().pixels_out(), channels);
-    let moments = planes.into_par_iter().enumerate().map_init(
+    let moments = by_channel(output, call.shape()).into_par_iter().enumerate().map_init(
         || Scratch::new(&call),
         |scratch, (channel, planes)| call.forward_channel(channel, planes, scratch),
     );
