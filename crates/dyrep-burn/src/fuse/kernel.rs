@@ -6,7 +6,6 @@
 
 use burn::nn::conv::Conv2d;
 use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor, TensorCreationOptions};
 
 use crate::geometry::ConvGeometry;
@@ -87,13 +86,7 @@ impl Kernel {
     /// Convolves `input` `[batch, in, height, width]` to `[batch, out, height', width']`.
     #[must_use]
     pub fn apply(&self, input: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = input.dims();
-        let options = ConvOptions::new_with_padding(
-            self.geometry.stride(),
-            self.geometry.pads([height, width]),
-            self.geometry.dilation(),
-            self.geometry.groups(),
-        );
+        let options = self.geometry.options(&input);
         conv2d(input, self.weight(), self.bias(), options)
     }
 }

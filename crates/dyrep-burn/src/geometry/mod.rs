@@ -8,6 +8,8 @@ mod text;
 
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
+use burn::tensor::Tensor;
+use burn::tensor::ops::ConvOptions;
 use dyrep_kernels::block::Window;
 use serde::{Deserialize, Serialize};
 
@@ -287,6 +289,13 @@ impl ConvGeometry {
         let dilation = [0, 1].map(|axis| self.dilation[axis] * window.step[axis]);
         let padding = PaddingConfig2d::Valid;
         Self { kernel_size: window.size, dilation, padding, ..self.clone() }
+    }
+
+    /// How Burn's operations apply it to an input `[batch, in, height, width]`.
+    pub(crate) fn options(&self, input: &Tensor<4>) -> ConvOptions<2> {
+        let [_, _, height, width] = input.dims();
+        let pads = self.pads([height, width]);
+        ConvOptions::new_with_padding(self.stride, pads, self.dilation, self.groups)
     }
 
     /// Multiply-adds of this convolution on one image of `[height, width]`; the largest number there is for more.

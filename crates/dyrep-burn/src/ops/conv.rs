@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use dyrep_kernels::ConvShape;
 
-use super::plan::{Conv, ConvNorm, Normalize, Plan};
+use super::plan::{Conv, Normalize, Plan, output_dims};
 use super::{Tail, run};
 use crate::geometry::ConvGeometry;
 
@@ -24,9 +24,7 @@ pub(crate) fn conv2d(
     options: ConvOptions<2>,
 ) -> Tensor<4> {
     // What makes no sense is left to Burn, which says why.
-    let done =
-        plan(&input, &weight, bias.as_ref(), &options).and_then(|plan| run(Plan::Conv(plan)));
-    match done {
+    match plan(&input, &weight, bias.as_ref(), &options).and_then(|plan| run(Plan::Conv(plan))) {
         Some(done) => Tensor::from_dispatch(done.output),
         None => burn::tensor::module::conv2d(input, weight, bias, options),
     }
@@ -34,14 +32,8 @@ pub(crate) fn conv2d(
 
 /// What [`Conv2d::forward`] does.
 pub(crate) fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
-    let options = options(conv, &input);
+    let options = ConvGeometry::of(conv).options(&input);
     conv2d(input, conv.weight.val(), conv.bias.as_ref().map(Param::val), options)
-}
-
-fn options(conv: &Conv2d, input: &Tensor<4>) -> ConvOptions<2> {
-    let [_, _, height, width] = input.dims();
-    let pads = ConvGeometry::of(conv).pads([height, width]);
-    ConvOptions::new_with_padding(conv.stride, pads, conv.dilation, conv.groups)
 }
 
 /// `relu?(bn(conv(x)) + residual?)` in one pass, where nothing is learnt and an executor can.
@@ -61,9 +53,10 @@ pub(crate) fn convolve_norm(
     if vectors || maps {
         return None;
     }
-    let conv = plan(input, &weight, bias.as_ref(), &options(conv, input))?;
-    let fits = gamma.dims() == [conv.shape.channels[1]]
-        && residual.is_none_or(|residual| residual.dims() == conv.dims());
+    let options = ConvGeometry::of(conv).options(input);
+    let mut plan = plan(input, &weight, bias.as_ref(), &options)?;
+    let fits = gamma.dims() == [plan.shape.channels[1]]
+        && residual.is_none_or(|residual| residual.dims() == output_dims(&plan.shape));
     if !fits {
         return None;
     }
@@ -73,27 +66,17 @@ pub(crate) fn convolve_norm(
     let residual = residual.map(|residual| residual.clone().into_dispatch());
     let (epsilon, relu) = (norm.epsilon, tail.relu);
     let given = Some([mean, variance]);
-    let then = Normalize { gamma, beta, epsilon, given, residual, relu };
-    Some(Tensor::from_dispatch(run(Plan::ConvNorm(ConvNorm { conv, then }))?.output))
+    plan.then = Some(Normalize { gamma, beta, epsilon, given, residual, relu });
+    Some(Tensor::from_dispatch(run(Plan::Conv(plan))?.output))
 }
 
+/// The plan of a convolution, if the sizes fit.
 fn plan(
     input: &Tensor<4>,
     weight: &Tensor<4>,
     bias: Option<&Tensor<1>>,
     options: &ConvOptions<2>,
 ) -> Option<Conv<DispatchTensor>> {
-    let shape = shape(input, weight, bias, options)?;
-    let [input, weight] = [input, weight].map(|tensor| tensor.clone().into_dispatch());
-    Some(Conv { shape, input, weight, bias: bias.map(|bias| bias.clone().into_dispatch()) })
-}
-
-fn shape(
-    input: &Tensor<4>,
-    weight: &Tensor<4>,
-    bias: Option<&Tensor<1>>,
-    options: &ConvOptions<2>,
-) -> Option<ConvShape> {
     let [batch, inputs, height, width] = input.dims();
     let [outputs, per_group, kernel_height, kernel_width] = weight.dims();
     let shape = ConvShape {
@@ -109,5 +92,7 @@ fn shape(
     shape.check().ok()?;
     let fits =
         inputs == per_group * options.groups && bias.is_none_or(|bias| bias.dims() == [outputs]);
-    fits.then_some(shape)
+    let taken = |tensor: &Tensor<4>| tensor.clone().into_dispatch();
+    let bias = bias.map(|bias| bias.clone().into_dispatch());
+    fits.then(|| Conv { shape, input: taken(input), weight: taken(weight), bias, then: None })
 }

@@ -14,7 +14,6 @@ use dyrep_kernels::{ConvShape, PoolShape};
 #[derive(Clone, Debug)]
 pub(crate) enum Plan<T> {
     Conv(Conv<T>),
-    ConvNorm(ConvNorm<T>),
     Norm(Norm<T>),
     Pool(Pool<T>),
     Block(Block<T>),
@@ -30,6 +29,8 @@ pub(crate) struct Conv<T> {
     pub(crate) weight: T,
     /// `[out]`.
     pub(crate) bias: Option<T>,
+    /// The norm behind it, by given moments. Where nothing is learnt only.
+    pub(crate) then: Option<Normalize<T>>,
 }
 
 /// `relu?(norm(…) + residual?)`.
@@ -50,13 +51,6 @@ pub(crate) struct Norm<T> {
     /// Of the input, `[batch, channels, height, width]`.
     pub(crate) dims: [usize; 4],
     pub(crate) input: T,
-    pub(crate) then: Normalize<T>,
-}
-
-/// A convolution and the norm behind it, by given moments. Where nothing is learnt only.
-#[derive(Clone, Debug)]
-pub(crate) struct ConvNorm<T> {
-    pub(crate) conv: Conv<T>,
     pub(crate) then: Normalize<T>,
 }
 
@@ -106,20 +100,22 @@ impl<T> Conv<T> {
             shape: self.shape,
             input: f(self.input),
             weight: f(self.weight),
-            bias: self.bias.map(f),
+            bias: self.bias.map(&mut *f),
+            then: self.then.map(|norm| norm.map(f)),
         }
     }
 
     fn as_ref(&self) -> Conv<&T> {
-        let Self { shape, input, weight, bias } = self;
-        Conv { shape: *shape, input, weight, bias: bias.as_ref() }
+        let Self { shape, input, weight, bias, then } = self;
+        let then = then.as_ref().map(Normalize::as_ref);
+        Conv { shape: *shape, input, weight, bias: bias.as_ref(), then }
     }
+}
 
-    /// Of the output, `[batch, out, height', width']`.
-    pub(crate) fn dims(&self) -> [usize; 4] {
-        let [height, width] = self.shape.output();
-        [self.shape.batch, self.shape.channels[1], height, width]
-    }
+/// Of a convolution's output, `[batch, out, height', width']`.
+pub(crate) fn output_dims(shape: &ConvShape) -> [usize; 4] {
+    let [height, width] = shape.output();
+    [shape.batch, shape.channels[1], height, width]
 }
 
 impl<T> Normalize<T> {
@@ -154,9 +150,6 @@ impl<T> Plan<T> {
         let f = &mut f;
         match self {
             Self::Conv(conv) => Plan::Conv(conv.map(f)),
-            Self::ConvNorm(ConvNorm { conv, then }) => {
-                Plan::ConvNorm(ConvNorm { conv: conv.map(f), then: then.map(f) })
-            }
             Self::Norm(Norm { dims, input, then }) => {
                 Plan::Norm(Norm { dims, input: f(input), then: then.map(f) })
             }
@@ -171,9 +164,6 @@ impl<T> Plan<T> {
     pub(crate) fn as_ref(&self) -> Plan<&T> {
         match self {
             Self::Conv(conv) => Plan::Conv(conv.as_ref()),
-            Self::ConvNorm(ConvNorm { conv, then }) => {
-                Plan::ConvNorm(ConvNorm { conv: conv.as_ref(), then: then.as_ref() })
-            }
             Self::Norm(Norm { dims, input, then }) => {
                 Plan::Norm(Norm { dims: *dims, input, then: then.as_ref() })
             }
@@ -218,7 +208,6 @@ impl<T> Plan<T> {
     pub(crate) fn input(&self) -> &T {
         match self {
             Self::Conv(conv) => &conv.input,
-            Self::ConvNorm(plan) => &plan.conv.input,
             Self::Norm(norm) => &norm.input,
             Self::Pool(pool) => &pool.input,
             Self::Block(block) => &block.input,
@@ -233,8 +222,7 @@ impl Plan<Spec> {
         let spec = |shape: &[usize]| Spec { shape: shape.to_vec(), dtype };
         let pair = |channels: usize| [spec(&[channels]), spec(&[channels])];
         let (output, moments) = match self {
-            Self::Conv(conv) => (conv.dims(), vec![]),
-            Self::ConvNorm(plan) => (plan.conv.dims(), vec![]),
+            Self::Conv(conv) => (output_dims(&conv.shape), vec![]),
             Self::Norm(norm) => {
                 let end = norm.then.given.is_none().then(|| pair(norm.dims[1]));
                 (norm.dims, vec![BranchMoments { first: None, end }])
@@ -244,8 +232,6 @@ impl Plan<Spec> {
                 ([*batch, *channels, height, width], vec![])
             }
             Self::Block(block) => {
-                let [height, width] = block.shape.output();
-                let output = [block.shape.batch, block.shape.channels[1], height, width];
                 let moments = |norm: &dyrep_kernels::block::Norm<Spec>| {
                     matches!(norm.by, By::Batch(_)).then(|| pair(norm.gamma.shape[0]))
                 };
@@ -256,7 +242,7 @@ impl Plan<Spec> {
                         End::Scale(_) | End::Nothing => None,
                     },
                 };
-                (output, block.branches.iter().map(of_branch).collect())
+                (output_dims(&block.shape), block.branches.iter().map(of_branch).collect())
             }
         };
         Done { output: spec(&output), moments }
@@ -267,10 +253,16 @@ impl<T> Done<T> {
     /// The same with other tensors.
     pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Done<U> {
         let output = f(self.output);
-        let of_branch = |BranchMoments { first, end }: BranchMoments<T>| BranchMoments {
-            first: first.map(|moments| moments.map(&mut f)),
-            end: end.map(|moments| moments.map(&mut f)),
-        };
-        Done { output, moments: self.moments.into_iter().map(of_branch).collect() }
+        let moments = self.moments.into_iter().map(|moments| moments.map(&mut f)).collect();
+        Done { output, moments }
+    }
+}
+
+impl<T> BranchMoments<T> {
+    /// The same with other tensors.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> BranchMoments<U> {
+        let [first, end] =
+            [self.first, self.end].map(|moments| moments.map(|moments| moments.map(&mut f)));
+        BranchMoments { first, end }
     }
 }

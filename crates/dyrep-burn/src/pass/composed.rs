@@ -38,11 +38,7 @@ fn execute_part(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Ten
     if refuses(&plan).is_none()
         && let Some(Done { output, moments }) = run(ops::Plan::Block(plan.clone()))
     {
-        let tensors = |moments: [DispatchTensor; 2]| moments.map(Tensor::from_dispatch);
-        let moments = moments.into_iter().map(|BranchMoments { first, end }| BranchMoments {
-            first: first.map(tensors),
-            end: end.map(tensors),
-        });
+        let moments = moments.into_iter().map(|moments| moments.map(Tensor::from_dispatch));
         return (Tensor::from_dispatch(output), moments.collect());
     }
     compose_all(plan)
@@ -64,26 +60,19 @@ fn in_parts(plan: Plan<DispatchTensor>) -> Vec<Plan<DispatchTensor>> {
         plan.visit(|_| count += 1);
         count
     };
-    if tensors(&plan) <= ops::MOST {
-        return vec![plan];
-    }
-    let count = |part: &Part<DispatchTensor>| {
-        let (shape, input) = (plan.shape, plan.input.clone());
-        tensors(&Plan { shape, input, branches: vec![part.clone()] }) - 1
-    };
-    let mut parts: Vec<(usize, Vec<Part<DispatchTensor>>)> = vec![];
-    for branch in &plan.branches {
-        let size = count(branch);
+    let Plan { shape, input, branches } = plan;
+    let mut parts: Vec<Plan<DispatchTensor>> = vec![];
+    for branch in branches {
+        let alone = Plan { shape, input: input.clone(), branches: vec![branch] };
         match parts.last_mut() {
-            Some((full, branches)) if *full + size < ops::MOST => {
-                *full += size;
-                branches.push(branch.clone());
+            // They share the input.
+            Some(part) if tensors(part) + tensors(&alone) - 1 <= ops::MOST => {
+                part.branches.extend(alone.branches);
             }
-            _ => parts.push((size, vec![branch.clone()])),
+            _ => parts.push(alone),
         }
     }
-    let whole = |(_, branches)| Plan { shape: plan.shape, input: plan.input.clone(), branches };
-    parts.into_iter().map(whole).collect()
+    parts
 }
 
 fn compose(

@@ -56,12 +56,11 @@ impl Differentiable for Flex {
         let slices = plan.as_ref().map(values);
         let Computed { output, moments, kept } = match &slices {
             Plan::Conv(plan) => conv::forward(plan),
-            Plan::ConvNorm(plan) => conv::forward_norm(plan),
             Plan::Norm(plan) => norm::forward(plan),
             Plan::Pool(plan) => pool::forward(plan, keep),
             Plan::Block(plan) => forward_block(plan, keep),
         };
-        let output = tensor(output, gives.output.shape.clone());
+        let output = tensor(output, gives.output.shape);
         let kept = match kept {
             Kept::Norm { moments, .. } => {
                 let shows = matches!(&plan, Plan::Norm(norm) if norm.then.relu && norm.then.residual.is_some());
@@ -73,11 +72,7 @@ impl Differentiable for Flex {
             let len = values.len();
             tensor(values, [len])
         };
-        let of_branch = |BranchMoments { first, end }: BranchMoments<Vec<f32>>| BranchMoments {
-            first: first.map(|moments| moments.map(vector)),
-            end: end.map(|moments| moments.map(vector)),
-        };
-        let moments = moments.into_iter().map(of_branch).collect();
+        let moments = moments.into_iter().map(|moments| moments.map(vector)).collect();
         (Done { output, moments }, kept)
     }
 
