@@ -11,6 +11,8 @@ use std::rc::Rc;
 use burn::module::ParamId;
 use burn::tensor::Tensor;
 
+use crate::on_drop::{OnDrop, on_drop};
+
 /// One call of a layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
@@ -44,31 +46,13 @@ thread_local! {
     static WATCHED: RefCell<Watched> = const { RefCell::new(Watched { taps: vec![], inputs: None }) };
 }
 
-/// Closes a tap, and those inside it, also when the forward pass panics.
-struct Closing {
-    outside: usize,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        WATCHED.with_borrow_mut(|watched| watched.taps.truncate(self.outside));
-    }
-}
-
-/// Nobody watches this thread until it is dropped.
+/// Nobody watches this thread until what it gives is dropped.
 ///
 /// A thread that waits for its part of a computation may meanwhile run what another forward pass has left to do, on top of
 /// what it waits for: that is not part of the pass that is watched here.
-pub(crate) struct Unwatched(Watched);
-
-pub(crate) fn unwatched() -> Unwatched {
-    Unwatched(WATCHED.take())
-}
-
-impl Drop for Unwatched {
-    fn drop(&mut self) {
-        WATCHED.set(std::mem::take(&mut self.0));
-    }
+pub(crate) fn unwatched() -> OnDrop<impl FnOnce()> {
+    let watched = WATCHED.take();
+    on_drop(move || WATCHED.set(watched))
 }
 
 /// Runs `forward` and returns its result with the calls it made of `layer`, or of all layers.
@@ -77,13 +61,12 @@ pub(crate) fn listen<T>(layer: Option<ParamId>, forward: impl FnOnce() -> T) -> 
         watched.taps.push(Tap { layer, flows: vec![] });
         watched.taps.len() - 1
     };
-    let closing = Closing { outside: WATCHED.with_borrow_mut(open) };
+    let place = WATCHED.with_borrow_mut(open);
+    // The tap, and those inside it.
+    let close = || WATCHED.with_borrow_mut(|watched| watched.taps.split_off(place));
+    let _close_on_panic = on_drop(|| drop(close()));
     let result = forward();
-    let close = |watched: &mut Watched| {
-        watched.taps.drain(closing.outside..).next().map(|tap| tap.flows).unwrap_or_default()
-    };
-    let flows = WATCHED.with_borrow_mut(close);
-    (result, flows)
+    (result, close().into_iter().next().map(|tap| tap.flows).unwrap_or_default())
 }
 
 pub(crate) fn is_on() -> bool {
@@ -101,15 +84,6 @@ pub(crate) fn record(layer: ParamId, input: &Tensor<4>, output: &Tensor<4>) {
 
 fn set_inputs(replace: Option<Replace>) -> Option<Replace> {
     WATCHED.with_borrow_mut(|watched| std::mem::replace(&mut watched.inputs, replace))
-}
-
-/// Restores what held before, also when the forward pass panics.
-struct Restore(Option<Replace>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        set_inputs(self.0.take());
-    }
 }
 
 /// Runs `forward` and returns its result; each [`RepConv2d`](crate::RepConv2d) that is called in it, on this thread,
@@ -133,7 +107,8 @@ pub fn with_inputs<T>(
     replace: impl Fn(ParamId, Tensor<4>) -> Tensor<4> + 'static,
     forward: impl FnOnce() -> T,
 ) -> T {
-    let _restore = Restore(set_inputs(Some(Rc::new(replace))));
+    let before = set_inputs(Some(Rc::new(replace)));
+    let _restore = on_drop(|| drop(set_inputs(before)));
     forward()
 }
 
@@ -142,7 +117,8 @@ pub(crate) fn replaced(layer: impl FnOnce() -> ParamId, input: Tensor<4>) -> Ten
     let Some(replace) = set_inputs(None) else {
         return input;
     };
-    let _restore = Restore(Some(Rc::clone(&replace)));
+    let again = Rc::clone(&replace);
+    let _restore = on_drop(|| drop(set_inputs(Some(again))));
     replace(layer(), input)
 }
 

@@ -20,6 +20,7 @@ use std::ops::ControlFlow;
 use burn::module::{Module, ModuleMapper, ModuleVisitor};
 
 use crate::layer::RepConv2d;
+use crate::on_drop::{OnDrop, on_drop};
 
 /// The container type that announces a layer in the slot.
 const HANDOVER: &str = "dyrep:RepConv2d";
@@ -40,25 +41,13 @@ thread_local! {
     static SLOT: RefCell<Slot> = const { RefCell::new(Slot::Empty) };
 }
 
-/// Marks the thread as walking until dropped, also when a closure panics.
-struct Walking;
-
-impl Walking {
-    fn begin() -> Self {
-        WALKS.set(WALKS.get() + 1);
-        Self
-    }
-
-    fn is_on() -> bool {
-        WALKS.get() > 0
-    }
-}
-
-impl Drop for Walking {
-    fn drop(&mut self) {
+/// Marks the thread as walking until what it gives is dropped.
+fn walking() -> OnDrop<impl FnOnce()> {
+    WALKS.set(WALKS.get() + 1);
+    on_drop(|| {
         WALKS.set(WALKS.get() - 1);
         SLOT.take();
-    }
+    })
 }
 
 /// Every [`RepConv2d`] of `module` that is not inside another, with its path, in field order.
@@ -66,7 +55,7 @@ impl Drop for Walking {
 /// The layers are shared clones: their parameters are the module's own.
 #[must_use]
 pub fn layers<M: Module>(module: &M) -> Vec<(String, RepConv2d)> {
-    let _walking = Walking::begin();
+    let _walking = walking();
     let mut walker = Visitor { path: vec![], found: vec![] };
     module.visit(&mut walker);
     walker.found
@@ -78,13 +67,13 @@ pub fn map_layers<M: Module>(
     module: M,
     mut replace: impl FnMut(&str, RepConv2d) -> RepConv2d,
 ) -> M {
-    let _walking = Walking::begin();
+    let _walking = walking();
     module.map(&mut Mapper { path: vec![], replace: &mut replace })
 }
 
 /// Called by [`RepConv2d`] when a visitor reaches it; `true` if it was a walker, which needs no more.
 pub(crate) fn offer_to_visitor<V: ModuleVisitor>(layer: &RepConv2d, visitor: &mut V) -> bool {
-    if !Walking::is_on() {
+    if WALKS.get() == 0 {
         return false;
     }
     SLOT.set(Slot::Offered(layer.clone()));
@@ -99,7 +88,7 @@ pub(crate) fn offer_to_mapper<M: ModuleMapper>(
     layer: RepConv2d,
     mapper: &mut M,
 ) -> ControlFlow<RepConv2d, RepConv2d> {
-    if !Walking::is_on() {
+    if WALKS.get() == 0 {
         return ControlFlow::Continue(layer);
     }
     SLOT.set(Slot::Offered(layer));

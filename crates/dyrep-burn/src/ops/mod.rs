@@ -34,6 +34,7 @@ use burn::tensor::Tensor;
 use dyrep_kernels::SgdStep;
 
 use crate::look::tap::unwatched;
+use crate::on_drop::on_drop;
 
 pub use dyrep_kernels::keep_freed_memory;
 
@@ -62,20 +63,12 @@ thread_local! {
     static KERNELS: Cell<Kernels> = const { Cell::new(Kernels::Fast) };
 }
 
-/// Restores the choice also after a panic.
-struct Restore(Kernels);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        KERNELS.set(self.0);
-    }
-}
-
 /// Runs `f` with this thread's operations computed by `kernels`; [`Kernels::Fast`] is what holds elsewhere.
 ///
 /// A backward pass is computed by what computed the forward pass, wherever it runs.
 pub fn with_kernels<T>(kernels: Kernels, f: impl FnOnce() -> T) -> T {
-    let _restore = Restore(KERNELS.replace(kernels));
+    let before = KERNELS.replace(kernels);
+    let _restore = on_drop(|| KERNELS.set(before));
     f()
 }
 
@@ -83,8 +76,9 @@ pub fn with_kernels<T>(kernels: Kernels, f: impl FnOnce() -> T) -> T {
 pub(crate) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     // A thread that waits for others may meanwhile run what somebody else has left to do.
     let _unwatched = unwatched();
-    let restore = Restore(KERNELS.replace(Kernels::Fast));
-    match restore.0 {
+    let wanted = KERNELS.replace(Kernels::Fast);
+    let _restore = on_drop(|| KERNELS.set(wanted));
+    match wanted {
         Kernels::Fast => cpu::run(plan),
         Kernels::Composed => None,
     }
