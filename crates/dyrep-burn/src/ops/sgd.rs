@@ -83,20 +83,10 @@ impl Sgd {
             return super::update(step, tensors);
         }
         let [parameter, velocity, gradient] = tensors;
-        self.composed(rate, parameter, velocity, gradient)
-    }
-
-    fn composed<const D: usize>(
-        &self,
-        rate: f64,
-        parameter: Tensor<D>,
-        velocity: Tensor<D>,
-        gradient: Tensor<D>,
-    ) -> [Tensor<D>; 2] {
-        let gradient = gradient + parameter.clone() * self.weight_decay;
-        let velocity = gradient.clone() + velocity * self.momentum;
-        let towards = match self.nesterov {
-            true => velocity.clone() * self.momentum + gradient,
+        let gradient = gradient + parameter.clone() * weight_decay;
+        let velocity = gradient.clone() + velocity * momentum;
+        let towards = match nesterov {
+            true => velocity.clone() * momentum + gradient,
             false => velocity.clone(),
         };
         [parameter - towards * rate, velocity]
