@@ -5,9 +5,8 @@
 
 use std::collections::HashSet;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ParamId, list_param_ids};
 use burn::optim::ModuleOptimizer;
-use burn::tensor::Tensor;
 use burn_pack::{Reader, Writer};
 
 use crate::error::AdjustError;
@@ -22,25 +21,15 @@ pub fn prune_optimizer<M: Module>(
     optimizer: &mut ModuleOptimizer,
     model: &M,
 ) -> Result<usize, AdjustError> {
-    let mut ids = Ids::default();
-    model.visit(&mut ids);
+    let alive = list_param_ids(model).iter().map(ParamId::val).collect();
     let failed = |reason: String| AdjustError::Optimizer { reason };
     let bytes = optimizer.into_bytes().map_err(|error| failed(error.to_string()))?;
-    let (pruned, dropped) = prune(bytes, &ids.0).map_err(|error| failed(error.to_string()))?;
+    let (pruned, dropped) = prune(bytes, &alive).map_err(|error| failed(error.to_string()))?;
     if dropped > 0 {
         *optimizer =
             optimizer.clone().from_bytes(pruned).map_err(|error| failed(error.to_string()))?;
     }
     Ok(dropped)
-}
-
-#[derive(Default)]
-struct Ids(HashSet<u64>);
-
-impl ModuleVisitor for Ids {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.insert(param.id.val());
-    }
 }
 
 /// Rewrites a record without the entries whose id is not in `alive`.
