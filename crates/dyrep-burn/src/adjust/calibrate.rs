@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::Target;
 use crate::error::AdjustError;
 use crate::fuse::wide;
-use crate::layer::with_value;
+use crate::layer::{set_state, with_value};
 use crate::look::tap;
 
 /// Training batches to measure new batch norms on.
@@ -40,7 +40,7 @@ impl<'a, M: Module> Calibration<'a, M> {
             return Err(AdjustError::NoCalibration { path: path(target) });
         }
         let only = match targets {
-            [target] => Some(target.layer_id),
+            [target] => Some(target.layer.id()),
             _ => None,
         };
         let layers: Vec<_> = targets.iter().map(|target| target.layer.valid()).collect();
@@ -49,7 +49,7 @@ impl<'a, M: Module> Calibration<'a, M> {
             let ((), flows) = tap::listen(only, || (self.run)(model, batch));
             for flow in flows {
                 for (i, target) in targets.iter().enumerate() {
-                    if target.layer_id == flow.layer {
+                    if target.layer.id() == flow.layer {
                         let input = layers[i].input_at(&target.address, flow.input.clone());
                         measure(i, input, seen[i]);
                         seen[i] += 1;
@@ -129,9 +129,6 @@ fn set(
 ) {
     norm.gamma = with_value(norm.gamma.clone(), gamma);
     norm.beta = with_value(norm.beta.clone(), beta);
-    norm.running_mean.update(mean);
-    norm.running_var.update(variance);
-    // Brings the updates in: whoever reads the norm next may be on another thread.
-    norm.running_mean.value_sync();
-    norm.running_var.value_sync();
+    set_state(&norm.running_mean, mean);
+    set_state(&norm.running_var, variance);
 }

@@ -110,8 +110,8 @@ pub(super) fn new_block(
     let dtype = conv.weight.val().dtype();
     // Off the graph nothing requires a gradient; what will, once training, is seen by going there.
     let frozen = !conv.weight.clone().train().is_require_grad();
-    let conv = RepConv2d::Plain(conv);
-    let mut branches = vec![Branch::around(conv, form.main(), &geometry, &mut builder)];
+    let conv = Some(RepConv2d::Plain(conv));
+    let mut branches = vec![Branch::around(conv, &geometry, form.main(), &mut builder)];
     let others = form.branches[1..].iter();
     branches.extend(others.map(|form| Branch::build(&geometry, form, &mut builder)));
     // New parameters are of the type of those that are there.

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::calibrate::set_identity;
 use super::cut::absorb;
 use crate::fuse::{Kernel, NormAffine, fold_norm, scale, subtract, then_affine};
-use crate::layer::{Block, Branch, RepConv2d, with_state, with_value};
+use crate::layer::{Block, Branch, RepConv2d, set_state, with_value};
 
 impl Block {
     /// Makes what is added to its k×k convolution come out of the block as it is, at inference.
@@ -98,7 +98,9 @@ impl Branch {
     fn set_scale(&mut self, value: Tensor<1>) {
         let parts = &mut self.parts;
         parts.scale = parts.scale.take().map(|scale| with_value(scale, value.clone()));
-        parts.constant = parts.constant.take().map(|constant| with_state(constant, value));
+        if let Some(constant) = &parts.constant {
+            set_state(constant, value.cast(constant.value().dtype()).detach());
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor};
 use burn::nn::BatchNorm;
 use burn::tensor::Device;
 
-use super::branch::{BLOCK, Branch};
-use super::build::Builder;
+use super::branch::{BLOCK, Branch, map_part, visit_part};
+use super::build::{Builder, GAMMA};
 use super::rep_conv2d::RepConv2d;
 use crate::branch::BranchName;
 use crate::fuse::{Kernel, NormAffine, add, fold_norm, wide};
@@ -36,7 +36,8 @@ impl Block {
     ) -> Self {
         let branches = form.branches.iter();
         let branches = branches.map(|form| Branch::build(geometry, form, builder)).collect();
-        let norm_after = form.norm_after.then(|| builder.norm(AFTER, geometry.out_channels()));
+        let norm_after =
+            form.norm_after.then(|| builder.norm(AFTER, geometry.out_channels(), GAMMA));
         Self { branches, norm_after, geometry: geometry.clone() }
     }
 
@@ -135,35 +136,23 @@ impl Module for Block {
     }
 
     fn fork(self, device: &Device) -> Self {
-        Self {
-            branches: self.branches.fork(device),
-            norm_after: self.norm_after.fork(device),
-            geometry: self.geometry,
-        }
+        let Self { branches, norm_after, geometry } = self;
+        Self { branches: branches.fork(device), norm_after: norm_after.fork(device), geometry }
     }
 
     fn to_device(self, device: &Device) -> Self {
-        Self {
-            branches: self.branches.to_device(device),
-            norm_after: self.norm_after.to_device(device),
-            geometry: self.geometry,
-        }
+        let (branches, norm_after) = (self.branches, self.norm_after);
+        let (branches, norm_after) = (branches.to_device(device), norm_after.to_device(device));
+        Self { branches, norm_after, geometry: self.geometry }
     }
 
     fn train(self) -> Self {
-        Self {
-            branches: self.branches.train(),
-            norm_after: self.norm_after.train(),
-            geometry: self.geometry,
-        }
+        Self { branches: self.branches.train(), norm_after: self.norm_after.train(), ..self }
     }
 
     fn valid(&self) -> Self {
-        Self {
-            branches: self.branches.valid(),
-            norm_after: self.norm_after.valid(),
-            geometry: self.geometry.clone(),
-        }
+        let (branches, norm_after) = (self.branches.valid(), self.norm_after.valid());
+        Self { branches, norm_after, geometry: self.geometry.clone() }
     }
 
     /// A block cannot become anything else by itself: [`RepConv2d`] replaces it whole.
@@ -173,21 +162,12 @@ impl Module for Block {
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         self.branches.iter().for_each(|branch| branch.visit(visitor));
-        if let Some(norm) = &self.norm_after {
-            visitor.enter_module(AFTER, BLOCK);
-            norm.visit(visitor);
-            visitor.exit_module(AFTER, BLOCK);
-        }
+        visit_part([AFTER, BLOCK], &self.norm_after, visitor);
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         let branches = self.branches.into_iter().map(|branch| branch.map(mapper)).collect();
-        let norm_after = self.norm_after.map(|norm| {
-            mapper.enter_module(AFTER, BLOCK);
-            let norm = norm.map(mapper);
-            mapper.exit_module(AFTER, BLOCK);
-            norm
-        });
+        let norm_after = map_part([AFTER, BLOCK], self.norm_after, mapper);
         Self { branches, norm_after, geometry: self.geometry }
     }
 }

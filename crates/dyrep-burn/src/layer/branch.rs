@@ -5,7 +5,7 @@ use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 
-use super::build::{Builder, apart};
+use super::build::{Builder, GAMMA, apart};
 use super::rep_conv2d::RepConv2d;
 use crate::branch::{BranchKind, BranchName, Core, End};
 use crate::fuse::{
@@ -49,30 +49,19 @@ impl Branch {
         form: &BranchForm,
         builder: &mut Builder<'_>,
     ) -> Self {
-        let name = form.name;
-        let path = name.to_string();
-        builder.within(&path, |builder| Self {
-            name,
-            geometry: geometry.clone(),
-            parts: Parts::build(geometry, form, builder),
-        })
+        Self::around(None, geometry, form, builder)
     }
 
     /// A branch around a convolution that is there: `kxk` of one that grows.
     pub(crate) fn around(
-        conv: RepConv2d,
-        form: &BranchForm,
+        conv: Option<RepConv2d>,
         geometry: &ConvGeometry,
+        form: &BranchForm,
         builder: &mut Builder<'_>,
     ) -> Self {
-        let (name, path) = (form.name, form.name.to_string());
-        let parts = builder.within(&path, |builder| Parts {
-            first: None,
-            first_norm: None,
-            conv: Some(conv),
-            ..Parts::ending(geometry, form, builder)
-        });
-        Self { name, geometry: geometry.clone(), parts }
+        let build = |builder: &mut Builder<'_>| Parts::build(conv, geometry, form, builder);
+        let parts = builder.within(&form.name.to_string(), build);
+        Self { name: form.name, geometry: geometry.clone(), parts }
     }
 
     /// Which branch of its block it is.
@@ -170,41 +159,37 @@ impl Branch {
 }
 
 impl Parts {
-    fn build(geometry: &ConvGeometry, form: &BranchForm, builder: &mut Builder<'_>) -> Self {
-        let kind = form.name.kind;
-        let names = kind.names();
-        let middle = form.mid_channels.unwrap_or(geometry.out_channels());
+    /// Builds the parts, around a convolution where there is one already.
+    fn build(
+        conv: Option<RepConv2d>,
+        geometry: &ConvGeometry,
+        form: &BranchForm,
+        builder: &mut Builder<'_>,
+    ) -> Self {
+        let (kind, names, outputs) =
+            (form.name.kind, form.name.kind.names(), geometry.out_channels());
+        let middle = form.mid_channels.unwrap_or(outputs);
         let has_first = kind.has_first(geometry);
         let pointwise = geometry.resized([geometry.in_channels(), middle], [1, 1]);
-        let [first, norm] = names.first;
-        let starts = kind.has_middle();
-        let first_conv = has_first.then(|| builder.first(first, &pointwise, starts));
-        let first_norm = has_first.then(|| builder.norm(norm, middle));
+        let [first, first_norm] = names.first;
         // What nothing behind it makes small must be so by itself.
         let bare = matches!(form.end, End::Nothing | End::Constant);
-        let small = bare && form.name != BranchName::MAIN;
-        let conv = form.conv.as_ref().map(|conv| {
-            let own = form.conv_geometry(geometry);
-            let build = |builder: &mut Builder<'_>| RepConv2d::build(&own, conv, builder);
-            builder.within(names.conv, |builder| builder.with_small_weights(small, build))
-        });
-        Self { first: first_conv, first_norm, conv, ..Self::ending(geometry, form, builder) }
-    }
-
-    /// What ends a branch, and nothing before it.
-    fn ending(geometry: &ConvGeometry, form: &BranchForm, builder: &mut Builder<'_>) -> Self {
-        let (names, outputs) = (form.name.kind.names(), geometry.out_channels());
-        let is = |end| form.end == end;
         let main = form.name == BranchName::MAIN;
+        let build = |builder: &mut Builder<'_>, conv| {
+            let own = form.conv_geometry(geometry);
+            builder.with_small_weights(bare && !main, |it| RepConv2d::build(&own, conv, it))
+        };
+        let gain = builder.last_gain(main);
+        let is = |end| form.end == end;
         Self {
-            first: None,
-            first_norm: None,
-            conv: None,
-            norm: is(End::Norm).then(|| match main {
-                true => builder.norm(names.norm, outputs),
-                false => builder.last_norm(names.norm, outputs),
+            first: has_first.then(|| builder.first(first, &pointwise, kind.has_middle())),
+            first_norm: has_first.then(|| builder.norm(first_norm, middle, GAMMA)),
+            conv: conv.or_else(|| {
+                let conv = form.conv.as_deref()?;
+                Some(builder.within(names.conv, |builder| build(builder, conv)))
             }),
-            scale: is(End::Scale).then(|| builder.scale(SCALE, outputs, main)),
+            norm: is(End::Norm).then(|| builder.norm(names.norm, outputs, gain)),
+            scale: is(End::Scale).then(|| builder.constant(SCALE, outputs, gain)),
             constant: is(End::Constant).then(|| builder.running(CONSTANT, outputs, 1.0)),
         }
     }
@@ -264,12 +249,12 @@ impl Module for Branch {
         self.levels().for_each(|level| visitor.enter_module(&level, BLOCK));
         let Parts { first, first_norm, conv, norm, scale, constant } = &self.parts;
         let names = self.kind().names();
-        visit_part(names.first[0], first, visitor);
-        visit_part(names.first[1], first_norm, visitor);
-        visit_part(names.conv, conv, visitor);
-        visit_part(names.norm, norm, visitor);
-        visit_part(SCALE, scale, visitor);
-        visit_part(CONSTANT, constant, visitor);
+        visit_part([names.first[0], CONTAINER], first, visitor);
+        visit_part([names.first[1], CONTAINER], first_norm, visitor);
+        visit_part([names.conv, CONTAINER], conv, visitor);
+        visit_part([names.norm, CONTAINER], norm, visitor);
+        visit_part([SCALE, CONTAINER], scale, visitor);
+        visit_part([CONSTANT, CONTAINER], constant, visitor);
         self.levels().rev().for_each(|level| visitor.exit_module(&level, BLOCK));
     }
 
@@ -279,12 +264,12 @@ impl Module for Branch {
         let levels = self.levels();
         let Parts { first, first_norm, conv, norm, scale, constant } = self.parts;
         let parts = Parts {
-            first: map_part(names.first[0], first, mapper),
-            first_norm: map_part(names.first[1], first_norm, mapper),
-            conv: map_part(names.conv, conv, mapper),
-            norm: map_part(names.norm, norm, mapper),
-            scale: map_part(SCALE, scale, mapper),
-            constant: map_part(CONSTANT, constant, mapper),
+            first: map_part([names.first[0], CONTAINER], first, mapper),
+            first_norm: map_part([names.first[1], CONTAINER], first_norm, mapper),
+            conv: map_part([names.conv, CONTAINER], conv, mapper),
+            norm: map_part([names.norm, CONTAINER], norm, mapper),
+            scale: map_part([SCALE, CONTAINER], scale, mapper),
+            constant: map_part([CONSTANT, CONTAINER], constant, mapper),
         };
         levels.rev().for_each(|level| mapper.exit_module(&level, BLOCK));
         Self { parts, ..self }
@@ -294,18 +279,28 @@ impl Module for Branch {
 /// The container type of what lies in a block.
 pub(super) const BLOCK: &str = "Struct:Block";
 
-fn map_part<P: Module, M: ModuleMapper>(name: &str, part: Option<P>, mapper: &mut M) -> Option<P> {
+/// Maps what lies at a name in a container of this type.
+pub(super) fn map_part<P: Module, M: ModuleMapper>(
+    [name, container]: [&str; 2],
+    part: Option<P>,
+    mapper: &mut M,
+) -> Option<P> {
     let part = part?;
-    mapper.enter_module(name, CONTAINER);
+    mapper.enter_module(name, container);
     let mapped = part.map(mapper);
-    mapper.exit_module(name, CONTAINER);
+    mapper.exit_module(name, container);
     Some(mapped)
 }
 
-fn visit_part<P: Module, V: ModuleVisitor>(name: &str, part: &Option<P>, visitor: &mut V) {
+/// Visits what lies at a name in a container of this type.
+pub(super) fn visit_part<P: Module, V: ModuleVisitor>(
+    [name, container]: [&str; 2],
+    part: &Option<P>,
+    visitor: &mut V,
+) {
     if let Some(part) = part {
-        visitor.enter_module(name, CONTAINER);
+        visitor.enter_module(name, container);
         part.visit(visitor);
-        visitor.exit_module(name, CONTAINER);
+        visitor.exit_module(name, container);
     }
 }

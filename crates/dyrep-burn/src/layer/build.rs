@@ -16,7 +16,7 @@ use crate::fuse;
 use crate::geometry::ConvGeometry;
 
 /// Gain of a batch norm, unless it ends a branch that has just grown.
-const GAMMA: f32 = 1.0;
+pub(super) const GAMMA: f32 = 1.0;
 
 /// ε and momentum of every batch norm in a block: PyTorch's and Burn's defaults.
 const EPSILON: f64 = 1e-5;
@@ -115,26 +115,17 @@ impl<'a> Builder<'a> {
         built
     }
 
-    /// The scale that ends a branch; that of `kxk` starts at one.
-    pub(crate) fn scale(&self, name: &str, channels: usize, main: bool) -> Param<Tensor<1>> {
-        self.constant(name, channels, if main { GAMMA } else { self.last_gamma })
+    /// The gain that what ends a branch starts with; in `kxk` one.
+    pub(crate) fn last_gain(&self, main: bool) -> f32 {
+        if main { GAMMA } else { self.last_gamma }
     }
 
-    /// A batch norm inside a branch.
-    pub(crate) fn norm(&mut self, name: &str, channels: usize) -> BatchNorm {
-        self.batch_norm(name, channels, GAMMA)
-    }
-
-    /// The batch norm that ends a branch.
-    pub(crate) fn last_norm(&mut self, name: &str, channels: usize) -> BatchNorm {
-        self.batch_norm(name, channels, self.last_gamma)
-    }
-
-    fn batch_norm(&mut self, name: &str, channels: usize, gamma: f32) -> BatchNorm {
+    /// A batch norm that starts with this gain.
+    pub(crate) fn norm(&mut self, name: &str, channels: usize, gamma: f32) -> BatchNorm {
         self.within(name, |builder| BatchNorm {
             gamma: builder.constant("gamma", channels, gamma),
             beta: builder.constant("beta", channels, 0.0),
-            training: builder.flag("training"),
+            training: Param::initialized(builder.id("training"), Flag::new(true)),
             running_mean: builder.running("running_mean", channels, 0.0),
             running_var: builder.running("running_var", channels, 1.0),
             momentum: MOMENTUM,
@@ -145,12 +136,7 @@ impl<'a> Builder<'a> {
     fn weight(&self, geometry: &ConvGeometry) -> Param<Tensor<4>> {
         let shape = geometry.weight_shape();
         match &self.source {
-            Source::Device(initializer) => initializer.init_with(
-                shape,
-                Some(geometry.fan_in()),
-                Some(geometry.fan_out()),
-                self.device,
-            ),
+            Source::Device(initializer) => self.initialized(initializer, shape, geometry),
             Source::Seeded { .. } => {
                 let small = if self.small_weights { self.last_gamma } else { 1.0 };
                 let deviation = small * (2.0 / geometry.fan_out() as f32).sqrt();
@@ -166,14 +152,19 @@ impl<'a> Builder<'a> {
     fn bias(&self, geometry: &ConvGeometry) -> Param<Tensor<1>> {
         let outputs = geometry.out_channels();
         match &self.source {
-            Source::Device(initializer) => initializer.init_with(
-                [outputs],
-                Some(geometry.fan_in()),
-                Some(geometry.fan_out()),
-                self.device,
-            ),
+            Source::Device(initializer) => self.initialized(initializer, [outputs], geometry),
             Source::Seeded { .. } => self.constant("bias", outputs, 0.0),
         }
+    }
+
+    fn initialized<const D: usize>(
+        &self,
+        initializer: &Initializer,
+        shape: [usize; D],
+        geometry: &ConvGeometry,
+    ) -> Param<Tensor<D>> {
+        let [fan_in, fan_out] = [geometry.fan_in(), geometry.fan_out()].map(Some);
+        initializer.init_with(shape, fan_in, fan_out, self.device)
     }
 
     pub(crate) fn constant(&self, name: &str, count: usize, value: f32) -> Param<Tensor<1>> {
@@ -184,13 +175,6 @@ impl<'a> Builder<'a> {
         let mut parameter = Param::<Tensor<D>>::from_data(data, self.device);
         parameter.id = self.id(name);
         parameter
-    }
-
-    /// That a norm trains.
-    fn flag(&self, name: &str) -> Param<Flag> {
-        let mut flag = Param::from_bool(true);
-        flag.id = self.id(name);
-        flag
     }
 
     /// A value that is not learnt.
@@ -254,16 +238,11 @@ pub(crate) fn with_value<const D: usize>(
     parameter.map(|old| value.cast(old.dtype()).detach().set_require_grad(old.is_require_grad()))
 }
 
-/// The same state with another value, cast to its type.
-pub(crate) fn with_state(
-    state: RunningState<Tensor<1>>,
-    value: Tensor<1>,
-) -> RunningState<Tensor<1>> {
-    let dtype = state.value().dtype();
-    state.update(value.cast(dtype).detach());
+/// Gives a state another value.
+pub(crate) fn set_state(state: &RunningState<Tensor<1>>, value: Tensor<1>) {
+    state.update(value);
     // Brings the update in: whoever reads it next may be on another thread.
     state.value_sync();
-    state
 }
 
 /// The same value on a device, as a state of its own: Burn moves one that clones share wherever the last of them goes.

@@ -10,7 +10,7 @@ pub(crate) use block::AFTER;
 pub use block::Block;
 pub use branch::Branch;
 pub(crate) use branch::{CONSTANT, SCALE};
-pub(crate) use build::{Builder, Source, mix, with_state, with_value};
+pub(crate) use build::{Builder, Source, mix, set_state, with_value};
 pub use config::RepConv2dConfig;
 pub use rep_conv2d::RepConv2d;
 pub(crate) use rep_conv2d::in_state_of;
