@@ -12,7 +12,7 @@ mod open;
 mod optimizer;
 mod redraw;
 
-use burn::module::{Module, ParamId};
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 pub use calibrate::Calibration;
@@ -92,7 +92,6 @@ pub struct AdjustOptions {
 struct Target {
     path: String,
     layer_path: String,
-    layer_id: ParamId,
     address: Vec<BranchName>,
     layer: RepConv2d,
 }
@@ -103,8 +102,10 @@ impl Target {
     }
 
     fn find_in(layers: &[(String, RepConv2d)], path: &str) -> Result<Self, AdjustError> {
-        let unknown =
-            || AdjustError::NoSuchLayer { path: path.to_owned(), known: known_paths(layers) };
+        let unknown = || {
+            let known: Vec<_> = nest::all(layers).map(|conv| conv.path).collect();
+            AdjustError::NoSuchLayer { path: path.to_owned(), known: known.join(", ") }
+        };
         let paths = layers.iter().map(|(path, _)| path.as_str());
         let (layer_path, address) = nest::locate(path, paths).ok_or_else(unknown)?;
         let found = layers.iter().find(|(path, _)| path == layer_path);
@@ -113,7 +114,6 @@ impl Target {
         Ok(Self {
             path: path.to_owned(),
             layer_path: layer_path.to_owned(),
-            layer_id: layer.id(),
             address,
             layer: layer.clone(),
         })
@@ -135,9 +135,4 @@ impl Target {
             }
         })
     }
-}
-
-fn known_paths(layers: &[(String, RepConv2d)]) -> String {
-    let convs = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
-    convs.map(|conv| conv.path).collect::<Vec<_>>().join(", ")
 }

@@ -86,8 +86,8 @@ impl Controller {
     /// The first convolution that cannot have a branch named, with the reason.
     pub fn check<M: Module>(&self, model: &M) -> Result<(), ControllerConfigError> {
         let layers = layers(model);
-        let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
-        for nested in nested.filter(|nested| nested.conv.is_plain() && self.allows(nested)) {
+        let may_grow = |nested: &Nested<'_>| nested.conv.is_plain() && self.allows(nested);
+        for nested in nest::all(&layers).filter(may_grow) {
             let grown = BlockForm::grown(&self.config.branches, &nested.conv.geometry());
             grown.map_err(|error| ControllerConfigError {
                 option: "branches",
@@ -191,7 +191,6 @@ impl Controller {
     /// The plain convolutions that may grow.
     fn candidates<M: Module>(&mut self, model: &M) -> Vec<Candidate> {
         let layers = layers(model);
-        let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
         let mut candidate = |nested: Nested<'_>| match nested.conv {
             // What is frozen stays as it is.
             RepConv2d::Plain(conv) if conv.weight.is_require_grad() && self.may_grow(&nested) => {
@@ -204,7 +203,7 @@ impl Controller {
             }
             _ => None,
         };
-        nested.filter_map(&mut candidate).collect()
+        nest::all(&layers).filter_map(&mut candidate).collect()
     }
 
     /// Whether the kernel is square and larger than 1×1, it lies not too deep, its path may grow, and there is a
@@ -317,6 +316,5 @@ fn drop_redrawn(plans: &mut Vec<CutPlan>) {
 
 /// Every block in the layers, nested ones too, with its path.
 fn blocks(layers: &[(String, RepConv2d)]) -> impl Iterator<Item = (String, &Block)> {
-    let nested = layers.iter().flat_map(|(path, layer)| nest::all(path, layer));
-    nested.filter_map(|nested| Some((nested.path, nested.conv.block()?)))
+    nest::all(layers).filter_map(|nested| Some((nested.path, nested.conv.block()?)))
 }

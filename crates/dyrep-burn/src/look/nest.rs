@@ -22,8 +22,12 @@ pub(crate) struct Nested<'a> {
     pub(crate) conv: &'a RepConv2d,
 }
 
-/// The layer at `path` and every convolution inside it that may be a block, outermost first.
-pub(crate) fn all<'a>(path: &str, layer: &'a RepConv2d) -> Vec<Nested<'a>> {
+/// Every layer and every convolution inside it that may be a block, outermost first.
+pub(crate) fn all(layers: &[(String, RepConv2d)]) -> impl Iterator<Item = Nested<'_>> {
+    layers.iter().flat_map(|(path, layer)| inside(path, layer))
+}
+
+fn inside<'a>(path: &str, layer: &'a RepConv2d) -> Vec<Nested<'a>> {
     let mut found = vec![Nested { path: path.to_owned(), depth: 0, conv: layer }];
     let mut next = 0;
     while next < found.len() {
@@ -31,18 +35,17 @@ pub(crate) fn all<'a>(path: &str, layer: &'a RepConv2d) -> Vec<Nested<'a>> {
         if let RepConv2d::Block(block) = found[next].conv {
             let nesting = block.branches().iter().filter(|branch| branch.kind().nests());
             found.extend(nesting.filter_map(|branch| {
-                let path = join(&path, &step_text(branch.name()));
+                let path = format!(
+                    "{}.{}",
+                    join(&path, &branch.name().to_string()),
+                    branch.kind().names().conv
+                );
                 Some(Nested { path, depth, conv: branch.conv()? })
             }));
         }
         next += 1;
     }
     found
-}
-
-/// One level down, as it stands in a path.
-fn step_text(branch: BranchName) -> String {
-    format!("{branch}.{}", branch.kind.names().conv)
 }
 
 pub(crate) fn join(path: &str, name: &str) -> String {
