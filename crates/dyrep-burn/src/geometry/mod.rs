@@ -11,10 +11,8 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use dyrep_kernels::block::Window;
-use serde::{Deserialize, Serialize};
 
 use crate::error::GeometryError;
-use raw::RawGeometry;
 
 /// The largest size of anything about a convolution, and the most weights: what is computed from a few of them stays
 /// far from overflowing.
@@ -28,8 +26,7 @@ pub type AxisPadding = (usize, usize);
 ///
 /// Any convolution that Burn's [`Conv2d`] can express has a geometry: depthwise, dilated, even and
 /// non-square kernels, asymmetric padding. Axes are ordered `[height, width]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawGeometry", into = "RawGeometry")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConvGeometry {
     channels: [usize; 2],
     kernel_size: [usize; 2],
