@@ -112,7 +112,7 @@ pub(super) trait Differentiable: Backend {
 
 /// Runs a plan by its tensors' backend, if that has an executor for their type.
 pub(super) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
-    let fits = plan.all(is_fast) && plan.count(|_| true) <= MOST;
+    let fits = plan.count(|tensor| !is_fast(tensor)) == 0 && plan.count(|_| true) <= MOST;
     fits.then(|| <Dispatch as Executor>::execute(PlanOn(plan)).0)
 }
 
@@ -155,8 +155,7 @@ fn record<B: Differentiable, C: CheckpointStrategy, const N: usize>(
 
     let primitives = plan.as_ref().map(|tensor| tensor.primitive().clone());
     let keep = matches!(prepared, OpsKind::Tracked(_));
-    let (done, kept) = B::forward(primitives, keep);
-    let output = done.output.clone();
+    let (Done { output, moments }, kept) = B::forward(primitives, keep);
     let output = match prepared {
         OpsKind::UnTracked(prepared) => prepared.finish(output),
         OpsKind::Tracked(mut prepared) => {
@@ -170,9 +169,8 @@ fn record<B: Differentiable, C: CheckpointStrategy, const N: usize>(
             prepared.finish(Memory { plan, kept, wanted }, output)
         }
     };
-    let moments = Done { output: blank.primitive().clone(), ..done };
-    let Done { moments, .. } = moments.map(Autodiff::<B, C>::from_inner);
-    DoneOn(Done { output, moments })
+    let moments = moments.into_iter().map(|moments| moments.map(Autodiff::<B, C>::from_inner));
+    DoneOn(Done { output, moments: moments.collect() })
 }
 
 /// An operation's step in the graph.

@@ -8,7 +8,8 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use dyrep_kernels::ConvShape;
 
-use super::plan::{Conv, Normalize, Plan, output_dims};
+use super::norm::then;
+use super::plan::{Conv, Plan, output_dims};
 use super::{Tail, run};
 use crate::geometry::ConvGeometry;
 
@@ -55,18 +56,10 @@ pub(crate) fn convolve_norm(
     }
     let options = ConvGeometry::of(conv).options(input);
     let mut plan = plan(input, &weight, bias.as_ref(), &options)?;
-    let fits = gamma.dims() == [plan.shape.channels[1]]
-        && residual.is_none_or(|residual| residual.dims() == output_dims(&plan.shape));
-    if !fits {
-        return None;
-    }
-    let statistics = [&norm.running_mean, &norm.running_var];
-    let [mean, variance] = statistics.map(|state| state.value().to_device(&device));
-    let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Tensor::into_dispatch);
-    let residual = residual.map(|residual| residual.clone().into_dispatch());
-    let (epsilon, relu) = (norm.epsilon, tail.relu);
-    let given = Some([mean, variance]);
-    plan.then = Some(Normalize { gamma, beta, epsilon, given, residual, relu });
+    let given = [&norm.running_mean, &norm.running_var];
+    let given = given.map(|state| state.value().to_device(&device));
+    let dims = output_dims(&plan.shape);
+    plan.then = Some(then(dims, &[gamma, beta], Some(&given), norm.epsilon, tail)?);
     Some(Tensor::from_dispatch(run(Plan::Conv(plan))?.output))
 }
 

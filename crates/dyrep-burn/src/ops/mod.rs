@@ -40,7 +40,7 @@ pub use dyrep_kernels::keep_freed_memory;
 
 pub(crate) use conv::{conv2d, convolve, convolve_norm};
 pub use norm::{Tail, batch_norm};
-pub(crate) use norm::{blend, normalize_batch, normalize_by};
+pub(crate) use norm::{blend, normalize};
 pub(crate) use plan::{BranchMoments, Done, Plan};
 pub use pool::max_pool;
 pub use sgd::{Sgd, SgdState};

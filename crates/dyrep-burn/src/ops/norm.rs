@@ -4,10 +4,10 @@
 
 use burn::backend::DispatchTensor;
 use burn::nn::BatchNorm;
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::{Tensor, module};
 
-use super::plan::{BranchMoments, Norm, Normalize, Plan};
+use super::plan::{Norm, Normalize, Plan};
 use super::run;
 use crate::fuse::wide;
 
@@ -24,14 +24,15 @@ pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>, tail: Tail) -> Tensor<4> {
     assert_eq!(found, channels, "the input's channels must be those of the batch norm");
     let device = input.device();
     let (gamma, beta, epsilon) = (norm.gamma.val(), norm.beta.val(), norm.epsilon);
-    if !(device.is_autodiff() && norm.training.is_enabled()) {
-        let mean = norm.running_mean.value().to_device(&device);
-        let variance = norm.running_var.value().to_device(&device);
-        return normalize_by(input, [gamma, beta], [mean, variance], epsilon, tail);
+    // In training mode it normalises by the batch, and else by its running statistics.
+    let given = (!(device.is_autodiff() && norm.training.is_enabled())).then(|| {
+        [&norm.running_mean, &norm.running_var].map(|state| state.value().to_device(&device))
+    });
+    let (output, moments) = normalize(input, [gamma, beta], given, epsilon, tail);
+    if let Some(moments) = moments {
+        blend(norm, moments, norm.momentum, 1.0);
     }
-    let batch = normalize_batch(input, [gamma, beta], epsilon, tail);
-    blend(norm, batch.moments, norm.momentum, 1.0);
-    batch.output
+    output
 }
 
 /// What follows a batch norm: `relu?(… + residual?)`; by default nothing.
@@ -65,14 +66,6 @@ impl Tail {
     }
 }
 
-/// A batch normalised by its own moments.
-pub(crate) struct Batch {
-    /// `[batch, channels, height, width]`.
-    pub(crate) output: Tensor<4>,
-    /// Mean and biased variance, `[channels]`, off the graph.
-    pub(crate) moments: [Tensor<1>; 2],
-}
-
 /// Moves running statistics towards a batch's mean and biased variance by `momentum`; the variance counts
 /// `unbias` times. They are `f32` at least.
 pub(crate) fn blend(norm: &BatchNorm, moments: [Tensor<1>; 2], momentum: f64, unbias: f64) {
@@ -86,69 +79,61 @@ pub(crate) fn blend(norm: &BatchNorm, moments: [Tensor<1>; 2], momentum: f64, un
     norm.running_var.update(blended(norm.running_var.value_sync(), variance, momentum * unbias));
 }
 
-/// Normalises by the batch's own moments; `affine` is γ and β.
-pub(crate) fn normalize_batch(
+/// Normalises by given moments, mean and variance, through which no gradient flows, or by the batch's own, which are told
+/// then: mean and biased variance, `[channels]`, off the graph. `affine` is γ and β.
+pub(crate) fn normalize(
     input: Tensor<4>,
     affine: [Tensor<1>; 2],
+    given: Option<[Tensor<1>; 2]>,
     epsilon: f64,
     tail: Tail,
-) -> Batch {
-    if let Some(done) = plan(&input, &affine, None, epsilon, &tail).and_then(run)
-        && let [BranchMoments { end: Some(moments), .. }] = &done.moments[..]
-    {
-        let moments = moments.clone().map(Tensor::from_dispatch);
-        return Batch { output: Tensor::from_dispatch(done.output), moments };
-    }
-    let dtype = input.dtype();
-    let [gamma, beta] = affine.map(wide);
-    let result = burn::tensor::module::batch_norm_train(wide(input), gamma, beta, epsilon);
-    let moments = [result.mean.detach(), result.variance.detach()];
-    Batch { output: tail.after(result.output.cast(dtype)), moments }
-}
-
-/// Normalises by given moments, mean and variance, through which no gradient flows; `affine` is γ and β.
-pub(crate) fn normalize_by(
-    input: Tensor<4>,
-    affine: [Tensor<1>; 2],
-    moments: [Tensor<1>; 2],
-    epsilon: f64,
-    tail: Tail,
-) -> Tensor<4> {
-    let moments = moments.map(Tensor::detach);
-    if let Some(done) = plan(&input, &affine, Some(&moments), epsilon, &tail).and_then(run) {
-        return Tensor::from_dispatch(done.output);
+) -> (Tensor<4>, Option<[Tensor<1>; 2]>) {
+    let given = given.map(|moments| moments.map(Tensor::detach));
+    let dims = input.dims();
+    let plan = then(dims, &affine, given.as_ref(), epsilon, &tail).map(|then| {
+        let input = input.clone().into_dispatch();
+        Plan::Norm(Norm { dims, input, then })
+    });
+    if let Some(done) = plan.and_then(run) {
+        let moments = done.moments.into_iter().find_map(|branch| branch.end);
+        let moments = moments.map(|moments| moments.map(Tensor::from_dispatch));
+        return (Tensor::from_dispatch(done.output), moments);
     }
     let dtype = input.dtype();
     let (input, [gamma, beta]) = (wide(input), affine.map(wide));
-    let [mean, variance] = moments.map(|moment| moment.cast(input.dtype()));
-    let output = burn::tensor::module::batch_norm(input, gamma, beta, mean, variance, epsilon);
-    tail.after(output.cast(dtype))
+    let (output, moments) = match given {
+        Some(moments) => {
+            let [mean, variance] = moments.map(|moment| moment.cast(input.dtype()));
+            (module::batch_norm(input, gamma, beta, mean, variance, epsilon), None)
+        }
+        None => {
+            let result = module::batch_norm_train(input, gamma, beta, epsilon);
+            (result.output, Some([result.mean.detach(), result.variance.detach()]))
+        }
+    };
+    (tail.after(output.cast(dtype)), moments)
 }
 
-/// The plan of a norm, if the sizes fit.
-fn plan(
-    input: &Tensor<4>,
+/// What a plan does after an input, or a convolution's output, of these dimensions, if the sizes fit.
+pub(super) fn then(
+    dims: [usize; 4],
     affine: &[Tensor<1>; 2],
-    moments: Option<&[Tensor<1>; 2]>,
+    given: Option<&[Tensor<1>; 2]>,
     epsilon: f64,
     tail: &Tail,
-) -> Option<Plan<DispatchTensor>> {
-    let dims = input.dims();
+) -> Option<Normalize<DispatchTensor>> {
     let residual = tail.residual.as_ref();
-    let mut vectors = affine.iter().chain(moments.into_iter().flatten());
+    let mut vectors = affine.iter().chain(given.into_iter().flatten());
     let fits = vectors.all(|vector| vector.dims() == [dims[1]])
         && residual.is_none_or(|residual| residual.dims() == dims)
         && !dims.contains(&0);
     let taken = |vector: &Tensor<1>| vector.clone().into_dispatch();
-    fits.then(|| {
-        let then = Normalize {
-            gamma: taken(&affine[0]),
-            beta: taken(&affine[1]),
-            epsilon,
-            given: moments.map(|moments| moments.each_ref().map(taken)),
-            residual: residual.map(|residual| residual.clone().into_dispatch()),
-            relu: tail.relu,
-        };
-        Plan::Norm(Norm { dims, input: input.clone().into_dispatch(), then })
+    fits.then(|| Normalize {
+        gamma: taken(&affine[0]),
+        beta: taken(&affine[1]),
+        epsilon,
+        given: given.map(|moments| moments.each_ref().map(taken)),
+        residual: residual.map(|residual| residual.clone().into_dispatch()),
+        relu: tail.relu,
     })
 }

@@ -190,13 +190,6 @@ impl<T> Plan<T> {
         pairs
     }
 
-    /// Whether `holds` for every tensor.
-    pub(crate) fn all(&self, mut holds: impl FnMut(&T) -> bool) -> bool {
-        let mut all = true;
-        self.visit(|tensor| all &= holds(tensor));
-        all
-    }
-
     /// How many tensors there are for which `holds`.
     pub(crate) fn count(&self, mut holds: impl FnMut(&T) -> bool) -> usize {
         let mut count = 0;

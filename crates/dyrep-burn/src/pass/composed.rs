@@ -11,7 +11,7 @@ use dyrep_kernels::block::{
 
 use super::Pass;
 use crate::fuse::{NormAffine, options_of, wide};
-use crate::ops::{self, BranchMoments, Done, Tail, conv2d, normalize_batch, normalize_by, run};
+use crate::ops::{self, BranchMoments, Done, Tail, conv2d, normalize, run};
 
 /// Mean and biased variance, `[channels]` each.
 type Moments = [Tensor<1>; 2];
@@ -117,17 +117,11 @@ fn compose(
 /// Normalises as a plan's norm says; the batch's moments where it normalises by them.
 pub(super) fn by(norm: Norm<DispatchTensor>, input: Tensor<4>) -> (Tensor<4>, Option<Moments>) {
     let affine = [norm.gamma, norm.beta].map(Tensor::from_dispatch);
-    let epsilon = norm.epsilon;
-    match norm.by {
-        By::Given { mean, variance } => {
-            let given = [mean, variance].map(Tensor::from_dispatch);
-            (normalize_by(input, affine, given, epsilon, Tail::default()), None)
-        }
-        By::Batch(_) => {
-            let batch = normalize_batch(input, affine, epsilon, Tail::default());
-            (batch.output, Some(batch.moments))
-        }
-    }
+    let given = match norm.by {
+        By::Given { mean, variance } => Some([mean, variance].map(Tensor::from_dispatch)),
+        By::Batch(_) => None,
+    };
+    normalize(input, affine, given, norm.epsilon, Tail::default())
 }
 
 /// The 1×1 convolution and its norm, padded with the norm's image of zero, so that what follows sees at the border what

@@ -21,30 +21,30 @@ impl Block {
     /// # Panics
     /// If the input does not have the block's channels, or is smaller than its kernel.
     pub(super) fn plan(&self, input: &Tensor<4>, pass: Pass) -> Plan<DispatchTensor> {
-        let shape = self.shape(input);
-        let planning = Planning { block: self, input, pass, shape };
+        let planning = self.planning(input, pass);
         let branches = self.branches.iter().map(|branch| planning.part(branch)).collect();
-        Plan { shape, input: taken(input.clone()), branches }
+        Plan { shape: planning.shape, input: input.clone().into_dispatch(), branches }
     }
 
     /// What the convolution of a branch sees of the block's input: behind a 1×1 and its norm the padded middle.
     pub(crate) fn seen_by(&self, branch: &Branch, input: Tensor<4>, pass: Pass) -> Tensor<4> {
-        let shape = self.shape(&input);
-        let planning = Planning { block: self, input: &input, pass, shape };
+        let planning = self.planning(&input, pass);
         let Some((first, norm)) = planning.first(branch).zip(branch.parts.first_norm.as_ref())
         else {
             return input;
         };
-        let (seen, moments) = compose_first(first, &shape, input.clone());
+        let shape = planning.shape;
+        let (seen, moments) = compose_first(first, &shape, input);
         if let Some(moments) = moments {
             take_in(norm, moments, counts(&shape)[0], pass);
         }
         seen
     }
 
-    fn shape(&self, input: &Tensor<4>) -> ConvShape {
+    fn planning<'a>(&'a self, input: &'a Tensor<4>, pass: Pass) -> Planning<'a> {
         let geometry = &self.geometry;
-        let [batch, channels, height, width] = input.dims();
+        let dims = input.dims();
+        let [batch, channels, height, width] = dims;
         let shape = ConvShape {
             batch,
             channels: [geometry.in_channels(), geometry.out_channels()],
@@ -55,15 +55,12 @@ impl Block {
             padding: geometry.pads([height, width]),
             groups: geometry.groups(),
         };
-        let fits = shape.check().map_err(|error| error.to_string());
-        let fits = fits.and_then(|()| match channels == geometry.in_channels() {
-            true => Ok(()),
-            false => Err(format!("the input has {channels} channels")),
-        });
-        fits.unwrap_or_else(|error| {
-            panic!("a block for {geometry} on {:?}: {error}", input.dims())
-        });
-        shape
+        let refuse = |why: String| panic!("a block for {geometry} on {dims:?}: {why}");
+        shape.check().unwrap_or_else(|error| refuse(error.to_string()));
+        if channels != geometry.in_channels() {
+            refuse(format!("the input has {channels} channels"));
+        }
+        Planning { block: self, input, pass, shape }
     }
 }
 
@@ -88,12 +85,12 @@ impl Planning<'_> {
         let core = match (branch.kind().core(), &parts.conv) {
             (Core::Conv(_), Some(RepConv2d::Plain(conv))) => Computed::Conv {
                 window: branch.kind().checked_window(&self.block.geometry),
-                weight: taken(conv.weight.val()),
-                bias: conv.bias.as_ref().map(|bias| taken(bias.val())),
+                weight: conv.weight.val().into_dispatch(),
+                bias: conv.bias.as_ref().map(|bias| bias.val().into_dispatch()),
             },
             (Core::Conv(_), Some(nested)) => {
                 let seen = self.block.seen_by(branch, self.input.clone(), self.pass);
-                Computed::Given { map: taken(nested.forward_pass(seen, self.pass)) }
+                Computed::Given { map: nested.forward_pass(seen, self.pass).into_dispatch() }
             }
             (Core::Average, _) => Computed::Average,
             (Core::Input, _) => Computed::Input,
@@ -101,7 +98,7 @@ impl Planning<'_> {
         };
         let end = match (&parts.norm, branch.scale()) {
             (Some(norm), _) => End::Norm(plan_norm(norm, self.input, count_out, self.pass)),
-            (None, Some(scale)) => End::Scale(taken(scale)),
+            (None, Some(scale)) => End::Scale(scale.into_dispatch()),
             (None, None) => End::Nothing,
         };
         Part { first, core, end }
@@ -110,7 +107,7 @@ impl Planning<'_> {
     fn first(&self, branch: &Branch) -> Option<First<DispatchTensor>> {
         let (conv, norm) = branch.parts.first.as_ref().zip(branch.parts.first_norm.as_ref())?;
         let norm = plan_norm(norm, self.input, counts(&self.shape)[0], self.pass);
-        Some(First { weight: taken(conv.weight.val()), norm })
+        Some(First { weight: conv.weight.val().into_dispatch(), norm })
     }
 }
 
@@ -124,15 +121,11 @@ pub(super) fn plan_norm(
     let device = like.device();
     // Statistics stay where the last update left them, which another device may have been.
     let [mean, variance] = [&norm.running_mean, &norm.running_var]
-        .map(|state| taken(state.value_sync().to_device(&device).detach()));
+        .map(|state| state.value_sync().to_device(&device).detach().into_dispatch());
     let by = match pass.share(norm, count) {
         None => By::Given { mean, variance },
         Some(Share { momentum, unbias }) => By::Batch(Running { mean, variance, momentum, unbias }),
     };
-    let (gamma, beta) = (taken(norm.gamma.val()), taken(norm.beta.val()));
+    let [gamma, beta] = [&norm.gamma, &norm.beta].map(|vector| vector.val().into_dispatch());
     Norm { gamma, beta, epsilon: norm.epsilon, by }
-}
-
-fn taken<const D: usize>(tensor: Tensor<D>) -> DispatchTensor {
-    tensor.into_dispatch()
 }
