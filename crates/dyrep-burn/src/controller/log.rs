@@ -1,7 +1,6 @@
 //! The log of a run's structural changes: what, when, why, and at what cost. It can be replayed.
 
 use std::fmt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ use crate::branch::BranchSpec;
 use crate::error::StructureError;
 use crate::look::saliency::{Score, Scored};
 use crate::structure::cost::Cost;
-use crate::structure::{NEEDS, Structure, load_text, parse_versioned, save_text};
+use crate::structure::{NEEDS, Structure, parse_versioned, versioned_file};
 
 /// The version written; all up to it are read.
 const VERSION: u64 = 2;
@@ -153,37 +152,6 @@ impl EventLog {
         Ok(structure)
     }
 
-    /// As JSON.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self)
-            .unwrap_or_else(|e| unreachable!("strings and numbers: {e}"))
-    }
-
-    /// Reads JSON that [`to_json`](Self::to_json) wrote.
-    ///
-    /// # Errors
-    /// Text that is not a whole log, of another version, or whose changes do not follow from each other.
-    pub fn from_json(text: &str) -> Result<Self, StructureError> {
-        Self::parse(text, "event log")
-    }
-
-    /// Writes the log to a file: to a temporary one beside it, synced, then renamed.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
-        save_text(path.as_ref(), &self.to_json())
-    }
-
-    /// Reads a log file.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, StructureError> {
-        load_text(path.as_ref(), Self::parse)
-    }
-
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
         let log: Self = parse_versioned(text, VERSION, origin)?;
         log.replay()?;
@@ -191,11 +159,14 @@ impl EventLog {
     }
 }
 
+versioned_file!(EventLog, "event log", "whose changes do not follow from each other");
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.change {
             Change::Grew { score, plan, branches } => {
-                write!(f, "grew {} into {}", plan.chosen.path, names(branches))?;
+                let branches: Vec<_> = branches.iter().map(BranchSpec::to_string).collect();
+                write!(f, "grew {} into {}", plan.chosen.path, branches.join(" + "))?;
                 write!(f, ": its {score} of {:.3e} is ", plan.chosen.score)?;
                 match plan.rank {
                     1 => write!(f, "the highest")?,
@@ -222,8 +193,4 @@ impl fmt::Display for Event {
         let (sign, macs) = change(self.before.macs, self.after.macs);
         write!(f, ", {sign}{:.2} M multiply-adds)", macs / 1e6)
     }
-}
-
-fn names(branches: &[BranchSpec]) -> String {
-    branches.iter().map(BranchSpec::to_string).collect::<Vec<_>>().join(" + ")
 }

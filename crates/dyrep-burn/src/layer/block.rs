@@ -119,7 +119,7 @@ impl Block {
     /// If the branch is of a block of another geometry.
     #[must_use]
     pub fn fuse_branch(&self, branch: &Branch) -> Kernel {
-        assert_eq!(branch.geometry(), &self.geometry, "the branch is of another block");
+        assert_eq!(branch.geometry, self.geometry, "the branch is of another block");
         branch.fuse(&wide(self.main_conv().innermost().weight.val()))
     }
 

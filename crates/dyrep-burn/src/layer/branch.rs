@@ -21,7 +21,7 @@ use crate::structure::BranchForm;
 pub struct Branch {
     name: BranchName,
     /// The block's.
-    geometry: ConvGeometry,
+    pub(super) geometry: ConvGeometry,
     pub(crate) parts: Parts,
 }
 
@@ -74,11 +74,6 @@ impl Branch {
     #[must_use]
     pub fn kind(&self) -> BranchKind {
         self.name.kind
-    }
-
-    /// The block's geometry.
-    pub(crate) fn geometry(&self) -> &ConvGeometry {
-        &self.geometry
     }
 
     /// What ends it.
@@ -168,9 +163,8 @@ impl Parts {
     ) -> Self {
         let (kind, names, outputs) =
             (form.name.kind, form.name.kind.names(), geometry.out_channels());
-        let middle = form.mid_channels.unwrap_or(outputs);
-        let has_first = kind.has_first(geometry);
-        let pointwise = geometry.resized([geometry.in_channels(), middle], [1, 1]);
+        let pointwise = form.first_geometry(geometry);
+        let pointwise = pointwise.as_ref();
         let [first, first_norm] = names.first;
         // What nothing behind it makes small must be so by itself.
         let bare = matches!(form.end, End::Nothing | End::Constant);
@@ -182,8 +176,8 @@ impl Parts {
         let gain = builder.last_gain(main);
         let is = |end| form.end == end;
         Self {
-            first: has_first.then(|| builder.first(first, &pointwise, kind.has_middle())),
-            first_norm: has_first.then(|| builder.norm(first_norm, middle, GAMMA)),
+            first: pointwise.map(|conv| builder.first(first, conv, kind.has_middle())),
+            first_norm: pointwise.map(|conv| builder.norm(first_norm, conv.out_channels(), GAMMA)),
             conv: conv.or_else(|| {
                 let conv = form.conv.as_deref()?;
                 Some(builder.within(names.conv, |builder| build(builder, conv)))

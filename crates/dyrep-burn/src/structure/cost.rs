@@ -108,11 +108,10 @@ pub struct LayerCost {
 pub fn profile<M: Module>(model: &M, forward: impl FnOnce(&M)) -> Vec<LayerCost> {
     let sizes = InputSizes::measure(model, forward);
     let cost = |(path, layer): (String, crate::RepConv2d)| {
-        let trained = LayerStructure { geometry: layer.geometry(), form: layer.form() };
-        let deployed = LayerStructure { form: trained.form.deployed(), ..trained.clone() };
+        let layer = LayerStructure::of(&layer);
         LayerCost {
-            trained: sizes.layer_cost(&path, &trained),
-            deployed: sizes.layer_cost(&path, &deployed),
+            trained: sizes.layer_cost(&path, &layer),
+            deployed: sizes.layer_cost(&path, &layer.deployed()),
             path,
         }
     };
@@ -150,13 +149,11 @@ impl Form {
 impl BranchForm {
     fn macs(&self, geometry: &ConvGeometry, input: [usize; 2]) -> u64 {
         let kind = self.name.kind;
-        let [rows, columns] = geometry.output_size(input);
-        let [height, width] = kind.checked_window(geometry).size;
-        let (taps, outputs) = (height * width, geometry.out_channels());
-        let per_tap = geometry.in_channels() / geometry.groups();
-        let first = match kind.has_first(geometry) {
-            true => product([input[0], input[1], per_tap, self.mid_channels.unwrap_or(outputs)]),
-            false => 0,
+        let first = self.first_geometry(geometry).map_or(0, |first| first.macs(input));
+        // What one output value takes, for all of them.
+        let outputs = |each: usize| {
+            let [rows, columns] = geometry.output_size(input);
+            product([rows, columns, geometry.out_channels(), each])
         };
         let core = match (kind.core(), self.conv.as_deref()) {
             (Core::Conv(_), Some(nested @ Form::Block(_))) => {
@@ -165,25 +162,18 @@ impl BranchForm {
                 let padded = [0, 1].map(|axis| input[axis] + pads[axis].0 + pads[axis].1);
                 nested.macs(&own, padded)
             }
-            (Core::Conv(_), _) => {
-                let per_tap =
-                    self.mid_channels.map_or(per_tap, |middle| middle / geometry.groups());
-                product([rows, columns, outputs, per_tap * taps])
-            }
-            (Core::Average, _) => product([rows, columns, outputs, taps]),
+            (Core::Conv(_), _) => outputs(self.conv_geometry(geometry).fan_in()),
+            (Core::Average, _) => outputs(geometry.kernel_size().iter().product()),
             (Core::Input, _) => 0,
         };
         first.saturating_add(core)
     }
 
     fn params(&self, geometry: &ConvGeometry) -> u64 {
-        let kind = self.name.kind;
         let outputs = geometry.out_channels();
-        let middle = self.mid_channels.unwrap_or(outputs);
-        let first = match kind.has_first(geometry) {
-            true => middle * (geometry.in_channels() / geometry.groups() + 2),
-            false => 0,
-        };
+        // The convolution, and γ and β of the norm behind it.
+        let first = self.first_geometry(geometry);
+        let first = first.map_or(0, |first| first.out_channels() * (first.fan_in() + 2));
         let conv = self.conv.as_ref().map_or(0, |conv| conv.params(&self.conv_geometry(geometry)));
         let end = match self.end {
             End::Norm => 2 * outputs,

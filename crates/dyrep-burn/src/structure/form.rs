@@ -88,6 +88,12 @@ impl BranchForm {
         }
     }
 
+    /// The 1×1 convolution that it starts with in a block of this geometry, if it does.
+    pub(crate) fn first_geometry(&self, block: &ConvGeometry) -> Option<ConvGeometry> {
+        let channels = [block.in_channels(), self.mid_channels.unwrap_or(block.out_channels())];
+        self.name.kind.has_first(block).then(|| block.resized(channels, [1, 1]))
+    }
+
     /// The convolution at its core by itself: what is left of the block's geometry when the padding is done before.
     /// That of a branch with all taps and no 1×1 is the block's.
     pub(crate) fn conv_geometry(&self, block: &ConvGeometry) -> ConvGeometry {

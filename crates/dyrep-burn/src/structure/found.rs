@@ -56,10 +56,8 @@ fn branch(
         return Some(form);
     }
     if kind.has_middle() {
-        let inputs = geometry.in_channels() / geometry.groups();
-        if middle == 0 || middle % geometry.groups() != 0 || *first()? != [middle, inputs, 1, 1] {
-            return None;
-        }
+        let pointwise = form.first_geometry(geometry)?.validated().ok()?;
+        first().filter(|shape| **shape == pointwise.weight_shape())?;
     }
     if kind.convolves() {
         let own = form.conv_geometry(geometry);

@@ -5,18 +5,17 @@
 //! branch that cannot exist is refused, never built.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
 
 use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use form::DEEPEST;
 pub use form::{BlockForm, BranchForm, Form};
-pub(crate) use version::{NEEDS, check_version, parse_versioned};
+pub(crate) use version::{NEEDS, check_version, parse_versioned, versioned_file};
 
 use crate::branch::{BranchName, Branches};
 use crate::error::{ConfigError, StructureError};
-use crate::file::write_atomically;
 use crate::geometry::ConvGeometry;
 use crate::layer::{Builder, RepConv2d, Source, in_state_of};
 use crate::look::{layers, map_layers, nest};
@@ -98,10 +97,8 @@ impl Structure {
     /// The structure of a model.
     #[must_use]
     pub fn of<M: Module>(model: &M) -> Self {
-        let layers = layers(model).into_iter().map(|(path, layer)| {
-            (path, LayerStructure { geometry: layer.geometry(), form: layer.form() })
-        });
-        Self { layers: layers.collect() }
+        let layers = layers(model).into_iter();
+        Self { layers: layers.map(|(path, layer)| (path, LayerStructure::of(&layer))).collect() }
     }
 
     /// The layers by path.
@@ -113,12 +110,8 @@ impl Structure {
     /// The structure after deployment: every block a plain convolution with a bias.
     #[must_use]
     pub fn deployed(&self) -> Self {
-        let fused = |layer: &LayerStructure| LayerStructure {
-            geometry: layer.geometry.clone(),
-            form: layer.form.deployed(),
-        };
-        let layers = self.layers.iter().map(|(path, layer)| (path.clone(), fused(layer)));
-        Self { layers: layers.collect() }
+        let layers = self.layers.iter();
+        Self { layers: layers.map(|(path, layer)| (path.clone(), layer.deployed())).collect() }
     }
 
     /// Grows the plain convolution at `path` into a block, as [`grow`](crate::grow) does with tensors.
@@ -127,21 +120,15 @@ impl Structure {
     /// No such convolution, one that is a block already or lies too deep, or a branch named that does not exist
     /// there. The structure is then unchanged.
     pub fn grow(&mut self, path: &str, branches: &Branches) -> Result<(), StructureError> {
-        let refused = |reason: &str| StructureError::Change {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let (form, geometry, depth) =
-            self.conv_mut(path).ok_or_else(|| refused("no convolution there"))?;
+        let (form, geometry, depth) = self.conv_mut(path)?;
         if depth >= DEEPEST {
-            let error = ConfigError::TooDeep { limit: DEEPEST };
-            return Err(refused(&error.to_string()));
+            return Err(refused(path, ConfigError::TooDeep { limit: DEEPEST }));
         }
         if let Form::Block(_) = form {
-            return Err(refused("it is a block already"));
+            return Err(refused(path, "it is a block already"));
         }
         let block = BlockForm::grown(branches, &geometry);
-        *form = Form::Block(block.map_err(|error| refused(&error.to_string()))?);
+        *form = Form::Block(block.map_err(|error| refused(path, error))?);
         Ok(())
     }
 
@@ -151,18 +138,16 @@ impl Structure {
     /// # Errors
     /// No block there, or none with such a branch. The structure is then unchanged.
     pub fn cut(&mut self, path: &str, names: &[BranchName]) -> Result<(), StructureError> {
-        let refused = |reason: String| StructureError::Change { path: path.to_owned(), reason };
-        let found = self.conv_mut(path);
-        let (form, ..) = found.ok_or_else(|| refused("no convolution there".to_owned()))?;
+        let (form, ..) = self.conv_mut(path)?;
         let Form::Block(block) = form else {
-            return Err(refused("it is plain, there is nothing to cut".to_owned()));
+            return Err(refused(path, "it is plain, there is nothing to cut"));
         };
         let others = || block.branches[1..].iter().map(|branch| branch.name);
         if let Some(name) = names.iter().find(|name| !others().any(|other| other == **name)) {
-            return Err(refused(format!("it has no branch `{name}` to cut")));
+            return Err(refused(path, format!("it has no branch `{name}` to cut")));
         }
         if names.is_empty() && others().next().is_some() {
-            return Err(refused("no branch was named".to_owned()));
+            return Err(refused(path, "no branch was named"));
         }
         block.branches.retain(|branch| !names.contains(&branch.name));
         block.main_conv_mut().give_bias_to_innermost();
@@ -173,15 +158,15 @@ impl Structure {
     }
 
     /// The form of the convolution at `path`, its geometry, and how many blocks it lies in.
-    fn conv_mut(&mut self, path: &str) -> Option<(&mut Form, ConvGeometry, usize)> {
-        let (layer, address) = {
-            let paths = self.layers.keys().map(String::as_str);
-            let (layer, address) = nest::locate(path, paths)?;
-            (layer.to_owned(), address)
-        };
-        let LayerStructure { geometry, form } = self.layers.get_mut(&layer)?;
-        let (form, geometry) = form.at_mut(&address, geometry)?;
-        Some((form, geometry, address.len()))
+    fn conv_mut(&mut self, path: &str) -> Result<(&mut Form, ConvGeometry, usize), StructureError> {
+        let paths = self.layers.keys().map(String::as_str);
+        let located = nest::locate(path, paths).map(|(layer, address)| (layer.to_owned(), address));
+        let found = located.and_then(|(layer, address)| {
+            let LayerStructure { geometry, form } = self.layers.get_mut(&layer)?;
+            let (form, geometry) = form.at_mut(&address, geometry)?;
+            Some((form, geometry, address.len()))
+        });
+        found.ok_or_else(|| refused(path, "no convolution there"))
     }
 
     /// The geometry of the convolution at `path`, in a layer or inside its blocks.
@@ -231,56 +216,27 @@ impl Structure {
         }
     }
 
-    /// As JSON.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self)
-            .unwrap_or_else(|e| unreachable!("strings and sizes: {e}"))
-    }
-
-    /// Reads JSON that [`to_json`](Self::to_json) wrote.
-    ///
-    /// # Errors
-    /// Text that is not a whole structure, of another version, or with branches that cannot exist.
-    pub fn from_json(text: &str) -> Result<Self, StructureError> {
-        Self::parse(text, "structure")
-    }
-
     fn parse(text: &str, origin: &str) -> Result<Self, StructureError> {
         parse_versioned::<Raw>(text, VERSION, origin)?.check(origin)
     }
+}
 
-    /// Writes the structure to a file: to a temporary one beside it, synced, then renamed.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StructureError> {
-        save_text(path.as_ref(), &self.to_json())
+versioned_file!(Structure, "structure", "with branches that cannot exist");
+
+impl LayerStructure {
+    /// That of a layer.
+    pub(crate) fn of(layer: &RepConv2d) -> Self {
+        Self { geometry: layer.geometry(), form: layer.form() }
     }
 
-    /// Reads a structure file.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, StructureError> {
-        load_text(path.as_ref(), Self::parse)
+    /// After deployment.
+    fn deployed(&self) -> Self {
+        Self { geometry: self.geometry.clone(), form: self.form.deployed() }
     }
 }
 
-/// Writes a structure file or a log of structures.
-pub(crate) fn save_text(path: &Path, text: &str) -> Result<(), StructureError> {
-    let failed = |source| StructureError::Io { path: path.to_owned(), source };
-    write_atomically(path, text.as_bytes()).map_err(failed)
-}
-
-/// Reads such a file and parses it, with its name for messages.
-pub(crate) fn load_text<T>(
-    path: &Path,
-    parse: fn(&str, &str) -> Result<T, StructureError>,
-) -> Result<T, StructureError> {
-    let failed = |source| StructureError::Io { path: path.to_owned(), source };
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    parse(&text, &path.display().to_string())
+fn refused(path: &str, reason: impl fmt::Display) -> StructureError {
+    StructureError::Change { path: path.to_owned(), reason: reason.to_string() }
 }
 
 fn rebuild(path: &str, layer: &RepConv2d, wanted: &LayerStructure) -> RepConv2d {

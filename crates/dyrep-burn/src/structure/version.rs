@@ -41,3 +41,53 @@ struct Head {
     #[serde(default)]
     needs: Option<String>,
 }
+
+/// The JSON of a type and files of it, for one with a `parse` that gets a text and, for messages, where it is from;
+/// `refused` says what else than a broken text it refuses.
+macro_rules! versioned_file {
+    ($type:ty, $what:literal, $refused:literal) => {
+        impl $type {
+            /// As JSON.
+            #[must_use]
+            pub fn to_json(&self) -> String {
+                serde_json::to_string_pretty(self)
+                    .unwrap_or_else(|e| unreachable!("strings and numbers: {e}"))
+            }
+
+            /// Reads JSON that [`to_json`](Self::to_json) wrote.
+            ///
+            /// # Errors
+            #[doc = concat!("Text that is not a whole ", $what, ", of another version, or ", $refused, ".")]
+            pub fn from_json(text: &str) -> Result<Self, $crate::StructureError> {
+                Self::parse(text, $what)
+            }
+
+            #[doc = concat!("Writes the ", $what, " to a file: to a temporary one beside it, synced, then renamed.")]
+            ///
+            /// # Errors
+            /// What the system says.
+            pub fn save(
+                &self,
+                path: impl AsRef<std::path::Path>,
+            ) -> Result<(), $crate::StructureError> {
+                let path = path.as_ref();
+                $crate::write_atomically(path, self.to_json().as_bytes())
+                    .map_err(|source| $crate::StructureError::Io { path: path.to_owned(), source })
+            }
+
+            #[doc = concat!("Reads a file of the ", $what, ".")]
+            ///
+            /// # Errors
+            /// A file that cannot be read, or as [`from_json`](Self::from_json); the file is named.
+            pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self, $crate::StructureError> {
+                let path = path.as_ref();
+                let text = std::fs::read_to_string(path).map_err(|source| {
+                    $crate::StructureError::Io { path: path.to_owned(), source }
+                })?;
+                Self::parse(&text, &path.display().to_string())
+            }
+        }
+    };
+}
+
+pub(crate) use versioned_file;
