@@ -19,6 +19,7 @@ pub mod ops;
 mod pass;
 mod patterns;
 mod structure;
+mod text;
 
 pub use adjust::{
     AdjustOptions, Calibration, Fidelity, NormRule, cut, grow, grow_with, prune_optimizer,

@@ -13,7 +13,7 @@ use super::grow::{measure, new_block};
 use super::{AdjustOptions, Calibration, Target};
 use crate::branch::Branches;
 use crate::error::AdjustError;
-use crate::fuse::wide;
+use crate::fuse::{read_all, wide};
 use crate::layer::Block;
 use crate::look::layers;
 
@@ -41,14 +41,10 @@ pub(crate) fn branch_gains<M: Module>(
     let build = |target| new_block(target, branches, options);
     let mut blocks = targets.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     let targets: Vec<&Target> = targets.iter().collect();
-    if targets.is_empty() {
-        return Ok(vec![]);
-    }
     measure(&mut blocks, &targets, options, calibration, &model.valid())?;
     let gains =
         blocks.into_iter().zip(candidates).map(|(block, (_, gradient))| gain(block, gradient));
-    // One read for all.
-    Ok(Tensor::cat(gains.collect(), 0).into_data().iter::<f64>().collect())
+    Ok(read_all(gains.collect()))
 }
 
 /// Σ ‖∂L/∂θ‖² over the parameters θ of the block's optional branches, `[1]`.

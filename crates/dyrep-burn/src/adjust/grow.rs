@@ -15,12 +15,9 @@ use super::{AdjustOptions, Calibration, Fidelity, NormRule, Target};
 use crate::branch::Branches;
 use crate::error::AdjustError;
 use crate::fuse::{subtract, wide};
-use crate::layer::{Block, Branch, Builder, RepConv2d, Source, with_value};
+use crate::layer::{Block, Branch, RepConv2d, with_value};
 use crate::pass::Pass;
 use crate::structure::{BlockForm, DEEPEST};
-
-/// The gain that the last batch norm of each new branch starts with.
-pub(super) const LAST_GAMMA: f32 = 0.01;
 
 /// Grows the plain convolution at `path` into a block.
 ///
@@ -95,8 +92,7 @@ pub(super) fn new_block(
     let geometry = target.conv().geometry();
     let form = BlockForm::grown(branches, &geometry)?;
     let device = conv.weight.val().device();
-    let source = Source::Seeded { seed: options.seed, event: options.event };
-    let mut builder = Builder::new(source, &device, &target.path).with_last_gamma(LAST_GAMMA);
+    let mut builder = options.builder(&device, &target.path);
     builder.within("kxk", |builder| {
         builder.within("conv", |builder| {
             if conv.bias.is_none() {

@@ -13,6 +13,7 @@ mod optimizer;
 mod redraw;
 
 use burn::module::Module;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 pub use calibrate::Calibration;
@@ -23,9 +24,10 @@ pub use optimizer::prune_optimizer;
 
 use crate::branch::BranchName;
 use crate::error::AdjustError;
-use crate::layer::{RepConv2d, in_state_of};
+use crate::layer::{Builder, RepConv2d, Source, in_state_of};
 use crate::look::{layers, map_layers, nest};
 use crate::pass::Variance;
+use crate::text::named;
 
 /// How the batch norm of `kxk` is set after a change. The inference function is the same with both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,19 +42,12 @@ pub enum NormRule {
     Neutral,
 }
 
+named! { NormRule, "norm rule", {
+    Published => "published",
+    Neutral => "neutral",
+} }
+
 impl NormRule {
-    /// Both rules.
-    pub const ALL: [Self; 2] = [Self::Published, Self::Neutral];
-
-    /// The rule's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Neutral => "neutral",
-        }
-    }
-
     /// What new norms keep. Neutral in training mode means normalised at inference as a batch is there.
     fn variance(self) -> Variance {
         match self {
@@ -86,6 +81,17 @@ pub struct AdjustOptions {
     pub seed: u64,
     /// Number of this change within the run, the same on every replica.
     pub event: u64,
+}
+
+/// The gain that the last batch norm of each new branch starts with.
+const LAST_GAMMA: f32 = 0.01;
+
+impl AdjustOptions {
+    /// Makes the parameters of new branches of the convolution at `path`.
+    fn builder<'a>(&self, device: &'a Device, path: &str) -> Builder<'a> {
+        let source = Source::Seeded { seed: self.seed, event: self.event };
+        Builder::new(source, device, path).with_last_gamma(LAST_GAMMA)
+    }
 }
 
 /// A convolution of a model: the layer it lies in, and the way from there.

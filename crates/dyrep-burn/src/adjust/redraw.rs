@@ -11,16 +11,14 @@ use burn::tensor::Tensor;
 
 use super::AdjustOptions;
 use super::calibrate::set_identity;
-use super::grow::LAST_GAMMA;
-use crate::layer::{Block, Builder, RepConv2d, Source};
+use crate::layer::{Block, RepConv2d};
 
 /// A block like `old` at `path`, drawn anew, whose `kxk` norms pass values through; parameters keep their ids.
 ///
 /// What it does is not yet what `old` does: the caller gives its innermost convolution the difference.
 pub(super) fn redraw(old: &Block, path: &str, options: &AdjustOptions) -> RepConv2d {
     let device = old.main_conv().innermost().weight.val().device();
-    let source = Source::Seeded { seed: options.seed, event: options.event };
-    let mut builder = Builder::new(source, &device, path).with_last_gamma(LAST_GAMMA);
+    let mut builder = options.builder(&device, path);
     let mut block = Block::build(&old.geometry, &old.form(), &mut builder).valid();
     pass_through(&mut block);
     let mut ids = Ids::default();

@@ -1,14 +1,11 @@
 //! The blocks of the field: which branches each has, a row a preset.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use super::kind::BranchKind;
 use super::spec::{BranchSpec, End};
-use crate::error::UnknownName;
 use crate::geometry::ConvGeometry;
+use crate::text::named;
 
 /// A published choice of branches. Those that do not exist for a geometry are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,53 +38,22 @@ pub enum Preset {
     Csla,
 }
 
+named! { Preset, "preset", {
+    Plain => "plain",
+    AcNet => "acnet",
+    RepVgg => "repvgg",
+    Dbb => "dbb",
+    DyRep => "dyrep",
+    MobileOne => "mobileone",
+    RepLkNet => "replknet",
+    UniRepLkNet => "unireplknet",
+    RepVit => "repvit",
+    QaRepVgg => "qarepvgg",
+    QaRepVggV2 => "qarepvgg_v2",
+    Csla => "csla",
+} }
+
 impl Preset {
-    /// All presets.
-    pub const ALL: [Self; 12] = [
-        Self::Plain,
-        Self::AcNet,
-        Self::RepVgg,
-        Self::Dbb,
-        Self::DyRep,
-        Self::MobileOne,
-        Self::RepLkNet,
-        Self::UniRepLkNet,
-        Self::RepVit,
-        Self::QaRepVgg,
-        Self::QaRepVggV2,
-        Self::Csla,
-    ];
-
-    /// The names of all.
-    pub const NAMES: [&'static str; Self::ALL.len()] = {
-        let mut names = [""; Self::ALL.len()];
-        let mut i = 0;
-        while i < names.len() {
-            names[i] = Self::ALL[i].name();
-            i += 1;
-        }
-        names
-    };
-
-    /// The preset's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::AcNet => "acnet",
-            Self::RepVgg => "repvgg",
-            Self::Dbb => "dbb",
-            Self::DyRep => "dyrep",
-            Self::MobileOne => "mobileone",
-            Self::RepLkNet => "replknet",
-            Self::UniRepLkNet => "unireplknet",
-            Self::RepVit => "repvit",
-            Self::QaRepVgg => "qarepvgg",
-            Self::QaRepVggV2 => "qarepvgg_v2",
-            Self::Csla => "csla",
-        }
-    }
-
     /// Its branches in a block of `geometry`, whether they exist there or not; none for [`Preset::Plain`].
     #[must_use]
     pub fn branches(self, geometry: &ConvGeometry) -> Vec<BranchSpec> {
@@ -163,19 +129,5 @@ fn dilated(geometry: &ConvGeometry) -> &'static [(usize, usize)] {
         Some(7..) => &[(5, 1), (3, 2), (3, 3)],
         Some(5..) => &[(3, 1), (3, 2)],
         _ => &[],
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        UnknownName::find("preset", name, Self::ALL, Self::name)
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::BranchKind;
 use crate::error::UnknownName;
+use crate::text::{as_text, named};
 
 /// What a branch's chain ends in.
 #[derive(
@@ -31,21 +32,12 @@ pub enum End {
     Nothing,
 }
 
-impl End {
-    /// All ends.
-    pub const ALL: [Self; 4] = [Self::Norm, Self::Scale, Self::Constant, Self::Nothing];
-
-    /// The end's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Norm => "norm",
-            Self::Scale => "scale",
-            Self::Constant => "constant",
-            Self::Nothing => "none",
-        }
-    }
-}
+named! { End, "end of a branch", {
+    Norm => "norm",
+    Scale => "scale",
+    Constant => "constant",
+    Nothing => "none",
+} }
 
 /// A branch as it is asked for, once or several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,7 +118,7 @@ fn suffix(end: End, bias: bool) -> String {
     match (end, bias) {
         (_, true) => ":bias".to_owned(),
         (End::Norm, false) => String::new(),
-        (end, false) => format!(":{}", end.name()),
+        (end, false) => format!(":{end}"),
     }
 }
 
@@ -138,14 +130,11 @@ fn split_end(text: &str) -> Result<(&str, End, bool), UnknownName> {
     if end == "bias" {
         return Ok((name, End::Nothing, true));
     }
-    match End::ALL.into_iter().find(|known| known.name() == end) {
-        Some(end) => Ok((name, end, false)),
-        None => Err(UnknownName {
-            what: "end of a branch",
-            name: end.to_owned(),
-            known: format!("{}, bias", End::ALL.map(End::name).join(", ")),
-        }),
-    }
+    let end = end.parse().map_err(|error: UnknownName| UnknownName {
+        known: format!("{}, bias", error.known),
+        ..error
+    });
+    Ok((name, end?, false))
 }
 
 /// A branch of a block: its kind, and which of that kind. `kxk`, `kxk.2`.
@@ -205,25 +194,6 @@ impl FromStr for BranchName {
         })?;
         Ok(Self { kind: kind.parse()?, nth })
     }
-}
-
-/// Text in files for types that are written as they are displayed.
-macro_rules! as_text {
-    ($($type:ty),*) => {$(
-        impl TryFrom<String> for $type {
-            type Error = UnknownName;
-
-            fn try_from(text: String) -> Result<Self, UnknownName> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-    )*};
 }
 
 as_text!(BranchSpec, BranchName);

@@ -32,8 +32,7 @@ use crate::adjust::{
     AdjustOptions, Calibration, Fidelity, branch_gains, cut, grow, prune_optimizer,
 };
 use crate::error::{AdjustError, ControllerConfigError};
-use crate::layer::Block;
-use crate::layer::RepConv2d;
+use crate::layer::{Block, RepConv2d};
 use crate::look::layers;
 use crate::look::nest::{self, Nested};
 use crate::look::saliency::{Candidate, Observed, Saliency, Scored};
@@ -133,7 +132,7 @@ impl Controller {
         if self.config.limits_flops() && sizes.is_empty() {
             return Err(AdjustError::NothingMeasured);
         }
-        let steps = self.saliency.steps();
+        let steps = self.saliency.steps;
         let scores = self.scores(model, &mut calibration)?;
         let mut adjusting = Adjusting {
             config: &self.config,
@@ -181,7 +180,7 @@ impl Controller {
         if self.config.per_weight {
             for scored in &mut scores {
                 let candidate = candidates.iter().find(|candidate| candidate.path == scored.path);
-                let weights = candidate.map_or(1, |it| it.weight.shape().num_elements());
+                let weights = candidate.map_or(1, |it| it.conv.weight.shape().num_elements());
                 scored.score /= weights as f64;
             }
         }
@@ -194,12 +193,7 @@ impl Controller {
         let mut candidate = |nested: Nested<'_>| match nested.conv {
             // What is frozen stays as it is.
             RepConv2d::Plain(conv) if conv.weight.is_require_grad() && self.may_grow(&nested) => {
-                Some(Candidate {
-                    path: nested.path,
-                    weight_id: conv.weight.id,
-                    bias_id: conv.bias.as_ref().map(|bias| bias.id),
-                    weight: conv.weight.val(),
-                })
+                Some(Candidate { path: nested.path, conv: conv.clone() })
             }
             _ => None,
         };

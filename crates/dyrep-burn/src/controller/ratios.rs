@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::blocks;
 use super::plan::BlockRatios;
-use crate::fuse::{Kernel, wide};
+use crate::fuse::{Kernel, read_all, wide};
 use crate::layer::{Block, Branch};
 use crate::look::layers;
 
@@ -19,11 +19,7 @@ pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
     let layers = layers(&model.valid());
     let blocks: Vec<(String, &Block)> = blocks(&layers).collect();
     let pairs: Vec<Tensor<1>> = blocks.iter().flat_map(|(_, block)| pairs(block)).collect();
-    // One read for all.
-    let numbers = match pairs.is_empty() {
-        true => vec![],
-        false => Tensor::cat(pairs, 0).into_data().iter::<f64>().collect(),
-    };
+    let numbers = read_all(pairs);
     let mut ratios = numbers.chunks_exact(2).map(|pair| pair[0] / pair[1]);
     let mut next = || ratios.next().unwrap_or(f64::NAN);
     let ratios = blocks.into_iter().map(|(path, block)| BlockRatios {

@@ -56,7 +56,7 @@ impl Controller {
             };
             sums.push(SavedSum { path: path.clone(), kind });
         }
-        let (log, steps) = (self.log.clone(), self.saliency.steps());
+        let (log, steps) = (self.log.clone(), self.saliency.steps);
         (ControllerState { score: self.config.score, log, steps, sums }, values)
     }
 

@@ -165,19 +165,6 @@ pub struct UnknownName {
     pub known: String,
 }
 
-impl UnknownName {
-    /// The one of `all` that is called `wanted`.
-    pub(crate) fn find<T: Copy, const N: usize>(
-        what: &'static str,
-        wanted: &str,
-        all: [T; N],
-        name: fn(T) -> &'static str,
-    ) -> Result<T, Self> {
-        let unknown = || Self { what, name: wanted.to_owned(), known: all.map(name).join(", ") };
-        all.into_iter().find(|&one| name(one) == wanted).ok_or_else(unknown)
-    }
-}
-
 /// A layer's configuration that cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -96,6 +96,14 @@ pub(crate) fn options_of<const D: usize>(tensor: &Tensor<D>) -> TensorCreationOp
     (&tensor.device(), tensor.dtype()).into()
 }
 
+/// The numbers of all tensors: one read of the device for all.
+pub(crate) fn read_all(tensors: Vec<Tensor<1>>) -> Vec<f64> {
+    match tensors.is_empty() {
+        true => vec![],
+        false => Tensor::cat(tensors, 0).into_data().iter::<f64>().collect(),
+    }
+}
+
 /// A tensor in `f32` at least.
 pub(crate) fn wide<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match tensor.dtype() {

@@ -29,6 +29,6 @@ pub use compose::then_kxk;
 pub use embed::embed;
 pub use identity::identity;
 pub use kernel::Kernel;
-pub(crate) use kernel::{options_of, wide};
+pub(crate) use kernel::{options_of, read_all, wide};
 pub(crate) use norm::then_affine;
 pub use norm::{NormAffine, absorb_bias, fold_norm, scale};

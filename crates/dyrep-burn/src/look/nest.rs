@@ -115,10 +115,11 @@ impl RepConv2d {
         let Some((name, rest)) = address.split_first() else {
             return input;
         };
-        let block = self.block().zip(self.block().and_then(|block| block.branch(*name)));
-        let (block, branch) = block.unwrap_or_else(|| unreachable!("the address was checked"));
-        let seen = block.seen_by(branch, input, Pass::Infer);
-        let conv = branch.conv().unwrap_or_else(|| unreachable!("the address was checked"));
+        let found = self.block().and_then(|block| {
+            let branch = block.branch(*name)?;
+            Some((block.seen_by(branch, input, Pass::Infer), branch.conv()?))
+        });
+        let (seen, conv) = found.unwrap_or_else(|| unreachable!("the address was checked"));
         conv.input_at(rest, seen)
     }
 }

@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::ParamId;
+use burn::nn::conv::Conv2d;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::adjust::MeanGradient;
-use crate::error::UnknownName;
+use crate::fuse::read_all;
 use crate::layer::mix;
+use crate::text::named;
 
 /// A measure of a convolution's weight `w` with gradient `g`.
 ///
@@ -37,37 +38,13 @@ pub enum Score {
     Random,
 }
 
-impl Score {
-    /// All scores.
-    pub const ALL: [Self; 5] =
-        [Self::GradNorm, Self::Snip, Self::SynFlow, Self::BranchGain, Self::Random];
-
-    /// The score's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::GradNorm => "grad_norm",
-            Self::Snip => "snip",
-            Self::SynFlow => "synflow",
-            Self::BranchGain => "branch_gain",
-            Self::Random => "random",
-        }
-    }
-}
-
-impl std::fmt::Display for Score {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl std::str::FromStr for Score {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        UnknownName::find("score", name, Self::ALL, Self::name)
-    }
-}
+named! { Score, "score", {
+    GradNorm => "grad_norm",
+    Snip => "snip",
+    SynFlow => "synflow",
+    BranchGain => "branch_gain",
+    Random => "random",
+} }
 
 /// A convolution that may grow, and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,9 +59,7 @@ pub struct Scored {
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) path: String,
-    pub(crate) weight_id: ParamId,
-    pub(crate) bias_id: Option<ParamId>,
-    pub(crate) weight: Tensor<4>,
+    pub(crate) conv: Conv2d,
 }
 
 /// What is summed up for a candidate.
@@ -98,14 +73,15 @@ pub(crate) enum Sum {
 impl Sum {
     /// What one step adds; none for a score that needs no gradient.
     fn of_step(score: Score, candidate: &Candidate, gradients: &GradientsParams) -> Option<Self> {
-        let gradient = gradients.get::<4>(candidate.weight_id)?;
-        let weight = candidate.weight.clone().without_autodiff();
+        let Conv2d { weight, bias, .. } = &candidate.conv;
+        let gradient = gradients.get::<4>(weight.id)?;
+        let weight = weight.val().without_autodiff();
         Some(match score {
             Score::GradNorm => Self::Score(gradient.powi_scalar(2).sum().sqrt()),
             Score::Snip => Self::Score((gradient * weight).abs().sum()),
             Score::SynFlow => Self::Score((gradient * weight).sum()),
             Score::BranchGain => {
-                let bias = candidate.bias_id.and_then(|id| gradients.get::<1>(id));
+                let bias = bias.as_ref().and_then(|bias| gradients.get::<1>(bias.id));
                 Self::Gradient(MeanGradient { weight: gradient, bias })
             }
             Score::Random => return None,
@@ -136,6 +112,7 @@ pub(crate) enum Observed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saliency {
     pub(crate) sums: BTreeMap<String, Sum>,
+    /// Observed since the last [`take`](Self::take).
     pub(crate) steps: usize,
 }
 
@@ -159,11 +136,6 @@ impl Saliency {
             self.sums.insert(candidate.path.clone(), sum);
         }
         self.steps += 1;
-    }
-
-    /// Steps observed since the last [`take`](Self::take).
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
     }
 
     /// The means of every candidate, in their order; starts anew.
@@ -201,12 +173,8 @@ impl Saliency {
             return Observed::Gradients(gradients);
         }
         let (paths, means): (Vec<_>, Vec<_>) = scores.into_iter().unzip();
-        // One read for all.
-        let means = match means.is_empty() {
-            true => vec![],
-            false => Tensor::cat(means, 0).into_data().iter::<f64>().collect(),
-        };
-        let scored = paths.into_iter().zip(means).map(|(path, score)| Scored { path, score });
+        let scored =
+            paths.into_iter().zip(read_all(means)).map(|(path, score)| Scored { path, score });
         Observed::Scores(scored.collect())
     }
 }

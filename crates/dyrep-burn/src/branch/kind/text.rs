@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{BranchKind, Core, LARGEST, Taps};
 use crate::error::UnknownName;
+use crate::text::as_text;
 
 impl fmt::Display for BranchKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,19 +63,7 @@ fn number(text: &str) -> Option<u16> {
     ((1..=LARGEST).contains(&number) && number.to_string() == text).then_some(number)
 }
 
-impl TryFrom<String> for BranchKind {
-    type Error = UnknownName;
-
-    fn try_from(name: String) -> Result<Self, UnknownName> {
-        name.parse()
-    }
-}
-
-impl From<BranchKind> for String {
-    fn from(kind: BranchKind) -> Self {
-        kind.to_string()
-    }
-}
+as_text!(BranchKind);
 
 #[cfg(test)]
 mod tests {

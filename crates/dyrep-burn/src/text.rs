@@ -1,0 +1,63 @@
+//! Types that are texts to a reader: in files, in messages, on the command line.
+
+/// Lists the variants of an enum with their names, and lets them be written and read by name; `what` says in messages
+/// what kind of thing is named.
+macro_rules! named {
+    ($type:ident, $what:literal, { $($variant:ident => $name:literal,)+ }) => {
+        impl $type {
+            /// The names of all, in order.
+            pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
+
+            /// All there are, in order.
+            pub const ALL: [Self; Self::NAMES.len()] = [$(Self::$variant),+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, $crate::UnknownName> {
+                let known = Self::ALL.into_iter().find(|known| known.name() == name);
+                known.ok_or_else(|| $crate::UnknownName {
+                    what: $what,
+                    name: name.to_owned(),
+                    known: Self::NAMES.join(", "),
+                })
+            }
+        }
+    };
+}
+
+/// Lets types stand in files as they are displayed.
+macro_rules! as_text {
+    ($($type:ty),*) => {$(
+        impl TryFrom<String> for $type {
+            type Error = $crate::UnknownName;
+
+            fn try_from(text: String) -> Result<Self, $crate::UnknownName> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+    )*};
+}
+
+pub(crate) use {as_text, named};
