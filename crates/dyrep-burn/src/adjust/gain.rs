@@ -41,6 +41,9 @@ pub(crate) fn branch_gains<M: Module>(
     let build = |target| new_block(target, branches, options);
     let mut blocks = targets.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     let targets: Vec<&Target> = targets.iter().collect();
+    if targets.is_empty() {
+        return Ok(vec![]);
+    }
     measure(&mut blocks, &targets, options, calibration, &model.valid())?;
     let gains =
         blocks.into_iter().zip(candidates).map(|(block, (_, gradient))| gain(block, gradient));
