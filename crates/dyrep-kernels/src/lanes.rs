@@ -138,11 +138,17 @@ lanewise!(Mul, mul, *=);
 /// closures of their own (`array::map`) are not.
 macro_rules! fast {
     ($body:expr) => {
-        pulp::Arch::new().dispatch(
+        $crate::lanes::dispatch(
             #[inline(always)]
             || $body,
         )
     };
+}
+
+/// What [`fast!`] calls. Without a function of its own the compiler vectorises less.
+#[inline(always)]
+pub(crate) fn dispatch<R>(body: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(body)
 }
 
 pub(crate) use fast;
