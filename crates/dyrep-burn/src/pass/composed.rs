@@ -60,6 +60,9 @@ fn in_parts(plan: Plan<DispatchTensor>) -> Vec<Plan<DispatchTensor>> {
         plan.visit(|_| count += 1);
         count
     };
+    if tensors(&plan) <= ops::MOST {
+        return vec![plan];
+    }
     let Plan { shape, input, branches } = plan;
     let mut parts: Vec<Plan<DispatchTensor>> = vec![];
     for branch in branches {
