@@ -107,9 +107,9 @@ pub(super) fn new_block(
     // Off the graph nothing requires a gradient; what will, once training, is seen by going there.
     let frozen = !conv.weight.clone().train().is_require_grad();
     let conv = Some(RepConv2d::Plain(conv));
-    let mut branches = vec![Branch::around(conv, &geometry, form.main(), &mut builder)];
+    let mut branches = vec![Branch::build(conv, &geometry, form.main(), &mut builder)];
     let others = form.branches[1..].iter();
-    branches.extend(others.map(|form| Branch::build(&geometry, form, &mut builder)));
+    branches.extend(others.map(|form| Branch::build(None, &geometry, form, &mut builder)));
     // New parameters are of the type of those that are there.
     let branches = branches.into_iter().map(|branch| branch.map(&mut Cast(dtype))).collect();
     let block = Block { branches, norm_after: None, geometry };

@@ -35,7 +35,7 @@ impl Block {
         builder: &mut Builder<'_>,
     ) -> Self {
         let branches = form.branches.iter();
-        let branches = branches.map(|form| Branch::build(geometry, form, builder)).collect();
+        let branches = branches.map(|form| Branch::build(None, geometry, form, builder)).collect();
         let norm_after =
             form.norm_after.then(|| builder.norm(AFTER, geometry.out_channels(), GAMMA));
         Self { branches, norm_after, geometry: geometry.clone() }
@@ -136,23 +136,23 @@ impl Module for Block {
     }
 
     fn fork(self, device: &Device) -> Self {
-        let Self { branches, norm_after, geometry } = self;
-        Self { branches: branches.fork(device), norm_after: norm_after.fork(device), geometry }
+        let norm_after = self.norm_after.fork(device);
+        Self { branches: self.branches.fork(device), norm_after, ..self }
     }
 
     fn to_device(self, device: &Device) -> Self {
-        let (branches, norm_after) = (self.branches, self.norm_after);
-        let (branches, norm_after) = (branches.to_device(device), norm_after.to_device(device));
-        Self { branches, norm_after, geometry: self.geometry }
+        let norm_after = self.norm_after.to_device(device);
+        Self { branches: self.branches.to_device(device), norm_after, ..self }
     }
 
     fn train(self) -> Self {
-        Self { branches: self.branches.train(), norm_after: self.norm_after.train(), ..self }
+        let norm_after = self.norm_after.train();
+        Self { branches: self.branches.train(), norm_after, ..self }
     }
 
     fn valid(&self) -> Self {
-        let (branches, norm_after) = (self.branches.valid(), self.norm_after.valid());
-        Self { branches, norm_after, geometry: self.geometry.clone() }
+        let norm_after = self.norm_after.valid();
+        Self { branches: self.branches.valid(), norm_after, geometry: self.geometry.clone() }
     }
 
     /// A block cannot become anything else by itself: [`RepConv2d`] replaces it whole.

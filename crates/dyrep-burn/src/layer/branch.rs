@@ -43,17 +43,9 @@ pub(crate) struct Parts {
 }
 
 impl Branch {
-    /// Builds a branch of a block of `geometry`; `form` must have been checked against it.
+    /// Builds a branch of a block of `geometry`, around a convolution where there is one already: `kxk` of one that grows.
+    /// `form` must have been checked against the geometry.
     pub(crate) fn build(
-        geometry: &ConvGeometry,
-        form: &BranchForm,
-        builder: &mut Builder<'_>,
-    ) -> Self {
-        Self::around(None, geometry, form, builder)
-    }
-
-    /// A branch around a convolution that is there: `kxk` of one that grows.
-    pub(crate) fn around(
         conv: Option<RepConv2d>,
         geometry: &ConvGeometry,
         form: &BranchForm,

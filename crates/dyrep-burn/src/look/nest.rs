@@ -35,11 +35,8 @@ fn inside<'a>(path: &str, layer: &'a RepConv2d) -> Vec<Nested<'a>> {
         if let RepConv2d::Block(block) = found[next].conv {
             let nesting = block.branches().iter().filter(|branch| branch.kind().nests());
             found.extend(nesting.filter_map(|branch| {
-                let path = format!(
-                    "{}.{}",
-                    join(&path, &branch.name().to_string()),
-                    branch.kind().names().conv
-                );
+                let below = join(&path, &branch.name().to_string());
+                let path = join(&below, branch.kind().names().conv);
                 Some(Nested { path, depth, conv: branch.conv()? })
             }));
         }
