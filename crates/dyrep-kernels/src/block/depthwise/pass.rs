@@ -164,9 +164,13 @@ impl<'a> Pass<'a> {
                 }
                 (_, Core::Given { map }) => {
                     let map = call.planes(map, self.channel);
-                    let again = end.filter(|end| is_far(*end)).map(|_| moment_of(map.clone()));
-                    let (again, of_map) = again.unzip();
-                    let (moment, of_map) = (again.or(end), of_map.unwrap_or(0.0));
+                    let (moment, of_map) = match end {
+                        Some(found) if is_far(found) => {
+                            let (again, of_map) = moment_of(map.clone());
+                            (Some(again), of_map)
+                        }
+                        _ => (end, 0.0),
+                    };
                     let along = self.with_map(map.clone(), moment, gradient.all);
                     let (back, end) = self.back(&branch.end, moment, [gradient.all, along]);
                     let level = (back.c + back.b * f64::from(of_map)) as f32;
