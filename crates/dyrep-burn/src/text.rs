@@ -38,23 +38,24 @@ macro_rules! named {
                 })
             }
         }
+
+        $crate::text::as_text!($type);
     };
 }
 
 /// Lets types stand in files as they are displayed.
 macro_rules! as_text {
     ($($type:ty),*) => {$(
-        impl TryFrom<String> for $type {
-            type Error = $crate::UnknownName;
-
-            fn try_from(text: String) -> Result<Self, $crate::UnknownName> {
-                text.parse()
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
             }
         }
 
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     )*};

@@ -30,8 +30,7 @@ use crate::pass::Variance;
 use crate::text::named;
 
 /// How the batch norm of `kxk` is set after a change. The inference function is the same with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NormRule {
     /// γ = 1, β = 0, mean 0, variance 1: the published rule. In training mode the branch is then
     /// normalised by the batch's statistics, so its scale jumps unless a batch norm follows the layer.

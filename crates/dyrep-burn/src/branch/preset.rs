@@ -1,15 +1,12 @@
 //! The blocks of the field: which branches each has, a row a preset.
 
-use serde::{Deserialize, Serialize};
-
 use super::kind::BranchKind;
 use super::spec::{BranchSpec, End};
 use crate::geometry::ConvGeometry;
 use crate::text::named;
 
 /// A published choice of branches. Those that do not exist for a geometry are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Preset {
     /// No block: a plain convolution.
     Plain,
@@ -32,7 +29,6 @@ pub enum Preset {
     /// `kxk`, `1x1:none`, `identity:none`, a norm after the sum (arXiv 2212.01593).
     QaRepVgg,
     /// The same and `avg:none`: its second version.
-    #[serde(rename = "qarepvgg_v2")]
     QaRepVggV2,
     /// `kxk:constant`, `1x1:constant`, `identity:scale`, a norm after the sum (arXiv 2205.15242).
     Csla,

@@ -8,17 +8,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::kind::BranchKind;
 use crate::error::UnknownName;
 use crate::text::{as_text, named};
 
 /// What a branch's chain ends in.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
     /// A batch norm.
     #[default]
@@ -28,7 +23,6 @@ pub enum End {
     /// A scale for each channel, not learnt.
     Constant,
     /// Nothing.
-    #[serde(rename = "none")]
     Nothing,
 }
 
@@ -40,8 +34,7 @@ named! { End, "end of a branch", {
 } }
 
 /// A branch as it is asked for, once or several times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchSpec {
     /// The chain.
     pub kind: BranchKind,
@@ -138,8 +131,7 @@ fn split_end(text: &str) -> Result<(&str, End, bool), UnknownName> {
 }
 
 /// A branch of a block: its kind, and which of that kind. `kxk`, `kxk.2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchName {
     /// The kind.
     pub kind: BranchKind,

@@ -20,8 +20,7 @@ use crate::text::named;
 /// A trap: a convolution followed by a batch norm does the same whatever its scale, so its gradient is
 /// orthogonal to its weight and Σ g·w, [`SynFlow`](Self::SynFlow), is zero but for the norm's ε. Among such
 /// convolutions it ranks by rounding. The others do not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Score {
     /// ‖g‖.
     GradNorm,
@@ -29,7 +28,6 @@ pub enum Score {
     #[default]
     Snip,
     /// Σ g · w with its sign, on the real loss: the published default (after arXiv 2006.05467).
-    #[serde(rename = "synflow")]
     SynFlow,
     /// The squared gradient norm that the new branches would get at birth, from the mean gradient since the
     /// last adjustment (after GradMax, arXiv 2201.05125). Needs the calibration batches once more.

@@ -25,15 +25,13 @@ mod text;
 use std::cmp::Ordering;
 
 use dyrep_kernels::block::Window;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{BranchError, BranchUnavailable, UnknownName};
 use crate::geometry::ConvGeometry;
 use exists::{check_channels, check_input};
 
 /// A kind of branch, by its chain of steps. Its text is its name in parameter paths, files and messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BranchKind {
     /// Whether a 1×1 convolution and a norm come first.
     first: bool,
