@@ -57,6 +57,9 @@ pub enum Kernels {
     Fast,
     /// Burn's tensor operations, on every device.
     Composed,
+    /// The same, fewer and wider: convolutions of a block that read its input through the same taps are one, and so are
+    /// its norms.
+    Merged,
 }
 
 thread_local! {
@@ -80,8 +83,13 @@ pub(crate) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     let _restore = on_drop(|| KERNELS.set(wanted));
     match wanted {
         Kernels::Fast => cpu::run(plan),
-        Kernels::Composed => None,
+        Kernels::Composed | Kernels::Merged => None,
     }
+}
+
+/// Whether this thread wants a block's operations merged where they are composed.
+pub(crate) fn merges() -> bool {
+    KERNELS.get() == Kernels::Merged
 }
 
 /// Whether this thread wants executors, and there is one for the tensor.

@@ -1,4 +1,6 @@
-//! A block's plan by tensor operations, on any device and for any float type, where no executor computes it whole.
+//! A block's plan by tensor operations, branch by branch, on any device and for any float type, where no executor computes it whole.
+
+use std::ops::Range;
 
 use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
@@ -10,11 +12,12 @@ use dyrep_kernels::block::{
 };
 
 use super::Pass;
+use super::merged::merge_all;
 use crate::fuse::{NormAffine, options_of, wide};
 use crate::ops::{self, BranchMoments, Done, Tail, conv2d, normalize, run};
 
 /// Mean and biased variance, `[channels]` each.
-type Moments = [Tensor<1>; 2];
+pub(super) type Moments = [Tensor<1>; 2];
 
 /// The output of a plan and the moments of its norms, by branch.
 pub(super) fn execute(
@@ -41,7 +44,7 @@ fn execute_part(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Ten
         let moments = moments.into_iter().map(|moments| moments.map(Tensor::from_dispatch));
         return (Tensor::from_dispatch(output), moments.collect());
     }
-    compose_all(plan)
+    if ops::merges() { merge_all(plan) } else { compose_all(plan) }
 }
 
 fn compose_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tensor<1>>>) {
@@ -92,29 +95,42 @@ fn compose(
         }
         None => (input, shape.padding),
     };
-    let output = match part.core {
+    let output = compute(part.core, seen, pads, shape);
+    let (output, found) = finish(part.end, output);
+    moments.end = found;
+    (output, moments)
+}
+
+/// What a branch's core makes of a map that `pads` would complete.
+pub(super) fn compute(
+    core: Core<DispatchTensor>,
+    seen: Tensor<4>,
+    pads: [(usize, usize); 2],
+    shape: &ConvShape,
+) -> Tensor<4> {
+    match core {
         Core::Conv { window, weight, bias } => {
-            let weight = Tensor::<4>::from_dispatch(weight);
-            convolve_window(seen, weight, bias.map(Tensor::from_dispatch), shape, window, pads)
+            let reading = by_taps(&seen, shape, window, pads);
+            let (weight, bias) = (Tensor::from_dispatch(weight), bias.map(Tensor::from_dispatch));
+            conv2d(crop(seen, &reading), weight, bias, reading.options)
         }
         Core::Average => pool(seen, shape, pads),
         Core::Input => seen,
         Core::Given { map } => Tensor::from_dispatch(map),
-    };
-    let output = match part.end {
-        End::Norm(norm) => {
-            let (output, found) = by(norm, output);
-            moments.end = found;
-            output
-        }
+    }
+}
+
+/// A branch's end, and the moments of its norm.
+pub(super) fn finish(end: End<DispatchTensor>, map: Tensor<4>) -> (Tensor<4>, Option<Moments>) {
+    match end {
+        End::Norm(norm) => by(norm, map),
         End::Scale(scale) => {
             let scale = Tensor::<1>::from_dispatch(scale);
             let [channels] = scale.dims();
-            output * scale.reshape([1, channels, 1, 1])
+            (map * scale.reshape([1, channels, 1, 1]), None)
         }
-        End::Nothing => output,
-    };
-    (output, moments)
+        End::Nothing => (map, None),
+    }
 }
 
 /// Normalises as a plan's norm says; the batch's moments where it normalises by them.
@@ -136,14 +152,14 @@ pub(super) fn compose_first(
     shape: &ConvShape,
     input: Tensor<4>,
 ) -> (Tensor<4>, Option<Moments>) {
-    let options = ConvOptions::new_with_padding([1, 1], [(0, 0); 2], [1, 1], shape.groups);
+    let options = as_first(&input, shape).options;
     let output = conv2d(input, Tensor::from_dispatch(weight), None, options);
     let (output, moments) = by(norm.clone(), output);
     let image = image_of_zero(norm, moments.as_ref());
     (pad_with(output, image, shape.padding), moments)
 }
 
-fn image_of_zero(norm: Norm<DispatchTensor>, batch: Option<&Moments>) -> Tensor<1> {
+pub(super) fn image_of_zero(norm: Norm<DispatchTensor>, batch: Option<&Moments>) -> Tensor<1> {
     let affine = [norm.gamma, norm.beta].map(|vector| wide(Tensor::from_dispatch(vector)));
     let like = affine[0].dtype();
     let tensor = |vector| Tensor::<1>::from_dispatch(vector).cast(like);
@@ -163,7 +179,7 @@ fn image_of_zero(norm: Norm<DispatchTensor>, batch: Option<&Moments>) -> Tensor<
 }
 
 /// Pads with a value for each channel, `[channels]`.
-fn pad_with(input: Tensor<4>, image: Tensor<1>, pads: [(usize, usize); 2]) -> Tensor<4> {
+pub(super) fn pad_with(input: Tensor<4>, image: Tensor<1>, pads: [(usize, usize); 2]) -> Tensor<4> {
     if pads == [(0, 0), (0, 0)] {
         return input;
     }
@@ -174,18 +190,31 @@ fn pad_with(input: Tensor<4>, image: Tensor<1>, pads: [(usize, usize); 2]) -> Te
     input.pad(pads, 0.0) + image * border
 }
 
-/// A convolution with some of the block's taps, on an input that `pads` would complete for the block's own.
+/// What a convolution reads of a map: a part of it, padded and stepped through.
+#[derive(Clone, PartialEq)]
+pub(super) struct Reading {
+    /// Rows and columns.
+    kept: [Range<usize>; 2],
+    pub(super) options: ConvOptions<2>,
+}
+
+/// How a 1×1 convolution in front of another reads the block's input.
+pub(super) fn as_first(input: &Tensor<4>, shape: &ConvShape) -> Reading {
+    let [_, _, height, width] = input.dims();
+    let options = ConvOptions::new_with_padding([1, 1], [(0, 0); 2], [1, 1], shape.groups);
+    Reading { kept: [0..height, 0..width], options }
+}
+
+/// How a convolution with some of the block's taps reads an input that `pads` would complete for the block's own.
 ///
 /// Where a smaller kernel would have to be padded by less than nothing, the input is cropped.
-fn convolve_window(
-    input: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
+pub(super) fn by_taps(
+    input: &Tensor<4>,
     shape: &ConvShape,
     window: Window,
     pads: [(usize, usize); 2],
-) -> Tensor<4> {
-    let [batch, channels, height, width] = input.dims();
+) -> Reading {
+    let [_, _, height, width] = input.dims();
     let mut kept = [0..height, 0..width];
     let mut own = [(0, 0); 2];
     for axis in 0..2 {
@@ -199,15 +228,23 @@ fn convolve_window(
         let end = size - behind.saturating_sub(pads[axis].1).min(size - first);
         kept[axis] = first..end;
     }
-    let whole = kept == [0..height, 0..width];
-    let [rows, columns] = kept;
-    let input = match whole {
+    // A single tap has no distance to the next.
+    let dilation = [0, 1].map(|axis| match window.size[axis] {
+        1 => 1,
+        _ => shape.dilation[axis] * window.step[axis],
+    });
+    let options = ConvOptions::new_with_padding(shape.stride, own, dilation, shape.groups);
+    Reading { kept, options }
+}
+
+/// The part that is read.
+pub(super) fn crop(input: Tensor<4>, reading: &Reading) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    let [rows, columns] = reading.kept.clone();
+    match [&rows, &columns] == [&(0..height), &(0..width)] {
         true => input,
         false => input.slice([0..batch, 0..channels, rows, columns]),
-    };
-    let dilation = [0, 1].map(|axis| shape.dilation[axis] * window.step[axis]);
-    let options = ConvOptions::new_with_padding(shape.stride, own, dilation, shape.groups);
-    conv2d(input, weight, bias, options)
+    }
 }
 
 /// The average over the block's taps, each channel by itself, the padding counted.

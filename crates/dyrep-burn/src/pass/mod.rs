@@ -11,6 +11,7 @@
 //!   autodiff, while the rest of the network stays in evaluation mode.
 
 mod composed;
+mod merged;
 mod plan;
 
 use burn::nn::BatchNorm;
