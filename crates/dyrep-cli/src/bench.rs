@@ -61,9 +61,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME", value_parser = ["imagenet", "small"], default_value = "imagenet")]
     stem: String,
 
-    /// Passes that are timed, after one that is not
+    /// Passes that are timed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     passes: usize,
+
+    /// Passes before them, in which a GPU's kernels are compiled and chosen [default: 1 on the CPU, 5 elsewhere]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    warm_up: Option<usize>,
 
     /// Time inference only
     #[arg(long)]
@@ -148,10 +152,11 @@ impl BenchArgs {
         }
         let subjects = self.strategy.iter().map(|preset| self.subject(&config, *preset, &device));
         let mut subjects = subjects.collect::<Result<Vec<_>, Failure>>()?;
-        let bar = bar(((self.passes + 1) * subjects.len()) as u64, "passes");
-        for pass in 0..=self.passes {
+        let warm_up = self.warm_up.unwrap_or(if self.device.is_cpu() { 1 } else { 5 });
+        let bar = bar(((warm_up + self.passes) * subjects.len()) as u64, "passes");
+        for pass in 0..warm_up + self.passes {
             for subject in &mut subjects {
-                subject.pass(!self.inference, pass > 0);
+                subject.pass(!self.inference, pass >= warm_up)?;
                 bar.inc(1);
             }
         }
@@ -213,11 +218,11 @@ struct Subject {
 
 impl Subject {
     /// One of each, noted if it `counts`.
-    fn pass(&mut self, train: bool, counts: bool) {
+    fn pass(&mut self, train: bool, counts: bool) -> Result<(), Failure> {
         let mut seconds = vec![];
         if train {
             let started = Instant::now();
-            self.step();
+            self.step()?;
             seconds.push((0, started.elapsed()));
         }
         let trained = self.network.as_ref().map(burn::module::Module::valid);
@@ -232,16 +237,19 @@ impl Subject {
                 self.seconds[index].push(took.as_secs_f64());
             }
         }
+        Ok(())
     }
 
-    fn step(&mut self) {
+    /// Ends when the device has done all of it, the optimiser's part too.
+    fn step(&mut self) -> Result<(), Failure> {
         if let Some(network) = self.network.take() {
             let logits = network.forward(self.pictures.clone().autodiff());
             let loss = self.loss.forward(logits, self.classes.clone());
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             self.network = Some(self.optimizer.step(1e-3, network, gradients));
-            let _loss = loss.into_data();
+            self.pictures.device().sync()?;
         }
+        Ok(())
     }
 
     fn row(self) -> Row {

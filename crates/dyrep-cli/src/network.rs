@@ -26,6 +26,11 @@ impl DeviceArgs {
         self.device.as_deref().unwrap_or_else(|| dyrep_train::default_name())
     }
 
+    /// Whether it is this processor, whose operations are done when they return.
+    pub(crate) fn is_cpu(&self) -> bool {
+        matches!(self.name(), "flex" | "ndarray")
+    }
+
     pub(crate) fn open(&self) -> Result<Device, Failure> {
         Ok(dyrep_train::device(self.name())?)
     }
