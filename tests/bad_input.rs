@@ -4,18 +4,19 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::nn::PaddingConfig2d;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use dyrep_burn::{
     AdjustError, AdjustOptions, BranchKind, BranchName, Calibration, Preset, RepConv2d,
     RepConv2dConfig, Structure, StructureError, cut, grow,
 };
+use dyrep_tests::under_test;
 
 fn config() -> RepConv2dConfig {
     RepConv2dConfig::new([4, 6], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
 }
 
 fn refused(config: &RepConv2dConfig) -> String {
-    config.try_init(&Device::flex()).map(|layer| layer.form()).unwrap_err().to_string()
+    config.try_init(&under_test()).map(|layer| layer.form()).unwrap_err().to_string()
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn paddings_without_bounds() {
     let padded = |most: usize| config().with_padding(PaddingConfig2d::Explicit(most, 0, 0, 0));
     let error = refused(&padded(1 << 21));
     assert!(error.contains("padding must be at most 1048576"), "{error}");
-    let layer = padded(1 << 20).init(&Device::flex());
+    let layer = padded(1 << 20).init(&under_test());
     let structure = Structure::of(&layer);
     assert_eq!(Structure::from_json(&structure.to_json()).unwrap(), structure);
 }
@@ -63,14 +64,14 @@ fn branches_that_do_not_exist() {
     let error = refused(&same.with_branches([BranchKind::ONE_BY_K]));
     assert!(error.contains("depends on the input's size"), "{error}");
     // A preset leaves them out instead.
-    let layer = unpadded.with_branches(Preset::RepVgg).try_init(&Device::flex()).unwrap();
+    let layer = unpadded.with_branches(Preset::RepVgg).try_init(&under_test()).unwrap();
     assert!(layer.block().unwrap().others().is_empty());
 }
 
 #[test]
 #[should_panic(expected = "RepConv2d: 5 groups must divide both the 4 input")]
 fn init_panics_with_the_same_words() {
-    let _layer = config().with_groups(5).init(&Device::flex());
+    let _layer = config().with_groups(5).init(&under_test());
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn refused_growth(layer: &RepConv2d, path: &str, batches: usize) -> AdjustError 
 
 #[test]
 fn growing_without_batches_or_in_the_wrong_place() {
-    let layer = config().init(&Device::flex());
+    let layer = config().init(&under_test());
     let error = refused_growth(&layer, "", 0);
     assert!(matches!(error, AdjustError::NoCalibration { .. }));
     assert!(error.to_string().contains("at least one calibration batch"), "{error}");
@@ -103,7 +104,7 @@ fn growing_without_batches_or_in_the_wrong_place() {
     let error = refused_growth(&layer, "conv9", 1);
     assert!(error.to_string().contains("no re-parameterisable convolution at `conv9`"), "{error}");
 
-    let block = config().with_branches(Preset::AcNet).init(&Device::flex());
+    let block = config().with_branches(Preset::AcNet).init(&under_test());
     let error = refused_growth(&block, "", 1);
     assert!(matches!(error, AdjustError::AlreadyGrown { .. }), "{error}");
 
@@ -131,7 +132,7 @@ fn structure_files() {
     assert!(matches!(error, StructureError::Io { .. }));
     assert!(error.to_string().contains(&shown), "{error}");
 
-    let layer = config().with_branches(Preset::DyRep).init(&Device::flex());
+    let layer = config().with_branches(Preset::DyRep).init(&under_test());
     let whole = Structure::of(&layer).to_json();
     for length in 0..whole.len() {
         std::fs::write(&path, &whole[..length]).unwrap();
@@ -204,7 +205,7 @@ fn sizes_that_no_convolution_has() {
 
 #[test]
 fn blocks_nest_only_so_deep() {
-    let layer = config().init(&Device::flex());
+    let layer = config().init(&under_test());
     let mut structure = Structure::of(&layer);
     let mut path = String::new();
     let branches = [BranchKind::POINTWISE_KXK].as_slice().into();
@@ -233,14 +234,14 @@ fn a_structure_is_known_before_there_are_parameters() {
     let layer = RepConv2dConfig::new([1 << 17, 1 << 17], [3, 3])
         .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
         .with_branches(Preset::DyRep)
-        .init(&Device::flex());
+        .init(&under_test());
     let structure = Structure::of(&layer);
     assert_eq!(structure.apply(layer).map(|layer| layer.form()).unwrap().branch_count(), 7);
 }
 
 #[test]
 fn a_structure_of_another_network() {
-    let device = Device::flex();
+    let device = under_test();
     let structure = Structure::of(&config().with_branches(Preset::AcNet).init(&device));
     let wider = RepConv2dConfig::new([4, 8], [3, 3]).init(&device);
     let error = structure.apply(wider.clone()).unwrap_err();
@@ -253,6 +254,6 @@ fn a_structure_of_another_network() {
 #[test]
 #[should_panic(expected = "channels")]
 fn an_input_of_other_channels() {
-    let layer = config().with_branches(Preset::DyRep).init(&Device::flex());
-    let _output = layer.forward(Tensor::zeros([1, 3, 5, 5], &Device::flex()));
+    let layer = config().with_branches(Preset::DyRep).init(&under_test());
+    let _output = layer.forward(Tensor::zeros([1, 3, 5, 5], &under_test()));
 }

@@ -6,7 +6,7 @@
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::optim::{ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use dyrep_burn::{
     BranchKind, Budget, Controller, ControllerConfig, ControllerState, CutRule, EventLog, Fidelity,
     InputSizes, NormRule, PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure,
@@ -14,6 +14,7 @@ use dyrep_burn::{
 };
 use dyrep_tests::network::random_gradients;
 use dyrep_tests::random::Draw;
+use dyrep_tests::under_test;
 
 /// Three equal convolutions in a row, and one 1×1 and one 1×3 that never grow.
 #[derive(Module, Debug)]
@@ -30,7 +31,7 @@ impl Net {
             let [high, wide] = kernel.map(|size| size / 2);
             RepConv2dConfig::new([2, 2], kernel)
                 .with_padding(PaddingConfig2d::Explicit(high, wide, high, wide))
-                .init(&Device::flex().autodiff())
+                .init(&under_test().autodiff())
         };
         Self {
             stem: conv([3, 3]),
@@ -48,7 +49,7 @@ impl Net {
 
 fn run(net: &Net, i: usize) {
     let data = Draw::new(i as u64).data(&[4, 2, 6, 6], -1.0, 1.0);
-    drop(net.forward(Tensor::from_data(data, &Device::flex())));
+    drop(net.forward(Tensor::from_data(data, &under_test())));
 }
 
 /// Adjusts `times` times after random gradients.
@@ -220,7 +221,7 @@ fn branches_that_some_convolution_cannot_have_are_told_before_the_training() {
         ..ControllerConfig::default()
     };
     let mut net = Net::new();
-    let unpadded = RepConv2dConfig::new([2, 2], [3, 3]).init(&Device::flex().autodiff());
+    let unpadded = RepConv2dConfig::new([2, 2], [3, 3]).init(&under_test().autodiff());
     net.body[1] = unpadded;
     let kinds = [BranchKind::POINTWISE_KXK, BranchKind::POINTWISE];
     let error = Controller::new(config(&kinds)).unwrap().check(&net).unwrap_err().to_string();
@@ -294,7 +295,7 @@ fn sums_of_another_model_are_refused() {
         });
         let state: ControllerState = serde_json::from_value(state).unwrap();
         let values = vec![0.0; numbers];
-        Controller::resume(config.clone(), state, &values, &structure, &Device::flex())
+        Controller::resume(config.clone(), state, &values, &structure, &under_test())
             .map(drop)
             .map_err(|error| error.to_string())
     };

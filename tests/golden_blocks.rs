@@ -16,8 +16,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{Preset, RepConv2d, RepConv2dConfig};
 use dyrep_tests::close::{assert_close, relative_difference_of};
+use dyrep_tests::device::allowed;
 use dyrep_tests::golden::{Tensors, field_blocks, index, published_name, torch_name};
 use dyrep_tests::params;
+use dyrep_tests::under_test;
 
 /// Of the largest value; the largest difference seen on the shipped files is 3e-7.
 const OUTPUT: f64 = 1e-5;
@@ -91,14 +93,14 @@ fn assert_data_close(what: &str, got: &TensorData, want: &TensorData, tolerance:
     let values = |data: &TensorData| data.iter::<f64>().collect::<Vec<_>>();
     let difference = relative_difference_of(&values(got), &values(want));
     assert!(
-        difference <= tolerance,
+        difference <= allowed(tolerance),
         "{what}: differs by {difference:.2e}, more than {tolerance:.0e}"
     );
 }
 
 #[test]
 fn golden_blocks_output_with_running_statistics() {
-    let device = Device::flex();
+    let device = under_test();
     each_block(|entry, golden| {
         let output = layer(entry, golden, &device).forward(golden.tensor("x", &device));
         assert_close(&entry.file, output, golden.tensor("eval.y", &device), OUTPUT);
@@ -107,7 +109,7 @@ fn golden_blocks_output_with_running_statistics() {
 
 #[test]
 fn golden_blocks_fused_convolution() {
-    let device = Device::flex();
+    let device = under_test();
     each_block(|entry, golden| {
         let fused = layer(entry, golden, &device).materialize();
         assert!(fused.is_plain());
@@ -124,7 +126,7 @@ fn golden_blocks_fused_convolution() {
 
 #[test]
 fn golden_blocks_training_step() {
-    let device = Device::flex().autodiff();
+    let device = under_test().autodiff();
     each_block(|entry, golden| {
         let file = &entry.file;
         let layer = layer(entry, golden, &device);
@@ -156,7 +158,7 @@ fn check_gradients(case: &Case, golden: &Tensors, found: &BTreeMap<String, Tenso
         assert_eq!(got.shape(), want.shape(), "{file}: shape of {path}");
         let (got, want) = (values(got), values(&want));
         let difference = relative_difference_of(&got, &want) * most(&want);
-        let allowed = GRADIENT * most(&want) + ROUNDING * largest;
+        let allowed = allowed(GRADIENT) * most(&want) + allowed(ROUNDING) * largest;
         assert!(
             difference <= allowed,
             "{file} gradient of {path}: differs by {difference:.2e}, more than {allowed:.2e}"
@@ -177,7 +179,7 @@ fn check_statistics(case: &Case, golden: &Tensors, layer: &RepConv2d) {
 
 #[test]
 fn golden_blocks_would_notice_a_wrong_parameter() {
-    let device = Device::flex();
+    let device = under_test();
     each_block(|entry, golden| {
         let wrong = params::fill(layer(entry, golden, &device), |path, _| {
             let data = golden.data(&format!("param.{}", (entry.name)(path)));
@@ -193,7 +195,7 @@ fn golden_blocks_would_notice_a_wrong_parameter() {
         let (output, want) = (output.iter::<f64>(), golden.data("eval.y"));
         let want: Vec<f64> = want.iter::<f64>().collect();
         assert!(
-            relative_difference_of(&output.collect::<Vec<_>>(), &want) > OUTPUT,
+            relative_difference_of(&output.collect::<Vec<_>>(), &want) > allowed(OUTPUT),
             "{}",
             entry.file
         );

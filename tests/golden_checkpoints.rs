@@ -6,16 +6,16 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use burn::tensor::Device;
 use dyrep_burn::Structure;
 use dyrep_tests::golden::{Tensors, folder};
 use dyrep_tests::params;
 use dyrep_tests::trajectory::{SmallResNet, trajectories};
+use dyrep_tests::under_test;
 use dyrep_weights::{Naming, Part, open_part};
 
 #[test]
 fn published_checkpoints_are_understood_by_their_names() {
-    let device = Device::flex();
+    let device = under_test();
     let mut grown = 0;
     for trajectory in trajectories() {
         let first = &trajectory.segments[0];

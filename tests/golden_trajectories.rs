@@ -19,12 +19,14 @@ use dyrep_burn::{
     deploy, grow_with, layers, plan_cuts, prune_optimizer,
 };
 use dyrep_tests::close::relative_difference_of;
+use dyrep_tests::device::allowed;
 use dyrep_tests::golden::{Tensors, published_name};
 use dyrep_tests::params;
 use dyrep_tests::random::Draw;
 use dyrep_tests::trajectory::{
     Rows, Segment, SmallResNet, Trajectory, kinds, our_path, structure_of, trajectories,
 };
+use dyrep_tests::under_test;
 
 /// Relative to each figure. Losses are off by 4e-5 at most, most by 3e-6.
 const LOSS: f64 = 1e-3;
@@ -59,7 +61,10 @@ fn values(data: &TensorData) -> Vec<f64> {
 
 fn close(what: &str, got: f64, want: f64, tolerance: f64) {
     let difference = (got - want).abs() / want.abs();
-    assert!(difference <= tolerance, "{what}: {got} instead of {want}, off by {difference:.1e}");
+    assert!(
+        difference <= allowed(tolerance),
+        "{what}: {got} instead of {want}, off by {difference:.1e}"
+    );
 }
 
 /// The scores of the runs, each with a controller that observed every step.
@@ -73,7 +78,7 @@ fn repeat(
     rows: &Rows,
     number: u64,
 ) -> Result<Observed, String> {
-    let device = Device::flex().autodiff();
+    let device = under_test().autodiff();
     let start = Tensors::read(&segment.start);
     let mut net = SmallResNet::read(&start, &segment.structure_before, &device);
     let mut optimizer = run.optimizer(&net, &start);
@@ -97,7 +102,7 @@ fn repeat(
         let loss = rows.loss(&net, batch, &device);
         let got: f64 = loss.clone().into_data().iter::<f64>().sum();
         let off = (got - want).abs() / want;
-        if off > LOSS {
+        if off > allowed(LOSS) {
             return Err(format!("loss {got} instead of {want} at step {step}, off by {off:.1e}"));
         }
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
@@ -131,7 +136,11 @@ fn golden_trajectories_losses_scores_and_choices() {
                     // The sum cancels: what is left is rounding, compared with what was summed.
                     Score::SynFlow => {
                         let off = (got - want["synflow"]).abs() / want["snip"];
-                        assert!(off <= SCORE, "{what}: {got} instead of {}", want["synflow"]);
+                        assert!(
+                            off <= allowed(SCORE),
+                            "{what}: {got} instead of {}",
+                            want["synflow"]
+                        );
                     }
                     _ => close(&what, got, want[score.name()], SCORE),
                 }
@@ -146,7 +155,7 @@ fn golden_trajectories_losses_scores_and_choices() {
 
 /// Passes the run's recalibration batches through a network.
 fn recalibrate<'a>(run: &'a Trajectory, rows: &'a Rows) -> impl FnMut(&SmallResNet, usize) + 'a {
-    |net, i| drop(net.forward(rows.pictures(&run.recalibration_batches[i], &Device::flex())))
+    |net, i| drop(net.forward(rows.pictures(&run.recalibration_batches[i], &under_test())))
 }
 
 /// The state after the steps, with the branches that grew next initialised as recorded.
@@ -187,7 +196,7 @@ fn planned_cuts(net: &SmallResNet, grown: &str) -> BTreeMap<String, Vec<BranchNa
 
 #[test]
 fn golden_trajectories_growth_ratios_and_cuts() {
-    let device = Device::flex();
+    let device = under_test();
     let rows = Rows::read();
     each_segment(|run, segment, name| {
         let mut net = grown(run, segment, &rows, &device);
@@ -221,7 +230,7 @@ fn golden_trajectories_growth_ratios_and_cuts() {
 
         let outputs = [before, net].map(|net| values(&net.forward(pictures.clone()).into_data()));
         let moved = relative_difference_of(&outputs[1], &outputs[0]);
-        assert!(moved <= 1e-5, "{name}: the outputs moved by {moved:.1e}");
+        assert!(moved <= allowed(1e-5), "{name}: the outputs moved by {moved:.1e}");
     });
 }
 
@@ -252,7 +261,7 @@ fn check_ratios(
 /// compared by what it does: the fused kernel.
 fn check_state(segment: &Segment, net: &SmallResNet, redrawn: &[String], name: &str) {
     let after = Tensors::read(&segment.after);
-    let recorded = SmallResNet::read(&after, &segment.structure_after, &Device::flex());
+    let recorded = SmallResNet::read(&after, &segment.structure_after, &under_test());
     let drawn = |path: &str| {
         path.ends_with("conv.weight")
             || path.ends_with(".bias")
@@ -269,7 +278,8 @@ fn check_state(segment: &Segment, net: &SmallResNet, redrawn: &[String], name: &
         let difference = relative_difference_of(&values(&got[&path]), &values(&want));
         // A norm that was set to pass values through has a mean of zero: nothing to be relative to.
         let zero = values(&want).iter().all(|value| *value == 0.0);
-        let ok = difference <= STATE || (zero && values(&got[&path]).iter().all(|v| *v == 0.0));
+        let ok =
+            difference <= allowed(STATE) || (zero && values(&got[&path]).iter().all(|v| *v == 0.0));
         assert!(ok, "{name}: {path} differs by {difference:.1e}");
     }
     for path in redrawn {
@@ -281,14 +291,17 @@ fn check_state(segment: &Segment, net: &SmallResNet, redrawn: &[String], name: &
         });
         for (got, want) in fused[0].iter().zip(&fused[1]) {
             let difference = relative_difference_of(got, want);
-            assert!(difference <= STATE, "{name}: {path} fused differs by {difference:.1e}");
+            assert!(
+                difference <= allowed(STATE),
+                "{name}: {path} fused differs by {difference:.1e}"
+            );
         }
     }
 }
 
 #[test]
 fn golden_trajectories_momentum() {
-    let device = Device::flex().autodiff();
+    let device = under_test().autodiff();
     let rows = Rows::read();
     each_segment(|run, segment, name| {
         let end = Tensors::read(&segment.end);
@@ -328,7 +341,7 @@ fn golden_trajectories_momentum() {
 /// Controls: the comparisons notice a wrong momentum, and a wrong batch at recalibration.
 #[test]
 fn golden_trajectories_would_notice() {
-    let device = Device::flex().autodiff();
+    let device = under_test().autodiff();
     let rows = Rows::read();
     let runs = trajectories();
     let run = &runs[0];
@@ -346,15 +359,15 @@ fn golden_trajectories_would_notice() {
         let gradients = GradientsParams::from_grads(loss.backward(), &second);
         second = optimizer.step(run.lr, second, gradients);
     }
-    assert!(off > LOSS, "losses without momentum are off by {off:.1e} only");
+    assert!(off > allowed(LOSS), "losses without momentum are off by {off:.1e} only");
 
     let mut wrong = trajectories().remove(0);
     wrong.recalibration_batches.truncate(19);
-    let net = grown(&wrong, segment, &rows, &Device::flex());
+    let net = grown(&wrong, segment, &rows, &under_test());
     let after = Tensors::read(&segment.after);
     let path = format!("{}.1x1.bn.running_mean", our_path(&segment.grown));
-    let want: Tensor<1> = Tensor::from_data(after.parameter("param", &path), &Device::flex());
+    let want: Tensor<1> = Tensor::from_data(after.parameter("param", &path), &under_test());
     let difference =
         relative_difference_of(&values(&params::read(&net)[&path]), &values(&want.into_data()));
-    assert!(difference > STATE, "{difference:.1e}");
+    assert!(difference > allowed(STATE), "{difference:.1e}");
 }

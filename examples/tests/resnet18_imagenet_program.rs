@@ -33,9 +33,10 @@ fn complaint(arguments: &[&str]) -> String {
     lines[0].to_owned()
 }
 
-/// Runs it expecting success; returns the summary on its last line.
+/// Runs it on the device under test, expecting success; returns the summary on its last line.
 fn summary(arguments: &[&str]) -> Value {
-    let output = program(arguments);
+    let device = std::env::var("DYREP_TEST_DEVICE").unwrap_or_else(|_| "flex".to_owned());
+    let output = program(&[arguments, &["--device", &device]].concat());
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let text = String::from_utf8(output.stdout).unwrap();

@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::device::allowed;
+
 /// The largest absolute difference between two tensors, over the largest absolute value of the second.
 ///
 /// # Panics
@@ -23,12 +25,12 @@ pub fn relative_difference_of(got: &[f64], want: &[f64]) -> f64 {
     })
 }
 
-/// Fails if `got` differs from `want` by more than `tolerance` of the largest value.
+/// Fails if `got` differs from `want` by more than `tolerance` of the largest value, or what is [`allowed`] for it.
 ///
 /// # Panics
 /// Then, with `what` and the figure.
 pub fn assert_close<const D: usize>(what: &str, got: Tensor<D>, want: Tensor<D>, tolerance: f64) {
-    let difference = relative_difference(got, want);
+    let (difference, tolerance) = (relative_difference(got, want), allowed(tolerance));
     assert!(
         difference <= tolerance,
         "{what}: differs by {difference:.2e} of the largest value, more than {tolerance:.0e}"

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use dyrep_burn::{RepConv2d, RepConv2dConfig};
 
 use crate::random::Draw;
+use crate::under_test;
 
 /// Channels and size of the pictures that a [`Network`] takes.
 pub const INPUT: [usize; 3] = [2, 12, 12];
@@ -92,7 +93,7 @@ pub fn random_gradients<M: Module>(module: &M, draw: &mut Draw) -> GradientsPara
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if param.is_require_grad() {
                 let data = self.0.data(&param.dims(), -1.0, 1.0);
-                self.1.register(param.id, Tensor::<D>::from_data(data, &Device::flex()));
+                self.1.register(param.id, Tensor::<D>::from_data(data, &under_test()));
             }
         }
     }

@@ -10,6 +10,7 @@ use dyrep_burn::{
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::device::fewer;
 use crate::params;
 
 /// A source of random choices, the same for the same number on every machine.
@@ -188,8 +189,9 @@ pub fn cases(usual: u64, thorough: u64) -> u64 {
     if std::env::var("DYREP_THOROUGH").is_ok_and(|value| value == "1") { thorough } else { usual }
 }
 
-/// Runs `check` on `cases` random draws. A failure names the draw's number, which alone replays it.
+/// Runs `check` on `cases` random draws, [`fewer`] where they take long. A failure names the draw's number, which alone replays it.
 pub fn for_all(cases: u64, check: impl Fn(&mut Draw)) {
+    let cases = fewer(cases);
     for case in 0..cases {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             check(&mut Draw::new(case));

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::golden::{Tensors, folder, index, published_name};
 use crate::params;
+use crate::under_test;
 
 /// One run: how it was trained, and what happened in each segment.
 #[derive(Debug, Deserialize)]
@@ -203,7 +204,7 @@ impl Tensors {
         if path != "fc.weight" {
             return data;
         }
-        Tensor::<2>::from_data(data, &Device::flex()).transpose().into_data()
+        Tensor::<2>::from_data(data, &under_test()).transpose().into_data()
     }
 }
 
@@ -244,7 +245,7 @@ impl Trajectory {
         // The first velocity is the gradient: one step of size zero with the momentum in its place.
         let mut seeded = ModuleOptimizer::from(plain.clone().build());
         let mut velocities = GradientsParams::new();
-        let device = Device::flex();
+        let device = under_test();
         let known = state.names("momentum.");
         for (path, id) in params::ids(net) {
             if known.contains(&published_name(&path)) {

@@ -7,10 +7,11 @@
 mod common;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use common::{narrow, paths};
 use dyrep_burn::{InputSizes, Preset, Structure};
 use dyrep_models::{MODELS, ModelName};
+use dyrep_tests::under_test;
 
 /// Name, parameters and billions of multiply-adds at 224×224 and 1000 classes, as torchvision's documentation has them.
 const TORCHVISION: [(&str, u64, f64); 14] = [
@@ -56,7 +57,7 @@ const MOBILENET: [(&str, f64, f64); 4] = [
 
 /// Parameters and multiply-adds of the deployed network.
 fn count(name: &str, classes: usize, side: usize) -> (u64, u64) {
-    let device = Device::flex();
+    let device = under_test();
     let name: ModelName = name.parse().unwrap();
     let full = name.config(classes).init(&device).unwrap();
     let twin = narrow(name, classes).with_branches(Preset::Plain).init(&device).unwrap();
@@ -91,8 +92,7 @@ fn torchvisions_networks() {
         assert!((giga - want_giga).abs() < 6e-4, "{name}: {giga} GMAC, published {want_giga}");
     }
     // What a picture that passes through counts is the same.
-    let model =
-        "resnet18".parse::<ModelName>().unwrap().config(1000).init(&Device::flex()).unwrap();
+    let model = "resnet18".parse::<ModelName>().unwrap().config(1000).init(&under_test()).unwrap();
     assert_eq!(model.flops([3, 224, 224]), count("resnet18", 1000, 224).1);
     assert_eq!(model.params(), 11_689_512);
 }
@@ -164,13 +164,13 @@ fn paths_are_those_of_the_published_files() {
     ];
     for (name, wanted) in cases {
         let name: ModelName = name.parse().unwrap();
-        let found = paths(&narrow(name, 10).init(&Device::flex()).unwrap());
+        let found = paths(&narrow(name, 10).init(&under_test()).unwrap());
         for path in wanted.split(' ') {
             assert!(found.iter().any(|known| known == path), "{name} has no {path}: {found:?}");
         }
     }
     let plain = narrow("repvgg_a0".parse().unwrap(), 10).with_branches(Preset::Plain);
-    let found = paths(&plain.init(&Device::flex()).unwrap());
+    let found = paths(&plain.init(&under_test()).unwrap());
     assert!(found.iter().any(|path| path == "stages.0.0.conv.weight"), "{found:?}");
     assert!(found.iter().any(|path| path == "stages.0.0.bn.gamma"), "{found:?}");
 }

@@ -3,15 +3,15 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use burn::tensor::Device;
 use dyrep_burn::{BranchKind, Branches, PathPatterns, Preset, layers};
 use dyrep_models::{
     Branching, MobileNetV1Config, ModelError, RepVggConfig, ResNet, ResNetConfig, Selection, Stem,
     VggConfig,
 };
+use dyrep_tests::under_test;
 
 fn resnet18() -> ResNet {
-    ResNetConfig::resnet18(10).with_width(4).init(&Device::flex()).unwrap()
+    ResNetConfig::resnet18(10).with_width(4).init(&under_test()).unwrap()
 }
 
 fn patterns(texts: &[&str]) -> PathPatterns {
@@ -41,7 +41,7 @@ fn by_name_pattern_and_kernel() {
         let blocks = ResNetConfig::resnet18(10)
             .with_width(4)
             .with_branches(Branching::from(Preset::AcNet).only(selection.clone()))
-            .init(&Device::flex())
+            .init(&under_test())
             .unwrap();
         let blocks = layers(&blocks).into_iter().filter(|(_, layer)| !layer.is_plain());
         assert_eq!(blocks.count(), count, "{selection:?}");
@@ -61,7 +61,7 @@ fn a_selection_as_patterns_for_growing() {
 
 #[test]
 fn what_cannot_be_is_refused_with_the_reason() {
-    let device = Device::flex();
+    let device = under_test();
     let chosen = |selection: Selection| {
         let branching = Branching::from(Preset::Dbb).only(selection);
         ResNetConfig::resnet18(2).with_branches(branching).init(&device).unwrap_err().to_string()

@@ -9,11 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::Device;
 use burn_train::Interrupter;
 use common::{First, Options, assert_same_bits};
 use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
+use dyrep_tests::under_test;
 use dyrep_train::{
     Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule, TrainError,
 };
@@ -134,7 +134,7 @@ fn another_networks_checkpoint() {
     one_epoch(folder.path());
     let wide = ResNetConfig::resnet18(10).with_in_channels(1).with_width(8).with_stem(Stem::Small);
     let mut options = resumed(folder.path(), 5);
-    options.network = wide.init(&Device::flex().autodiff()).unwrap();
+    options.network = wide.init(&under_test().autodiff()).unwrap();
     let error = options.run().unwrap_err();
     assert!(matches!(error, TrainError::Resume { .. }), "{error}");
     assert!(error.to_string().contains("conv1"), "{error}");

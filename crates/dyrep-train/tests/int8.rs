@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use burn_train::Interrupter;
 use dyrep_data::{DataError, Loader};
 use dyrep_models::{Model, fold_norms};
@@ -17,6 +17,7 @@ use dyrep_quant::{
     Calibration, Check, Granularity, Options, Quantized, WeightRanges, check, quantize,
 };
 use dyrep_tests::params::{fill, read};
+use dyrep_tests::under_test;
 use dyrep_train::recipe::Recipe;
 use dyrep_train::{InputSpec, Network, Plan, Run, Silent, evaluate};
 
@@ -35,7 +36,7 @@ impl Trained {
     fn by(changes: &[&str]) -> Self {
         let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
         let recipe = Recipe::builtin("digits_quick", &changes).unwrap();
-        let devices = [Device::flex()];
+        let devices = [under_test()];
         let plan = Plan::new(&recipe, &devices).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let input = plan.training.input.clone();
@@ -58,7 +59,7 @@ impl Trained {
 
     fn pictures(&self) -> Vec<Tensor<4>> {
         let batches = self.train.epoch(0).take(BATCHES);
-        batches.map(|batch| self.input.images(&batch.unwrap(), &Device::flex())).collect()
+        batches.map(|batch| self.input.images(&batch.unwrap(), &under_test())).collect()
     }
 
     fn quantised(&self, options: &Options) -> Quantized<Model> {
@@ -66,7 +67,7 @@ impl Trained {
     }
 
     fn accuracy<N: Network>(&self, network: &N) -> Result<f64, DataError> {
-        Ok(evaluate(network, &self.validation, &self.input, &Device::flex())?.fraction())
+        Ok(evaluate(network, &self.validation, &self.input, &under_test())?.fraction())
     }
 
     /// The check without accuracy by layer.

@@ -10,17 +10,17 @@ use std::str::FromStr;
 
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
-use burn::tensor::Device;
 use common::bits;
 use dyrep_burn::{CutRule, Score, Structure, layers};
 use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig};
+use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
 use dyrep_train::{Batches, InputSpec, Plan, SgdRecipe, TrainError};
 use dyrep_weights::{Label, write_burnpack};
 
 fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
     let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
-    Plan::new(&Recipe::builtin(recipe, &changes).unwrap(), &[Device::flex()])
+    Plan::new(&Recipe::builtin(recipe, &changes).unwrap(), &[under_test()])
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn weights_to_start_from() {
         ModelConfig::ResNet(config) => ModelConfig::ResNet(ResNetConfig { classes: 7, ..config }),
         _ => unreachable!("resnet18 is a ResNet"),
     };
-    let seven = config.init(&Device::flex()).unwrap();
+    let seven = config.init(&under_test()).unwrap();
     write_burnpack(&seven, &Label::default(), &file).unwrap();
     let error = plan("digits_quick", &[&from]).unwrap_err().to_string();
     assert!(error.contains("fc.weight") && error.contains("`partial = true`"), "{error}");
@@ -164,7 +164,7 @@ fn every_augmentation_runs() {
     ];
     let Plan { train, training, .. } = plan("digits_quick", &changes).unwrap();
     let batches = Batches::training(train, InputSpec::digits(), 1).with_mixer(training.mixer);
-    let batches = batches.to_device(&Device::flex());
+    let batches = batches.to_device(&under_test());
     let pictures: Vec<_> = batches.iter().map(Result::unwrap).collect();
     assert_eq!(pictures.len(), 22);
     for pictures in pictures {
@@ -197,7 +197,7 @@ fn cifar_is_read_from_its_files() {
     let batch = validation.epoch(0).next().unwrap().unwrap();
     assert_eq!(batch.shape, [128, 3, 32, 32]);
     // Black, which is far from the mean.
-    let images = training.input.images(&batch, &Device::flex());
+    let images = training.input.images(&batch, &under_test());
     let largest = images.max().into_scalar::<f32>();
     assert!((largest - -0.4465 / 0.2616).abs() < 1e-5, "{largest}");
 }

@@ -13,7 +13,7 @@ use burn::module::Module;
 use burn::optim::SgdConfig;
 use burn::optim::lr_scheduler::constant::ConstantLr;
 use burn::store::ModuleRecord;
-use burn::tensor::{BoolStore, Bytes, DType, Device, Tensor};
+use burn::tensor::{BoolStore, Bytes, DType, Tensor};
 use burn_pack::{Reader, Writer};
 use burn_train::metric::store::{Aggregate, Direction, Split};
 use burn_train::metric::{AccuracyMetric, LossMetric, TopKAccuracyMetric};
@@ -24,6 +24,7 @@ use burn_train::{
 use common::{bits, controller, loaders, network};
 use dyrep_burn::{AdjustOptions, Calibration, Change, Event, NormRule, Preset, grow};
 use dyrep_models::ResNet;
+use dyrep_tests::under_test;
 use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss};
 
 type Model = DyRep<Classifier<ResNet>>;
@@ -93,7 +94,7 @@ fn accumulation() {
 fn several_devices_in_both_ways() {
     for optimizing in [MultiDeviceOptim::OptimMainDevice, MultiDeviceOptim::OptimSharded] {
         let folder = tempfile::tempdir().unwrap();
-        let devices = ExecutionStrategy::multi(vec![Device::flex(); 2], optimizing);
+        let devices = ExecutionStrategy::multi(vec![under_test(); 2], optimizing);
         let training = training(folder.path())
             .with_training_strategy(TrainingStrategy::Default(devices))
             .num_epochs(2);
@@ -137,7 +138,7 @@ fn the_average_follows_a_growth() {
 fn growing_an_average_keeps_its_function() {
     let average = network().valid();
     let batch = loaders(256, 0)[0].epoch(0).next().unwrap().unwrap();
-    let images = InputSpec::digits().images(&batch, &Device::flex());
+    let images = InputSpec::digits().images(&batch, &under_test());
     let mut run = |model: &ResNet, _: usize| drop(model.forward(images.clone()));
     let mut calibration = Calibration::new(1, &mut run);
     let options = AdjustOptions { norm_rule: NormRule::Neutral, ..AdjustOptions::default() };

@@ -9,9 +9,10 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Bytes, DType, Device};
+use burn::tensor::{Bytes, DType};
 use common::{golden, mobilenet, narrow, resnet, vgg};
 use dyrep_models::Model;
+use dyrep_tests::under_test;
 use dyrep_weights::{Export, Load, Part, Weights, WeightsError, open, open_part};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -34,7 +35,7 @@ fn refused(bytes: &[u8]) -> WeightsError {
 }
 
 fn small() -> Model {
-    resnet().init(&Device::flex()).unwrap()
+    resnet().init(&under_test()).unwrap()
 }
 
 /// A zip archive such as `torch.save` writes, with the given pickle and storages.
@@ -133,7 +134,7 @@ fn what_is_cut_short_is_refused_at_every_length() {
         for length in lengths {
             let (_folder, path) = file(&bytes[..length]);
             let loaded = open(&path).and_then(|weights| match name.split('_').next() {
-                Some("vgg") => weights.load_into(vgg().init(&Device::flex()).unwrap()),
+                Some("vgg") => weights.load_into(vgg().init(&under_test()).unwrap()),
                 _ => weights.load_into(small()),
             });
             assert!(loaded.is_err(), "{name} of {length} bytes was loaded");
@@ -279,7 +280,7 @@ fn another_networks_weights_are_refused_with_names() {
     // Another width: shapes, both of them.
     let weights = open(golden("resnet_wrapped.pth")).unwrap();
     let (_, wider) = narrow("resnet18", 10);
-    let text = weights.load_into(wider.init(&Device::flex()).unwrap()).unwrap_err().to_string();
+    let text = weights.load_into(wider.init(&under_test()).unwrap()).unwrap_err().to_string();
     assert!(text.contains("bn1.bias: expected [8], found [4]"), "{text}");
     assert!(text.contains("more"), "{text}");
 }
@@ -304,7 +305,7 @@ fn a_part_of_the_weights_must_be_asked_for() {
 fn resnet_of(classes: usize) -> Model {
     let dyrep_models::ModelConfig::ResNet(config) = resnet() else { unreachable!() };
     dyrep_models::ModelConfig::ResNet(dyrep_models::ResNetConfig { classes, ..config })
-        .init(&Device::flex())
+        .init(&under_test())
         .unwrap()
 }
 
@@ -361,7 +362,7 @@ fn notes_are_not_believed() {
     let (name, config) = narrow("resnet18", 10);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
-    let network = config.init(&Device::flex()).unwrap();
+    let network = config.init(&under_test()).unwrap();
     Export::of(&network).named(name, &config).unwrap().safetensors(&path).unwrap();
     let change = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
@@ -369,7 +370,7 @@ fn notes_are_not_believed() {
         let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
         let changed = [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat();
         let (_folder, path) = file(&changed);
-        open(Path::new(&path)).and_then(|weights| weights.build(&Device::flex()))
+        open(Path::new(&path)).and_then(|weights| weights.build(&under_test()))
     };
     assert!(change("resnet18", "resnet18").is_ok());
     assert!(matches!(change("resnet18", "resnet19"), Err(WeightsError::NotDescribed { .. })));
@@ -381,7 +382,7 @@ fn notes_are_not_believed() {
     assert!(matches!(other, Err(WeightsError::StructureDiffers { .. })), "{other:?}");
     // A network that has no note, and is none of the zoo's.
     let (_folder, weights) = safetensors(&[("fc.bias", &[10], &[0.0; 10])]);
-    let error = weights.build(&Device::flex()).unwrap_err();
+    let error = weights.build(&under_test()).unwrap_err();
     assert!(matches!(error, WeightsError::NotDescribed { .. }), "{error}");
 }
 
@@ -391,6 +392,6 @@ fn parts_that_are_not_there_are_named() {
     assert!(error.contains("optimizer") && error.contains("state_dict"), "{error}");
     let part = Part::Key("nothing".into());
     assert!(open_part(golden("resnet_wrapped.pth"), &part).is_err());
-    let whole = mobilenet().init(&Device::flex()).unwrap();
+    let whole = mobilenet().init(&under_test()).unwrap();
     assert!(open(golden("mobilenet_f64.safetensors")).unwrap().load_into(whole).is_ok());
 }

@@ -6,10 +6,10 @@
 mod common;
 
 use burn::module::Module;
-use burn::tensor::Device;
 use common::{assert_close, expected, golden, narrow, randomised};
 use dyrep_burn::{Preset, deploy};
 use dyrep_models::{ModelConfig, ModelName, Stem};
+use dyrep_tests::under_test;
 use dyrep_weights::{Export, Input, Label, WeightsError, open, write_burnpack};
 use rstest::rstest;
 
@@ -32,7 +32,7 @@ fn published_files_are_known_by_their_tensors(
     #[case] model: &str,
     #[case] width: usize,
 ) {
-    let device = Device::flex();
+    let device = under_test();
     let weights = open(golden(file)).unwrap();
     let (name, config) = weights.label(&device).unwrap().network.unwrap();
     assert_eq!((name.name(), config.width(), config.classes()), (model, width, 10));
@@ -45,7 +45,7 @@ fn published_files_are_known_by_their_tensors(
 /// if its tensors tell it from all others.
 #[test]
 fn every_network_is_known_by_its_tensors() {
-    let (device, folder) = (Device::flex(), tempfile::tempdir().unwrap());
+    let (device, folder) = (under_test(), tempfile::tempdir().unwrap());
     for name in ModelName::all() {
         let (name, config) = narrow(name.name(), 7);
         for config in [config.clone().with_in_channels(1), config.with_stem(Stem::Small)] {
@@ -73,7 +73,7 @@ fn every_network_is_known_by_its_tensors() {
 /// What the file says is kept, and what contradicts itself refused.
 #[test]
 fn labels_are_read_back_and_checked() {
-    let (device, folder) = (Device::flex(), tempfile::tempdir().unwrap());
+    let (device, folder) = (under_test(), tempfile::tempdir().unwrap());
     let (name, config) = narrow("resnet18", 2);
     let network = randomised(config.init(&device).unwrap());
     let (mean, std) = (vec![0.4, 0.5, 0.6], vec![0.2; 3]);

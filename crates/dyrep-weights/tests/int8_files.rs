@@ -8,12 +8,13 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use common::{assert_close, expected, narrow, randomised};
 use dyrep_burn::{PathPatterns, Preset, Structure};
 use dyrep_models::{Model, ModelConfig, ModelName, fold_norms};
 use dyrep_quant::{Granularity, Options, QuantError, Quantized, quantize};
 use dyrep_tests::params::read;
+use dyrep_tests::under_test;
 use dyrep_weights::{Export, WeightsError, open};
 use rstest::rstest;
 use safetensors::tensor::TensorView;
@@ -25,7 +26,7 @@ fn pictures() -> Tensor<4> {
 }
 
 fn built(config: &ModelConfig) -> Model {
-    randomised(config.init(&Device::flex()).unwrap())
+    randomised(config.init(&under_test()).unwrap())
 }
 
 fn quantised(network: &Model, options: &Options) -> Quantized<Model> {
@@ -49,7 +50,7 @@ fn folded_networks_are_built_again(
     let network = built(&config);
     Export::folded(&network).named(name, &config).unwrap().safetensors(&file).unwrap();
     let weights = open(&file).unwrap();
-    let (same, report) = weights.build(&Device::flex()).unwrap();
+    let (same, report) = weights.build(&under_test()).unwrap();
     assert!(report.is_complete(), "{report}");
     assert!(weights.description().unwrap().is_folded());
     assert_eq!(Structure::of(&same), Structure::of(&fold_norms(&network)));
@@ -77,7 +78,7 @@ fn quantised_networks_are_read_back_to_the_bit(
     let network = quantised(&built(&config), &options);
     Export::quantized(&network).named(name, &config).unwrap().safetensors(&file).unwrap();
     let weights = open(&file).unwrap();
-    let (same, report) = weights.build_quantized(&Device::flex()).unwrap();
+    let (same, report) = weights.build_quantized(&under_test()).unwrap();
     assert!(report.is_complete(), "{report}");
     assert_eq!(same.scales(), network.scales());
     assert_eq!(same.weights(), network.weights());
@@ -94,7 +95,7 @@ fn quantised_networks_are_read_back_to_the_bit(
 fn int8_is_a_quarter_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let name: ModelName = "resnet18".parse().unwrap();
-    let network = name.config(1000).with_width(32).init(&Device::flex()).unwrap();
+    let network = name.config(1000).with_width(32).init(&under_test()).unwrap();
     let network = quantised(&network, &Options::default());
     let size = |export: Export| {
         let file = folder.path().join("w.safetensors");
@@ -145,7 +146,7 @@ fn write(file: &Path, tensors: &Tensors, note: String) {
 
 fn refused(tensors: impl FnOnce(&mut Tensors)) -> WeightsError {
     let (_folder, file) = changed(tensors, |note| note);
-    let error = open(&file).unwrap().build_quantized(&Device::flex()).unwrap_err();
+    let error = open(&file).unwrap().build_quantized(&under_test()).unwrap_err();
     assert!(error.to_string().contains("int8.safetensors"), "{error}");
     error
 }
@@ -159,7 +160,7 @@ fn floats(values: &[f32]) -> Vec<u8> {
 #[test]
 fn a_file_that_was_not_changed_is_read() {
     let (_folder, file) = changed(|_| {}, |note| note);
-    open(&file).unwrap().build_quantized(&Device::flex()).unwrap();
+    open(&file).unwrap().build_quantized(&under_test()).unwrap();
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn integers_that_are_no_weights_are_refused() {
 /// What a file is, its note says: neither kind is taken for the other.
 #[test]
 fn a_file_of_the_other_kind_is_refused_with_what_to_do() {
-    let device = Device::flex();
+    let device = under_test();
     let (_folder, file) = changed(|_| {}, |note| note);
     let weights = open(&file).unwrap();
     let (_, config) = narrow("repvgg_a0", 10);

@@ -17,6 +17,7 @@ use dyrep_models::{Model, ModelConfig, Stem};
 use dyrep_onnx_tests::Runtime;
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::params::scatter;
+use dyrep_tests::under_test;
 use dyrep_weights::{WeightsError, write_onnx};
 use rstest::rstest;
 
@@ -35,7 +36,7 @@ fn networks_are_written(
     let folder = tempfile::tempdir().unwrap();
     let folder = kept.as_deref().unwrap_or(folder.path());
     let (_, config) = narrow(name, 10);
-    let network = config.with_branches(Preset::Dbb).init(&Device::flex()).unwrap();
+    let network = config.with_branches(Preset::Dbb).init(&under_test()).unwrap();
     let network: Model = randomised(network);
     let pictures: Tensor<4> = expected("input");
     let before = network.forward(pictures.clone()).into_data();
@@ -58,7 +59,7 @@ fn pictures(count: usize, side: usize, device: &Device) -> Tensor<4> {
 /// The network as training leaves it: norms that are not the identity, with the statistics of pictures, so that what it
 /// sees reaches its logits.
 fn trained(config: &ModelConfig, side: usize) -> Model {
-    let device = Device::flex().autodiff();
+    let device = under_test().autodiff();
     let network = scatter(config.init(&device).unwrap(), |name| match name {
         "gamma" => Some((1.0, 0.4)),
         "beta" | "bias" => Some((0.0, 0.5)),
@@ -75,7 +76,7 @@ fn elsewhere(runtime: &Runtime, pictures: &Tensor<4>) -> Tensor<2> {
     let values: Vec<f32> = pictures.to_data().iter::<f32>().collect();
     let (shape, logits) = runtime.run(&pictures.dims(), &values).unwrap();
     let [batch, classes] = shape[..] else { panic!("{shape:?}") };
-    Tensor::from_data(TensorData::new(logits, [batch, classes]), &Device::flex())
+    Tensor::from_data(TensorData::new(logits, [batch, classes]), &under_test())
 }
 
 #[rstest]
@@ -93,12 +94,12 @@ fn another_runtime_gives_the_same_logits(
     let (_, config) = narrow(name, CLASSES);
     let config: ModelConfig = config.with_stem(stem).with_branches(Preset::Dbb);
     let network = trained(&config, side);
-    let fresh = config.init(&Device::flex()).unwrap();
+    let fresh = config.init(&under_test()).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     write_onnx(&network, [3, side, side], Model::forward, file.path()).unwrap();
     let runtime = Runtime::open(file.path()).unwrap();
     for batch in [1, 2, 5] {
-        let pictures = pictures(batch, side, &Device::flex());
+        let pictures = pictures(batch, side, &under_test());
         let got = elsewhere(&runtime, &pictures);
         let wanted = network.forward(pictures.clone());
         let difference = relative_difference(got.clone(), wanted);
@@ -117,7 +118,7 @@ fn another_runtime_gives_the_same_logits(
 #[test]
 fn what_cannot_be_written_is_named() {
     let (_, config) = narrow("vgg11", 10);
-    let network = config.init(&Device::flex()).unwrap();
+    let network = config.init(&under_test()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vgg11.onnx");
     let error = write_onnx(&network, [3, 32, 32], Model::forward, &file).unwrap_err();

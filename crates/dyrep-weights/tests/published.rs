@@ -7,13 +7,13 @@
 
 mod common;
 
-use burn::tensor::Device;
 use common::{
     assert_close, bottleneck, expected, golden, mobilenet, repvgg, repvgg_a0, resnet, vgg,
 };
 use dyrep_burn::{Structure, deploy};
 use dyrep_models::ModelConfig;
 use dyrep_tests::close::relative_difference;
+use dyrep_tests::under_test;
 use dyrep_weights::{Container, Naming, Part, open_part};
 use rstest::rstest;
 
@@ -92,7 +92,7 @@ fn published_files_give_their_logits(
     assert_eq!((format.container, format.naming), (container, naming));
     assert_eq!(format.inside, inside);
 
-    let network = config.init(&Device::flex()).unwrap();
+    let network = config.init(&under_test()).unwrap();
     let structure = weights.structure(&network).unwrap();
     let (network, report) = weights.load_into(network).unwrap();
     assert!(report.is_complete(), "{report}");
@@ -109,7 +109,7 @@ fn published_files_give_their_logits(
 fn published_repvgg_loads_deployed() {
     let weights = dyrep_weights::open(golden("repvgg_deployed_f16.safetensors")).unwrap();
     assert_eq!(weights.format().naming, Naming::RepVgg);
-    let (network, _) = weights.load_into(repvgg().init(&Device::flex()).unwrap()).unwrap();
+    let (network, _) = weights.load_into(repvgg().init(&under_test()).unwrap()).unwrap();
     let got = network.forward(expected("input"));
     let difference = relative_difference(got, expected("repvgg_f16.pth"));
     assert!(difference < 5e-3, "{difference:.1e}");
@@ -120,7 +120,7 @@ fn published_repvgg_loads_deployed() {
 fn published_dbb_networks_load_deployed() {
     let weights = dyrep_weights::open(golden("dbb_resnet_deployed.safetensors")).unwrap();
     assert_eq!(weights.format().naming, Naming::Dbb);
-    let (network, report) = weights.build(&Device::flex()).unwrap();
+    let (network, report) = weights.build(&under_test()).unwrap();
     assert!(report.is_complete(), "{report}");
     let want = expected("dbb_resnet_f16.safetensors");
     assert_close("deployed", network.forward(expected("input")), want);
@@ -129,7 +129,7 @@ fn published_dbb_networks_load_deployed() {
 #[test]
 fn what_is_grown_where_is_read_from_the_names() {
     let weights = dyrep_weights::open(golden("dyrep.pth")).unwrap();
-    let network = resnet().init(&Device::flex()).unwrap();
+    let network = resnet().init(&under_test()).unwrap();
     let structure = weights.structure(&network).unwrap();
     let form = |path: &str| structure.layers()[path].form.to_string();
     assert_eq!(form("conv1"), "kxk + 1x1 + 1x1_kxk + 1x1_avg + 1xk + kx1");

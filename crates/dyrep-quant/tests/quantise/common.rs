@@ -7,12 +7,13 @@ use dyrep_burn::{PathPatterns, Preset, RepConv2d, RepConv2dConfig};
 use dyrep_models::{ConvNorm, ConvNorms, Model, ModelName, Stem};
 use dyrep_quant::{Options, Quantized, quantize};
 use dyrep_tests::params::{fill, scatter};
+use dyrep_tests::under_test;
 
 /// The smallest picture that every network takes, in pixels.
 pub(crate) const SIDE: usize = 32;
 
 pub(crate) fn device() -> Device {
-    Device::flex()
+    under_test()
 }
 
 pub(crate) fn pictures(count: usize, channels: usize, seed: usize) -> Tensor<4> {

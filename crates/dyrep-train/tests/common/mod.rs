@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use burn_train::Interrupter;
 use dyrep_burn::{ControllerConfig, CutRule};
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
+use dyrep_tests::under_test;
 use dyrep_train::{
     Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, TrainError, Training,
 };
@@ -129,7 +130,7 @@ pub(crate) fn network() -> ResNet {
         }
     }
     let config = ResNetConfig::resnet18(10).with_in_channels(1).with_width(4);
-    let network = config.with_stem(Stem::Small).init(&Device::flex().autodiff()).unwrap();
+    let network = config.with_stem(Stem::Small).init(&under_test().autodiff()).unwrap();
     network.map(&mut Fixed(0.0)).train()
 }
 
@@ -162,7 +163,7 @@ impl<'a> Options<'a> {
 
     pub(crate) fn run(self) -> Result<Ended<ResNet>, TrainError> {
         let [train, validation] = self.loaders;
-        let devices = vec![Device::flex(); self.devices];
+        let devices = vec![under_test(); self.devices];
         let run = Run {
             training: self.training,
             network: self.network,

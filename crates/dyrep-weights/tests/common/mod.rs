@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use dyrep_models::{
     MobileNetV1Config, ModelConfig, ModelName, RepVggConfig, ResNetConfig, VggConfig,
 };
 use dyrep_tests::params::scatter;
+use dyrep_tests::under_test;
 use safetensors::SafeTensors;
 
 /// Of the largest logit; the largest difference seen is 2e-6.
@@ -28,7 +29,7 @@ pub(crate) fn expected<const D: usize>(name: &str) -> Tensor<D> {
     let view = tensors.tensor(name).unwrap();
     let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let data = TensorData::new(values, view.shape().to_vec());
-    Tensor::from_data(data, &Device::flex())
+    Tensor::from_data(data, &under_test())
 }
 
 pub(crate) fn assert_close(what: &str, got: Tensor<2>, want: Tensor<2>) {
