@@ -70,7 +70,7 @@ fn a_step_reads_nothing() {
         let before = READS.load(Ordering::SeqCst);
         for batch in &batches {
             let step = model.step(batch.clone());
-            model = model.optimize(&mut optimizer, 0.01, step.grads);
+            model = model.optimize(&mut optimizer, 0.01.into(), step.grads);
         }
         assert_eq!(READS.load(Ordering::SeqCst) - before, 0, "reads with {score}");
         // The control: somebody who looks is seen.
