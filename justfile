@@ -21,6 +21,10 @@ bench *args:
     cargo bench --bench block
     cargo bench --bench vs_pytorch -- {{args}}
 
+# Packs into a folder what measures a machine with a GPU: docs/gpu.md.
+gpu folder:
+    benches/gpu/build.sh {{folder}}
+
 # The kernels under the address sanitizer.
 sanitize:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p dyrep-kernels --target x86_64-unknown-linux-gnu --target-dir target/sanitize
