@@ -120,8 +120,11 @@ if [[ -n $quick ]]; then
     digits=(--epochs 1 --width 4) pace=(--warmup 1 --steps 3 --seconds 1) peer_pace=(--warmup 1 --steps 3 --seconds 1)
     infer=(1 2)
 fi
-train() { # NAME SECONDS UNTIL MODEL BRANCHES BATCH NUMBERS
-    ours "train $1" "$2" "$3" train --model "$4" --branches "$5" --batch "$6" --dtype "$7" --size "$size" "${small[@]}" "${pace[@]}"
+train() { # NAME SECONDS UNTIL MODEL BRANCHES BATCH NUMBERS [MORE]
+    local name=$1 box=$2 until=$3 model=$4 branches=$5 batch=$6 numbers=$7
+    shift 7
+    ours "train $name" "$box" "$until" train --model "$model" --branches "$branches" --batch "$batch" --dtype "$numbers" \
+        --size "$size" "${small[@]}" "${pace[@]}" "$@"
 }
 peer_train() { # NAME SECONDS UNTIL MODEL BRANCHES BATCH NUMBERS [MORE]
     local name=$1 box=$2 until=$3 model=$4 branches=$5 batch=$6 numbers=$7
@@ -156,9 +159,11 @@ if ((last == 124 || last == 137)); then
 fi
 peer_train 'resnet18' 40 $until resnet18 plain,dbb,dyrep $batch f32
 train 'resnet18 dyrep' 45 $until resnet18 dyrep $batch f32
+train 'resnet18 dyrep merged' 40 $until resnet18 dyrep $batch f32 --merged
 train 'resnet50 plain' 80 $until resnet50 plain $batch f32
 peer_train 'resnet50' 40 $until resnet50 plain,dbb,dyrep $batch f32
 train 'resnet18 dbb' 40 $until resnet18 dbb $batch f32
+train 'resnet18 dbb merged' 30 $until resnet18 dbb $batch f32 --merged
 train 'resnet50 dyrep' 45 $until resnet50 dyrep $batch f32
 train 'resnet50 dbb' 40 $until resnet50 dbb $batch f32
 train 'resnet18 plain bf16' 40 $until resnet18 plain $batch bf16

@@ -7,6 +7,7 @@ use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
 use clap::{Args, ValueEnum};
+use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{Preset, deploy};
 use dyrep_models::{Branching, Model, ModelName, Selection};
 use dyrep_train::SgdRecipe;
@@ -50,9 +51,18 @@ pub(crate) struct Subject {
     /// Numbers
     #[arg(long, default_value = "f32")]
     pub(crate) dtype: Numbers,
+    /// Blocks by fewer and wider operations
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) merged: bool,
     /// The device
     #[arg(long, default_value_t = dyrep_train::default_name().to_owned())]
     pub(crate) device: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Subject {
@@ -117,6 +127,7 @@ pub(crate) struct Trained {
     optimizer: ModuleOptimizer,
     loss: CrossEntropyLoss,
     device: Device,
+    kernels: Kernels,
 }
 
 impl Trained {
@@ -127,6 +138,7 @@ impl Trained {
             optimizer: SgdRecipe { decay_norms_and_biases: true, ..SgdRecipe::imagenet() }.init(),
             loss: CrossEntropyLossConfig::new().init(&training),
             device: training,
+            kernels: if subject.merged { Kernels::Merged } else { Kernels::Fast },
         })
     }
 
@@ -143,7 +155,8 @@ impl Trained {
     /// A step of SGD; the loss, still on the device.
     pub(crate) fn step(&mut self, pictures: Tensor<4>, classes: Tensor<1, Int>) -> Tensor<1> {
         let network = self.network.take().unwrap_or_else(|| unreachable!("a step puts it back"));
-        let logits = network.forward(pictures.autodiff()).cast(DType::F32);
+        let logits = with_kernels(self.kernels, || network.forward(pictures.autodiff()));
+        let logits = logits.cast(DType::F32);
         let loss = self.loss.forward(logits, classes);
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         self.network = Some(self.optimizer.step(LEARNING_RATE, network, gradients));

@@ -6,6 +6,8 @@ use super::{Lines, cell, mebibytes, milliseconds, seconds, section};
 
 /// What a row is about.
 const KEYS: [&str; 5] = ["model", "branches", "batch", "size", "dtype"];
+/// Said of branches whose operations are merged, which PyTorch's are not.
+const MERGED: &str = ", merged";
 const MODES: [&str; 3] = ["nchw", "channels_last", "channels_last compiled"];
 
 pub(super) fn table(lines: &Lines, kind: &str, title: &str) -> String {
@@ -43,11 +45,17 @@ fn names(line: &Value) -> Vec<String> {
     if let Some(width) = line["width"].as_u64() {
         names[0] += &format!(" of width {width}");
     }
+    if line["merged"] == true {
+        names[1] += MERGED;
+    }
     names
 }
 
 fn row(lines: &Lines, kind: &str, about: &[String]) -> Vec<String> {
+    let mut peers = about.to_vec();
+    peers[1] = peers[1].trim_end_matches(MERGED).to_owned();
     let of = |kind: &str, side: &str| {
+        let about = if side == "pytorch" { &peers[..] } else { about };
         let found = lines.of(kind).filter(|line| line["side"] == side && names(line) == *about);
         found.cloned().collect::<Vec<_>>()
     };
@@ -59,7 +67,7 @@ fn row(lines: &Lines, kind: &str, about: &[String]) -> Vec<String> {
         let mut names = names(line);
         let is = names[4] == "autocast" && about[4] == "bf16";
         names[4] = about[4].clone();
-        is && names == *about
+        is && names == peers
     });
     let fastest = |lines: Vec<&Value>| {
         lines.into_iter().min_by(|a, b| time(a).total_cmp(&time(b))).cloned().unwrap_or_default()
