@@ -121,6 +121,13 @@ def conv3x3(inputs, outputs, stride, branches, groups=1):
     return nn.Conv2d(inputs, outputs, 3, stride, 1, groups=groups, bias=False)
 
 
+def downsample(inputs, outputs, stride):
+    """What makes a shortcut fit; none where it does."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+
 class BasicBlock(nn.Module):
     def __init__(self, inputs, outputs, stride, branches):
         super().__init__()
@@ -128,10 +135,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = conv3x3(outputs, outputs, 1, branches)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.downsample = downsample(inputs, outputs, stride)
 
     def forward(self, x):
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -151,10 +155,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(middle)
         self.conv3 = nn.Conv2d(middle, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.downsample = downsample(inputs, outputs, stride)
 
     def forward(self, x):
         shortcut = x if self.downsample is None else self.downsample(x)
