@@ -17,6 +17,7 @@ use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{Preset, RepConv2d, RepConv2dConfig, deploy};
 use dyrep_tests::params;
 use dyrep_tests::random::{self, Draw};
+use dyrep_tests::steps::step;
 use serde_json::json;
 
 use crate::line::say;
@@ -159,22 +160,15 @@ impl Case {
         found.insert("output in evaluation", numbers(valid.forward(input.clone())));
         found.insert("output fused", numbers(deploy(&layer).forward(input.clone())));
 
-        let tracked = input.autodiff().require_grad();
-        let output = layer.forward(tracked.clone());
-        let target = draw.data(&output.dims(), -1.0, 1.0);
-        let target = Tensor::<4>::from_data(target, &training).cast(dtype);
-        let gradients = (output.clone() * target).sum().backward();
-        found.insert("output in training", numbers(output.inner()));
-        found.insert("gradient of the input", tracked.grad(&gradients).map_or(vec![], numbers));
-        let of_params = params::gradients(&layer, &gradients);
-        let of_params = of_params.values().flat_map(|data| data.iter::<f64>().collect::<Vec<_>>());
-        found.insert("gradients of parameters", of_params.collect());
-        let statistics = params::read(&layer.valid()).into_iter();
-        let statistics = statistics.filter(|(path, _)| path.contains("running_"));
-        let statistics: Vec<f64> =
-            statistics.flat_map(|(_, data)| data.iter::<f64>().collect::<Vec<_>>()).collect();
-        if !statistics.is_empty() {
-            found.insert("running statistics", statistics);
+        let trained = step(&layer, &mut draw, input.autodiff(), RepConv2d::forward);
+        for (name, data) in trained {
+            let quantity = match name.as_str() {
+                "output" => "output in training",
+                "gradient input" => "gradient of the input",
+                name if name.starts_with("gradient ") => "gradients of parameters",
+                _ => "running statistics",
+            };
+            found.entry(quantity).or_default().extend(data.iter::<f64>());
         }
         found
     }
