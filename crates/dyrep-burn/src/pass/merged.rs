@@ -17,33 +17,31 @@ use crate::ops::{BranchMoments, Tail, conv2d, normalize};
 
 /// The output of a plan and the moments of its norms, by branch.
 pub(super) fn merge_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tensor<1>>>) {
-    let Plan { shape, input, branches } = &plan;
-    let input = Tensor::<4>::from_dispatch(input.clone());
-    let mut maps = convolve(&input, readers(&plan, &input), shape.groups, branches.len());
+    let input = Tensor::<4>::from_dispatch(plan.input.clone());
+    let mut maps = convolve(&input, readers(&plan, &input), plan.shape.groups, plan.branches.len());
+    let Plan { shape, branches, .. } = plan;
     let mut moments: Vec<_> =
         branches.iter().map(|_| BranchMoments { first: None, end: None }).collect();
 
-    let Plan { shape, branches, .. } = plan;
     let (mut firsts, mut rest) = (vec![], vec![]);
     for (at, Branch { first, core, end }) in branches.into_iter().enumerate() {
-        firsts.extend(first.map(|First { norm, .. }| (at, norm)));
+        if let Some(First { norm, .. }) = first {
+            firsts.extend(maps[at].take().map(|map| (at, map, norm)));
+        }
         rest.push((core, end));
     }
     let mut seen = vec![None; rest.len()];
-    for norms in alike(firsts, |(_, norm)| kind_of(norm)) {
-        let (places, norms): (Vec<_>, Vec<_>) = norms.into_iter().unzip();
-        let behind: Vec<_> = places.iter().filter_map(|&at| maps[at].take()).collect();
-        let channels: Vec<_> = behind.iter().map(|map| map.dims()[1]).collect();
-        let (wide, found) = normalize_wide(behind, &norms);
-        let narrow = wide.split_with_sizes(channels, 1);
-        for (((at, map), norm), found) in places.into_iter().zip(narrow).zip(norms).zip(found) {
+    for (wide, parts) in normalize_alike(firsts) {
+        let channels = parts.iter().map(|part| part.channels).collect();
+        let maps = wide.split_with_sizes(channels, 1);
+        for (map, Normed { at, norm, moments: found, .. }) in maps.into_iter().zip(parts) {
             let image = image_of_zero(norm, found.as_ref());
             seen[at] = Some(pad_with(map, image, shape.padding));
             moments[at].first = found;
         }
     }
 
-    let (mut normed, mut outputs) = (vec![], vec![]);
+    let (mut ends, mut outputs) = (vec![], vec![]);
     for (at, (core, end)) in rest.into_iter().enumerate() {
         let map = match (maps[at].take(), seen[at].take()) {
             (Some(map), _) => map,
@@ -51,27 +49,17 @@ pub(super) fn merge_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMom
             (None, None) => compute(core, input.clone(), shape.padding, &shape),
         };
         match end {
-            End::Norm(norm) => normed.push((at, map, norm)),
+            End::Norm(norm) => ends.push((at, map, norm)),
             end => outputs.push(finish(end, map).0),
         }
     }
-    for group in alike(normed, |(_, _, norm)| kind_of(norm)) {
-        let count = group.len();
-        let mut places = vec![];
-        let (behind, norms): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|(at, map, norm)| {
-                places.push(at);
-                (map, norm)
-            })
-            .unzip();
-        let (wide, found) = normalize_wide(behind, &norms);
-        for (at, found) in places.into_iter().zip(found) {
+    for (wide, parts) in normalize_alike(ends) {
+        let [batch, channels, height, width] = wide.dims();
+        let by_branch = wide.reshape([batch, parts.len(), channels / parts.len(), height, width]);
+        outputs.push(by_branch.sum_dim(1).squeeze_dim(1));
+        for Normed { at, moments: found, .. } in parts {
             moments[at].end = found;
         }
-        let [batch, channels, height, width] = wide.dims();
-        let by_branch = wide.reshape([batch, count, channels / count, height, width]);
-        outputs.push(by_branch.sum_dim(1).squeeze_dim(1));
     }
     let sum = outputs.into_iter().reduce(|sum, output| sum + output);
     (sum.unwrap_or_else(|| unreachable!("a plan has a branch")), moments)
@@ -162,33 +150,48 @@ fn kind_of<T>(norm: &Norm<T>) -> (bool, u64) {
     (matches!(norm.by, By::Batch(_)), norm.epsilon.to_bits())
 }
 
-/// Norms [of one kind](kind_of) as one over all channels, and each one's moments by its batch.
-fn normalize_wide(
-    maps: Vec<Tensor<4>>,
-    norms: &[Norm<DispatchTensor>],
-) -> (Tensor<4>, Vec<Option<Moments>>) {
-    let wide = |of: &dyn Fn(&Norm<DispatchTensor>) -> &DispatchTensor| -> Tensor<1> {
-        Tensor::cat(norms.iter().map(|norm| Tensor::from_dispatch(of(norm).clone())).collect(), 0)
-    };
-    let channels: Vec<_> = maps.iter().map(|map| map.dims()[1]).collect();
-    let affine = [wide(&|norm| &norm.gamma), wide(&|norm| &norm.beta)];
-    let given = matches!(norms[0].by, By::Given { .. })
-        .then(|| [wide(&|norm| statistics(norm)[0]), wide(&|norm| statistics(norm)[1])]);
-    let (output, found) =
-        normalize(Tensor::cat(maps, 1), affine, given, norms[0].epsilon, Tail::default());
-    let moments = match found {
-        Some([mean, variance]) => {
-            let means = mean.split_with_sizes(channels.clone(), 0);
-            let variances = variance.split_with_sizes(channels, 0);
-            means
-                .into_iter()
-                .zip(variances)
-                .map(|(mean, variance)| Some([mean, variance]))
-                .collect()
+/// A norm's part of a wide one.
+struct Normed {
+    /// Its branch.
+    at: usize,
+    channels: usize,
+    norm: Norm<DispatchTensor>,
+    /// By its batch.
+    moments: Option<Moments>,
+}
+
+/// Maps of branches, each behind its norm: norms [of one kind](kind_of) as one over the channels of all.
+fn normalize_alike(
+    behind: Vec<(usize, Tensor<4>, Norm<DispatchTensor>)>,
+) -> Vec<(Tensor<4>, Vec<Normed>)> {
+    let groups = alike(behind, |(_, _, norm)| kind_of(norm)).into_iter();
+    let wide = groups.map(|group| {
+        let (mut maps, mut parts) = (vec![], vec![]);
+        for (at, map, norm) in group {
+            parts.push(Normed { at, channels: map.dims()[1], norm, moments: None });
+            maps.push(map);
         }
-        None => vec![None; channels.len()],
-    };
-    (output, moments)
+        let wide = |of: &dyn Fn(&Norm<DispatchTensor>) -> &DispatchTensor| -> Tensor<1> {
+            let vectors = parts.iter().map(|part| Tensor::from_dispatch(of(&part.norm).clone()));
+            Tensor::cat(vectors.collect(), 0)
+        };
+        let affine = [wide(&|norm| &norm.gamma), wide(&|norm| &norm.beta)];
+        let given = matches!(parts[0].norm.by, By::Given { .. })
+            .then(|| [wide(&|norm| statistics(norm)[0]), wide(&|norm| statistics(norm)[1])]);
+        let epsilon = parts[0].norm.epsilon;
+        let (output, found) =
+            normalize(Tensor::cat(maps, 1), affine, given, epsilon, Tail::default());
+        if let Some(found) = found {
+            let channels: Vec<_> = parts.iter().map(|part| part.channels).collect();
+            let [means, variances] =
+                found.map(|moment| moment.split_with_sizes(channels.clone(), 0).into_iter());
+            for (part, found) in parts.iter_mut().zip(means.zip(variances)) {
+                part.moments = Some(found.into());
+            }
+        }
+        (output, parts)
+    });
+    wide.collect()
 }
 
 /// What a norm has gathered: mean and variance.
