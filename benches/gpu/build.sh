@@ -2,7 +2,7 @@
 # Builds the program of `benches/gpu` on a machine without a GPU and packs what has to travel to one that has one.
 #
 #   benches/gpu/build.sh OUT_FOLDER
-#   FEATURES=flex,wgpu PROFILE=device benches/gpu/build.sh OUT_FOLDER     # no CUDA, quickly compiled: a rehearsal
+#   FEATURES=flex,wgpu PROFILE=dev benches/gpu/build.sh OUT_FOLDER     # no CUDA, quickly compiled: a rehearsal
 #
 # Needs Rust, a C compiler, binutils and xz.
 #

@@ -5,7 +5,7 @@
 //! the output's shape, and gives zeros elsewhere. Nothing between may have looked at a value.
 //!
 //! ```text
-//! cargo test -p dyrep-burn --features wgpu --profile device --lib lazy
+//! cargo test -p dyrep-burn --features wgpu --lib lazy
 //! ```
 
 use std::sync::atomic::{AtomicUsize, Ordering};
