@@ -33,10 +33,14 @@ fn complaint(arguments: &[&str]) -> String {
     lines[0].to_owned()
 }
 
+/// The device under test.
+fn device() -> String {
+    std::env::var("DYREP_TEST_DEVICE").unwrap_or_else(|_| "flex".to_owned())
+}
+
 /// Runs it on the device under test, expecting success; returns the summary on its last line.
 fn summary(arguments: &[&str]) -> Value {
-    let device = std::env::var("DYREP_TEST_DEVICE").unwrap_or_else(|_| "flex".to_owned());
-    let output = program(&[arguments, &["--device", &device]].concat());
+    let output = program(&[arguments, &["--device", &device()]].concat());
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -61,19 +65,11 @@ fn small_folder() -> tempfile::TempDir {
     folder
 }
 
-const SMALL: [&str; 11] = [
-    "--image-size",
-    "32",
-    "--width",
-    "4",
-    "--epochs",
-    "4",
-    "--interval",
-    "1",
-    "--batch-size",
-    "8",
-    "--json",
-];
+/// A small network for small pictures.
+fn small_run(epochs: &str) -> Vec<&str> {
+    let sizes = ["--image-size", "32", "--width", "4", "--interval", "1", "--batch-size", "8"];
+    [&sizes[..], &["--epochs", epochs, "--json"]].concat()
+}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -93,9 +89,11 @@ fn help_explains_every_option() {
 fn a_folder_is_trained_deployed_written_and_read_back() {
     let (folder, out) = (small_folder(), tempfile::tempdir().unwrap());
     let paths = ["--data", text(folder.path()), "--out", text(out.path())];
-    let found = summary(&[&SMALL[..], &paths[..]].concat());
+    // Each growth changes shapes, for which other devices compile kernels: two epochs have one.
+    let epochs = if device() == "flex" { "4" } else { "2" };
+    let found = summary(&[&small_run(epochs)[..], &paths[..]].concat());
 
-    assert_eq!(found["epochs"].as_array().unwrap().len(), 4);
+    assert_eq!(found["epochs"].as_array().unwrap().len().to_string(), epochs);
     let events = found["events"].as_array().unwrap();
     assert_eq!(events[0]["change"]["grew"]["plan"]["candidates"], 17);
     assert_eq!(found["accuracy_before_deployment"], found["accuracy_after_deployment"]);
@@ -122,7 +120,7 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads() {
         let out = out.path().join(format!("{threads}-{seed}"));
         let paths = ["--data", text(folder.path()), "--out", text(&out)];
         let rest = ["--threads", threads, "--seed", seed];
-        let found = summary(&[&SMALL[..], &paths[..], &rest[..]].concat());
+        let found = summary(&[&small_run("4")[..], &paths[..], &rest[..]].concat());
         let epochs = found["epochs"].as_array().unwrap().iter();
         let losses: Vec<Value> = epochs.map(|epoch| epoch["loss"].clone()).collect();
         (losses, found["events"].clone())
@@ -165,7 +163,7 @@ fn folders_that_cannot_be_used() {
     let run = |folder: &Path| {
         let out = tempfile::tempdir().unwrap();
         let paths = ["--data", text(folder), "--out", text(out.path())];
-        complaint(&[&SMALL[..], &paths[..]].concat())
+        complaint(&[&small_run("4")[..], &paths[..]].concat())
     };
     let empty = small.path().join("train").join("n03");
     std::fs::create_dir(&empty).unwrap();
@@ -190,13 +188,13 @@ fn pictures_that_cannot_be_used() {
     let run = |folder: &Path| {
         let out = tempfile::tempdir().unwrap();
         let paths = ["--data", text(folder), "--out", text(out.path())];
-        let arguments = [&SMALL[..], &paths[..]].concat();
+        let arguments = [&small_run("4")[..], &paths[..]].concat();
         let output = program(&arguments);
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{told}");
         let out = tempfile::tempdir().unwrap();
         let strict = ["--set", "run.max_skipped=0", "--out", text(out.path())];
-        let error = complaint(&[&SMALL[..], &paths[..2], &strict[..]].concat());
+        let error = complaint(&[&small_run("4")[..], &paths[..2], &strict[..]].concat());
         (told, error)
     };
     let folder = small_folder();
