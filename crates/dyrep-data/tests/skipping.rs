@@ -7,10 +7,11 @@ mod common;
 mod spoiled;
 
 use std::fs::{self, File};
+use std::io::Cursor;
 use std::sync::Arc;
 
 use dyrep_data::{Batch, DataError, Dataset, Loader, LoaderConfig, Pipeline};
-use image::ImageFormat;
+use image::{ImageFormat, Rgb, RgbImage};
 use spoiled::{encode, folder, open, progressive};
 use tempfile::{TempDir, tempdir};
 
@@ -145,6 +146,37 @@ fn a_decoder_remembers_nothing() {
     let loader = Loader::new(Arc::new(data), crop, plain).unwrap();
     assert!(load(&loader, 0).1.is_none());
     assert_eq!(loader.skipped(), alone);
+}
+
+/// Nor do its pixels: where coded data end early and a decoder says nothing, the rest is of no other file.
+#[test]
+fn a_decoder_leaves_no_pixels_to_the_next_file() {
+    let jpeg = |grey: u8| {
+        let mut bytes = Cursor::new(vec![]);
+        let picture = RgbImage::from_fn(96, 96, |x, y| Rgb([grey, (x % 7) as u8, (y % 5) as u8]));
+        picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+        bytes.into_inner()
+    };
+    // Half of the coded data, a marker in their place, and the end.
+    let whole = jpeg(100);
+    let scan = whole.windows(2).position(|marker| marker == [0xFF, 0xDA]).unwrap();
+    let half = (scan + whole.len()) / 2;
+    let damaged = [&whole[..half], &[0xFF, 0xFE, 0, 2, 0xFF, 0xD9]].concat();
+    let loaded_after = |first: &[u8]| {
+        let root = tempdir().unwrap();
+        fs::create_dir(root.path().join("class")).unwrap();
+        fs::write(root.path().join("class/a.jpg"), first).unwrap();
+        fs::write(root.path().join("class/b.jpg"), &damaged).unwrap();
+        let plain = LoaderConfig { shuffle: false, batch_size: 1, ..config(0, 1) };
+        let crop = Pipeline::imagenet_eval(64, 48).unwrap();
+        let loader = Loader::new(Arc::new(open(&root)), crop, plain).unwrap();
+        let (batches, error) = load(&loader, 0);
+        assert!(error.is_none(), "{error:?}");
+        batches
+    };
+    let [dark, bright] = [jpeg(0), jpeg(255)].map(|first| loaded_after(&first));
+    assert_ne!(dark[0].pixels, bright[0].pixels);
+    assert_eq!(dark.get(1).map(|batch| &batch.pixels), bright.get(1).map(|batch| &batch.pixels));
 }
 
 #[test]

@@ -205,6 +205,8 @@ impl<'a> Opened<'a> {
             } => {
                 let channels = decoding.channels;
                 let reduction = if decoding.reduced { reduction(window) } else { 1 };
+                // A decoder may report success before it has written everything: nothing of the file before is left.
+                pixels.clear();
                 let part = jpeg
                     .decode(channels, window.region, reduction, pixels)
                     .map_err(|reason| undecodable(path, reason))?;
