@@ -36,14 +36,17 @@ struct Arithmetic {
 /// Products of `f32` in tf32, which has 11 bits: 2⁻¹¹ a factor, and sums of them.
 const TF32: f64 = 5e-3;
 
+/// Of the random cases, where each new shape costs a compilation of seconds.
+const COMPILED: f64 = 0.02;
+
 const BACKENDS: [Arithmetic; 7] = [
     Arithmetic { backend: "flex", rounding: 0.0, repeats: true, cases: 1.0 },
     Arithmetic { backend: "ndarray", rounding: 0.0, repeats: true, cases: 1.0 },
-    Arithmetic { backend: "wgpu", rounding: 1e-5, repeats: false, cases: 0.02 },
-    Arithmetic { backend: "vulkan", rounding: 1e-5, repeats: false, cases: 0.02 },
-    Arithmetic { backend: "metal", rounding: 1e-5, repeats: false, cases: 0.02 },
-    Arithmetic { backend: "cuda", rounding: TF32, repeats: false, cases: 0.02 },
-    Arithmetic { backend: "rocm", rounding: TF32, repeats: false, cases: 0.02 },
+    Arithmetic { backend: "wgpu", rounding: 1e-5, repeats: false, cases: COMPILED },
+    Arithmetic { backend: "vulkan", rounding: 1e-5, repeats: false, cases: COMPILED },
+    Arithmetic { backend: "metal", rounding: 1e-5, repeats: false, cases: COMPILED },
+    Arithmetic { backend: "cuda", rounding: TF32, repeats: false, cases: COMPILED },
+    Arithmetic { backend: "rocm", rounding: TF32, repeats: false, cases: COMPILED },
 ];
 
 /// The name asked for.
