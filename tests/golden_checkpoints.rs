@@ -11,7 +11,7 @@ use dyrep_tests::golden::{Tensors, folder};
 use dyrep_tests::params;
 use dyrep_tests::trajectory::{SmallResNet, trajectories};
 use dyrep_tests::under_test;
-use dyrep_weights::{Naming, Part, open_part};
+use dyrep_weights::{Naming, OpenOptions, Part};
 
 #[test]
 fn published_checkpoints_are_understood_by_their_names() {
@@ -26,7 +26,7 @@ fn published_checkpoints_are_understood_by_their_names() {
             let want = SmallResNet::read(&Tensors::read(file), &segment.structure_after, &device);
             // The file holds the optimiser's state beside the parameters.
             let part = Part::Key("param".to_owned());
-            let weights = open_part(folder().join(file), &part).unwrap();
+            let weights = OpenOptions::new().part(part).open(folder().join(file)).unwrap();
             let blocks = segment.structure_after.len();
             let naming = if blocks == 0 { Naming::Plain } else { Naming::DyRep };
             assert_eq!(weights.format().naming, naming, "{file}");

@@ -33,7 +33,7 @@ const LOSS: f64 = 1e-3;
 const SCORE: f64 = 1e-3;
 /// Now and then an activation lies within rounding of zero: on which side it falls decides the run from
 /// there on, and losses move by up to 6e-2 within the segment. So a recorded run counts as repeated if one
-/// that starts within this of the recorded state, relative to each value, repeats it. One of the shipped 16
+/// that starts within this of the recorded state, relative to each value, repeats it. One of the shipped 14
 /// segments needs that; there 7 of 40 such starts repeat it, with losses within 3e-6.
 const ROUNDING: f32 = 3e-7;
 const STARTS: u64 = 60;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use burn::tensor::Device;
 use dyrep_fuzz::{file, network};
 use dyrep_models::Model;
-use dyrep_weights::{Load, Part, open, open_part};
+use dyrep_weights::{Load, OpenOptions, Part, open};
 use libfuzzer_sys::fuzz_target;
 
 static NETWORK: LazyLock<Model> = LazyLock::new(|| network(&Device::flex()));
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         true => file("weights", &noted(bytes)),
         false => file("weights", bytes),
     };
-    let _ = open_part(&path, &Part::Average);
+    let _ = OpenOptions::new().part(Part::Average).open(&path);
     let weights = match open(&path) {
         Ok(weights) => weights,
         Err(error) => {

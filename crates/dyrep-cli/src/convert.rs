@@ -62,7 +62,7 @@ impl ConvertArgs {
         let written = self.out.write(&loaded, form, kind)?;
         Answer::new(&Converted {
             model: loaded.title(),
-            format: loaded.weights.format().to_string(),
+            format: loaded.format.to_string(),
             written,
             file: loaded.file,
         })

@@ -10,7 +10,6 @@ use dyrep_weights::{Export, Label, write_burnpack, write_onnx};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::data::at_least_one;
 use crate::network::Loaded;
 
 /// What is written.
@@ -60,10 +59,6 @@ pub(crate) struct OutArgs {
     /// Replace OUT if it is there
     #[arg(long)]
     force: bool,
-
-    /// Side of the pictures that an ONNX file takes [default: what FILE says, else 224 or 32]
-    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
-    image_size: Option<usize>,
 }
 
 /// What was written.
@@ -101,7 +96,7 @@ impl OutArgs {
             Kind::Burnpack => write_burnpack(&formed, label, file)?,
             Kind::Safetensors => export(network, form, label)?.safetensors(file)?,
             Kind::Onnx => {
-                let side = self.image_size.unwrap_or(loaded.input().side);
+                let side = loaded.input().side;
                 loaded.check_side(side)?;
                 let picture = [loaded.config.in_channels(), side, side];
                 write_onnx(&formed, picture, Model::forward, file)?;

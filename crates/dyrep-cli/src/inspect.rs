@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::data::at_least_one;
 use crate::network::{DeviceArgs, Loaded, NetworkArgs};
 use crate::text::{count, cut, number, short};
 
@@ -28,10 +27,6 @@ use crate::text::{count, cut, number, short};
 pub(crate) struct InspectArgs {
     /// Weights: a file, or a run's folder
     file: PathBuf,
-
-    /// Side of the picture that multiply-adds are counted for [default: what the file says, else 224 or 32]
-    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
-    image_size: Option<usize>,
 
     #[command(flatten)]
     network: NetworkArgs,
@@ -93,7 +88,7 @@ impl InspectArgs {
     }
 
     fn inspect(&self, loaded: Loaded) -> Result<Inspected, Failure> {
-        let side = self.image_size.unwrap_or(loaded.input().side);
+        let side = loaded.input().side;
         loaded.check_side(side)?;
         let picture = [loaded.config.in_channels(), side, side];
         let network = &loaded.network;
@@ -124,7 +119,7 @@ impl InspectArgs {
         let layers: Vec<Layer> = layers(network).into_iter().map(layer).collect();
         let blocks = layers.iter().filter(|layer| !layer.branches.is_empty());
         Ok(Inspected {
-            format: loaded.weights.format().to_string(),
+            format: loaded.format.to_string(),
             model: loaded.name.name().to_owned(),
             title: loaded.title(),
             classes: loaded.config.classes(),

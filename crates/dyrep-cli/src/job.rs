@@ -129,7 +129,10 @@ impl Job {
         say(*lines, &format!("{}, {}", plan.training.title, plan.training.description));
 
         if let Some(report) = &plan.loaded {
-            say(*lines, &format!("starts from weights: {report}"));
+            match recipe.model.partial {
+                true => say(*lines, &format!("starts from weights: {}", report.listing())),
+                false => say(*lines, &format!("starts from weights: {report}")),
+            }
         }
 
         let interrupter = Interrupter::new();

@@ -1,16 +1,19 @@
 //! A network and all that is known of it, from one file name.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use clap::Args;
-use dyrep_models::{MODELS, Model, ModelConfig, ModelName, Stem};
+use dyrep_models::{Activation, MODELS, Model, ModelConfig, ModelName, Stem};
 use dyrep_quant::Quantized;
 use dyrep_train::recipe::{Recipe, StemRecipe};
 use dyrep_train::{Checkpoints, RunRecord};
-use dyrep_weights::{Input, Label, Part, Weights, WeightsError, open_part};
+use dyrep_weights::{Format, Input, Label, OpenOptions, Weights, WeightsError};
 
 use crate::Failure;
+use crate::terminal::note;
 
 /// Which device computes.
 #[derive(Clone, Debug, Args)]
@@ -48,16 +51,94 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "NAME", value_parser = ["imagenet", "small"], hide_possible_values = true)]
     stem: Option<String>,
 
+    /// What follows the network's norms, where its tensors do not tell: `relu`, or `relu6` as in timm's MobileNetV1
+    #[arg(long, value_name = "NAME")]
+    activation: Option<Activation>,
+
+    /// What the network's norms add to their variances, if not PyTorch's 1e-5: 1e-3 for networks that come from TensorFlow
+    #[arg(long, value_name = "NUMBER")]
+    norm_epsilon: Option<f64>,
+
+    /// Change the file's names: what the regular expression matches is replaced; may be given several times
+    #[arg(long, value_name = "REGEX=TEXT")]
+    rename: Vec<String>,
+
     /// Of a checkpoint that holds several: `average` for the moving average of the weights, or the key under which they lie
     #[arg(long, value_name = "KEY")]
     part: Option<String>,
+
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+/// What pictures must be made into, where the file does not say it or is to be overruled.
+#[derive(Clone, Debug, Args)]
+struct InputArgs {
+    /// Side of the square that pictures are cut to, in pixels
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<usize>,
+
+    /// The shorter side that pictures are resized to first, in pixels
+    #[arg(long, value_name = "PIXELS")]
+    resize: Option<usize>,
+
+    /// Mean of each channel, of values from 0 to 1: `0.485,0.456,0.406`
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', allow_negative_numbers = true)]
+    mean: Vec<f32>,
+
+    /// Standard deviation of each channel, of values from 0 to 1: `0.229,0.224,0.225`
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    std: Vec<f32>,
+}
+
+impl InputArgs {
+    fn is_none(&self) -> bool {
+        self.image_size.is_none()
+            && self.resize.is_none()
+            && self.mean.is_empty()
+            && self.std.is_empty()
+    }
+
+    /// `known`, overruled by what was asked for.
+    fn overrule(&self, known: Input, channels: usize) -> Result<Input, Failure> {
+        let Input { resize, side, scale, mean, std } = known;
+        let asked = |option: &str, asked: &Vec<f32>, known: Vec<f32>| match asked.len() {
+            0 => Ok(known),
+            count if count == channels => Ok(asked.clone()),
+            count => {
+                Err(format!("{option} has {count} numbers; the network reads {channels} channels"))
+            }
+        };
+        let input = Input {
+            resize: self.resize.or(match self.image_size {
+                // The usual ratio, unless it is said.
+                Some(side) => resize.map(|_| side * 256 / 224),
+                None => resize,
+            }),
+            side: self.image_size.unwrap_or(side),
+            scale: if self.mean.is_empty() && self.std.is_empty() { scale } else { 255.0 },
+            mean: asked("--mean", &self.mean, mean)?,
+            std: asked("--std", &self.std, std)?,
+        };
+        let usable = input.std.iter().all(|std| std.is_finite() && *std > 0.0)
+            && input.mean.iter().all(|mean| mean.is_finite())
+            && input.side > 0;
+        match usable {
+            true => Ok(input),
+            false => {
+                Err("--mean, --std and --image-size want finite numbers, the last two above 0"
+                    .into())
+            }
+        }
+    }
 }
 
 /// A network with its weights.
 pub(crate) struct Loaded {
     pub(crate) device: Device,
     pub(crate) file: PathBuf,
-    pub(crate) weights: Weights,
+    /// What the file was recognised as.
+    pub(crate) format: Format,
     /// In `f32`; of INT8 weights, what they stand for.
     pub(crate) network: Model,
     /// The same as it computes in INT8, if the file's weights are.
@@ -68,6 +149,9 @@ pub(crate) struct Loaded {
     pub(crate) label: Label,
     /// The recipe of the run that the file is of, where there is one beside it.
     pub(crate) recipe: Option<Recipe>,
+    /// What becomes of pictures, and whether the file or whoever asks has said so.
+    input: Input,
+    input_is_known: Cell<bool>,
 }
 
 impl NetworkArgs {
@@ -79,32 +163,64 @@ impl NetworkArgs {
         let network =
             config.init(device).map_err(|error| format!("{}: {error}", path.display()))?;
         let note = weights.description();
-        let (network, int8) = match note {
+        let (network, int8, report) = match note {
             Some(note) if note.is_quantized() => {
-                let (int8, _) = weights.load_quantized(&network)?;
-                (int8.network().clone(), Some(int8))
+                let (int8, report) = weights.load_quantized(&network)?;
+                (int8.network().clone(), Some(int8), report)
             }
-            Some(note) if note.is_folded() => (weights.load_folded(&network)?.0, None),
-            _ => (weights.load_into(network)?.0, None),
+            Some(note) if note.is_folded() => {
+                let (network, report) = weights.load_folded(&network)?;
+                (network, None, report)
+            }
+            _ => {
+                let (network, report) = weights.load_into(network)?;
+                (network, None, report)
+            }
         };
+        if !report.passed_over.is_empty() {
+            note_passed_over(weights.file(), &report.passed_over);
+        }
         label.network = Some((name, config.clone()));
         if let (None, Some(recipe)) = (&label.input, &recipe) {
             label.input = Some(dyrep_train::input(&recipe.data));
         }
         let file = weights.file().to_owned();
         let device = device.clone();
-        Ok(Loaded { device, file, weights, network, int8, name, config, label, recipe })
+        let known = label.input.clone();
+        let input_is_known = Cell::new(known.is_some() || !self.input.is_none());
+        let channels = config.in_channels();
+        let input = self.input.overrule(known.unwrap_or_else(|| usual_input(&config)), channels)?;
+        if !self.input.is_none() {
+            label.input = Some(input.clone());
+        }
+        Ok(Loaded {
+            device,
+            file,
+            format: report.format,
+            network,
+            int8,
+            name,
+            config,
+            label,
+            recipe,
+            input,
+            input_is_known,
+        })
     }
 
     /// Opens the weights without a look at what they are for.
     pub(crate) fn open(&self, path: &Path) -> Result<(Weights, Option<Recipe>), Failure> {
-        let part = match self.part.as_deref() {
-            None => Part::Trained,
-            Some("average") => Part::Average,
-            Some(key) => Part::Key(key.to_owned()),
-        };
+        let part =
+            self.part.as_deref().map(|part| part.parse().unwrap_or_else(|never| match never {}));
+        let mut options = OpenOptions::new().part(part.unwrap_or_default());
+        for text in &self.rename {
+            options = options.rename_as(text)?;
+        }
+        if let Some(epsilon) = self.norm_epsilon {
+            options = options.norm_epsilon(epsilon)?;
+        }
         let file = file_of(path)?;
-        let weights = open_part(&file, &part)?;
+        let weights = options.open(&file)?;
         Ok((weights, recipe_beside(&file)?))
     }
 
@@ -117,23 +233,33 @@ impl NetworkArgs {
         device: &Device,
     ) -> Result<(ModelName, ModelConfig), Failure> {
         let told = weights.description().is_some_and(|note| note.model().is_some());
-        if let (true, None, None, Some(found)) = (told, &self.model, &self.stem, &label.network) {
+        let asked = self.model.is_some() || self.stem.is_some() || self.activation.is_some();
+        if let (true, false, Some(found)) = (told, asked, &label.network) {
             return Ok(found.clone());
         }
         let model = self.model.as_deref().or(recipe.map(|recipe| recipe.model.name.as_str()));
         let stem = match (self.stem.as_deref(), recipe.and_then(|recipe| recipe.model.stem)) {
             (Some("small"), _) | (None, Some(StemRecipe::Small)) => Some(Stem::Small),
             (Some(_), _) | (None, Some(StemRecipe::Imagenet)) => Some(Stem::Imagenet),
-            (None, None) => None,
+            (None, None) => recipe.map(|_| Stem::Imagenet),
         };
+        // What a recipe leaves out is as published.
+        let activation = self.activation.or(recipe.map(|r| r.model.activation.unwrap_or_default()));
         let candidates = weights.candidates(device);
         let fits = |(name, config): &&(ModelName, ModelConfig)| {
             model.is_none_or(|model| name.name() == model)
                 && stem.is_none_or(|stem| config.stem() == stem)
+                && activation.is_none_or(|activation| config.activation() == activation)
         };
-        match candidates.iter().find(fits) {
-            Some(found) => Ok(found.clone()),
-            None => Err(self.refused(weights, &candidates, model, device)),
+        let fitting: Vec<_> = candidates.iter().filter(fits).cloned().collect();
+        match fitting.as_slice() {
+            [found] => Ok(found.clone()),
+            [] => Err(self.refused(weights, &candidates, model, device)),
+            _ => {
+                let file = weights.file().to_owned();
+                let error = WeightsError::Ambiguous { file, candidates: fitting };
+                Err(format!("{error}; --model, --stem and --activation say which").into())
+            }
         }
     }
 
@@ -148,8 +274,11 @@ impl NetworkArgs {
         let file = weights.file().display();
         if let [(name, config), ..] = candidates {
             let stem = if config.stem() == Stem::Small { "small" } else { "imagenet" };
-            return format!("{file}: its tensors are those of {name} with the stem `{stem}`")
-                .into();
+            let activation = config.activation();
+            return format!(
+                "{file}: its tensors are those of {name} with the stem `{stem}` and the activation `{activation}`"
+            )
+            .into();
         }
         // What differs is the most useful thing to say, if it is known what was expected.
         if let Some(name) = model.and_then(|model| model.parse::<ModelName>().ok())
@@ -187,22 +316,19 @@ impl Loaded {
         }
     }
 
-    /// The input: what is known, or what is usual for such a network.
+    /// What becomes of pictures: what is known, or what is usual for such a network, which is then said.
     pub(crate) fn input(&self) -> Input {
-        let usual = || {
-            let channels = self.config.in_channels();
-            let (side, resize) = match self.config.stem() {
-                Stem::Imagenet => (224, Some(256)),
-                Stem::Small => (32, None),
-            };
-            let spec = dyrep_train::InputSpec::imagenet();
-            let (mean, std) = match channels {
-                3 => (spec.mean, spec.std),
-                _ => (vec![0.5; channels], vec![0.5; channels]),
-            };
-            Input { resize, side, scale: spec.scale, mean, std }
-        };
-        self.label.input.clone().unwrap_or_else(usual)
+        if !self.input_is_known.replace(true) {
+            let Input { resize, side, mean, std, .. } = &self.input;
+            let resized =
+                resize.map_or(String::new(), |side| format!(", resized to {side} before"));
+            note(&format!(
+                "{} does not say how pictures become its input; taken is what is usual: {side} pixels{resized}, mean \
+                 {mean:?}, deviation {std:?}. --image-size, --resize, --mean and --std say otherwise",
+                self.file.display()
+            ));
+        }
+        self.input.clone()
     }
 
     /// Whether it can take pictures of this side.
@@ -256,4 +382,41 @@ fn recipe_beside(file: &Path) -> Result<Option<Recipe>, Failure> {
     // Any program may call a file `run.json`.
     let Ok(record) = RunRecord::load(&path) else { return Ok(None) };
     Ok(Some(Recipe::parse(&record.recipe, &path.display().to_string(), &[])?))
+}
+
+/// The usual input of such a network.
+fn usual_input(config: &ModelConfig) -> Input {
+    let channels = config.in_channels();
+    let (side, resize) = match config.stem() {
+        Stem::Imagenet => (224, Some(256)),
+        Stem::Small => (32, None),
+    };
+    let spec = dyrep_train::InputSpec::imagenet();
+    let (mean, std) = match channels {
+        3 => (spec.mean, spec.std),
+        _ => (vec![0.5; channels], vec![0.5; channels]),
+    };
+    Input { resize, side, scale: spec.scale, mean, std }
+}
+
+/// Says what of a file is not the network's: kinds of tensors, and how many of each.
+fn note_passed_over(file: &Path, names: &[String]) {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        // Of what lies in every layer, its own name; of what lies beside the weights, its key.
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let first = name.split('.').next().unwrap_or(name);
+        let in_layers = names.iter().filter(|other| other.ends_with(last)).count() > 1;
+        let is_parameter = matches!(last, "weight" | "bias" | "running_mean" | "running_var");
+        let kind = if in_layers && !is_parameter { last } else { first };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    let told: Vec<String> =
+        kinds.into_iter().map(|(kind, count)| format!("`{kind}` ({count})")).collect();
+    let tensors = crate::text::number(names.len(), "tensor", "tensors");
+    let file = file.display();
+    note(&format!(
+        "{file}: {tensors} that are no parameters were passed over: {}",
+        told.join(", ")
+    ));
 }

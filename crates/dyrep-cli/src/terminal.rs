@@ -67,6 +67,11 @@ pub(crate) fn say(lines: Lines, text: &str) {
     };
 }
 
+/// Says something beside the results.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.bar.finish_and_clear();

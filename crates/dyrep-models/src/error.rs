@@ -29,6 +29,12 @@ pub enum ModelError {
         /// The names there are.
         known: String,
     },
+    /// An activation that the network has no option for.
+    #[error("this network has no option for the activation {activation}")]
+    Activation {
+        /// The activation.
+        activation: crate::Activation,
+    },
     /// A choice of convolutions that leaves none.
     #[error("no convolution of the network is chosen by {selection}; it has {known}")]
     NothingChosen {

@@ -20,7 +20,7 @@ mod vgg;
 pub use conv_norms::{ConvNorm, ConvNorms, fold_norms, silence_norms};
 pub use error::ModelError;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};
-pub use parts::Stem;
+pub use parts::{Activation, Stem};
 pub use registry::{MODELS, Model, ModelConfig, ModelName};
 pub use repvgg::{Head, RepVgg, RepVggConfig, Unit};
 pub use resnet::{ResNet, ResNetConfig, Residual, ResidualBlock};

@@ -2,7 +2,7 @@
 //!
 //! A 3×3 convolution of stride 2, then 13 pairs of a 3×3 depthwise and a 1×1 convolution, each convolution followed by a
 //! batch norm and a ReLU. torchvision has no such network: names and initialisation are those of timm's
-//! `mobilenetv1_100`, which differs in its activation, ReLU6. For small images the first convolution has stride 1.
+//! `mobilenetv1_100`, whose activation is [`Activation::Relu6`]. For small images the first convolution has stride 1.
 
 use burn::module::Module;
 use burn::nn::pool::AdaptiveAvgPool2d;
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
-use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
+use crate::parts::{
+    Activation, Stem, average, common_options, conv, fan_out, linear, network_methods, norm,
+};
 use crate::selection::Branching;
 
 /// Output channels, as multiples of the first convolution's, pairs, and stride of the first pair.
@@ -35,6 +37,9 @@ pub struct MobileNetV1Config {
     pub stem: Stem,
     /// Branches that convolutions start with.
     pub branches: Branching,
+    /// What follows each norm.
+    #[serde(default)]
+    pub activation: Activation,
 }
 
 common_options!(MobileNetV1Config);
@@ -42,7 +47,15 @@ common_options!(MobileNetV1Config);
 impl MobileNetV1Config {
     fn of_width(classes: usize, width: usize) -> Self {
         let (stem, branches) = (Stem::Imagenet, Branching::default());
-        Self { in_channels: 3, classes, width, stem, branches }
+        let activation = Activation::Relu;
+        Self { in_channels: 3, classes, width, stem, branches, activation }
+    }
+
+    /// Sets what follows each norm.
+    #[must_use]
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
     }
 
     /// Width multiplier 1, for pictures of 3 channels.
@@ -89,7 +102,12 @@ impl MobileNetV1Config {
             for number in 0..pairs {
                 let stride = if number == 0 { stride } else { 1 };
                 let outputs = multiple * self.width;
-                stage.push(SeparableBlock::new([inputs, outputs], stride, device)?);
+                stage.push(SeparableBlock::new(
+                    [inputs, outputs],
+                    stride,
+                    self.activation,
+                    device,
+                )?);
                 inputs = outputs;
             }
             Ok(stage)
@@ -106,6 +124,7 @@ impl MobileNetV1Config {
                 Initializer::Uniform { min: -bound, max: bound },
                 device,
             ),
+            activation: self.activation,
         };
         self.branches.apply(network, fan_out, device)
     }
@@ -122,22 +141,31 @@ pub struct SeparableBlock {
     pub conv_pw: RepConv2d,
     /// Its batch norm.
     pub bn2: BatchNorm,
+    /// What follows each norm.
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl SeparableBlock {
-    fn new(channels: [usize; 2], stride: usize, device: &Device) -> Result<Self, ModelError> {
+    fn new(
+        channels: [usize; 2],
+        stride: usize,
+        activation: Activation,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         let [inputs, outputs] = channels;
         Ok(Self {
             conv_dw: conv([inputs, inputs], 3, stride).with_groups(inputs).try_init(device)?,
             bn1: norm(inputs, device),
             conv_pw: conv(channels, 1, 1).try_init(device)?,
             bn2: norm(outputs, device),
+            activation,
         })
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv_dw.forward_norm(x, &self.bn1, Tail::relu());
-        self.conv_pw.forward_norm(x, &self.bn2, Tail::relu())
+        let x = self.activation.of_relu(self.conv_dw.forward_norm(x, &self.bn1, Tail::relu()));
+        self.activation.of_relu(self.conv_pw.forward_norm(x, &self.bn2, Tail::relu()))
     }
 }
 
@@ -157,6 +185,9 @@ pub struct MobileNetV1 {
     pub global_pool: AdaptiveAvgPool2d,
     /// Classifier.
     pub classifier: Linear,
+    /// What follows each norm.
+    #[module(skip)]
+    activation: Activation,
 }
 
 network_methods!(MobileNetV1);
@@ -179,7 +210,8 @@ impl ConvNorms for MobileNetV1 {
 
 impl MobileNetV1 {
     fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
-        let mut x = self.conv_stem.forward_norm(images, &self.bn1, Tail::relu());
+        let x = self.conv_stem.forward_norm(images, &self.bn1, Tail::relu());
+        let mut x = self.activation.of_relu(x);
         for stage in &self.blocks {
             x = stage.iter().fold(x, |x, block| block.forward(x));
             seen(&x);

@@ -1,9 +1,12 @@
 //! What all networks are made of: the parts with the starts that torchvision gives them, and the methods that every
 //! configuration and every network has.
 
+use std::fmt;
+use std::str::FromStr;
+
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use dyrep_burn::RepConv2dConfig;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,52 @@ pub enum Stem {
     /// For pictures of up to about 64×64: a first convolution of 3×3 and stride 1 without pooling behind it. VGG begins
     /// so in any case; there the classifier is one linear layer behind a global average.
     Small,
+}
+
+/// What follows a norm, element by element.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// max(x, 0).
+    #[default]
+    Relu,
+    /// min(max(x, 0), 6), as networks for small machines have it (arXiv 1704.04861 in its published code).
+    Relu6,
+}
+
+impl Activation {
+    /// Its name, as in recipes and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+        }
+    }
+
+    /// Of what a ReLU gave.
+    pub(crate) fn of_relu(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Relu => x,
+            Self::Relu6 => x.clamp_max(6.0),
+        }
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Activation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [Self::Relu, Self::Relu6];
+        let found = all.into_iter().find(|one| one.name() == name);
+        found.ok_or_else(|| format!("`{name}` is no activation; expected relu or relu6"))
+    }
 }
 
 /// A `kernel`×`kernel` convolution from `channels[0]` to `channels[1]`, without bias, whose output has the size of its

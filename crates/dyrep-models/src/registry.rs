@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
-use crate::parts::Stem;
+use crate::parts::{Activation, Stem};
 use crate::repvgg::{RepVgg, RepVggConfig};
 use crate::resnet::{ResNet, ResNetConfig};
 use crate::selection::Branching;
@@ -195,6 +195,40 @@ registry! {
     /// 3×3 convolutions in a row, with branches while they train.
     RepVgg(RepVggConfig): repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b1g2 repvgg_b1g4
         repvgg_b2 repvgg_b2g2 repvgg_b2g4 repvgg_b3 repvgg_b3g2 repvgg_b3g4;
+}
+
+impl ModelConfig {
+    /// What may follow the norms of this network, the published one first.
+    #[must_use]
+    pub fn activations(&self) -> &'static [Activation] {
+        match self {
+            Self::MobileNetV1(_) => &[Activation::Relu, Activation::Relu6],
+            _ => &[Activation::Relu],
+        }
+    }
+
+    /// What follows the norms.
+    #[must_use]
+    pub fn activation(&self) -> Activation {
+        match self {
+            Self::MobileNetV1(config) => config.activation,
+            _ => Activation::Relu,
+        }
+    }
+
+    /// Sets what follows the norms.
+    ///
+    /// # Errors
+    /// One that is none of [`activations`](Self::activations).
+    pub fn with_activation(self, activation: Activation) -> Result<Self, ModelError> {
+        if !self.activations().contains(&activation) {
+            return Err(ModelError::Activation { activation });
+        }
+        Ok(match self {
+            Self::MobileNetV1(config) => Self::MobileNetV1(config.with_activation(activation)),
+            other => other,
+        })
+    }
 }
 
 /// The name of a network, one of [`MODELS`].

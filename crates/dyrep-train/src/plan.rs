@@ -9,14 +9,14 @@ use dyrep_data::{
     Mixer, Pipeline, TransformSpec, open_split,
 };
 use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
-use dyrep_weights::{Input, Label, Load, Report, WeightsError, open};
+use dyrep_weights::{Input, Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe,
+    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe, ModelRecipe,
     OptimizerRecipe, Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
@@ -78,9 +78,23 @@ fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), Tra
         },
         source: Box::new(error),
     };
-    let weights = open(file).map_err(failed)?;
+    let weights = options(recipe).and_then(|options| options.open(file)).map_err(failed)?;
     let (network, report) = load.into(network, &weights).map_err(failed)?;
     Ok((network, Some(report)))
+}
+
+/// How the recipe wants its file of weights read.
+fn options(recipe: &Recipe) -> Result<OpenOptions, WeightsError> {
+    let ModelRecipe { part, rename, norm_epsilon, .. } = &recipe.model;
+    let part = part.as_deref().map(|part| part.parse().unwrap_or_else(|never| match never {}));
+    let mut options = OpenOptions::new().part(part.unwrap_or_default());
+    for text in rename {
+        options = options.rename_as(text)?;
+    }
+    match norm_epsilon {
+        Some(epsilon) => options.norm_epsilon(*epsilon),
+        None => Ok(options),
+    }
 }
 
 fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
@@ -235,6 +249,9 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
     }
     if let Some(width) = model.width {
         config = config.with_width(width);
+    }
+    if let Some(activation) = model.activation {
+        config = config.with_activation(activation)?;
     }
     let (side, smallest) = (data.side(), config.smallest_side());
     match side < smallest {

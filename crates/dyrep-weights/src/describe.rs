@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use dyrep_burn::Structure;
-use dyrep_models::{Branching, ModelConfig, ModelName, Stem};
+use dyrep_models::{Activation, Branching, ModelConfig, ModelName, Stem};
 use serde::{Deserialize, Serialize};
 
 use crate::error::WeightsError;
@@ -104,6 +104,13 @@ struct Network {
     width: usize,
     stem: Stem,
     branches: Branching,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    activation: Activation,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_usual(activation: &Activation) -> bool {
+    *activation == Activation::default()
 }
 
 impl Network {
@@ -121,7 +128,9 @@ impl Network {
         }
         let config = name.config(self.classes).with_in_channels(self.in_channels);
         let config = config.with_width(self.width).with_stem(self.stem);
-        Ok((name, config.with_branches(self.branches.clone())))
+        let config = config.with_branches(self.branches.clone());
+        let config = config.with_activation(self.activation);
+        Ok((name, config.map_err(|error| error.to_string())?))
     }
 }
 
@@ -166,7 +175,7 @@ impl Description {
     /// Names the network.
     ///
     /// # Errors
-    /// A configuration that is not the one of that name but for classes, channels, width, stem and branches.
+    /// A configuration that is not the one of that name but for classes, channels, width, stem, branches and activation.
     pub(crate) fn named(
         mut self,
         model: ModelName,
@@ -179,6 +188,7 @@ impl Description {
             width: config.width(),
             stem: config.stem(),
             branches: config.branches().clone(),
+            activation: config.activation(),
         };
         if network.config().map(|(_, config)| config).as_ref() != Ok(config) {
             return Err(WeightsError::NotByName { model: model.name().to_owned() });

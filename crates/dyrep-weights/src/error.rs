@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use dyrep_models::{ModelConfig, ModelName, Stem};
+
 use crate::report::Report;
 
 /// Weights that cannot be read, loaded or written.
@@ -18,14 +20,16 @@ pub enum WeightsError {
     },
     /// A file of no known kind.
     #[error(
-        "{}: neither safetensors nor PyTorch's nor a burnpack: it begins with {found:02x?}",
+        "{}: it is {found}; weights are safetensors, PyTorch's files or burnpacks: {advice}",
         file.display()
     )]
     Unknown {
         /// The file.
         file: PathBuf,
-        /// Its first bytes, eight at most.
-        found: Vec<u8>,
+        /// What it is.
+        found: String,
+        /// What to try.
+        advice: &'static str,
     },
     /// A file of a known kind that is not whole, or contradicts itself.
     #[error("{}: not a whole {container} file: {reason}", file.display())]
@@ -66,6 +70,40 @@ pub enum WeightsError {
         wanted: String,
         /// The parts there are.
         found: String,
+    },
+    /// A file of several networks' weights, where it is not said which are meant.
+    #[error(
+        "{}: weights of this network lie in several parts of it, and they differ: `{parts}`; which of them is meant must \
+         be said, with `--part` or `OpenOptions::part`",
+        file.display()
+    )]
+    Several {
+        /// The file.
+        file: PathBuf,
+        /// The parts.
+        parts: String,
+    },
+    /// A pattern for names that is no regular expression.
+    #[error("the pattern `{pattern}` for names: {source}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: regex::Error,
+    },
+    /// A renaming that is none.
+    #[error("the renaming `{text}`: expected PATTERN=REPLACEMENT")]
+    Rename {
+        /// What was given.
+        text: String,
+    },
+    /// What no norm adds to its variance.
+    #[error(
+        "norms that add {epsilon} to their variances: expected a number from 1e-8 to 1, such as 1e-3"
+    )]
+    NormEpsilon {
+        /// What was given.
+        epsilon: f64,
     },
     /// A name that no network's parameter has.
     #[error("{}: the tensor name `{begin}…` has {length} bytes, more than {limit}", file.display())]
@@ -162,6 +200,17 @@ pub enum WeightsError {
         /// What is wrong.
         reason: String,
     },
+    /// A file that does not say which network it is for, and whose tensors are those of several that compute differently.
+    #[error(
+        "{}: its tensors do not tell which of these networks it is, and they compute differently: {}",
+        file.display(), differences(candidates)
+    )]
+    Ambiguous {
+        /// The file.
+        file: PathBuf,
+        /// The networks.
+        candidates: Vec<(ModelName, ModelConfig)>,
+    },
     /// A network that its name does not describe: its configuration was changed by hand.
     #[error("`{model}` with the options that files record is another network than the given one")]
     NotByName {
@@ -200,4 +249,13 @@ pub enum WeightsError {
         /// What is wrong, with the layer.
         source: Box<dyrep_quant::QuantError>,
     },
+}
+
+/// What tells networks of the same tensors apart.
+fn differences(candidates: &[(ModelName, ModelConfig)]) -> String {
+    let one = |(name, config): &(ModelName, ModelConfig)| {
+        let stem = if config.stem() == Stem::Small { "small" } else { "imagenet" };
+        format!("{name} with the stem `{stem}` and the activation `{}`", config.activation())
+    };
+    candidates.iter().map(one).collect::<Vec<_>>().join("; ")
 }

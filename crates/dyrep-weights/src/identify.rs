@@ -4,46 +4,93 @@
 //! width, the picture's channels and the classes; built with them, it must have every tensor of the file, of its shape, and
 //! no other. Nothing is read from the file but names and shapes, and parameters are not made.
 
+use std::sync::OnceLock;
+
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_models::{ModelConfig, ModelName, Stem};
+use dyrep_models::{Activation, ModelConfig, ModelName, Stem};
 
 use crate::describe::LARGEST;
 use crate::load::compare;
+use crate::naming::Naming;
 use crate::params::{Layout, shapes};
+use crate::reading::Wanted;
 use crate::weights::Weights;
 
 /// Classes that no layer has as channels, to know the last layer by.
 const CLASSES: usize = 1_000_003;
 
-impl Weights {
-    /// The networks whose parameters are exactly these tensors, the likeliest first: one of its published width, for large
-    /// pictures. More than one, where networks differ in what no tensor shows.
-    #[must_use]
-    pub fn candidates(&self, device: &Device) -> Vec<(ModelName, ModelConfig)> {
-        let all = ModelName::all().flat_map(|name| {
-            [Stem::Imagenet, Stem::Small].map(|stem| Some((name, self.fit(name, stem, device)?)))
-        });
-        let mut found: Vec<_> = all.flatten().collect();
-        found.sort_by_key(|(name, config)| {
-            let published = name.config(1);
-            (config.width() != published.width(), config.stem() != published.stem())
-        });
-        found
-    }
+/// What is looked for in a file: the names of a network, as published but for its stem.
+struct Probe {
+    name: ModelName,
+    stem: Stem,
+    wanted: Wanted,
+    /// The convolution that reads the picture.
+    first: String,
+    /// The weight of the last linear layer.
+    last: String,
+}
 
-    /// The configuration of `name` that fits, if one does.
-    fn fit(&self, name: ModelName, stem: Stem, device: &Device) -> Option<ModelConfig> {
-        let probe = name.config(CLASSES).with_stem(stem).init(device).ok()?;
-        let structure = Structure::of(&probe);
+impl Probe {
+    fn of(name: ModelName, stem: Stem, device: &Device) -> Option<Self> {
+        let network = name.config(CLASSES).with_stem(stem).init(device).ok()?;
+        let structure = Structure::of(&network);
         let reads_the_picture =
             |path: &&String| structure.layers()[*path].geometry.in_channels() == 3;
-        let first = structure.layers().keys().find(reads_the_picture)?;
-        let last = shapes(&probe, Layout::Torch)
+        let first = structure.layers().keys().find(reads_the_picture)?.clone();
+        let (last, _) = shapes(&network, Layout::Torch)
             .into_iter()
             .find(|(_, shape)| shape.len() == 2 && shape[0] == CLASSES)?;
-        let [width, in_channels, ..] = self.kernel(first)? else { return None };
-        let classes = self.tensors.get(&last.0)?.shape.get(match self.layout {
+        Some(Self { name, stem, wanted: Wanted::of(&network), first, last })
+    }
+
+    /// All of the zoo's: the same for every file.
+    fn all(device: &Device) -> &'static [Self] {
+        static ALL: OnceLock<Vec<Probe>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let stems = [Stem::Imagenet, Stem::Small];
+            let of = |name| stems.map(|stem| Self::of(name, stem, device));
+            ModelName::all().flat_map(of).flatten().collect()
+        })
+    }
+}
+
+impl Weights {
+    /// The networks whose parameters are exactly these tensors, the likeliest first: one of its published width, for large
+    /// pictures, with its published activation. More than one, where networks differ in what no tensor shows.
+    #[must_use]
+    pub fn candidates(&self, device: &Device) -> Vec<(ModelName, ModelConfig)> {
+        let mut found = vec![];
+        for probe in Probe::all(device) {
+            if let Some((config, naming)) = self.fit(probe, device) {
+                let all = flavours(&config, naming).into_iter();
+                found.extend(all.map(|config| (probe.name, config)));
+            }
+        }
+        found.sort_by_key(|(name, config)| {
+            let published = name.config(1);
+            let same = [
+                config.width() == published.width(),
+                config.stem() == published.stem(),
+                config.activation() == published.activation(),
+            ];
+            same.map(|same| !same)
+        });
+        // Names of one family may differ in their published width alone, which the tensors tell.
+        let mut different: Vec<(ModelName, ModelConfig)> = vec![];
+        for one in found {
+            if different.iter().all(|(_, config)| *config != one.1) {
+                different.push(one);
+            }
+        }
+        different
+    }
+
+    /// The configuration that fits, if one does, and whose names the tensors have then.
+    fn fit(&self, probe: &Probe, device: &Device) -> Option<(ModelConfig, Naming)> {
+        let read = self.read_as(&probe.wanted).ok()??;
+        let [width, in_channels, ..] = read.kernel(&probe.first)? else { return None };
+        let classes = read.tensors.get(&probe.last)?.shape.get(match self.layout {
             Layout::Torch => 0,
             Layout::Burn => 1,
         })?;
@@ -51,11 +98,12 @@ impl Weights {
         if (*width).max(*in_channels) > most_channels || *classes > most_classes {
             return None;
         }
-        let config = name.config(*classes).with_stem(stem);
+        let config = probe.name.config(*classes).with_stem(probe.stem);
         let config = config.with_width(*width).with_in_channels(*in_channels);
         let network = config.init(device).ok()?;
-        let network = self.structure(&network).ok()?.apply(network).ok()?;
-        compare(&shapes(&network, self.layout), self).is_complete().then_some(config)
+        let network = read.structure(&network).ok()?.apply(network).ok()?;
+        let fits = compare(&shapes(&network, self.layout), &read).is_complete();
+        fits.then_some((config, read.format.naming))
     }
 
     /// The shape of the k×k kernel of the layer at `path`, at the end of its chain of blocks.
@@ -72,4 +120,19 @@ impl Weights {
                 .filter(|(name, _)| name.starts_with(&path))?;
         }
     }
+}
+
+/// What a network may compute whose tensors are those of `config`. Whoever published names has published what they are
+/// the names of; the others tell nothing of stride and activation.
+fn flavours(config: &ModelConfig, naming: Naming) -> Vec<ModelConfig> {
+    let published = match naming {
+        Naming::Dbb | Naming::RepVgg | Naming::TimmRepVgg | Naming::OpenMmLab => Stem::Imagenet,
+        Naming::Cifar => Stem::Small,
+        _ => {
+            let all = config.activations().iter();
+            let with = |activation: &Activation| config.clone().with_activation(*activation).ok();
+            return all.filter_map(with).collect();
+        }
+    };
+    if config.stem() == published { vec![config.clone()] } else { vec![] }
 }

@@ -3,14 +3,15 @@
 //! # In
 //! ```text
 //! file ─ container (by its first bytes) ─▶ names and tensors, nothing read yet, every declared size checked
-//!      ─ unwrap ({"state_dict": …}, `module.`, averages) ─▶ the names of one network
-//!      ─ naming (torchvision, DyRep, DBB, RepVGG, timm, ours) ─▶ Weights: this library's names
-//! Weights + module ─ forms, from the names ─▶ Structure ─▶ the module grown or deployed as the file is
+//!      ─ reading (renamed, of the part that is meant) ─▶ Weights: what the usual words tell
+//! Weights + module ─ reading (what is around the module's names, in which dialect) ─▶ this library's names
+//!                  ─ forms, from the names ─▶ Structure ─▶ the module grown or deployed as the file is
 //!                  ─ names and shapes compared ─▶ Report, or an error that names what differs
 //!                  ─ values read, converted, checked ─▶ the module with the file's weights
 //! ```
 //! [`open`] recognises what it is given and says so in [`Weights::format`]; nothing has to be told. Loading wants every
-//! parameter of the module and every tensor of the file; [`Load::partial`] asks for less.
+//! parameter of the module and every tensor of the file but what training and its tools leave behind, which is told
+//! ([`Report::passed_over`]); [`Load::partial`] asks for less.
 //!
 //! ```no_run
 //! use dyrep_models::ResNetConfig;
@@ -30,10 +31,10 @@
 //! stands behind which convolution a network says itself ([`ConvNorms`](dyrep_models::ConvNorms)).
 //!
 //! # Files from strangers
-//! Only known libraries parse: `pytorch-reader` (what `burn-store` reads with), `safetensors`, `burn-pack`. None of them
-//! runs anything that a file names. In front of them stand the checks that they leave open: what a file declares must
-//! fit into the file, so that neither a compressed archive nor a view of a single number becomes gigabytes; a pickle
-//! that names a call which runs something is refused by that name. Values that are no numbers are refused unless asked
+//! `safetensors` and `burn-pack` parse; PyTorch's pickles are read by a small machine that builds a tree of plain values
+//! and looks up no name (`pickle.rs`). Nothing that a file names is ever run. What a file declares must fit into the file,
+//! so that neither an archive nor a view of a single number becomes gigabytes; a pickle that calls what reaches out of it
+//! is refused by that name, while any harmless object costs nothing. Values that are no numbers are refused unless asked
 //! for. Counters of batches (`num_batches_tracked`) are left out by design: nothing here needs them.
 
 mod container;
@@ -47,10 +48,11 @@ mod naming;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod params;
+mod pickle;
 mod quantized;
+mod reading;
 mod report;
 mod tensor;
-mod unwrap;
 mod weights;
 
 pub use container::Container;
@@ -61,6 +63,10 @@ pub use load::Load;
 pub use naming::Naming;
 #[cfg(feature = "onnx")]
 pub use onnx::write_onnx;
+pub use reading::Part;
 pub use report::{Report, ShapeDifference};
-pub use unwrap::Part;
-pub use weights::{Format, Weights, open, open_part};
+pub use weights::{Format, OpenOptions, Weights, open};
+
+/// The guide: what is read, what is asked for, and how a network of one's own gets in and out.
+#[doc = include_str!("../../../docs/weights.md")]
+pub mod guide {}

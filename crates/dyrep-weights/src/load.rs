@@ -63,6 +63,7 @@ impl Load {
         absent: impl Fn(&str) -> bool,
     ) -> Result<(M, Report), WeightsError> {
         let file = || weights.file.clone();
+        let weights = &weights.for_module(&module)?;
         let structure = weights.structure(&module)?;
         let failed = |source| WeightsError::Structure { file: file(), source: Box::new(source) };
         let module = structure.apply(module).map_err(failed)?;
@@ -72,6 +73,7 @@ impl Load {
         if report.applied.is_empty() || !(self.partial || report.is_complete()) {
             return Err(WeightsError::Mismatch { file: file(), report: Box::new(report) });
         }
+        weights.check_size(report.applied.iter().map(|name| &weights.tensors[name]))?;
         let mut values = BTreeMap::new();
         for name in &report.applied {
             values.insert(name.clone(), self.read(name, weights)?);
@@ -85,10 +87,15 @@ impl Load {
         if let Some(found) = stored.number.whole() {
             return Err(WeightsError::Type { file, tensor, found: found.to_owned() });
         }
-        let values = match stored.values() {
+        let mut values = match stored.values() {
             Ok(values) => values,
             Err(reason) => return Err(WeightsError::Tensor { file, tensor, reason }),
         };
+        if weights.shift != 0.0 && name.ends_with("running_var") {
+            for value in &mut values {
+                *value = (f64::from(*value) + weights.shift) as f32;
+            }
+        }
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) if !self.non_finite => {
                 let value = values[index];
@@ -107,6 +114,7 @@ pub(crate) fn compare(wanted: &BTreeMap<String, Vec<usize>>, weights: &Weights) 
         missing: vec![],
         unused: vec![],
         shapes: vec![],
+        passed_over: weights.passed_over.clone(),
     };
     for (name, shape) in wanted {
         match weights.tensors.get(name) {

@@ -111,8 +111,7 @@ impl Weights {
             return Err(self.refused(left, reason));
         }
         let description = self.description.clone().map(|note| note.quantized(false));
-        let (file, format) = (self.file.clone(), self.format.clone());
-        Ok((Self { file, format, layout: self.layout, tensors, description }, scales))
+        Ok((Self { tensors, description, ..self.clone() }, scales))
     }
 
     /// The scales of a layer, taken out of `tensors`.

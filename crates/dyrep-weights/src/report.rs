@@ -36,6 +36,9 @@ pub struct Report {
     pub unused: Vec<String>,
     /// Tensors whose shape is not the parameter's.
     pub shapes: Vec<ShapeDifference>,
+    /// Names in the file of tensors that are no parameters of any network: what lies beside the weights, and what training
+    /// and its tools leave behind.
+    pub passed_over: Vec<String>,
 }
 
 impl Report {
@@ -43,6 +46,35 @@ impl Report {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.unused.is_empty() && self.shapes.is_empty()
+    }
+
+    /// All of it, in lines: which parts took the file's values, and every name that was missed, left or passed over.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        let names = |all: &[String]| match all {
+            [] => "none".to_owned(),
+            all => all.join(", "),
+        };
+        let mut parts: Vec<&str> = vec![];
+        for name in &self.applied {
+            let part = name.split('.').next().unwrap_or(name);
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        let shapes: Vec<String> = self.shapes.iter().map(ToString::to_string).collect();
+        let wanted = self.applied.len() + self.missing.len() + self.shapes.len();
+        format!(
+            "{}\ntook {} of {wanted} parameters, in {}\nmissed, and kept as they start: {}\nof another shape, and kept as \
+             they start: {}\nleft in the file: {}\npassed over in the file: {}",
+            self.format,
+            self.applied.len(),
+            parts.join(", "),
+            names(&self.missing),
+            names(&shapes),
+            names(&self.unused),
+            names(&self.passed_over),
+        )
     }
 
     /// The tensor whose name is nearest to a missing one's.
@@ -69,7 +101,7 @@ fn some<T: fmt::Display>(all: &[T]) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { format, applied, missing, unused, shapes } = self;
+        let Self { format, applied, missing, unused, shapes, passed_over } = self;
         let wanted = applied.len() + missing.len() + shapes.len();
         write!(f, "{format}; {} of {wanted} parameters fit", applied.len())?;
         if !missing.is_empty() {
@@ -85,6 +117,9 @@ impl fmt::Display for Report {
         }
         if !shapes.is_empty() {
             write!(f, "; {} of another shape: {}", shapes.len(), some(shapes))?;
+        }
+        if !passed_over.is_empty() {
+            write!(f, "; {} passed over: {}", passed_over.len(), some(passed_over))?;
         }
         Ok(())
     }

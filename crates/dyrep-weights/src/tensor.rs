@@ -36,6 +36,9 @@ pub(crate) enum Edit {
     /// DBB keeps its first 1×1 as the difference from the identity of each group: one is added where output and input
     /// channel are the same (arXiv 2103.13425, published code).
     AddIdentity,
+    /// A convolution over the whole of its input, `[out, in, height, width]`, is a linear layer, `[out, in · height ·
+    /// width]`: the values lie in the same order.
+    Flatten,
 }
 
 type Read = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
@@ -68,6 +71,18 @@ impl Stored {
     pub(crate) fn constant(name: String, value: f32, length: usize) -> Self {
         let bytes = move || Ok(value.to_le_bytes().repeat(length));
         Self::new(name, Number::F32, vec![length], 4 * length as u64, bytes)
+    }
+
+    /// The same tensor with an edit.
+    pub(crate) fn edited(mut self, edit: Edit) -> Self {
+        self.edit = edit;
+        if let (Edit::Flatten, [out, rest @ ..]) = (edit, &self.shape[..])
+            && rest.len() > 1
+        {
+            let inputs = rest.iter().fold(1usize, |product, size| product.saturating_mul(*size));
+            self.shape = vec![*out, inputs];
+        }
+        self
     }
 
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, String> {

@@ -3,24 +3,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
 use dyrep_burn::Structure;
 use dyrep_models::{ConvNorms, Model, silence_norms};
+use regex::Regex;
 
 use crate::container::{Container, Contents};
 use crate::describe::{Description, Label};
 use crate::error::WeightsError;
 use crate::load::Load;
-use crate::naming::{Dialect, Naming};
+use crate::naming::Naming;
 use crate::params::Layout;
+use crate::reading::{Entries, Part, Reading, ReadingError, Wanted};
 use crate::report::Report;
 use crate::tensor::Stored;
-use crate::unwrap::{Part, is_ignored, prefix};
 
 /// The longest name of a tensor, in bytes.
 const LONGEST_NAME: usize = 512;
+/// What norms add to variances, here and in PyTorch.
+const EPSILON: f64 = 1e-5;
 /// How many times a file's length its tensors may be together: two names may share one storage.
 const SHARED: u64 = 2;
 
@@ -43,88 +47,194 @@ impl fmt::Display for Format {
 }
 
 /// The weights of one network in a file. Values are read when they are loaded.
+#[derive(Clone)]
 pub struct Weights {
     pub(crate) file: PathBuf,
     pub(crate) format: Format,
     pub(crate) layout: Layout,
     pub(crate) tensors: BTreeMap<String, Stored>,
+    pub(crate) passed_over: Vec<String>,
     pub(crate) description: Option<Description>,
+    /// The file's length in bytes.
+    pub(crate) length: u64,
+    /// What is added to running variances.
+    pub(crate) shift: f64,
+    /// Where the tensors come from, unless their names are this library's for certain.
+    pub(crate) entries: Option<Arc<Entries>>,
+}
+
+/// How a file of weights is to be read.
+///
+/// ```no_run
+/// use dyrep_weights::{OpenOptions, Part};
+///
+/// let average = OpenOptions::new().part(Part::Average).rename(r"^trunk\.", "")?.open("run.ckpt")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct OpenOptions {
+    part: Part,
+    renames: Vec<(Regex, String)>,
+    norm_epsilon: Option<f64>,
+}
+
+impl OpenOptions {
+    /// The trained weights, under the file's names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which of a file's weights are meant.
+    pub fn part(mut self, part: Part) -> Self {
+        self.part = part;
+        self
+    }
+
+    /// Replaces what `pattern` matches in every name, before anything else is made of it; `$1` stands for the first group
+    /// in parentheses. Several are applied one after the other.
+    ///
+    /// # Errors
+    /// A pattern that is no regular expression.
+    pub fn rename(mut self, pattern: &str, replacement: &str) -> Result<Self, WeightsError> {
+        let failed = |source| WeightsError::Pattern { pattern: pattern.to_owned(), source };
+        let pattern = Regex::new(pattern).map_err(failed)?;
+        self.renames.push((pattern, replacement.to_owned()));
+        Ok(self)
+    }
+
+    /// The same in one text, `pattern=replacement`; the last `=` parts them.
+    ///
+    /// # Errors
+    /// A text without `=`; as [`rename`](Self::rename).
+    pub fn rename_as(self, text: &str) -> Result<Self, WeightsError> {
+        match text.rsplit_once('=') {
+            Some((pattern, replacement)) => self.rename(pattern, replacement),
+            None => Err(WeightsError::Rename { text: text.to_owned() }),
+        }
+    }
+
+    /// What the norms of the file's network add to their variances, where it is not PyTorch's 1e-5: networks that come from
+    /// TensorFlow have 1e-3. No tensor tells it. Running variances are shifted by the difference to 1e-5, so that the
+    /// network computes the same at inference in any code whose norms add 1e-5; batches of a further training are
+    /// normalised with 1e-5.
+    ///
+    /// # Errors
+    /// A number that is not from 1e-8 to 1.
+    pub fn norm_epsilon(mut self, epsilon: f64) -> Result<Self, WeightsError> {
+        if !(1e-8..=1.0).contains(&epsilon) {
+            return Err(WeightsError::NormEpsilon { epsilon });
+        }
+        self.norm_epsilon = Some(epsilon);
+        Ok(self)
+    }
+
+    /// Opens a file of weights, of any kind that this crate knows.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is of no known kind, not whole, declares more than it holds, or has no weights;
+    /// a part that the file does not have.
+    pub fn open(&self, file: impl AsRef<Path>) -> Result<Weights, WeightsError> {
+        let file = file.as_ref();
+        let contents = Contents::of(file)?;
+        let long = contents.tensors.keys().find(|name| name.len() > LONGEST_NAME);
+        if let Some(name) = long {
+            return Err(WeightsError::LongName {
+                file: file.to_owned(),
+                begin: name.chars().take(32).collect(),
+                length: name.len(),
+                limit: LONGEST_NAME,
+            });
+        }
+        Weights::of(file, contents, self)
+    }
+
+    fn wanted(&self) -> String {
+        match &self.part {
+            Part::Trained => "weights".to_owned(),
+            Part::Average => "average of weights".to_owned(),
+            Part::Key(key) => format!("`{key}`"),
+        }
+    }
 }
 
 /// Opens a file of weights, of any kind that this crate knows: the trained weights in it.
 ///
 /// # Errors
-/// A file that cannot be read, that is of no known kind, not whole, declares more than it holds, or has no weights.
+/// As [`OpenOptions::open`].
 pub fn open(file: impl AsRef<Path>) -> Result<Weights, WeightsError> {
-    open_part(file, &Part::Trained)
-}
-
-/// Opens a file of weights: the `part` of it that is meant.
-///
-/// # Errors
-/// As [`open`]; and a part that the file does not have.
-pub fn open_part(file: impl AsRef<Path>, part: &Part) -> Result<Weights, WeightsError> {
-    let file = file.as_ref();
-    let contents = Contents::of(file)?;
-    let long = contents.tensors.keys().find(|name| name.len() > LONGEST_NAME);
-    if let Some(name) = long {
-        return Err(WeightsError::LongName {
-            file: file.to_owned(),
-            begin: name.chars().take(32).collect(),
-            length: name.len(),
-            limit: LONGEST_NAME,
-        });
-    }
-    let names = contents.tensors.keys().map(String::as_str);
-    let inside = prefix(names, part).map_err(|found| WeightsError::NoWeights {
-        file: file.to_owned(),
-        wanted: match part {
-            Part::Trained => "weights".to_owned(),
-            Part::Average => "average of weights".to_owned(),
-            Part::Key(key) => format!("`{key}`"),
-        },
-        found: if found.is_empty() { "no tensors".to_owned() } else { found.join(", ") },
-    })?;
-    Weights::of(file, contents, &inside)
+    OpenOptions::new().open(file)
 }
 
 impl Weights {
-    fn of(file: &Path, contents: Contents, inside: &str) -> Result<Self, WeightsError> {
+    fn of(file: &Path, contents: Contents, options: &OpenOptions) -> Result<Self, WeightsError> {
         let Contents { container, layout, tensors, note, length } = contents;
-        let below = |(name, tensor): (String, Stored)| {
-            Some((name.strip_prefix(inside)?.to_owned(), tensor))
-        };
-        let mut wanted: Vec<_> = tensors.into_iter().filter_map(below).collect();
-        wanted.retain(|(name, _)| !is_ignored(name));
-        let declared = wanted.iter().fold(0u64, |sum, (_, one)| sum.saturating_add(one.bytes));
-        let limit = length.saturating_mul(SHARED);
-        if declared > limit {
-            let what = "its tensors".to_owned();
-            return Err(WeightsError::Oversized { file: file.to_owned(), what, declared, limit });
+        let failed = |error| reading_error(file, options.wanted(), error);
+        let entries = Entries::new(tensors, &options.part, &options.renames).map_err(failed)?;
+        let Reading { tensors, naming, inside, passed_over } = entries.usual().map_err(failed)?;
+        if tensors.is_empty() {
+            return Err(failed(ReadingError::NoPart(vec![])));
         }
-        let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-        let dialect = Dialect::of(&names);
-        let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
-        for (name, mut tensor) in wanted {
-            let (name, edit) = dialect.translate(&name);
-            tensor.edit = edit;
-            if let Some(first) = tensors.get(&name) {
-                let (first, second) = (first.origin.clone(), tensor.origin);
-                return Err(WeightsError::Twice { file: file.to_owned(), name, first, second });
-            }
-            tensors.insert(name, tensor);
-        }
-        dialect.complete(&mut tensors);
         let description = match note {
             Some(note) => Some(Description::parse(&note, file)?),
             None => None,
         };
-        let format = Format {
-            container,
-            naming: dialect.naming,
-            inside: inside.trim_end_matches('.').to_owned(),
+        let format = Format { container, naming, inside };
+        let file = file.to_owned();
+        let own = description.is_some() || container == Container::Burnpack;
+        let entries = (!own).then(|| Arc::new(entries));
+        let shift = options.norm_epsilon.map_or(0.0, |epsilon| epsilon - EPSILON);
+        Ok(Self { file, format, layout, tensors, passed_over, description, length, shift, entries })
+    }
+
+    /// The weights under the names of `module`'s parameters. A file's own names say less than a module's: what stands in
+    /// front of them there, or between them, is known once it is known what they should be.
+    ///
+    /// # Errors
+    /// Two tensors for one parameter; several networks of this kind in the file, where it is not known which is meant.
+    pub fn for_module<M: Module>(&self, module: &M) -> Result<Self, WeightsError> {
+        match &self.entries {
+            Some(_) => {
+                self.read_as(&Wanted::of(module)).map(|read| read.unwrap_or_else(|| self.clone()))
+            }
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// The same for known names; `None` where the file has next to none of them.
+    pub(crate) fn read_as(&self, wanted: &Wanted) -> Result<Option<Self>, WeightsError> {
+        let Some(entries) = &self.entries else {
+            return Ok(wanted.most_of(self.tensors.keys()).then(|| self.clone()));
         };
-        Ok(Self { file: file.to_owned(), format, layout, tensors, description })
+        let failed = |error| reading_error(&self.file, "weights".to_owned(), error);
+        let Some(reading) = entries.of(wanted).map_err(failed)? else { return Ok(None) };
+        let Reading { tensors, naming, inside, passed_over } = reading;
+        let format = Format { container: self.format.container, naming, inside };
+        // Names that were found need not be looked for again.
+        Ok(Some(Self { format, tensors, passed_over, entries: None, ..self.clone() }))
+    }
+
+    /// Whether values are to be read of so many tensors as the file can hold: two names may share one storage.
+    pub(crate) fn check_size<'a>(
+        &self,
+        tensors: impl Iterator<Item = &'a Stored>,
+    ) -> Result<(), WeightsError> {
+        let declared = tensors.fold(0u64, |sum, one| sum.saturating_add(one.bytes));
+        let limit = self.length.saturating_mul(SHARED);
+        match declared > limit {
+            true => {
+                let (file, what) = (self.file.clone(), "its tensors".to_owned());
+                Err(WeightsError::Oversized { file, what, declared, limit })
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Names in the file of tensors that are no parameters: what lies beside the weights, and what training and its
+    /// tools leave behind.
+    #[must_use]
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
     }
 
     /// The file.
@@ -156,7 +266,8 @@ impl Weights {
     /// A branch that the module's convolution cannot have; a structure recorded in the file that its tensors do not
     /// bear out.
     pub fn structure<M: Module>(&self, module: &M) -> Result<Structure, WeightsError> {
-        let shapes = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
+        let read = self.for_module(module)?;
+        let shapes = read.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
         let found = crate::forms::structure(&Structure::of(module), &shapes.collect()).map_err(
             |source| WeightsError::Structure { file: self.file.clone(), source: Box::new(source) },
         )?;
@@ -201,19 +312,22 @@ impl Weights {
     }
 
     /// Which network this is, what it reads and what its classes are called: what the file says, or else the network of
-    /// the zoo whose tensors these are.
+    /// the zoo whose tensors these are, if there is exactly one.
     ///
     /// # Errors
     /// A file that names a network which cannot be followed.
     pub fn label(&self, device: &Device) -> Result<Label, WeightsError> {
         let refused = |reason| WeightsError::NotDescribed { file: self.file.clone(), reason };
+        let only = || match self.candidates(device).as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        };
         let Some(note) = &self.description else {
-            let network = self.candidates(device).into_iter().next();
-            return Ok(Label { network, ..Label::default() });
+            return Ok(Label { network: only(), ..Label::default() });
         };
         let named = note.config().map_err(refused)?;
         Ok(Label {
-            network: named.or_else(|| self.candidates(device).into_iter().next()),
+            network: named.or_else(only),
             input: note.input().cloned(),
             class_names: note.class_names().to_vec(),
         })
@@ -239,8 +353,13 @@ impl Weights {
     /// The network that this is, as it starts.
     pub(crate) fn network(&self, device: &Device) -> Result<Model, WeightsError> {
         let Some((_, config)) = self.label(device)?.network else {
+            let file = self.file.clone();
+            let candidates = self.candidates(device);
+            if !candidates.is_empty() {
+                return Err(WeightsError::Ambiguous { file, candidates });
+            }
             let reason = "nor are its tensors those of a network of the zoo".to_owned();
-            return Err(WeightsError::NotDescribed { file: self.file.clone(), reason });
+            return Err(WeightsError::NotDescribed { file, reason });
         };
         let failed =
             |source| WeightsError::Model { file: self.file.clone(), source: Box::new(source) };
@@ -255,5 +374,20 @@ impl fmt::Debug for Weights {
             .field("format", &self.format)
             .field("tensors", &self.tensors.len())
             .finish_non_exhaustive()
+    }
+}
+
+fn reading_error(file: &Path, wanted: String, error: ReadingError) -> WeightsError {
+    let file = file.to_owned();
+    match error {
+        ReadingError::NoPart(found) => WeightsError::NoWeights {
+            file,
+            wanted,
+            found: if found.is_empty() { "no tensors".to_owned() } else { found.join(", ") },
+        },
+        ReadingError::Twice { name, first, second } => {
+            WeightsError::Twice { file, name, first, second }
+        }
+        ReadingError::Several(parts) => WeightsError::Several { file, parts: parts.join("`, `") },
     }
 }

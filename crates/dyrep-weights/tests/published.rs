@@ -14,7 +14,7 @@ use dyrep_burn::{Structure, deploy};
 use dyrep_models::ModelConfig;
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::under_test;
-use dyrep_weights::{Container, Naming, Part, open_part};
+use dyrep_weights::{Container, Naming, OpenOptions, Part};
 use rstest::rstest;
 
 #[rstest]
@@ -23,7 +23,7 @@ use rstest::rstest;
     resnet(),
     Container::Pytorch,
     Naming::Plain,
-    "state_dict.module",
+    "state_dict",
     ""
 )]
 #[case::bottleneck(
@@ -44,14 +44,7 @@ use rstest::rstest;
     ""
 )]
 #[case::dyrep("dyrep.pth", resnet(), Container::Pytorch, Naming::DyRep, "model", "")]
-#[case::average(
-    "dyrep.pth",
-    resnet(),
-    Container::Pytorch,
-    Naming::DyRep,
-    "model_ema.module",
-    "/average"
-)]
+#[case::average("dyrep.pth", resnet(), Container::Pytorch, Naming::DyRep, "model_ema", "/average")]
 #[case::dbb("dbb_f16.safetensors", resnet(), Container::Safetensors, Naming::Dbb, "", "")]
 #[case::depthwise_dbb(
     "dbb_mobilenet_f16.pth",
@@ -87,7 +80,7 @@ fn published_files_give_their_logits(
     #[case] which: &str,
 ) {
     let part = if which.is_empty() { Part::Trained } else { Part::Average };
-    let weights = open_part(golden(file), &part).unwrap();
+    let weights = OpenOptions::new().part(part).open(golden(file)).unwrap();
     let format = weights.format();
     assert_eq!((format.container, format.naming), (container, naming));
     assert_eq!(format.inside, inside);

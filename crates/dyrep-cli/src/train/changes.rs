@@ -22,6 +22,18 @@ pub struct Changes {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
+    /// Of a file of weights that holds several: `average` for their moving average, or the key under which they lie
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    pub part: Option<String>,
+
+    /// Change the names in that file: what the regular expression matches is replaced; may be given several times
+    #[arg(long, value_name = "REGEX=TEXT", requires = "weights")]
+    pub rename: Vec<String>,
+
+    /// What the norms of that file's network add to their variances, if not 1e-5
+    #[arg(long, value_name = "NUMBER", requires = "weights")]
+    pub norm_epsilon: Option<f64>,
+
     /// Of those weights load what fits, as for other classes than theirs
     #[arg(long)]
     pub partial: bool,
@@ -72,6 +84,11 @@ pub struct Changes {
     pub set: Vec<String>,
 }
 
+/// A text as TOML and JSON write it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 impl Changes {
     /// A recipe by name or file, or that of the run to resume, with these changes.
     ///
@@ -110,6 +127,10 @@ impl Changes {
         };
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         change("model.weights", path(&self.weights));
+        change("model.part", self.part.as_deref().map(quoted));
+        let renames: Vec<String> = self.rename.iter().map(|text| quoted(text)).collect();
+        change("model.rename", (!renames.is_empty()).then(|| format!("[{}]", renames.join(", "))));
+        change("model.norm_epsilon", self.norm_epsilon.map(|epsilon| format!("{epsilon:?}")));
         change("model.partial", self.partial.then(|| "true".to_owned()));
         let text = |value: &Option<usize>| value.as_ref().map(ToString::to_string);
         change("strategy.name", self.strategy.clone());

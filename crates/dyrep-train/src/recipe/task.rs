@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dyrep_models::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{Count, Names, Pixels, name, some_whole};
@@ -34,9 +35,22 @@ pub struct ModelRecipe {
     /// The first layers; absent: as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<StemRecipe>,
+    /// What follows each norm, where a network has the option; absent: as published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
     /// Weights that the training starts from, in any file that `dyrep-weights` opens; absent: drawn by the run's seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
+    /// Of a file that holds several: `average` for the moving average of the weights, or the key under which they lie;
+    /// absent: those that were trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// Changes of the file's names, each as `pattern=replacement` with a regular expression, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rename: Vec<String>,
+    /// What the norms of the file's network add to their variances; absent: 1e-5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm_epsilon: Option<f64>,
     /// Whether parameters for which `weights` has nothing that fits, such as those of a classifier for other classes, start
     /// as drawn; otherwise that is an error.
     #[serde(default)]

@@ -113,7 +113,11 @@ fn what_is_absent_has_the_documented_default() {
             name: "resnet18".to_owned(),
             width: None,
             stem: None,
+            activation: None,
             weights: None,
+            part: None,
+            rename: vec![],
+            norm_epsilon: None,
             partial: false,
         },
         data: DataRecipe {

@@ -14,34 +14,52 @@
 
 use std::collections::BTreeMap;
 
-use crate::tensor::Stored;
+use super::{Dialect, Naming, Translated, dyrep};
+use crate::tensor::{Edit, Stored};
 
 /// Separable blocks in each stage of MobileNetV1.
 const STAGES: [usize; 5] = [1, 2, 2, 6, 2];
 /// What norms add to the variance.
 const EPSILON: f32 = 1e-5;
 
+pub(super) const RESNET: Dialect = Dialect {
+    naming: Naming::Dbb,
+    recognise: |parts| {
+        parts.all(&["stage0", "stage1", "stage4", "conv1", "linear"]) && !parts.any_starts("rbr_")
+    },
+    translate: |parts| Family::ResNet.translate(parts),
+    complete,
+};
+
+pub(super) const MOBILENET: Dialect = Dialect {
+    naming: Naming::Dbb,
+    recognise: |parts| parts.all(&["stem", "12", "depthwise", "pointwise", "linear"]),
+    translate: |parts| Family::MobileNet.translate(parts),
+    complete,
+};
+
 /// A network whose units are convolutions with their norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+enum Family {
     ResNet,
     MobileNet,
 }
 
 impl Family {
-    /// Recognises it by the layers that only it has.
-    pub(super) fn of(names: &[&str]) -> Option<Self> {
-        let any = |start: &str| names.iter().any(|name| name.starts_with(start));
-        match any("linear.") {
-            true if any("stage0.conv1.") && any("stage4.0.conv1.") => Some(Self::ResNet),
-            true if any("stem.0.depthwise.") && any("stem.12.pointwise.") => Some(Self::MobileNet),
-            _ => None,
-        }
+    fn translate(self, parts: &[&str]) -> Translated {
+        let mut edit = Edit::None;
+        let (path, rest) = match self.unit(parts) {
+            Some(([conv, _], ["conv", rest @ ..])) => (conv, rest.to_vec()),
+            Some(([_, norm], ["bn", rest @ ..])) => (norm, rest.to_vec()),
+            Some(([conv, _], rest)) => (conv, dyrep::block(rest, &mut edit)),
+            None => return Translated::new(&dyrep::block(parts, &mut edit)),
+        };
+        Translated { name: [&[path.as_str()], &rest[..]].concat().join("."), edit }
     }
 
     /// The paths of the convolution and of its norm at the unit that a name begins with, the classifier's as both; and what
     /// follows in the name. `None` for a name that is none of the network's.
-    pub(super) fn unit<'a, 'b>(self, parts: &'a [&'b str]) -> Option<([String; 2], &'a [&'b str])> {
+    fn unit<'a, 'b>(self, parts: &'a [&'b str]) -> Option<([String; 2], &'a [&'b str])> {
         let both = |conv: &str, norm: &str| [conv.to_owned(), norm.to_owned()];
         Some(match (self, parts) {
             (Self::ResNet, ["stage0", "conv1", rest @ ..]) => (both("conv1", "bn1"), rest),
@@ -71,33 +89,30 @@ impl Family {
             _ => return None,
         })
     }
+}
 
-    /// Puts a norm that passes values through behind every convolution that has none; `tensors` have our names.
-    pub(super) fn complete(self, tensors: &mut BTreeMap<String, Stored>) {
-        let mut missing = vec![];
-        for (name, tensor) in &*tensors {
-            let path = name.strip_suffix(".kxk.conv.weight").or(name.strip_suffix(".weight"));
-            let norm = path.and_then(norm_behind).filter(|norm| {
-                tensor.shape.len() == 4 && !tensors.contains_key(&format!("{norm}.weight"))
-            });
-            missing.extend(norm.zip(tensor.shape.first().copied()));
-        }
-        for (norm, channels) in missing {
-            for (name, value) in [
-                ("weight", 1.0),
-                ("bias", 0.0),
-                ("running_mean", 0.0),
-                ("running_var", 1.0 - EPSILON),
-            ] {
-                let name = format!("{norm}.{name}");
-                tensors.insert(name.clone(), Stored::constant(name, value, channels));
-            }
+/// Puts a norm that passes values through behind every convolution that has none; `tensors` have our names.
+fn complete(tensors: &mut BTreeMap<String, Stored>) {
+    let mut missing = vec![];
+    for (name, tensor) in &*tensors {
+        let path = name.strip_suffix(".kxk.conv.weight").or(name.strip_suffix(".weight"));
+        let norm = path.and_then(norm_behind).filter(|norm| {
+            tensor.shape.len() == 4 && !tensors.contains_key(&format!("{norm}.weight"))
+        });
+        missing.extend(norm.zip(tensor.shape.first().copied()));
+    }
+    for (norm, channels) in missing {
+        for (name, value) in
+            [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0 - EPSILON)]
+        {
+            let name = format!("{norm}.{name}");
+            tensors.insert(name.clone(), Stored::constant(name, value, channels));
         }
     }
 }
 
 /// Stage and place of a separable block by its number in the network.
-fn block(mut number: usize) -> Option<String> {
+pub(super) fn block(mut number: usize) -> Option<String> {
     for (stage, blocks) in STAGES.iter().enumerate() {
         if number < *blocks {
             return Some(format!("{stage}.{number}"));

@@ -3,6 +3,8 @@
 //! Nothing is believed of a file before it was held against the file's length.
 
 mod burnpack;
+mod index;
+mod other;
 mod pytorch;
 mod safetensors;
 
@@ -35,6 +37,8 @@ pub enum Container {
     PytorchTar,
     /// Burn's: this library's checkpoints and weights.
     Burnpack,
+    /// Several files with an index.
+    Sharded,
 }
 
 impl Container {
@@ -47,6 +51,7 @@ impl Container {
             Self::PytorchLegacy => "old PyTorch",
             Self::PytorchTar => "tar of old PyTorch",
             Self::Burnpack => "burnpack",
+            Self::Sharded => "sharded",
         }
     }
 
@@ -60,6 +65,8 @@ impl Container {
             Some(Self::PytorchTar)
         } else if length.is_some_and(|n| n <= SAFETENSORS_HEADER) && start.get(8) == Some(&b'{') {
             Some(Self::Safetensors)
+        } else if start.starts_with(b"{") {
+            Some(Self::Sharded)
         } else {
             start.starts_with(&[0x80]).then_some(Self::PytorchLegacy)
         }
@@ -86,17 +93,31 @@ pub(crate) struct Contents {
 impl Contents {
     /// Reads what `file` holds, but no values.
     pub(crate) fn of(file: &Path) -> Result<Self, WeightsError> {
+        Self::read(file, true)
+    }
+
+    /// The same; an index of other files only where it `may_lead_on`.
+    fn read(file: &Path, may_lead_on: bool) -> Result<Self, WeightsError> {
         let failed = |source| WeightsError::Io { file: file.to_owned(), source };
         let opened = File::open(file).map_err(failed)?;
         let length = opened.metadata().map_err(failed)?.len();
         let mut start = vec![];
         opened.take(START).read_to_end(&mut start).map_err(failed)?;
         let Some(container) = Container::of(&start) else {
-            start.truncate(8);
-            return Err(WeightsError::Unknown { file: file.to_owned(), found: start });
+            let (found, advice) = other::told(&start);
+            return Err(WeightsError::Unknown { file: file.to_owned(), found, advice });
         };
         let source = Source { file, container, length };
+        let mut length = length;
         let (tensors, note) = match container {
+            Container::Sharded if !may_lead_on => {
+                return Err(source.malformed("an index leads to it, and it is an index again"));
+            }
+            Container::Sharded => {
+                let (found, together) = index::read(&source)?;
+                length = together;
+                found
+            }
             Container::Safetensors => safetensors::read(&source)?,
             Container::Burnpack => burnpack::read(&source)?,
             Container::Pytorch | Container::PytorchLegacy | Container::PytorchTar => {

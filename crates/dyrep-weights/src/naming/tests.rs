@@ -1,0 +1,178 @@
+//! Names as the published code writes them, and as this library does.
+
+use super::*;
+
+/// The naming found first, and each name as ours.
+fn check(naming: Naming, names: &[(&str, &str)]) {
+    let parts = Parts::new(names.iter().map(|(theirs, _)| *theirs));
+    let dialect = dialects(&parts)[0];
+    assert_eq!(dialect.naming, naming);
+    for (theirs, ours) in names {
+        let parts: Vec<&str> = theirs.split('.').collect();
+        assert_eq!(dialect.translate(&parts).name, *ours, "{theirs}");
+    }
+}
+
+#[test]
+fn published_names_become_ours() {
+    check(Naming::Plain, &[("layer1.0.conv1.weight", "layer1.0.conv1.weight")]);
+    check(Naming::Own, &[("conv1.kxk.conv.weight", "conv1.kxk.conv.weight")]);
+    check(
+        Naming::DyRep,
+        &[
+            ("conv1.dbb_kxk.conv.weight", "conv1.kxk.conv.weight"),
+            ("conv1.dbb_1x1_kxk.bn1.bn.weight", "conv1.1x1_kxk.bn1.weight"),
+            ("conv1.dbb_1x1_kxk.conv2.weight", "conv1.1x1_kxk.conv2.weight"),
+            ("conv1.dbb_1x1_avg.bn.bn.bias", "conv1.1x1_avg.bn.bias"),
+            ("conv1.dbb_1x1_avg.avgbn.bias", "conv1.1x1_avg.avgbn.bias"),
+            ("conv1.dbb_1xk.bn.running_var", "conv1.1xk.bn.running_var"),
+            ("conv1.dbb_id.running_mean", "conv1.identity.bn.running_mean"),
+            ("conv1.dbb_kxk.conv.dbb_kx1.bn.bias", "conv1.kxk.conv.kx1.bn.bias"),
+            ("conv2.dbb_reparam.bias", "conv2.bias"),
+            ("bn.bn.weight", "bn.bn.weight"),
+        ],
+    );
+    check(
+        Naming::Dbb,
+        &[
+            ("conv1.dbb_origin.bn.weight", "conv1.kxk.bn.weight"),
+            ("conv1.dbb_avg.conv.weight", "conv1.1x1_avg.conv.weight"),
+            ("conv1.dbb_avg.bn.bn.weight", "conv1.1x1_avg.bn.weight"),
+            ("conv1.dbb_1x1_kxk.idconv1.weight", "conv1.1x1_kxk.conv1.weight"),
+            ("conv1.dbb_1x1.conv.weight", "conv1.1x1.conv.weight"),
+        ],
+    );
+    check(
+        Naming::Dbb,
+        &[
+            ("stage0.conv1.conv.weight", "conv1.weight"),
+            ("stage0.conv1.bn.running_var", "bn1.running_var"),
+            ("stage1.1.conv2.dbb_origin.conv.weight", "layer1.1.conv2.kxk.conv.weight"),
+            ("stage1.1.conv2.dbb_avg.bn.bn.bias", "layer1.1.conv2.1x1_avg.bn.bias"),
+            ("stage3.0.conv3.conv.bias", "layer3.0.conv3.bias"),
+            ("stage3.0.conv2.dbb_reparam.bias", "layer3.0.conv2.bias"),
+            ("stage3.0.shortcut.conv.weight", "layer3.0.downsample.0.weight"),
+            ("stage3.0.shortcut.bn.bias", "layer3.0.downsample.1.bias"),
+            ("stage4.0.conv1.conv.weight", "layer4.0.conv1.weight"),
+            ("linear.weight", "fc.weight"),
+            ("stage1.0.conv1.bn.weight", "layer1.0.bn1.weight"),
+        ],
+    );
+    check(
+        Naming::Dbb,
+        &[
+            ("conv1.conv.weight", "conv_stem.weight"),
+            ("conv1.bn.weight", "bn1.weight"),
+            ("stem.0.depthwise.dbb_origin.bn.weight", "blocks.0.0.conv_dw.kxk.bn.weight"),
+            ("stem.12.pointwise.conv.weight", "blocks.4.1.conv_pw.weight"),
+            ("stem.12.pointwise.bn.weight", "blocks.4.1.bn2.weight"),
+            ("linear.bias", "classifier.bias"),
+        ],
+    );
+    check(
+        Naming::RepVgg,
+        &[
+            ("stage0.rbr_dense.conv.weight", "stem.conv.kxk.conv.weight"),
+            ("stage1.0.rbr_1x1.bn.bias", "stages.0.0.conv.1x1.bn.bias"),
+            ("stage2.3.rbr_1x1.bn.bias", "stages.1.3.conv.1x1.bn.bias"),
+            ("stage2.3.rbr_identity.weight", "stages.1.3.conv.identity.bn.weight"),
+            ("stage4.0.rbr_reparam.bias", "stages.3.0.conv.bias"),
+            ("linear.weight", "head.fc.weight"),
+        ],
+    );
+    // A block of RepVGG's in somebody's own network.
+    check(Naming::RepVgg, &[("a.rbr_1x1.bn.bias", "a.1x1.bn.bias"), ("linear.b", "linear.b")]);
+    check(
+        Naming::OpenMmLab,
+        &[
+            ("stem.branch_3x3.conv.weight", "stem.conv.kxk.conv.weight"),
+            ("stage_1.0.branch_3x3.norm.bias", "stages.0.0.conv.kxk.bn.bias"),
+            ("stage_4.0.branch_1x1.norm.running_var", "stages.3.0.conv.1x1.bn.running_var"),
+            ("stage_2.1.branch_norm.weight", "stages.1.1.conv.identity.bn.weight"),
+            ("stage_2.1.branch_reparam.bias", "stages.1.1.conv.bias"),
+            ("head.fc.weight", "head.fc.weight"),
+        ],
+    );
+    check(
+        Naming::TimmVgg,
+        &[
+            ("features.0.weight", "features.0.weight"),
+            ("pre_logits.fc1.weight", "classifier.0.weight"),
+            ("pre_logits.fc2.bias", "classifier.3.bias"),
+            ("head.fc.weight", "classifier.6.weight"),
+        ],
+    );
+    check(
+        Naming::Cifar,
+        &[
+            ("conv1.weight", "conv1.weight"),
+            ("bn1.weight", "bn1.weight"),
+            ("layer1.0.conv1.weight", "layer1.0.conv1.weight"),
+            ("layer2.0.shortcut.1.running_mean", "layer2.0.downsample.1.running_mean"),
+            ("linear.bias", "fc.bias"),
+        ],
+    );
+    check(
+        Naming::Cifar,
+        &[
+            ("conv1.weight", "conv_stem.weight"),
+            ("bn1.weight", "bn1.weight"),
+            ("layers.0.conv1.weight", "blocks.0.0.conv_dw.weight"),
+            ("layers.12.conv2.weight", "blocks.4.1.conv_pw.weight"),
+            ("layers.12.bn2.bias", "blocks.4.1.bn2.bias"),
+            ("linear.bias", "classifier.bias"),
+        ],
+    );
+    check(
+        Naming::Cifar,
+        &[
+            ("conv1.0.weight", "conv1.weight"),
+            ("conv1.1.running_var", "bn1.running_var"),
+            ("conv2_x.1.residual_function.3.weight", "layer1.1.conv2.weight"),
+            ("conv5_x.0.residual_function.7.bias", "layer4.0.bn3.bias"),
+            ("conv5_x.0.shortcut.1.bias", "layer4.0.downsample.1.bias"),
+            ("fc.bias", "fc.bias"),
+        ],
+    );
+    check(
+        Naming::Numbered,
+        &[
+            ("0.weight", "conv1.weight"),
+            ("1.running_var", "bn1.running_var"),
+            ("4.0.conv1.weight", "layer1.0.conv1.weight"),
+            ("5.0.downsample.0.weight", "layer2.0.downsample.0.weight"),
+            ("6.0.bn1.weight", "layer3.0.bn1.weight"),
+            ("7.0.bn2.weight", "layer4.0.bn2.weight"),
+            ("9.bias", "fc.bias"),
+        ],
+    );
+    check(
+        Naming::TimmRepVgg,
+        &[
+            ("stem.conv_kxk.conv.weight", "stem.conv.kxk.conv.weight"),
+            ("stages.0.1.identity.bias", "stages.0.1.conv.identity.bn.bias"),
+            ("stages.0.0.reparam_conv.bias", "stages.0.0.conv.bias"),
+            ("head.fc.bias", "head.fc.bias"),
+        ],
+    );
+}
+
+#[test]
+fn values_are_edited_where_names_say_so() {
+    let edit = |mark: &str, name: &str| {
+        let parts: Vec<&str> = name.split('.').collect();
+        dialects(&Parts::new([mark].into_iter()))[0].translate(&parts).edit
+    };
+    let dbb = "conv1.dbb_origin.conv.weight";
+    assert_eq!(edit(dbb, "conv1.dbb_1x1_kxk.idconv1.weight"), Edit::AddIdentity);
+    assert_eq!(edit(dbb, "conv1.dbb_1x1_kxk.conv1.weight"), Edit::None);
+    let vgg = "pre_logits.fc1.fc2";
+    assert_eq!(edit(vgg, "pre_logits.fc1.weight"), Edit::Flatten);
+    assert_eq!(edit(vgg, "features.0.weight"), Edit::None);
+}
+
+#[test]
+fn every_file_has_a_dialect() {
+    let any = dialects(&Parts::new(["anything"].into_iter()));
+    assert!(matches!(any[..], [Dialect { naming: Naming::Plain, .. }]));
+}

@@ -1,0 +1,81 @@
+//! Reading by the usual words alone, where no network is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::words::{is_average, is_counter, is_left_over, is_number, is_wrapper, rank};
+use super::{Entries, Entry, Reading, ReadingError, insert};
+
+impl Entries {
+    /// The likeliest network's tensors.
+    ///
+    /// # Errors
+    /// Two tensors for one parameter.
+    pub(crate) fn usual(&self) -> Result<Reading, ReadingError> {
+        let prefix = self.usual_prefix();
+        let dialect = self.dialects[0];
+        let mut tensors = BTreeMap::new();
+        let mut passed_over = vec![];
+        for entry in &self.list {
+            let origin = &entry.stored.origin;
+            let Some(parts) = below(entry, &prefix) else {
+                passed_over.push(origin.clone());
+                continue;
+            };
+            if is_counter(origin) {
+                continue;
+            }
+            if is_left_over(parts.iter().map(String::as_str)) {
+                passed_over.push(origin.clone());
+                continue;
+            }
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let translated = dialect.translate(&parts);
+            insert(&mut tensors, translated.name, &entry.stored, translated.edit)?;
+        }
+        dialect.complete(&mut tensors);
+        let inside = prefix.join(".");
+        Ok(Reading { tensors, naming: dialect.naming, inside, passed_over })
+    }
+
+    fn usual_prefix(&self) -> Vec<String> {
+        let mut prefix = vec![];
+        while let Some(key) = self.inner(&prefix) {
+            prefix.push(key);
+        }
+        prefix
+    }
+
+    /// The key below which the weights lie, if what lies below `prefix` is not a network yet.
+    fn inner(&self, prefix: &[String]) -> Option<String> {
+        let names: Vec<&[String]> = self
+            .list
+            .iter()
+            .filter(|entry| !is_counter(&entry.stored.origin))
+            .filter_map(|entry| below(entry, prefix))
+            .collect();
+        let heads: BTreeSet<&str> =
+            names.iter().filter(|name| name.len() > 1).map(|name| name[0].as_str()).collect();
+        let chosen = |head: &&&str| is_wrapper(head);
+        let wanted = heads.iter().filter(chosen).min_by_key(|head| {
+            // Averages come last, unless they are what is wanted.
+            (is_average(head) != self.average, rank(head))
+        })?;
+        if heads.len() == 1 {
+            // The first part of a sequence is no list of networks.
+            let deep = !is_number(wanted) || names.iter().any(|name| name.len() > 2);
+            return deep.then(|| (*wanted).to_owned());
+        }
+        // A network may have a part called `model`; then what lies beside it are weights, too.
+        let beside = names.iter().any(|name| {
+            let last = name.last().is_some_and(|last| last == "weight");
+            let known = is_wrapper(&name[0]);
+            last && !known && !is_left_over(name.iter().map(String::as_str))
+        });
+        (!beside && !is_number(wanted)).then(|| (*wanted).to_owned())
+    }
+}
+
+/// What follows `prefix` in a name.
+pub(super) fn below<'a>(entry: &'a Entry, prefix: &[String]) -> Option<&'a [String]> {
+    entry.parts.strip_prefix(prefix).filter(|rest| !rest.is_empty())
+}
