@@ -43,6 +43,14 @@ pub enum ModelError {
         /// The names of all convolutions.
         known: String,
     },
+    /// A network that no graph describes: one that is not deployed, or was changed by hand.
+    #[error("{layer}: {reason}")]
+    NoGraph {
+        /// The layer.
+        layer: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A name that no network has.
     #[error("unknown model `{name}`; known: {known}")]
     UnknownModel {

@@ -9,11 +9,11 @@ use burn::nn::pool::AdaptiveAvgPool2d;
 use burn::nn::{BatchNorm, Initializer, Linear};
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::RepConv2d;
-use dyrep_burn::ops::Tail;
 use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
+use crate::interpret::{Interpreter, Then};
 use crate::parts::{
     Activation, Stem, average, common_options, conv, fan_out, linear, network_methods, norm,
 };
@@ -163,9 +163,9 @@ impl SeparableBlock {
         })
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.activation.of_relu(self.conv_dw.forward_norm(x, &self.bn1, Tail::relu()));
-        self.activation.of_relu(self.conv_pw.forward_norm(x, &self.bn2, Tail::relu()))
+    fn pass<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Maps {
+        let x = by.conv_norm(&self.conv_dw, &self.bn1, x, Then::activation(self.activation));
+        by.conv_norm(&self.conv_pw, &self.bn2, x, Then::activation(self.activation))
     }
 }
 
@@ -209,17 +209,22 @@ impl ConvNorms for MobileNetV1 {
 }
 
 impl MobileNetV1 {
-    fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
-        let x = self.conv_stem.forward_norm(images, &self.bn1, Tail::relu());
-        let mut x = self.activation.of_relu(x);
+    fn trunk<I: Interpreter>(
+        &self,
+        by: &mut I,
+        images: I::Maps,
+        seen: &mut dyn FnMut(&I::Maps),
+    ) -> I::Maps {
+        let mut x = by.conv_norm(&self.conv_stem, &self.bn1, images, Then::activation(self.activation));
         for stage in &self.blocks {
-            x = stage.iter().fold(x, |x, block| block.forward(x));
+            x = stage.iter().fold(x, |x, block| block.pass(by, x));
             seen(&x);
         }
         x
     }
 
-    fn head(&self, x: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(self.global_pool.forward(x).flatten(1, 3))
+    fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {
+        let x = by.average("global_pool", &self.global_pool, x);
+        by.linear(&self.classifier, x)
     }
 }

@@ -163,7 +163,9 @@ macro_rules! network_methods {
             /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
             #[must_use]
             pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-                self.head(self.trunk(images, &mut |_| {}))
+                let by = &mut $crate::interpret::Tensors;
+                let x = self.trunk(by, images, &mut |_| {});
+                self.head(by, x)
             }
 
             /// The output of each stage, the largest maps first, for networks that look at places: detection,
@@ -171,8 +173,20 @@ macro_rules! network_methods {
             #[must_use]
             pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
                 let mut features = vec![];
-                let _last = self.trunk(images, &mut |stage| features.push(stage.clone()));
+                let by = &mut $crate::interpret::Tensors;
+                let _last = self.trunk(by, images, &mut |stage| features.push(stage.clone()));
                 features
+            }
+
+            /// The deployed network's operations as plain data, by the code of [`forward`](Self::forward).
+            ///
+            /// # Errors
+            /// A block that is not deployed; a layer changed by hand into what no graph can describe.
+            pub fn graph(&self) -> Result<$crate::Graph, $crate::ModelError> {
+                $crate::record::Recorder::record(self, |by, pictures| {
+                    let x = self.trunk(by, pictures, &mut |_| {});
+                    self.head(by, x)
+                })
             }
 
             /// Multiply-adds of one picture of `[channels, height, width]`: of the convolutions, pooling branches and

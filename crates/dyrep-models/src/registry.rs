@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
+use crate::graph::Graph;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::parts::{Activation, Stem};
 use crate::repvgg::{RepVgg, RepVggConfig};
@@ -162,6 +163,16 @@ macro_rules! registry {
             pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
                 match self {
                     $(Self::$family(network) => network.features(images),)+
+                }
+            }
+
+            /// The deployed network's operations as plain data, by the code of [`forward`](Self::forward).
+            ///
+            /// # Errors
+            /// A block that is not deployed; a layer changed by hand into what no graph can describe.
+            pub fn graph(&self) -> Result<Graph, ModelError> {
+                match self {
+                    $(Self::$family(network) => network.graph(),)+
                 }
             }
 

@@ -15,14 +15,13 @@
 use burn::module::Module;
 use burn::nn::pool::AdaptiveAvgPool2d;
 use burn::nn::{BatchNorm, Initializer, Linear};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::ops::Tail;
 use dyrep_burn::{Preset, RepConv2d};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
+use crate::interpret::{Interpreter, Then};
 use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
 use crate::selection::Branching;
 
@@ -175,10 +174,13 @@ impl Unit {
         Some(ConvNorm::new(path, ("conv", &self.conv), ("bn", self.bn.as_ref()?)))
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn pass<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Maps {
         match &self.bn {
-            Some(norm) => self.conv.forward_norm(x, norm, Tail::relu()),
-            None => relu(self.conv.forward(x)),
+            Some(norm) => by.conv_norm(&self.conv, norm, x, Then::relu()),
+            None => {
+                let x = by.conv(&self.conv, x);
+                by.relu(x)
+            }
         }
     }
 }
@@ -221,16 +223,22 @@ impl ConvNorms for RepVgg {
 }
 
 impl RepVgg {
-    fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
-        let mut x = self.stem.forward(images);
+    fn trunk<I: Interpreter>(
+        &self,
+        by: &mut I,
+        images: I::Maps,
+        seen: &mut dyn FnMut(&I::Maps),
+    ) -> I::Maps {
+        let mut x = self.stem.pass(by, images);
         for stage in &self.stages {
-            x = stage.iter().fold(x, |x, unit| unit.forward(x));
+            x = stage.iter().fold(x, |x, unit| unit.pass(by, x));
             seen(&x);
         }
         x
     }
 
-    fn head(&self, x: Tensor<4>) -> Tensor<2> {
-        self.head.fc.forward(self.head.global_pool.forward(x).flatten(1, 3))
+    fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {
+        let x = by.average("head.global_pool", &self.head.global_pool, x);
+        by.linear(&self.head.fc, x)
     }
 }

@@ -18,11 +18,11 @@ use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::RepConv2d;
-use dyrep_burn::ops::{Tail, max_pool};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
+use crate::interpret::{Interpreter, Then};
 use crate::parts::{Stem, average, common_options, conv, fan_out_of_all, network_methods, norm};
 use crate::selection::Branching;
 
@@ -249,19 +249,19 @@ impl ResidualBlock {
         .flatten()
     }
 
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let inside = self.conv1.forward_norm(input.clone(), &self.bn1, Tail::relu());
+    fn pass<I: Interpreter>(&self, by: &mut I, input: I::Maps) -> I::Maps {
+        let inside = by.conv_norm(&self.conv1, &self.bn1, input.clone(), Then::relu());
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => conv.forward_norm(input, norm, Tail::default()),
+            Some((conv, norm)) => by.conv_norm(conv, norm, input, Then::end()),
             None => input,
         };
-        let sum = Tail::add_relu(shortcut);
+        let sum = Then::add_relu(shortcut);
         match (&self.conv3, &self.bn3) {
             (Some(conv3), Some(bn3)) => {
-                let inside = self.conv2.forward_norm(inside, &self.bn2, Tail::relu());
-                conv3.forward_norm(inside, bn3, sum)
+                let inside = by.conv_norm(&self.conv2, &self.bn2, inside, Then::relu());
+                by.conv_norm(conv3, bn3, inside, sum)
             }
-            _ => self.conv2.forward_norm(inside, &self.bn2, sum),
+            _ => by.conv_norm(&self.conv2, &self.bn2, inside, sum),
         }
     }
 }
@@ -308,19 +308,25 @@ impl ConvNorms for ResNet {
 }
 
 impl ResNet {
-    fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
-        let mut x = self.conv1.forward_norm(images, &self.bn1, Tail::relu());
+    fn trunk<I: Interpreter>(
+        &self,
+        by: &mut I,
+        images: I::Maps,
+        seen: &mut dyn FnMut(&I::Maps),
+    ) -> I::Maps {
+        let mut x = by.conv_norm(&self.conv1, &self.bn1, images, Then::relu());
         if let Some(pool) = &self.maxpool {
-            x = max_pool(pool, x);
+            x = by.max_pool("maxpool", pool, x);
         }
         for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
-            x = stage.iter().fold(x, |x, block| block.forward(x));
+            x = stage.iter().fold(x, |x, block| block.pass(by, x));
             seen(&x);
         }
         x
     }
 
-    fn head(&self, x: Tensor<4>) -> Tensor<2> {
-        self.fc.forward(self.avgpool.forward(x).flatten(1, 3))
+    fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {
+        let x = by.average("avgpool", &self.avgpool, x);
+        by.linear(&self.fc, x)
     }
 }

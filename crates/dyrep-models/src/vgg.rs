@@ -18,11 +18,11 @@ use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Initializer, Linear};
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::RepConv2d;
-use dyrep_burn::ops::{Tail, batch_norm, max_pool};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
+use crate::interpret::{Interpreter, Then};
 use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
 use crate::selection::Branching;
 use crate::transparent::transparent;
@@ -182,12 +182,12 @@ transparent! {
 }
 
 impl VggLayer {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn pass<I: Interpreter>(&self, by: &mut I, place: usize, x: I::Maps) -> I::Maps {
         match self {
-            Self::Conv(conv) => conv.forward(x),
-            Self::Norm(norm) => batch_norm(norm, x, Tail::default()),
-            Self::Relu(relu) => relu.forward(x),
-            Self::Pool(pool) => max_pool(pool, x),
+            Self::Conv(conv) => by.conv(conv, x),
+            Self::Norm(norm) => by.norm(norm, x),
+            Self::Relu(Relu) => by.relu(x),
+            Self::Pool(pool) => by.max_pool(&format!("features.{place}"), pool, x),
         }
     }
 }
@@ -205,11 +205,11 @@ transparent! {
 }
 
 impl HeadLayer {
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    fn pass<I: Interpreter>(&self, by: &mut I, x: I::Rows) -> I::Rows {
         match self {
-            Self::Linear(linear) => linear.forward(x),
-            Self::Relu(relu) => relu.forward(x),
-            Self::Dropout(dropout) => dropout.forward(x),
+            Self::Linear(linear) => by.linear(linear, x),
+            Self::Relu(Relu) => by.relu_of_rows(x),
+            Self::Dropout(dropout) => by.dropout(dropout, x),
         }
     }
 }
@@ -255,37 +255,37 @@ impl ConvNorms for Vgg {
 }
 
 impl Vgg {
-    fn trunk(&self, images: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<4> {
+    fn trunk<I: Interpreter>(
+        &self,
+        by: &mut I,
+        images: I::Maps,
+        seen: &mut dyn FnMut(&I::Maps),
+    ) -> I::Maps {
         use VggLayer::{Conv, Norm, Pool, Relu};
         let (mut x, mut left) = (images, self.features.as_slice());
         loop {
             (x, left) = match left {
                 // Deployed, all three are one pass.
                 [Conv(conv), Norm(norm), Relu(_), left @ ..] => {
-                    (conv.forward_norm(x, norm, Tail::relu()), left)
+                    (by.conv_norm(conv, norm, x, Then::relu()), left)
                 }
                 [layer, left @ ..] => {
                     if let Pool(_) = layer {
                         seen(&x);
                     }
-                    (layer.forward(x), left)
+                    let place = self.features.len() - left.len() - 1;
+                    (layer.pass(by, place, x), left)
                 }
                 [] => return x,
             };
         }
     }
 
-    fn head(&self, x: Tensor<4>) -> Tensor<2> {
-        let [_, _, height, width] = x.dims();
-        // The average of a map that has the size already is the map.
-        let x = match [height, width] == self.avgpool.output_size {
-            true => x,
-            false => self.avgpool.forward(x),
-        };
-        let x = x.flatten(1, 3);
+    fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {
+        let x = by.average("avgpool", &self.avgpool, x);
         match &self.classifier {
-            VggClassifier::Hidden(layers) => layers.iter().fold(x, |x, layer| layer.forward(x)),
-            VggClassifier::One(linear) => linear.forward(x),
+            VggClassifier::Hidden(layers) => layers.iter().fold(x, |x, layer| layer.pass(by, x)),
+            VggClassifier::One(linear) => by.linear(linear, x),
         }
     }
 }

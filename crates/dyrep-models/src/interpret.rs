@@ -1,0 +1,133 @@
+//! One description of a network for all who follow it.
+//!
+//! A network's layers are put together once, over an [`Interpreter`]: [`Tensors`] computes, the recorder of `record.rs`
+//! writes down what would be computed. So what is exported cannot be put together otherwise than what is trained.
+
+use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d};
+use burn::nn::{BatchNorm, Dropout, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use dyrep_burn::RepConv2d;
+use dyrep_burn::ops::{Tail, batch_norm, max_pool};
+
+use crate::parts::Activation;
+
+/// What follows a norm, and what is added to it: `activation?(… + residual?)`.
+pub(crate) struct Then<Maps> {
+    pub(crate) residual: Option<Maps>,
+    pub(crate) activation: Option<Activation>,
+}
+
+impl<Maps> Then<Maps> {
+    /// Nothing.
+    pub(crate) fn end() -> Self {
+        Self { residual: None, activation: None }
+    }
+
+    /// A ReLU.
+    pub(crate) fn relu() -> Self {
+        Self::activation(Activation::Relu)
+    }
+
+    /// An activation.
+    pub(crate) fn activation(activation: Activation) -> Self {
+        Self { residual: None, activation: Some(activation) }
+    }
+
+    /// An addition and a ReLU.
+    pub(crate) fn add_relu(residual: Maps) -> Self {
+        Self { residual: Some(residual), activation: Some(Activation::Relu) }
+    }
+}
+
+/// What layers do to what passes through them: maps `[batch, channels, height, width]` and then rows `[batch, features]`.
+///
+/// Layers without parameters are given a name: nothing else tells them apart.
+pub(crate) trait Interpreter {
+    type Maps: Clone;
+    type Rows;
+
+    fn conv(&mut self, conv: &RepConv2d, x: Self::Maps) -> Self::Maps;
+
+    /// `activation?(norm(conv(x)) + residual?)`.
+    fn conv_norm(
+        &mut self,
+        conv: &RepConv2d,
+        norm: &BatchNorm,
+        x: Self::Maps,
+        then: Then<Self::Maps>,
+    ) -> Self::Maps;
+
+    fn norm(&mut self, norm: &BatchNorm, x: Self::Maps) -> Self::Maps;
+
+    fn relu(&mut self, x: Self::Maps) -> Self::Maps;
+
+    fn max_pool(&mut self, name: &str, pool: &MaxPool2d, x: Self::Maps) -> Self::Maps;
+
+    /// Averages maps and lays each picture's values into a row.
+    fn average(&mut self, name: &str, pool: &AdaptiveAvgPool2d, x: Self::Maps) -> Self::Rows;
+
+    fn linear(&mut self, linear: &Linear, x: Self::Rows) -> Self::Rows;
+
+    fn relu_of_rows(&mut self, x: Self::Rows) -> Self::Rows;
+
+    fn dropout(&mut self, dropout: &Dropout, x: Self::Rows) -> Self::Rows;
+}
+
+/// Computes.
+pub(crate) struct Tensors;
+
+impl Interpreter for Tensors {
+    type Maps = Tensor<4>;
+    type Rows = Tensor<2>;
+
+    fn conv(&mut self, conv: &RepConv2d, x: Tensor<4>) -> Tensor<4> {
+        conv.forward(x)
+    }
+
+    fn conv_norm(
+        &mut self,
+        conv: &RepConv2d,
+        norm: &BatchNorm,
+        x: Tensor<4>,
+        then: Then<Tensor<4>>,
+    ) -> Tensor<4> {
+        let Then { residual, activation } = then;
+        let y = conv.forward_norm(x, norm, Tail { residual, relu: activation.is_some() });
+        activation.unwrap_or_default().of_relu(y)
+    }
+
+    fn norm(&mut self, norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+        batch_norm(norm, x, Tail::default())
+    }
+
+    fn relu(&mut self, x: Tensor<4>) -> Tensor<4> {
+        relu(x)
+    }
+
+    fn max_pool(&mut self, _name: &str, pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
+        max_pool(pool, x)
+    }
+
+    fn average(&mut self, _name: &str, pool: &AdaptiveAvgPool2d, x: Tensor<4>) -> Tensor<2> {
+        let [_, _, height, width] = x.dims();
+        // The average of a map that has the size already is the map.
+        let x = match [height, width] == pool.output_size {
+            true => x,
+            false => pool.forward(x),
+        };
+        x.flatten(1, 3)
+    }
+
+    fn linear(&mut self, linear: &Linear, x: Tensor<2>) -> Tensor<2> {
+        linear.forward(x)
+    }
+
+    fn relu_of_rows(&mut self, x: Tensor<2>) -> Tensor<2> {
+        relu(x)
+    }
+
+    fn dropout(&mut self, dropout: &Dropout, x: Tensor<2>) -> Tensor<2> {
+        dropout.forward(x)
+    }
+}
