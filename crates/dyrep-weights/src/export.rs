@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use burn::module::Module;
+use burn::nn::Initializer;
 use burn::tensor::{Bytes, Tensor};
 use burn_pack::{Reader, Writer};
 use dyrep_burn::fuse::absorb_bias;
-use dyrep_burn::{Form, LayerStructure, Structure, deploy, write_atomically};
-use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName, fold_norms};
+use dyrep_burn::{
+    Form, LayerStructure, RepConv2d, Structure, deploy, map_layers, write_atomically,
+};
+use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName, RepVgg, fold_norms};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -84,6 +87,17 @@ impl Export {
     /// [`Weights::load_folded`](crate::Weights::load_folded), torchvision's do not.
     pub fn folded<M: ConvNorms>(network: &M) -> Self {
         Self::without_norms(&fold_norms(network))
+    }
+
+    /// The deployed network under the names that timm's RepVGG has once it is re-parameterised: `reparam_conv` for each
+    /// unit's one convolution, which always has a bias, and no norms. timm's network loads it with `strict=True`, and
+    /// [`Weights::build`](crate::Weights::build) too.
+    pub fn timm_repvgg(network: &RepVgg) -> Self {
+        let mut export = Self::folded(&map_layers(deploy(network), |_, layer| with_bias(layer)));
+        let renamed =
+            |(name, tensor): (String, _)| (name.replace(".conv.", ".reparam_conv."), tensor);
+        export.tensors = export.tensors.into_iter().map(renamed).collect();
+        export
     }
 
     /// A network whose norms pass values through, without them.
@@ -190,6 +204,19 @@ pub fn write_burnpack<M: Module>(
     tensors.iter_mut().for_each(|tensor| tensor.param_id = None);
     let writer = Writer::new(tensors).with_metadata(KEY, &description.to_json());
     write(file, &writer.into_bytes().map_err(|e| failed(&e))?)
+}
+
+/// The plain layer with a bias: of zeros, if it has none.
+fn with_bias(layer: RepConv2d) -> RepConv2d {
+    match layer {
+        RepConv2d::Plain(mut conv) if conv.bias.is_none() => {
+            let [outputs, ..] = conv.weight.dims();
+            let device = conv.weight.device();
+            conv.bias = Some(Initializer::Zeros.init([outputs], &device));
+            RepConv2d::Plain(conv)
+        }
+        layer => layer,
+    }
 }
 
 fn malformed(file: &Path, container: &'static str, reason: &dyn std::fmt::Display) -> WeightsError {

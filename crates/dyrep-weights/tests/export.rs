@@ -6,7 +6,7 @@
 mod common;
 
 use burn::tensor::Tensor;
-use common::{assert_close, expected, golden, narrow, randomised, repvgg, resnet};
+use common::{assert_close, expected, golden, narrow, randomised, repvgg, repvgg_a0, resnet};
 use dyrep_burn::{Preset, Structure};
 use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName, ResNetConfig};
 use dyrep_tests::close::relative_difference;
@@ -120,6 +120,39 @@ fn repvgg_deploys_without_norms() {
     assert_close("repvgg", same.forward(pictures()), network.forward(pictures()));
 }
 
+/// The tensors of timm's own re-parameterised network, which `golden/make.py` wrote.
+fn timms() -> Vec<(String, Vec<usize>)> {
+    let bytes = std::fs::read(golden("timm_repvgg_deployed_f16.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut shapes: Vec<_> =
+        tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+    shapes.sort();
+    shapes
+}
+
+/// Whatever a RepVGG started with, deployed it has timm's names, each with timm's shape, and is read back as it was.
+#[rstest]
+fn repvgg_deploys_in_timms_names(
+    #[values(Preset::RepVgg, Preset::Plain, Preset::DyRep, Preset::Csla)] preset: Preset,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("timm.safetensors");
+    let config = repvgg_a0().with_branches(preset);
+    let network = built(&config);
+    let Model::RepVgg(repvgg) = &network else { unreachable!() };
+    let export = Export::timm_repvgg(repvgg).named("repvgg_a0".parse().unwrap(), &config).unwrap();
+    let shapes = export.shapes().map(|(name, shape)| (name.to_owned(), shape.to_vec()));
+    assert_eq!(shapes.collect::<Vec<_>>(), timms());
+    export.safetensors(&file).unwrap();
+    let weights = open(&file).unwrap();
+    assert_eq!(weights.format().naming, Naming::TimmRepVgg);
+    let (same, report) = weights.build(&under_test()).unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_close(preset.name(), same.forward(pictures()), network.forward(pictures()));
+    let other = built(&repvgg_a0()).forward(pictures()).mul_scalar(0.5);
+    assert!(relative_difference(same.forward(pictures()), other) > 0.01);
+}
+
 #[test]
 fn a_file_of_others_survives_the_way_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -172,7 +205,11 @@ fn full_networks_for_pytorch() {
         let grown = if name.name() == "repvgg_a0" { Preset::RepVgg } else { Preset::Dbb };
         let network = built(&config.with_branches(grown));
         let file = folder.join(format!("{name}.safetensors"));
-        Export::deployed(&network).safetensors(file).unwrap();
+        let export = match &network {
+            Model::RepVgg(repvgg) => Export::timm_repvgg(repvgg),
+            network => Export::deployed(network),
+        };
+        export.safetensors(file).unwrap();
         let logits = network.forward(pictures()).into_data();
         let logits: Vec<u8> = logits.iter::<f32>().flat_map(f32::to_le_bytes).collect();
         std::fs::write(folder.join(format!("{name}.torch.logits")), logits).unwrap();
