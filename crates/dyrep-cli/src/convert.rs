@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::file::{Form, Kind, OutArgs, Written};
+use crate::file::{Form, Kind, KindArgs, OutArgs, Written};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::text::{bytes, count};
 
 /// Convert weights between PyTorch's files, safetensors, Burn's and ONNX
 ///
 /// Reads the files of torchvision and timm, and those of the published code of DyRep, DBB and RepVGG, and finds out by
-/// itself which it is. What has grown stays grown; `dyrep deploy` fuses. ONNX is always deployed.
+/// itself which it is. What has grown stays grown; `dyrep deploy` fuses. ONNX is always deployed, with norms
+/// folded away.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  dyrep convert resnet18-f37072fd.pth resnet18.safetensors\n  \
                         dyrep convert RepVGG-A0-train.pth repvgg.bpk\n  \
@@ -26,6 +27,9 @@ pub(crate) struct ConvertArgs {
 
     #[command(flatten)]
     out: OutArgs,
+
+    #[command(flatten)]
+    told: KindArgs,
 
     #[command(flatten)]
     network: NetworkArgs,
@@ -57,9 +61,10 @@ impl fmt::Display for Converted {
 impl ConvertArgs {
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
         let kind = self.out.kind()?;
+        self.told.check(kind)?;
         let loaded = self.network.load(&self.file, &self.device.open()?)?;
         let form = if kind == Kind::Onnx { Form::Deployed } else { Form::AsItIs };
-        let written = self.out.write(&loaded, form, kind)?;
+        let written = self.out.write(&loaded, form, kind, &self.told)?;
         Answer::new(&Converted {
             model: loaded.title(),
             format: loaded.format.to_string(),

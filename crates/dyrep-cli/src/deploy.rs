@@ -10,18 +10,19 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::file::{Form, OutArgs, Written, noise};
+use crate::file::{Form, KindArgs, OutArgs, Written, noise};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::text::{bytes, count, number, short};
 use crate::verify::TOLERANCE;
 
 /// Fuse every block into one convolution and write the network to ship
 ///
-/// In .safetensors the network has the names and shapes of torchvision's or timm's own and loads there; in .onnx it takes
-/// batches of any size.
+/// In .safetensors the network has the names and shapes of torchvision's or timm's own and loads there. In .onnx norms are
+/// folded away; `input` takes batches of any size, and pictures of any size where the network does, and `logits` comes out.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  dyrep deploy runs/digits digits.safetensors\n  \
-                        dyrep deploy runs/digits digits.onnx\n  \
+                        dyrep deploy runs/digits digits.onnx --opset 17 --image-size 8\n  \
+                        dyrep deploy RepVGG-A0-train.pth repvgg_a0.safetensors --names timm\n  \
                         dyrep deploy dyrep.pth small.safetensors --fold-bn")]
 pub(crate) struct DeployArgs {
     /// Weights: a file, or a run's folder
@@ -29,6 +30,9 @@ pub(crate) struct DeployArgs {
 
     #[command(flatten)]
     out: OutArgs,
+
+    #[command(flatten)]
+    told: KindArgs,
 
     /// Fold the batch norms that follow convolutions into them too
     #[arg(long)]
@@ -77,6 +81,7 @@ impl fmt::Display for Deployed {
 impl DeployArgs {
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
         let kind = self.out.kind()?;
+        self.told.check(kind)?;
         let device = self.device.open()?;
         let mut loaded = self.network.load(&self.file, &device)?;
         let deployed = deploy(loaded.float()?);
@@ -96,8 +101,9 @@ impl DeployArgs {
             )
             .into());
         }
-        let form = if self.fold_bn { Form::Folded } else { Form::Deployed };
-        let written = self.out.write(&loaded, form, kind)?;
+        let folds = self.fold_bn || self.told.folds(kind);
+        let form = if folds { Form::Folded } else { Form::Deployed };
+        let written = self.out.write(&loaded, form, kind, &self.told)?;
         Answer::new(&Deployed {
             model: loaded.title(),
             file: loaded.file,

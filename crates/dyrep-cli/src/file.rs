@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
-use dyrep_burn::deploy;
-use dyrep_models::{Model, fold_norms};
-use dyrep_weights::{Export, Label, write_burnpack, write_onnx};
+use dyrep_burn::{deploy, layers};
+use dyrep_models::{Graph, Model, fold_norms};
+use dyrep_weights::{Export, OnnxOptions, Opset, write_burnpack, write_onnx};
 use serde::Serialize;
 
 use crate::Failure;
+use crate::data::at_least_one;
 use crate::network::Loaded;
 
 /// What is written.
@@ -61,6 +62,69 @@ pub(crate) struct OutArgs {
     force: bool,
 }
 
+/// What some kinds of file can be told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KindArgs {
+    /// Of .onnx: the size of the pictures, a side or HEIGHTxWIDTH [default: any, where the network takes any; else what
+    /// FILE says, else 224]
+    #[arg(long, value_name = "PIXELS", value_parser = image_size)]
+    image_size: Option<[usize; 2]>,
+
+    /// Of .onnx: the version of the operators, 13 to 21 [default: 13, which most programs read]
+    #[arg(long, value_name = "N", value_parser = opset)]
+    opset: Option<Opset>,
+
+    /// Of .safetensors: `timm` gives a deployed RepVGG the names of timm's re-parameterised one, `reparam_conv`
+    #[arg(long, value_name = "NAME", value_parser = ["timm"], hide_possible_values = true)]
+    names: Option<String>,
+}
+
+/// Height and width out of `224` or `240x320`.
+fn image_size(text: &str) -> Result<[usize; 2], String> {
+    let (height, width) = text.split_once(['x', '×']).unwrap_or((text, text));
+    Ok([at_least_one(height)?, at_least_one(width)?])
+}
+
+fn opset(text: &str) -> Result<Opset, String> {
+    let number = text.parse::<u64>().map_err(|_| "expected a whole number".to_owned())?;
+    Opset::new(number).map_err(|error| error.to_string())
+}
+
+impl KindArgs {
+    /// Refuses what has no meaning for a kind of file.
+    pub(crate) fn check(&self, kind: Kind) -> Result<(), Failure> {
+        let told = [
+            ("--image-size", self.image_size.is_some(), Kind::Onnx, ".onnx"),
+            ("--opset", self.opset.is_some(), Kind::Onnx, ".onnx"),
+            ("--names", self.names.is_some(), Kind::Safetensors, ".safetensors"),
+        ];
+        match told.into_iter().find(|(_, given, of, _)| *given && *of != kind) {
+            Some((option, _, _, ending)) => {
+                Err(format!("{option} is for files that end in {ending}").into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether norms are folded away in such a file.
+    pub(crate) fn folds(&self, kind: Kind) -> bool {
+        kind == Kind::Onnx || self.names.is_some()
+    }
+
+    /// How a network with this graph is written as ONNX.
+    fn onnx(&self, loaded: &Loaded, graph: &Graph) -> Result<OnnxOptions, Failure> {
+        let side = loaded.input().side;
+        let size = match (self.image_size, graph.fixed_output()) {
+            (None, None) => None,
+            (None, Some(_)) => Some([side, side]),
+            (size, _) => size,
+        };
+        size.into_iter().flatten().try_for_each(|side| loaded.check_side(side))?;
+        let options = OnnxOptions::new().with_opset(self.opset.unwrap_or_default());
+        Ok(size.map_or(options, |size| options.with_size(size)))
+    }
+}
+
 /// What was written.
 #[derive(Debug, Serialize)]
 pub(crate) struct Written {
@@ -89,20 +153,31 @@ impl OutArgs {
         loaded: &Loaded,
         form: Form,
         kind: Kind,
+        told: &KindArgs,
     ) -> Result<Written, Failure> {
         let (file, label, network) = (&self.out, &loaded.label, loaded.float()?);
-        let formed = formed(network, form);
-        match kind {
-            Kind::Burnpack => write_burnpack(&formed, label, file)?,
-            Kind::Safetensors => export(network, form, label)?.safetensors(file)?,
-            Kind::Onnx => {
-                let side = loaded.input().side;
-                loaded.check_side(side)?;
-                let picture = [loaded.config.in_channels(), side, side];
-                write_onnx(&formed, picture, Model::forward, file)?;
+        let params = match kind {
+            Kind::Burnpack => {
+                let formed = formed(network, form);
+                write_burnpack(&formed, label, file)?;
+                formed.params()
             }
-        }
-        Ok(Written { out: file.clone(), bytes: self.length()?, params: formed.params() })
+            Kind::Safetensors => {
+                let export = match told.names {
+                    Some(_) => timm(loaded, form)?,
+                    None => export(network, form),
+                };
+                export.clone().labelled(label)?.safetensors(file)?;
+                params(&export)
+            }
+            Kind::Onnx => {
+                let deployed = deploy(network);
+                let graph = deployed.graph()?.without_norms(&deployed)?;
+                write_onnx(&deployed, label, &told.onnx(loaded, &graph)?, file)?;
+                graph.params()
+            }
+        };
+        Ok(Written { out: file.clone(), bytes: self.length()?, params })
     }
 
     /// The bytes of the file that was written.
@@ -120,13 +195,41 @@ fn formed(network: &Model, form: Form) -> Model {
     }
 }
 
-fn export(network: &Model, form: Form, label: &Label) -> Result<Export, Failure> {
-    let export = match form {
+fn export(network: &Model, form: Form) -> Export {
+    match form {
         Form::AsItIs => Export::of(network),
         Form::Deployed => Export::deployed(network),
         Form::Folded => Export::folded(network),
+    }
+}
+
+/// A deployed RepVGG in timm's names, which know no norms.
+fn timm(loaded: &Loaded, form: Form) -> Result<Export, Failure> {
+    let Model::RepVgg(network) = loaded.float()? else {
+        return Err(format!(
+            "{}: --names timm is for RepVGG, and this is {}; without it the names are torchvision's, or timm's where \
+             torchvision has no such network",
+            loaded.file.display(),
+            loaded.name
+        )
+        .into());
     };
-    Ok(export.labelled(label)?)
+    let grown = layers(network).into_iter().find(|(_, layer)| !layer.is_plain());
+    match grown {
+        Some((path, _)) if form == Form::AsItIs => Err(format!(
+            "{}: `{path}` is a block of branches; --names timm is for deployed networks: `dyrep deploy` fuses",
+            loaded.file.display()
+        )
+        .into()),
+        _ => Ok(Export::timm_repvgg(network)),
+    }
+}
+
+/// Learnable parameters of what will be written.
+fn params(export: &Export) -> usize {
+    let learnable = |name: &str| !name.ends_with("running_mean") && !name.ends_with("running_var");
+    let shapes = export.shapes().filter(|(name, _)| learnable(name));
+    shapes.map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
 
 /// Pictures of noise to compare networks on, `[count, channels, side, side]`.

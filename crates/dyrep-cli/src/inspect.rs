@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
+use crate::data::at_least_one;
 use crate::network::{DeviceArgs, Loaded, NetworkArgs};
 use crate::text::{count, cut, number, short};
 
@@ -27,6 +28,10 @@ use crate::text::{count, cut, number, short};
 pub(crate) struct InspectArgs {
     /// Weights: a file, or a run's folder
     file: PathBuf,
+
+    /// Side of the picture that multiply-adds are counted for [default: what the file says, else 224 or 32]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    image_size: Option<usize>,
 
     #[command(flatten)]
     network: NetworkArgs,
@@ -88,7 +93,7 @@ impl InspectArgs {
     }
 
     fn inspect(&self, loaded: Loaded) -> Result<Inspected, Failure> {
-        let side = loaded.input().side;
+        let side = self.image_size.unwrap_or_else(|| loaded.input().side);
         loaded.check_side(side)?;
         let picture = [loaded.config.in_channels(), side, side];
         let network = &loaded.network;

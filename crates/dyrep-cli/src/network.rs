@@ -76,7 +76,7 @@ pub(crate) struct NetworkArgs {
 struct InputArgs {
     /// Side of the square that pictures are cut to, in pixels
     #[arg(long, value_name = "PIXELS")]
-    image_size: Option<usize>,
+    input_size: Option<usize>,
 
     /// The shorter side that pictures are resized to first, in pixels
     #[arg(long, value_name = "PIXELS")]
@@ -93,7 +93,7 @@ struct InputArgs {
 
 impl InputArgs {
     fn is_none(&self) -> bool {
-        self.image_size.is_none()
+        self.input_size.is_none()
             && self.resize.is_none()
             && self.mean.is_empty()
             && self.std.is_empty()
@@ -110,12 +110,12 @@ impl InputArgs {
             }
         };
         let input = Input {
-            resize: self.resize.or(match self.image_size {
+            resize: self.resize.or(match self.input_size {
                 // The usual ratio, unless it is said.
                 Some(side) => resize.map(|_| side * 256 / 224),
                 None => resize,
             }),
-            side: self.image_size.unwrap_or(side),
+            side: self.input_size.unwrap_or(side),
             scale: if self.mean.is_empty() && self.std.is_empty() { scale } else { 255.0 },
             mean: asked("--mean", &self.mean, mean)?,
             std: asked("--std", &self.std, std)?,
@@ -126,7 +126,7 @@ impl InputArgs {
         match usable {
             true => Ok(input),
             false => {
-                Err("--mean, --std and --image-size want finite numbers, the last two above 0"
+                Err("--mean, --std and --input-size want finite numbers, the last two above 0"
                     .into())
             }
         }
@@ -324,7 +324,7 @@ impl Loaded {
                 resize.map_or(String::new(), |side| format!(", resized to {side} before"));
             note(&format!(
                 "{} does not say how pictures become its input; taken is what is usual: {side} pixels{resized}, mean \
-                 {mean:?}, deviation {std:?}. --image-size, --resize, --mean and --std say otherwise",
+                 {mean:?}, deviation {std:?}. --input-size, --resize, --mean and --std say otherwise",
                 self.file.display()
             ));
         }

@@ -215,7 +215,8 @@ impl MobileNetV1 {
         images: I::Maps,
         seen: &mut dyn FnMut(&I::Maps),
     ) -> I::Maps {
-        let mut x = by.conv_norm(&self.conv_stem, &self.bn1, images, Then::activation(self.activation));
+        let mut x =
+            by.conv_norm(&self.conv_stem, &self.bn1, images, Then::activation(self.activation));
         for stage in &self.blocks {
             x = stage.iter().fold(x, |x, block| block.pass(by, x));
             seen(&x);

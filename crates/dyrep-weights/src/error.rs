@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use dyrep_models::{ModelConfig, ModelName, Stem};
 
+use crate::onnx::Opset;
 use crate::report::Report;
 
 /// Weights that cannot be read, loaded or written.
@@ -210,6 +211,20 @@ pub enum WeightsError {
         file: PathBuf,
         /// The networks.
         candidates: Vec<(ModelName, ModelConfig)>,
+    },
+    /// A version of ONNX's operators that is not written.
+    #[error("no opset {found} is written: {} to {} are", Opset::OLDEST, Opset::NEWEST)]
+    Opset {
+        /// The version.
+        found: u64,
+    },
+    /// A network that cannot be written as ONNX, or not as asked for.
+    #[error("{}: not written: {reason}", file.display())]
+    NotOnnx {
+        /// The file.
+        file: PathBuf,
+        /// Why not, with the layer where it is about one.
+        reason: String,
     },
     /// A network that its name does not describe: its configuration was changed by hand.
     #[error("`{model}` with the options that files record is another network than the given one")]

@@ -27,7 +27,8 @@
 //! [`Export`] takes a module's tensors under PyTorch's names and in its layouts. A deployed convolution has a bias where
 //! torchvision's has none: [`Export::deployed`] takes it into the mean of the norm behind it, so that the file loads
 //! into torchvision's own network with `strict=True`; [`Export::folded`] folds the norms away instead, and
-//! [`Export::quantized`] writes the INT8 weights of a quantised network. Which norm
+//! [`Export::quantized`] writes the INT8 weights of a quantised network, [`Export::timm_repvgg`] a RepVGG under the names of
+//! timm's re-parameterised one. [`write_onnx`] writes a network of the zoo, computations included. Which norm
 //! stands behind which convolution a network says itself ([`ConvNorms`](dyrep_models::ConvNorms)).
 //!
 //! # Files from strangers
@@ -45,7 +46,6 @@ mod forms;
 mod identify;
 mod load;
 mod naming;
-#[cfg(feature = "onnx")]
 mod onnx;
 mod params;
 mod pickle;
@@ -61,8 +61,7 @@ pub use error::WeightsError;
 pub use export::{Export, write_burnpack};
 pub use load::Load;
 pub use naming::Naming;
-#[cfg(feature = "onnx")]
-pub use onnx::write_onnx;
+pub use onnx::{OnnxOptions, Opset, write_onnx};
 pub use reading::Part;
 pub use report::{Report, ShapeDifference};
 pub use weights::{Format, OpenOptions, Weights, open};

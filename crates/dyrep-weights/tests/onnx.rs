@@ -1,7 +1,6 @@
-//! Networks of the zoo are written as ONNX, are what they were afterwards, and give their logits in a runtime that knows
-//! nothing of Burn.
+//! Networks of the zoo are written as ONNX, and give their logits in a runtime that knows nothing of Burn.
 //!
-//! That runtime is tract. ONNX Runtime is asked by `golden/check_exports.py`, which reads what
+//! That runtime is tract. ONNX's checker and ONNX Runtime are asked by `golden/check_exports.py`, which reads what
 //! `DYREP_EXPORTS=folder cargo test --test onnx` leaves.
 
 // A failing test panics, with the reason.
@@ -9,64 +8,45 @@
 
 mod common;
 
+use std::path::Path;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{CLASSES, expected, narrow, randomised};
-use dyrep_burn::Preset;
-use dyrep_models::{Model, ModelConfig, Stem};
-use dyrep_onnx_tests::Runtime;
+use dyrep_burn::{Preset, deploy};
+use dyrep_models::{Model, ModelConfig, ModelName, Stem, VggLayer};
+use dyrep_onnx_tests::{Contents, Runtime};
 use dyrep_tests::close::relative_difference;
+use dyrep_tests::device::allowed;
 use dyrep_tests::params::scatter;
 use dyrep_tests::under_test;
-use dyrep_weights::{WeightsError, write_onnx};
+use dyrep_weights::{Export, Input, Label, OnnxOptions, Opset, WeightsError, write_onnx};
 use rstest::rstest;
 
 /// Of the largest logit; the largest difference seen is 2e-5.
 const ELSEWHERE: f64 = 1e-4;
 /// What another network, or other pictures, must differ by.
 const CONTROL: f64 = 1e-2;
-/// Side of small pictures.
-const SIDE: usize = 32;
-
-#[rstest]
-fn networks_are_written(
-    #[values("resnet18", "resnet50", "cifar_vgg16", "mobilenet_v1", "repvgg_a0")] name: &str,
-) {
-    let kept = std::env::var_os("DYREP_EXPORTS").map(std::path::PathBuf::from);
-    let folder = tempfile::tempdir().unwrap();
-    let folder = kept.as_deref().unwrap_or(folder.path());
-    let (_, config) = narrow(name, 10);
-    let network = config.with_branches(Preset::Dbb).init(&under_test()).unwrap();
-    let network: Model = randomised(network);
-    let pictures: Tensor<4> = expected("input");
-    let before = network.forward(pictures.clone()).into_data();
-    let file = folder.join(format!("{name}.onnx"));
-    write_onnx(&network, [3, 32, 32], Model::forward, &file).unwrap();
-    network.forward(pictures).into_data().assert_eq(&before, true);
-    let bytes = std::fs::read(&file).unwrap();
-    assert!(bytes.windows(5).any(|window| window == b"batch"), "no symbolic batch");
-    let logits: Vec<u8> = before.iter::<f32>().flat_map(f32::to_le_bytes).collect();
-    std::fs::write(folder.join(format!("{name}.logits")), logits).unwrap();
-}
 
 /// Pictures that are all different.
-fn pictures(count: usize, side: usize, device: &Device) -> Tensor<4> {
+fn pictures(shape: [usize; 4], device: &Device) -> Tensor<4> {
     let value = |i: usize| (0.37 * i as f32).sin() + (1e-5 * (i * i) as f32).cos();
-    let values = (0..count * 3 * side * side).map(value).collect();
-    Tensor::from_data(TensorData::new::<f32, _>(values, [count, 3, side, side]), device)
+    let values = (0..shape.iter().product()).map(value).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(values, shape), device)
 }
 
 /// The network as training leaves it: norms that are not the identity, with the statistics of pictures, so that what it
 /// sees reaches its logits.
-fn trained(config: &ModelConfig, side: usize) -> Model {
+fn trained(config: &ModelConfig) -> Model {
     let device = under_test().autodiff();
     let network = scatter(config.init(&device).unwrap(), |name| match name {
         "gamma" => Some((1.0, 0.4)),
         "beta" | "bias" => Some((0.0, 0.5)),
         _ => None,
     });
-    for _ in 0..20 {
-        let _logits = network.forward(pictures(4, side, &device));
+    let side = config.smallest_side().max(64);
+    for _ in 0..10 {
+        let _logits = network.forward(pictures([2, config.in_channels(), side, side], &device));
     }
     network.valid()
 }
@@ -79,50 +59,258 @@ fn elsewhere(runtime: &Runtime, pictures: &Tensor<4>) -> Tensor<2> {
     Tensor::from_data(TensorData::new(logits, [batch, classes]), &under_test())
 }
 
-#[rstest]
-#[case::resnet("resnet18", Stem::Imagenet, SIDE)]
-#[case::bottlenecks("resnet50", Stem::Small, SIDE)]
-#[case::depthwise("mobilenet_v1", Stem::Imagenet, SIDE)]
-#[case::vgg("vgg11_bn", Stem::Imagenet, 224)]
-#[case::small_vgg("vgg11_bn", Stem::Small, SIDE)]
-#[case::repvgg("repvgg_b1g2", Stem::Imagenet, SIDE)]
-fn another_runtime_gives_the_same_logits(
-    #[case] name: &str,
-    #[case] stem: Stem,
-    #[case] side: usize,
-) {
-    let (_, config) = narrow(name, CLASSES);
-    let config: ModelConfig = config.with_stem(stem).with_branches(Preset::Dbb);
-    let network = trained(&config, side);
-    let fresh = config.init(&under_test()).unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    write_onnx(&network, [3, side, side], Model::forward, file.path()).unwrap();
-    let runtime = Runtime::open(file.path()).unwrap();
-    for batch in [1, 2, 5] {
-        let pictures = pictures(batch, side, &under_test());
+/// The file's logits are the network's on pictures of these shapes.
+fn check(what: &str, network: &Model, file: &Path, shapes: &[[usize; 4]]) {
+    let runtime = Runtime::open(file).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    for shape in shapes {
+        let what = format!("{what}, {shape:?}");
+        let pictures = pictures(*shape, &under_test());
         let got = elsewhere(&runtime, &pictures);
         let wanted = network.forward(pictures.clone());
         let difference = relative_difference(got.clone(), wanted);
-        assert!(difference < ELSEWHERE, "{name}, {batch} pictures: {difference:.1e}");
-        let untrained = fresh.forward(pictures.clone());
+        assert!(difference < allowed(ELSEWHERE), "{what}: {difference:.1e}");
         let dimmed = network.forward(pictures.mul_scalar(0.5));
-        for other in [untrained, dimmed] {
-            let difference = relative_difference(got.clone(), other);
-            assert!(difference > CONTROL, "{name}, {batch} pictures: {difference:.1e}");
-        }
+        let difference = relative_difference(got, dimmed);
+        assert!(difference > CONTROL, "{what}, dimmed: {difference:.1e}");
     }
-    let wrong = runtime.run(&[1, 4, side, side], &vec![0.0; 4 * side * side]);
-    assert!(wrong.is_err(), "four channels were taken");
+    let [_, channels, height, width] = shapes[0];
+    let values = vec![0.0; (channels + 1) * height * width];
+    assert!(runtime.run(&[1, channels + 1, height, width], &values).is_err(), "{what}");
+}
+
+/// Every network of the zoo, with the stem of its number: free in height and width where the network is.
+fn check_family(family: &str, branches: Preset) {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ModelName::all().filter(|name| name.name().contains(family));
+    let mut seen = 0;
+    for (number, name) in names.enumerate() {
+        let stem = [Stem::Imagenet, Stem::Small][number % 2];
+        let (name, config) = narrow(name.name(), CLASSES);
+        let network = trained(&config.with_stem(stem).with_branches(branches));
+        let file = folder.path().join(format!("{name}.onnx"));
+        let fixed = deploy(&network).graph().unwrap().fixed_output().is_some();
+        assert_eq!(fixed, family == "vgg1" && stem == Stem::Imagenet, "{name}");
+        let (options, shapes) = match fixed {
+            true => (OnnxOptions::new().with_size([64, 48]), [[1, 3, 64, 48], [3, 3, 64, 48]]),
+            false => (OnnxOptions::new(), [[1, 3, 64, 64], [3, 3, 32, 48]]),
+        };
+        write_onnx(&network, &Label::default(), &options, &file).unwrap();
+        check(&format!("{name}, {stem:?}"), &network, &file, &shapes);
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+#[rstest]
+fn another_runtime_gives_every_networks_logits(
+    #[values("resnet", "resnext", "vgg1", "mobilenet", "repvgg_a", "repvgg_b")] family: &str,
+) {
+    check_family(family, Preset::Dbb);
+}
+
+/// A 7×7 average of maps of any size: of 7×7, of a multiple, of anything else above and below.
+#[rstest]
+#[case::the_size_itself([224, 224])]
+#[case::windows([448, 224])]
+#[case::shares([320, 160])]
+#[case::repeats([32, 96])]
+fn averages_to_a_size(#[case] size: [usize; 2]) {
+    let (_, config) = narrow("vgg11_bn", CLASSES);
+    let network = trained(&config);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let options = OnnxOptions::new().with_size(size);
+    write_onnx(&network, &Label::default(), &options, file.path()).unwrap();
+    let [height, width] = size;
+    check("vgg11_bn", &network, file.path(), &[[1, 3, height, width], [2, 3, height, width]]);
 }
 
 #[test]
-fn what_cannot_be_written_is_named() {
-    let (_, config) = narrow("vgg11", 10);
+fn a_norm_that_nothing_takes_is_written() {
+    let (_, config) = narrow("vgg11_bn", CLASSES);
+    let Model::Vgg(mut vgg) = trained(&config.with_stem(Stem::Small)) else { unreachable!() };
+    let lone = burn::nn::BatchNormConfig::new(3).init(&under_test());
+    vgg.features.insert(0, VggLayer::Norm(randomised(lone)));
+    let network = Model::Vgg(vgg);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    write_onnx(&network, &Label::default(), &OnnxOptions::new(), file.path()).unwrap();
+    let found = Contents::of(file.path()).unwrap();
+    let norms = found.nodes.iter().filter(|(_, op, _)| op == "BatchNormalization");
+    assert_eq!(norms.map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["features.0"]);
+    assert_eq!(found.initializers["features.0.running_var"], [3]);
+    check("a lone norm", &network, file.path(), &[[2, 3, 32, 32]]);
+}
+
+fn label(name: ModelName, config: &ModelConfig) -> Label {
+    Label {
+        network: Some((name, config.clone())),
+        input: Some(Input {
+            resize: Some(72),
+            side: 64,
+            scale: 255.0,
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+        }),
+        class_names: (0..CLASSES).map(|class| format!("\"{class}\" ü")).collect(),
+    }
+}
+
+#[test]
+fn a_file_says_what_it_is() {
+    let (name, config) = narrow("resnet18", CLASSES);
+    let network = trained(&config.clone().with_branches(Preset::Dbb));
+    let label = label(name, &config);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("resnet18.onnx");
+    write_onnx(&network, &label, &OnnxOptions::new(), &file).unwrap();
+    let found = Contents::of(&file).unwrap();
+
+    assert_eq!(found.versions, [7, 13]);
+    assert_eq!(found.producer, ["dyrep", env!("CARGO_PKG_VERSION")]);
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let classes = CLASSES.to_string();
+    let input = ("input".to_owned(), names(&["batch", "3", "height", "width"]));
+    assert_eq!(found.ends, [input, ("logits".to_owned(), names(&["batch", &classes]))]);
+    assert_eq!(found.docs[0], "resnet18 of width 8, 10 classes");
+    assert!(found.docs[1].contains("RGB") && found.docs[1].contains("(byte / 255 − mean) / std"));
+
+    // Parameters are called and shaped as in PyTorch, and there are no others.
+    let export = Export::folded(&network).labelled(&label).unwrap();
+    let shapes = export
+        .shapes()
+        .map(|(name, shape)| (name.to_owned(), shape.iter().map(|size| *size as i64).collect()));
+    assert_eq!(found.initializers, shapes.collect());
+    assert!(found.initializers.contains_key("layer1.0.conv1.weight"));
+    let convs: Vec<_> = found.nodes.iter().filter(|(_, op, _)| op == "Conv").collect();
+    assert_eq!(convs.len(), 20);
+    assert!(convs.iter().all(|(name, _, inputs)| inputs[1] == format!("{name}.weight")));
+    let known = ["Conv", "Relu", "Add", "MaxPool", "GlobalAveragePool", "Flatten", "Gemm"];
+    assert!(found.nodes.iter().all(|(_, op, _)| known.contains(&op.as_str())), "{found:?}");
+
+    // What the note of other files says, and the same for those who cannot read it.
+    let beside = folder.path().join("resnet18.safetensors");
+    export.safetensors(&beside).unwrap();
+    let header = std::fs::read(&beside).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&header).unwrap();
+    assert_eq!(found.metadata["dyrep"], metadata.metadata().as_ref().unwrap()["dyrep"]);
+    for (key, value) in [
+        ("color_order", "RGB"),
+        ("input_crop", "64"),
+        ("input_mean", "[0.485, 0.456, 0.406]"),
+        ("input_resize", "72"),
+        ("input_scale", "255"),
+        ("input_std", "[0.229, 0.224, 0.225]"),
+        ("layout", "NCHW"),
+    ] {
+        assert_eq!(found.metadata[key], value, "{key}");
+    }
+    let classes: Vec<String> = serde_json::from_str(&found.metadata["class_names"]).unwrap();
+    assert_eq!(classes, label.class_names);
+    assert_eq!(found.metadata.len(), 9);
+}
+
+/// What is not known is not made up.
+#[test]
+fn a_network_without_a_label_has_few_words() {
+    let (_, config) = narrow("mobilenet_v1_025", CLASSES);
+    let network = config.with_in_channels(2).init(&under_test()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let options = OnnxOptions::new().with_size([32, 48]);
+    write_onnx(&network, &Label::default(), &options, file.path()).unwrap();
+    let found = Contents::of(file.path()).unwrap();
+    assert_eq!(found.metadata.keys().collect::<Vec<_>>(), ["dyrep", "layout"]);
+    assert_eq!(found.ends[0].1, ["batch", "2", "32", "48"]);
+}
+
+#[test]
+fn the_same_network_is_the_same_bytes_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (name, config) = narrow("resnet50", CLASSES);
+    let network =
+        randomised(config.clone().with_branches(Preset::DyRep).init(&under_test()).unwrap());
+    let before = network.forward(expected("input")).into_data();
+    let write = |network: &Model, file: &str| {
+        let file = folder.path().join(file);
+        write_onnx(network, &label(name, &config), &OnnxOptions::new(), &file).unwrap();
+        std::fs::read(file).unwrap()
+    };
+    let first = write(&network, "a.onnx");
+    network.forward(expected("input")).into_data().assert_eq(&before, true);
+    assert!(first == write(&network, "b.onnx"));
+    // Other parameters of the same values, with identities of their own.
+    let file = folder.path().join("w.safetensors");
+    Export::of(&network).named(name, &config).unwrap().safetensors(&file).unwrap();
+    let (again, _) = dyrep_weights::open(&file).unwrap().build(&under_test()).unwrap();
+    assert!(first == write(&again, "c.onnx"));
+    let other = config.init(&under_test()).unwrap();
+    assert!(first != write(&other, "d.onnx"));
+}
+
+/// A file of every version runs, and says the version.
+#[test]
+fn versions_of_operators() {
+    let (_, config) = narrow("resnet18", CLASSES);
+    let network = trained(&config);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let formats = [7, 7, 8, 8, 8, 8, 9, 9, 10];
+    for (number, format) in (13..=21).zip(formats) {
+        let options = OnnxOptions::new().with_opset(Opset::new(number).unwrap());
+        write_onnx(&network, &Label::default(), &options, file.path()).unwrap();
+        assert_eq!(Contents::of(file.path()).unwrap().versions, [format, number as i64]);
+        if [13, 18, 21].contains(&number) {
+            check(&format!("opset {number}"), &network, file.path(), &[[2, 3, 32, 32]]);
+        }
+    }
+}
+
+#[rstest]
+#[case::any_size("vgg11", None, "`avgpool` averages maps to 7×7")]
+#[case::too_small("vgg11", Some([32, 24]), "32×24 are too small: nothing is left behind `features.20`")]
+#[case::too_small_for_any_vgg("cifar_vgg16", Some([16, 64]), "too small")]
+fn what_cannot_be_written_is_named(
+    #[case] name: &str,
+    #[case] size: Option<[usize; 2]>,
+    #[case] told: &str,
+) {
+    let (_, config) = narrow(name, 10);
     let network = config.init(&under_test()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("vgg11.onnx");
-    let error = write_onnx(&network, [3, 32, 32], Model::forward, &file).unwrap_err();
-    assert!(matches!(error, WeightsError::Malformed { .. }), "{error}");
-    assert!(error.to_string().contains("AdaptiveAvgPool"), "{error}");
+    let file = folder.path().join("out.onnx");
+    let options = size.map_or(OnnxOptions::new(), |size| OnnxOptions::new().with_size(size));
+    let error = write_onnx(&network, &Label::default(), &options, &file).unwrap_err();
+    assert!(matches!(error, WeightsError::NotOnnx { .. }), "{error}");
+    assert!(error.to_string().contains(told), "{error}");
     assert!(!file.exists());
+}
+
+/// Leaves files for `golden/check_exports.py`, if `DYREP_EXPORTS` names a folder.
+#[test]
+fn networks_for_other_programs() {
+    let Some(folder) = std::env::var_os("DYREP_EXPORTS").map(std::path::PathBuf::from) else {
+        return;
+    };
+    for name in
+        ["resnet18", "resnext50_32x4d", "vgg11_bn", "cifar_vgg16", "mobilenet_v1", "repvgg_a0"]
+    {
+        let (name, config) = narrow(name, CLASSES);
+        let network = trained(&config.clone().with_branches(Preset::Dbb));
+        let fixed = deploy(&network).graph().unwrap().fixed_output().is_some();
+        let sizes: &[[usize; 2]] = if fixed { &[[96, 160]] } else { &[[96, 160], [64, 64]] };
+        for opset in [13, 15, 18, 21] {
+            let mut options = OnnxOptions::new().with_opset(Opset::new(opset).unwrap());
+            if fixed {
+                options = options.with_size(sizes[0]);
+            }
+            let file = folder.join(format!("{name}.{opset}.onnx"));
+            write_onnx(&network, &label(name, &config), &options, file).unwrap();
+        }
+        for &[height, width] in sizes {
+            let pictures = pictures([3, 3, height, width], &under_test());
+            let logits = network.forward(pictures.clone()).into_data();
+            for (what, values) in [("input", pictures.into_data()), ("logits", logits)] {
+                let bytes: Vec<u8> = values.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+                std::fs::write(folder.join(format!("{name}.{height}x{width}.{what}")), bytes)
+                    .unwrap();
+            }
+        }
+    }
 }

@@ -85,6 +85,53 @@ fn pytorchs_checkpoints_give_pytorchs_logits(
     assert!(difference(&logits(&golden(other), folder.path(), &[]), &want) > 0.1);
 }
 
+/// A deployed RepVGG in timm's names is the same network, to us too.
+#[rstest]
+#[case::published("repvgg_f16.pth")]
+#[case::timm("timm_repvgg_f16.safetensors")]
+fn repvgg_in_timms_names(#[case] file: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("timm.safetensors");
+    json(&["deploy", text(&golden(file)), text(&out), "--names", "timm"]);
+    let (bias, shape) = tensor(&out, "stages.0.0.reparam_conv.bias");
+    assert_eq!((bias.len(), shape.len()), (shape[0], 1));
+    let want = tensor(&golden("expected.safetensors"), file).0;
+    assert!(difference(&logits(&out, folder.path(), &[]), &want) < LOGITS);
+    // What is deployed already need only be renamed; what is not stays as it is.
+    let again = folder.path().join("again.safetensors");
+    json(&["convert", text(&out), text(&again), "--names", "timm"]);
+    assert!(std::fs::read(&out).unwrap() == std::fs::read(&again).unwrap());
+    for (file, told) in [(file, "dyrep deploy"), ("resnet_wrapped.pth", "is for RepVGG")] {
+        let ran =
+            dyrep(&["convert", text(&golden(file)), text(&again), "--names", "timm", "--force"]);
+        assert!(ran.complaint(1).contains(told));
+    }
+}
+
+/// ONNX as asked for, and in words what cannot be.
+#[test]
+fn onnx_by_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let vgg = golden("vgg_bn_bf16_legacy.pt");
+    let out = folder.path().join("out.onnx");
+    let deploy =
+        |more: &[&str]| dyrep(&[&["deploy", text(&vgg), text(&out), "--force"], more].concat());
+    let sizes = [&["--image-size", "64x96", "--opset", "21"][..], &["--image-size", "48"], &[]];
+    let lengths = sizes.map(|options| {
+        deploy(options).good();
+        std::fs::metadata(&out).unwrap().len()
+    });
+    // Each size of VGG has its own averages.
+    assert!(lengths[0] != lengths[1] && lengths[1] != lengths[2], "{lengths:?}");
+    assert!(deploy(&["--opset", "12"]).complaint(2).contains("13 to 21"));
+    assert!(deploy(&["--image-size", "64x0"]).complaint(2).contains("above 0"));
+    assert!(deploy(&["--image-size", "64x16"]).complaint(1).contains("from 32 pixels on, not 16"));
+    assert!(deploy(&["--names", "timm"]).complaint(1).contains(".safetensors"));
+    let other = folder.path().join("out.safetensors");
+    let ran = dyrep(&["deploy", text(&vgg), text(&other), "--opset", "13"]);
+    assert!(ran.complaint(1).contains("--opset is for files that end in .onnx"));
+}
+
 #[test]
 fn the_average_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();

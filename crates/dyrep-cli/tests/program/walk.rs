@@ -152,9 +152,11 @@ fn int8_is_close_and_told_what_it_is() {
     assert_counts(&evaluated, PICTURES, [1, 5].map(|first| said.right(first)));
     assert!(evaluated["model"].as_str().unwrap().contains("INT8"), "{evaluated}");
     json(&["inspect", text(&int8)]);
-    let burn = folder.path().join("int8.bpk");
-    let refused = dyrep(&["convert", text(&int8), text(&burn)]).complaint(1);
-    assert!(refused.contains("INT8"), "{refused}");
+    for ending in ["bpk", "onnx"] {
+        let other = folder.path().join(format!("int8.{ending}"));
+        let refused = dyrep(&["convert", text(&int8), text(&other)]).complaint(1);
+        assert!(refused.contains("wants the file that they were rounded from"), "{refused}");
+    }
     let [small, large] = [&int8, shipped].map(|file| std::fs::metadata(file).unwrap().len());
     assert!(small < large / 2, "{small} of {large} bytes");
 
