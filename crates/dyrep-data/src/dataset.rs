@@ -11,7 +11,7 @@ use crate::image::Image;
 pub enum Contents {
     /// The image itself.
     Image(Image),
-    /// A JPEG or PNG file, whose bytes are in the buffer.
+    /// A file of a picture, whose bytes are in the buffer.
     File {
         /// What to call it in errors.
         path: PathBuf,

@@ -5,11 +5,13 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cifar::CifarError;
-use crate::decode::Channels;
 use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
 use crate::scan::EXTENSIONS;
 use crate::tar_folder::TarError;
+
+/// What a file may be.
+const KINDS: &str = "a JPEG, PNG, WebP, BMP, TIFF, GIF or PNM picture";
 
 /// Everything that can go wrong between a folder on disk and a batch.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +104,7 @@ pub enum DataError {
     },
 
     /// A file too large to be a picture.
-    #[error("{}: more than {limit} bytes; expected a JPEG or PNG image", path.display())]
+    #[error("{}: more than {limit} bytes; expected {}", path.display(), KINDS)]
     FileTooLarge {
         /// The file.
         path: PathBuf,
@@ -111,14 +113,14 @@ pub enum DataError {
     },
 
     /// A file of length zero.
-    #[error("{}: the file is empty; expected a JPEG or PNG image", path.display())]
+    #[error("{}: the file is empty; expected {}", path.display(), KINDS)]
     EmptyFile {
         /// The file.
         path: PathBuf,
     },
 
-    /// The contents are no JPEG and no PNG, whatever the name says.
-    #[error("{}: the contents are {found}; expected a JPEG or PNG image", path.display())]
+    /// The contents are no picture of a kind that is read, whatever the name says.
+    #[error("{}: the contents are {found}; expected {}", path.display(), KINDS)]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -126,13 +128,17 @@ pub enum DataError {
         found: String,
     },
 
-    /// A JPEG that stops before its end marker. Decoders fill the missing part with grey.
-    #[error("{}: truncated JPEG: {bytes} bytes without an end-of-image marker", path.display())]
+    /// A file that stops before its end. Decoders fill the missing part with grey.
+    #[error("{}: truncated {kind}: {bytes} bytes without {lacks}", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
+        /// `JPEG`, `WebP`, `TIFF` or `PNM`.
+        kind: &'static str,
         /// Its length in bytes.
         bytes: usize,
+        /// What should be there.
+        lacks: &'static str,
     },
 
     /// The decoder refused the contents.
@@ -145,7 +151,10 @@ pub enum DataError {
     },
 
     /// The header declares more pixels than are decoded, as a decompression bomb does.
-    #[error("{}: {width}x{height} pixels declared; at most {limit} pixels are decoded", path.display())]
+    #[error(
+        "{}: {width}x{height} pixels declared; at most {limit} pixels are decoded (`max_pixels`)",
+        path.display()
+    )]
     TooManyPixels {
         /// The file.
         path: PathBuf,
@@ -157,22 +166,11 @@ pub enum DataError {
         limit: u64,
     },
 
-    /// The channels of a file could only be converted by losing some of them.
-    #[error("{}: the image has channels {found}; expected {expected}", path.display())]
-    UnsupportedChannels {
-        /// The file.
-        path: PathBuf,
-        /// The file's channels, such as `4 (RGBA)`.
-        found: String,
-        /// The channels that were asked for.
-        expected: Channels,
-    },
-
     /// An image with no or too many pixels, too many channels, or a buffer of another length.
     #[error(
         "image of {width}x{height} with {channels} channels and {bytes} bytes; \
          expected 1 to {} pixels, 1 to 4 channels, and width*height*channels bytes",
-        Image::MAX_PIXELS
+        Image::LARGEST
     )]
     InvalidImage {
         /// Width in pixels.
@@ -341,7 +339,6 @@ impl DataError {
             | Self::Truncated { .. }
             | Self::Undecodable { .. }
             | Self::TooManyPixels { .. }
-            | Self::UnsupportedChannels { .. }
             | Self::InvalidImage { .. }
             | Self::OutputTooLarge { .. }
             | Self::ImageTooSmall { .. } => true,

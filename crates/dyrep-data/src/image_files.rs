@@ -8,7 +8,7 @@ use crate::error::DataError;
 use crate::image::Image;
 use crate::scan::{Scan, check_regular, read_file};
 
-/// JPEG and PNG files in the order given. They have one class, `unknown`.
+/// Files of pictures in the order given. They have one class, `unknown`.
 #[derive(Clone, Debug)]
 pub struct ImageFiles {
     files: Vec<PathBuf>,

@@ -14,8 +14,9 @@ use crate::scan::{Scan, read_file};
 /// A folder with one folder per class, as torchvision's `ImageFolder` reads it.
 ///
 /// Classes are sorted by the bytes of their names and numbered from 0; the samples follow class by
-/// class, in torchvision's order, so labels and indices agree with it. Images are files named
-/// `.jpeg`, `.jpg` or `.png` in any case, at any depth below their class. Hidden entries and other
+/// class, in torchvision's order, so labels and indices agree with it. Images are files at any depth below
+/// their class whose names end, in any case, in one of torchvision's endings but `.mat`, or in `.jpe`,
+/// `.jfif`, `.gif`, `.pbm` or `.pnm`; what they are is told by their contents. Hidden entries and other
 /// files are ignored. Links to folders, and out of the root, are refused.
 ///
 /// A flat folder is read with a [`GroundTruth`], which tells the class of each image

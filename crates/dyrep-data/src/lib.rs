@@ -19,9 +19,8 @@
 //! Pixels stay `u8` up to the [`Batch`]: uploading them takes a quarter of what `f32` would, and
 //! normalising is cheapest on the device. The crate knows no tensor and no model.
 //!
-//! Nothing is skipped or repaired in silence. A file that cannot be used, a link that leaves the
-//! data set, a channel that would have to be dropped: each is a [`DataError`] that names the file,
-//! what was found and what was expected.
+//! Nothing is skipped or repaired in silence. A file that cannot be used and a link that leaves the
+//! data set are a [`DataError`] each, which names the file, what was found and what was expected.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -51,6 +50,7 @@ mod image_folder;
 mod loader;
 mod mix;
 mod resample;
+mod reuse;
 mod rng;
 mod scan;
 mod split;

@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use crate::error::DataError;
 
 /// Extensions taken for images, whatever their case.
-pub(crate) const EXTENSIONS: [&str; 3] = ["jpeg", "jpg", "png"];
+pub(crate) const EXTENSIONS: [&str; 14] = [
+    "jpeg", "jpg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif", "ppm", "pgm", "pbm",
+    "pnm",
+];
 
 /// What an entry of a folder is to a data set.
 enum Kind {
@@ -129,7 +132,7 @@ impl Scan {
     }
 }
 
-/// The largest file that is read: more than any JPEG or PNG of [`Image::MAX_PIXELS`] in use.
+/// The largest file that is read: more than any picture of [`Image::MAX_PIXELS`] in use.
 ///
 /// [`Image::MAX_PIXELS`]: crate::Image::MAX_PIXELS
 pub(crate) const MAX_BYTES: u64 = 1 << 29;

@@ -94,11 +94,11 @@ fn a_folder_without_classes_is_refused(#[case] files: &[&str]) {
 fn a_class_without_images_is_named() {
     let root = folder_of(&["a/1.png"]);
     fs::create_dir(root.path().join("b")).unwrap();
-    fs::write(root.path().join("b/1.gif"), "GIF89a").unwrap();
+    fs::write(root.path().join("b/1.heic"), "").unwrap();
     let error = open(root.path()).unwrap_err();
     let DataError::EmptyClass { path } = &error else { panic!("{error}") };
     assert_eq!(*path, root.path().join("b"));
-    assert!(error.to_string().contains("jpeg, jpg, png"), "{error}");
+    assert!(error.to_string().contains("jpeg, jpg, jpe, jfif, png, webp"), "{error}");
 }
 
 #[test]
