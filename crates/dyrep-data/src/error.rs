@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::cifar::CifarError;
 use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
+use crate::left_out::LeftOut;
 use crate::scan::EXTENSIONS;
 use crate::tar_folder::TarError;
 
@@ -39,17 +40,21 @@ pub enum DataError {
     },
 
     /// A class folder holds no image at any depth.
-    #[error("{}: class folder without images; accepted extensions: {}", path.display(), EXTENSIONS.join(", "))]
+    #[error("{}: class folder without images; {}accepted extensions: {}", path.display(), passed_over(left_out), EXTENSIONS.join(", "))]
     EmptyClass {
         /// The folder of the class.
         path: PathBuf,
+        /// What is there instead.
+        left_out: LeftOut,
     },
 
     /// A folder of pictures holds none.
-    #[error("{}: no images in this folder; accepted extensions: {}", path.display(), EXTENSIONS.join(", "))]
+    #[error("{}: no images in this folder; {}accepted extensions: {}", path.display(), passed_over(left_out), EXTENSIONS.join(", "))]
     NoImages {
         /// The folder.
         path: PathBuf,
+        /// What is there instead.
+        left_out: LeftOut,
     },
 
     /// The name of a class folder is not UTF-8, so it cannot name a class.
@@ -61,10 +66,21 @@ pub enum DataError {
 
     /// A symbolic link that is not followed. Skipping it in silence would change the data set.
     #[error(
-        "{}: symbolic link to {}; only links to files inside the data set's own folder are followed",
+        "{}: symbolic link to {}; without `follow_links` only links to files inside the data set's own folder are \
+         followed",
         path.display(), target.display()
     )]
     ForbiddenLink {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+
+    /// A link to a folder that holds the link, or that another link leads to: its pictures would count
+    /// without end, or twice.
+    #[error("{}: symbolic link to {}, which is read already", path.display(), target.display())]
+    LinkedTwice {
         /// The link.
         path: PathBuf,
         /// Where it leads.
@@ -265,6 +281,16 @@ pub enum DataError {
         limit: usize,
     },
 
+    /// Every sample of a class was left out because its file cannot be used: the class would be one in
+    /// name only.
+    #[error("no picture of the class `{class}` can be used:{}", lines(samples))]
+    ClassLost {
+        /// Its name.
+        class: String,
+        /// What is wrong with each of its samples.
+        samples: Vec<String>,
+    },
+
     /// All samples of an epoch were unusable.
     #[error("none of the samples can be used:{}", lines(samples))]
     NothingUsable {
@@ -362,7 +388,12 @@ impl DataError {
     }
 }
 
-/// One a line.
+/// What is in a folder that holds no pictures.
+fn passed_over(left_out: &LeftOut) -> String {
+    if left_out.is_empty() { String::new() } else { format!("left out: {left_out}; ") }
+}
+
+/// One a line, the first few.
 fn lines(samples: &[String]) -> String {
     samples.iter().flat_map(|sample| ["\n  ", sample]).collect()
 }

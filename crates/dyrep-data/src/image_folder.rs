@@ -5,19 +5,21 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Contents, Dataset, decoded};
-use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::ilsvrc::{self, GroundTruth, GroundTruthError};
 use crate::image::Image;
-use crate::scan::{Scan, read_file};
+use crate::left_out::LeftOut;
+use crate::reading::Reading;
+use crate::scan::{Bounds, Found, Scan, read_file};
 
 /// A folder with one folder per class, as torchvision's `ImageFolder` reads it.
 ///
 /// Classes are sorted by the bytes of their names and numbered from 0; the samples follow class by
 /// class, in torchvision's order, so labels and indices agree with it. Images are files at any depth below
 /// their class whose names end, in any case, in one of torchvision's endings but `.mat`, or in `.jpe`,
-/// `.jfif`, `.gif`, `.pbm` or `.pnm`; what they are is told by their contents. Hidden entries and other
-/// files are ignored. Links to folders, and out of the root, are refused.
+/// `.jfif`, `.gif`, `.pbm` or `.pnm`; what they are is told by their contents. Hidden entries are
+/// ignored, other files counted ([`Dataset::left_out`]). Links to folders, and out of the root, are
+/// refused unless [`Reading::follow_links`].
 ///
 /// A flat folder is read with a [`GroundTruth`], which tells the class of each image
 /// ([`open_flat`](Self::open_flat)).
@@ -26,13 +28,14 @@ use crate::scan::{Scan, read_file};
 #[derive(Clone)]
 pub struct ImageFolder {
     root: PathBuf,
-    /// The root without links, to hold links against.
-    resolved: PathBuf,
+    /// Where its files may lie.
+    bounds: Bounds,
     /// Whether there are no class folders.
     flat: bool,
-    decoding: Decoding,
+    reading: Reading,
     classes: Vec<String>,
     samples: Vec<Sample>,
+    left_out: LeftOut,
 }
 
 /// Kept small, since ImageNet has 1.3 million: the path below the class, or below the root of a
@@ -44,25 +47,39 @@ struct Sample {
 }
 
 impl ImageFolder {
-    /// The data set below `root`. Its files are decoded to the given channels, or as
-    /// [`Decoding`] says more closely.
+    /// The data set below `root`. Its files are decoded to the given channels, or as a
+    /// [`Decoding`](crate::Decoding) or [`Reading`] says more closely.
     ///
     /// # Errors
     ///
     /// If `root` is missing, is no folder or holds no class folders; if a class holds no images or
     /// its name is not UTF-8; if a folder cannot be read; or if there is a symbolic link to a folder
-    /// or to an image outside `root`.
-    pub fn open(root: impl AsRef<Path>, decoding: impl Into<Decoding>) -> Result<Self, DataError> {
-        let (root, decoding) = (root.as_ref(), decoding.into());
-        let scan = Scan::new(root)?;
+    /// or to an image outside `root`, or one to a folder that is read already.
+    pub fn open(root: impl AsRef<Path>, reading: impl Into<Reading>) -> Result<Self, DataError> {
+        let (root, reading) = (root.as_ref(), reading.into());
+        let mut scan = Scan::new(root, reading.follow_links)?;
         let classes = scan.classes()?;
         let mut samples = Vec::new();
         for (class, name) in (0..).zip(&classes) {
-            let files = scan.images(name)?;
-            samples.extend(files.into_iter().map(|file| Sample { class, file: file.into() }));
+            let Found { images, left_out } = scan.images(name)?;
+            if images.is_empty() {
+                return Err(DataError::EmptyClass { path: root.join(name), left_out });
+            }
+            samples.extend(images.into_iter().map(|file| Sample { class, file: file.into() }));
         }
-        let resolved = scan.into_resolved();
-        Ok(Self { root: root.to_owned(), resolved, flat: false, decoding, classes, samples })
+        Ok(Self::of_scan(root, scan, reading, classes, samples))
+    }
+
+    fn of_scan(
+        root: &Path,
+        scan: Scan,
+        reading: Reading,
+        classes: Vec<String>,
+        samples: Vec<Sample>,
+    ) -> Self {
+        let (bounds, flat) = (scan.bounds(), false);
+        let (root, left_out) = (root.to_owned(), scan.into_left_out());
+        Self { root, bounds, flat, reading, classes, samples, left_out }
     }
 
     /// The images in `root` itself, of the classes that `truth` tells. `classes` are those of the
@@ -89,10 +106,10 @@ impl ImageFolder {
         root: impl AsRef<Path>,
         truth: &GroundTruth,
         classes: &[String],
-        decoding: impl Into<Decoding>,
+        reading: impl Into<Reading>,
     ) -> Result<Self, DataError> {
-        let (root, decoding) = (root.as_ref(), decoding.into());
-        let scan = Scan::new(root)?;
+        let (root, reading) = (root.as_ref(), reading.into());
+        let mut scan = Scan::new(root, reading.follow_links)?;
         let images = scan.loose_images()?;
         let labels: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
         let mut used = vec![false; truth.len()];
@@ -122,8 +139,8 @@ impl ImageFolder {
             let error = GroundTruthError::ImagesMissing { folder, path, found, expected, missing };
             return Err(error.into());
         }
-        let (root, resolved) = (root.to_owned(), scan.into_resolved());
-        Ok(Self { root, resolved, flat: true, decoding, classes: classes.to_owned(), samples })
+        let folder = Self::of_scan(root, scan, reading, classes.to_owned(), samples);
+        Ok(Self { flat: true, ..folder })
     }
 
     /// The training and the validation part: `<root>/train` and `<root>/val`.
@@ -138,11 +155,11 @@ impl ImageFolder {
     /// the two do not have the same classes.
     pub fn open_split(
         root: impl AsRef<Path>,
-        decoding: impl Into<Decoding>,
+        reading: impl Into<Reading>,
     ) -> Result<(Self, Self), DataError> {
-        let (path, decoding) = (root.as_ref().join("train"), decoding.into());
-        let train = Self::open(&path, decoding)?;
-        let val = Self::open_val(root.as_ref(), &path, &train.classes, decoding)?;
+        let (path, reading) = (root.as_ref().join("train"), reading.into());
+        let train = Self::open(&path, reading)?;
+        let val = Self::open_val(root.as_ref(), &path, &train.classes, reading)?;
         Ok((train, val))
     }
 
@@ -151,12 +168,14 @@ impl ImageFolder {
         root: &Path,
         train: &Path,
         classes: &[String],
-        decoding: Decoding,
+        reading: Reading,
     ) -> Result<Self, DataError> {
         let path = root.join("val");
-        let val = match Self::open(&path, decoding) {
-            Err(DataError::NoClasses { .. }) if !Scan::new(&path)?.loose_images()?.is_empty() => {
-                Self::open_flat(&path, &ilsvrc::find(root)?, classes, decoding)?
+        let val = match Self::open(&path, reading) {
+            Err(DataError::NoClasses { .. })
+                if !Scan::new(&path, reading.follow_links)?.loose_images()?.is_empty() =>
+            {
+                Self::open_flat(&path, &ilsvrc::find(root)?, classes, reading)?
             }
             opened => opened?,
         };
@@ -202,7 +221,7 @@ impl Dataset for ImageFolder {
     }
 
     fn channels(&self) -> usize {
-        self.decoding.channels.count()
+        self.reading.decoding.channels.count()
     }
 
     fn label(&self, index: usize) -> usize {
@@ -215,12 +234,16 @@ impl Dataset for ImageFolder {
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
         let path = self.path(index);
-        read_file(&self.resolved, &path, buffer)?;
-        Ok(Contents::File { path, decoding: self.decoding })
+        read_file(&self.bounds, &path, buffer)?;
+        Ok(Contents::File { path, decoding: self.reading.decoding })
     }
 
     fn name(&self, index: usize) -> String {
         self.path(index).display().to_string()
+    }
+
+    fn left_out(&self) -> LeftOut {
+        self.left_out.clone()
     }
 }
 
@@ -229,7 +252,7 @@ impl std::fmt::Debug for ImageFolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ImageFolder")
             .field("root", &self.root)
-            .field("decoding", &self.decoding)
+            .field("reading", &self.reading)
             .field("classes", &self.classes.len())
             .field("samples", &self.samples.len())
             .finish()

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::dataset::Dataset;
-use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::image_folder::ImageFolder;
+use crate::reading::Reading;
 use crate::tar_folder::TarFolder;
 
 /// The archives that the training part may be, in place of a folder.
@@ -23,15 +23,15 @@ const ARCHIVES: [&str; 2] = ["train.tar", "ILSVRC2012_img_train.tar"];
 /// As [`ImageFolder::open_split`] and [`TarFolder::open`].
 pub fn open_split(
     root: impl AsRef<Path>,
-    decoding: impl Into<Decoding>,
+    reading: impl Into<Reading>,
 ) -> Result<[Arc<dyn Dataset>; 2], DataError> {
-    let (root, decoding) = (root.as_ref(), decoding.into());
+    let (root, reading) = (root.as_ref(), reading.into());
     let archive = ARCHIVES.iter().map(|name| root.join(name)).find(|path| path.exists());
     let Some(path) = archive.filter(|_| !root.join("train").exists()) else {
-        let (train, val) = ImageFolder::open_split(root, decoding)?;
+        let (train, val) = ImageFolder::open_split(root, reading)?;
         return Ok([Arc::new(train), Arc::new(val)]);
     };
-    let train = TarFolder::open(&path, decoding)?;
-    let val = ImageFolder::open_val(root, &path, train.classes(), decoding)?;
+    let train = TarFolder::open(&path, reading.decoding)?;
+    let val = ImageFolder::open_val(root, &path, train.classes(), reading)?;
     Ok([Arc::new(train), Arc::new(val)])
 }

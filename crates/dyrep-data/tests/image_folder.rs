@@ -96,7 +96,7 @@ fn a_class_without_images_is_named() {
     fs::create_dir(root.path().join("b")).unwrap();
     fs::write(root.path().join("b/1.heic"), "").unwrap();
     let error = open(root.path()).unwrap_err();
-    let DataError::EmptyClass { path } = &error else { panic!("{error}") };
+    let DataError::EmptyClass { path, .. } = &error else { panic!("{error}") };
     assert_eq!(*path, root.path().join("b"));
     assert!(error.to_string().contains("jpeg, jpg, jpe, jfif, png, webp"), "{error}");
 }

@@ -290,7 +290,7 @@ fn classes_have_images_and_names() {
     let empty = tar_of(&[]);
     let error = open(&tar_of(&[(b"a/1.png", b""), (b"b.tar", &empty)])).1.unwrap_err();
     assert!(
-        matches!(&error, DataError::EmptyClass { path } if path.ends_with("x.tar/b")),
+        matches!(&error, DataError::EmptyClass { path, .. } if path.ends_with("x.tar/b")),
         "{error}"
     );
     let mut tar = Builder::new(Vec::new());
@@ -298,7 +298,7 @@ fn classes_have_images_and_names() {
     tar.append(&header(b"c/", EntryType::Directory, 0), &[][..]).unwrap();
     let error = open(&tar.into_inner().unwrap()).1.unwrap_err();
     assert!(
-        matches!(&error, DataError::EmptyClass { path } if path.ends_with("x.tar/c")),
+        matches!(&error, DataError::EmptyClass { path, .. } if path.ends_with("x.tar/c")),
         "{error}"
     );
 }
