@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cifar::CifarError;
+use crate::idx::IdxError;
 use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
 use crate::left_out::LeftOut;
@@ -87,7 +88,59 @@ pub enum DataError {
         target: PathBuf,
     },
 
-    /// Two parts of one data set do not have the same classes, so their labels would not agree.
+    /// A data set lacks a part.
+    #[error("{}: no {part} part; expected a folder named {names}", path.display())]
+    PartMissing {
+        /// The data set's folder.
+        path: PathBuf,
+        /// `training` or `validation`.
+        part: &'static str,
+        /// The names that it may have.
+        names: String,
+    },
+
+    /// Some folders have the names of parts, others have not: they may all be classes.
+    #[error(
+        "{}: {} may be a part of the data set or a class beside {}; expected parts alone, such as train and val, or \
+         classes alone: name the folder of one part, or rename what is a class",
+        path.display(), list(parts), list(others)
+    )]
+    PartsOrClasses {
+        /// The data set's folder.
+        path: PathBuf,
+        /// Those named as parts.
+        parts: Vec<String>,
+        /// The others.
+        others: Vec<String>,
+    },
+
+    /// All that would be classes are parts of a data set.
+    #[error(
+        "{}: holds the parts {} of a data set and no classes; expected <root>/<class>/<image>",
+        path.display(), list(parts)
+    )]
+    PartsForClasses {
+        /// The folder or archive.
+        path: PathBuf,
+        /// The names.
+        parts: Vec<String>,
+    },
+
+    /// A folder has classes that are none of those asked for.
+    #[error(
+        "{}: unknown classes: {}; of those expected it lacks: {}",
+        path.display(), list(unknown), list(missing)
+    )]
+    UnknownClasses {
+        /// The folder.
+        path: PathBuf,
+        /// Its classes that are not among those expected.
+        unknown: Vec<String>,
+        /// Expected ones that it has no folder of.
+        missing: Vec<String>,
+    },
+
+    /// A part has classes that the part with the labels has not.
     #[error(
         "{} and {} have different classes; only in the first: {}; only in the second: {}",
         first.display(), second.display(), list(only_first), list(only_second)
@@ -305,6 +358,10 @@ pub enum DataError {
     /// The labels of a flat folder are missing or do not fit it.
     #[error(transparent)]
     GroundTruth(#[from] GroundTruthError),
+
+    /// IDX files are missing, or their fields do not fit one another.
+    #[error(transparent)]
+    Idx(#[from] IdxError),
 
     /// A tar archive cannot be used.
     #[error(transparent)]

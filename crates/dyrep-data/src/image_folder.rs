@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::dataset::{Contents, Dataset, decoded};
 use crate::error::DataError;
-use crate::ilsvrc::{self, GroundTruth, GroundTruthError};
+use crate::ilsvrc::{GroundTruth, GroundTruthError};
 use crate::image::Image;
 use crate::left_out::LeftOut;
+use crate::parts::refuse_parts;
 use crate::reading::Reading;
 use crate::scan::{Bounds, Found, Scan, read_file};
 
@@ -52,13 +53,15 @@ impl ImageFolder {
     ///
     /// # Errors
     ///
-    /// If `root` is missing, is no folder or holds no class folders; if a class holds no images or
-    /// its name is not UTF-8; if a folder cannot be read; or if there is a symbolic link to a folder
-    /// or to an image outside `root`, or one to a folder that is read already.
+    /// If `root` is missing, is no folder or holds no class folders; if its folders are the parts of a
+    /// data set and no classes ([`open_split`](crate::open_split)); if a class holds no images or its
+    /// name is not UTF-8; if a folder cannot be read; or if there is a symbolic link to a folder or to
+    /// an image outside `root`, or one to a folder that is read already.
     pub fn open(root: impl AsRef<Path>, reading: impl Into<Reading>) -> Result<Self, DataError> {
         let (root, reading) = (root.as_ref(), reading.into());
         let mut scan = Scan::new(root, reading.follow_links)?;
         let classes = scan.classes()?;
+        refuse_parts(root, &classes)?;
         let mut samples = Vec::new();
         for (class, name) in (0..).zip(&classes) {
             let Found { images, left_out } = scan.images(name)?;
@@ -68,6 +71,45 @@ impl ImageFolder {
             samples.extend(images.into_iter().map(|file| Sample { class, file: file.into() }));
         }
         Ok(Self::of_scan(root, scan, reading, classes, samples))
+    }
+
+    /// The data set below `root` with the given classes in their order, whatever the order of its
+    /// folders: the labels are those of the part, or of the network, that the classes are of. A class
+    /// may have no folder, or an empty one; then it has no samples.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); [`DataError::UnknownClasses`] if a folder is none of the classes;
+    /// [`DataError::EmptyClass`] if a class has files, but none of them is a picture.
+    pub fn open_of(
+        root: impl AsRef<Path>,
+        classes: &[String],
+        reading: impl Into<Reading>,
+    ) -> Result<Self, DataError> {
+        let (root, reading) = (root.as_ref(), reading.into());
+        let mut scan = Scan::new(root, reading.follow_links)?;
+        let folders = scan.classes()?;
+        let not_among = |names: &[String], others: &[String]| -> Vec<String> {
+            names.iter().filter(|name| !others.contains(name)).cloned().collect()
+        };
+        let unknown = not_among(&folders, classes);
+        if !unknown.is_empty() {
+            let (path, missing) = (root.to_owned(), not_among(classes, &folders));
+            return Err(DataError::UnknownClasses { path, unknown, missing });
+        }
+        let mut samples = Vec::new();
+        for (class, name) in (0..).zip(classes).filter(|(_, name)| folders.contains(name)) {
+            let Found { images, left_out } = scan.images(name)?;
+            if images.is_empty() && !left_out.is_empty() {
+                return Err(DataError::EmptyClass { path: root.join(name), left_out });
+            }
+            samples.extend(images.into_iter().map(|file| Sample { class, file: file.into() }));
+        }
+        if samples.is_empty() {
+            let (path, left_out) = (root.to_owned(), scan.into_left_out());
+            return Err(DataError::NoImages { path, left_out });
+        }
+        Ok(Self::of_scan(root, scan, reading, classes.to_owned(), samples))
     }
 
     fn of_scan(
@@ -82,7 +124,7 @@ impl ImageFolder {
         Self { root, bounds, flat, reading, classes, samples, left_out }
     }
 
-    /// The images in `root` itself, of the classes that `truth` tells. `classes` are those of the
+    /// The images in `root` itself, as ILSVRC's validation part is published, of the classes that `truth` tells. `classes` are those of the
     /// training set, so that labels agree; the samples are sorted by name.
     ///
     /// ```no_run
@@ -143,53 +185,6 @@ impl ImageFolder {
         Ok(Self { flat: true, ..folder })
     }
 
-    /// The training and the validation part: `<root>/train` and `<root>/val`.
-    ///
-    /// If `val` is flat, as ILSVRC's is published, its ground truth is taken from `root`:
-    /// `LOC_val_solution.csv`, or `ILSVRC2012_validation_ground_truth.txt` there or in
-    /// `ILSVRC2012_devkit_t12/data`, with `map_clsloc.txt` or `synsets.txt` in either place.
-    ///
-    /// # Errors
-    ///
-    /// As [`ImageFolder::open`] and [`ImageFolder::open_flat`], and [`DataError::ClassesDiffer`] if
-    /// the two do not have the same classes.
-    pub fn open_split(
-        root: impl AsRef<Path>,
-        reading: impl Into<Reading>,
-    ) -> Result<(Self, Self), DataError> {
-        let (path, reading) = (root.as_ref().join("train"), reading.into());
-        let train = Self::open(&path, reading)?;
-        let val = Self::open_val(root.as_ref(), &path, &train.classes, reading)?;
-        Ok((train, val))
-    }
-
-    /// The validation part below `root`, of the same classes as the training part at `train`.
-    pub(crate) fn open_val(
-        root: &Path,
-        train: &Path,
-        classes: &[String],
-        reading: Reading,
-    ) -> Result<Self, DataError> {
-        let path = root.join("val");
-        let val = match Self::open(&path, reading) {
-            Err(DataError::NoClasses { .. })
-                if !Scan::new(&path, reading.follow_links)?.loose_images()?.is_empty() =>
-            {
-                Self::open_flat(&path, &ilsvrc::find(root)?, classes, reading)?
-            }
-            opened => opened?,
-        };
-        if val.classes == classes {
-            return Ok(val);
-        }
-        Err(DataError::ClassesDiffer {
-            only_first: missing(classes, &val.classes),
-            only_second: missing(&val.classes, classes),
-            first: train.to_owned(),
-            second: path,
-        })
-    }
-
     /// Path of a sample's file.
     ///
     /// # Panics
@@ -203,12 +198,6 @@ impl ImageFolder {
         }
         self.root.join(&self.classes[*class as usize]).join(file)
     }
-}
-
-/// Those of the classes that the others lack; both are sorted.
-fn missing(classes: &[String], others: &[String]) -> Vec<String> {
-    let missing = |class: &&String| others.binary_search(class).is_err();
-    classes.iter().filter(missing).cloned().collect()
 }
 
 impl Dataset for ImageFolder {

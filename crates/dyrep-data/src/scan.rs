@@ -143,9 +143,7 @@ impl Scan {
             match self.kind(&entry)? {
                 Kind::Image => names.push(entry.file_name()),
                 Kind::Other => self.left_out.add(&entry.file_name()),
-                Kind::Folder | Kind::Linked(_) => {
-                    self.left_out.count("in folders below".to_owned())
-                }
+                Kind::Folder | Kind::Linked(_) => self.left_out.count("folders".to_owned()),
                 Kind::Hidden => {}
             }
         }
@@ -258,6 +256,20 @@ pub(crate) fn check_regular(path: &Path) -> Result<u64, DataError> {
         return Ok(found.len());
     }
     Err(DataError::NotAFile { path: path.to_owned() })
+}
+
+/// Names of the folders in a folder, sorted, those by way of links among them; not of hidden ones.
+pub(crate) fn folder_names(root: &Path) -> Result<Vec<String>, DataError> {
+    // Says what is wrong with the folder itself.
+    Scan::new(root, false)?;
+    let mut names: Vec<String> = entries(root)?
+        .into_iter()
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {

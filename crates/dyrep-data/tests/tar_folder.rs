@@ -350,7 +350,8 @@ fn the_training_part_may_be_an_archive() {
     let (a, b) = (inner(&["a_1.png", "a_2.png"]), inner(&["b_1.png"]));
     let archive = root.path().join("ILSVRC2012_img_train.tar");
     fs::write(&archive, tar_of(&[(b"a.tar", &a), (b"b.tar", &b)])).unwrap();
-    let [train, val] = dyrep_data::open_split(root.path(), Channels::Rgb).unwrap();
+    let parts = || dyrep_data::open_split(root.path(), Channels::Rgb);
+    let [train, val] = parts().unwrap().map(|part| part.dataset);
     assert_eq!((train.len(), val.len()), (3, 2));
     assert_eq!(train.classes(), val.classes());
     assert_eq!(train.image(2).unwrap(), val.image(0).unwrap());
@@ -358,11 +359,11 @@ fn the_training_part_may_be_an_archive() {
     // A folder goes before an archive.
     save(&root.path().join("train/a/1.png"), rgb(5, 4));
     save(&root.path().join("train/b/1.png"), rgb(5, 4));
-    let [train, _] = dyrep_data::open_split(root.path(), Channels::Rgb).unwrap();
-    assert_eq!(train.len(), 2);
+    let [train, _] = parts().unwrap();
+    assert_eq!(train.dataset.len(), 2);
 
     fs::remove_dir_all(root.path().join("train")).unwrap();
     fs::write(&archive, tar_of(&[(b"a.tar", &a)])).unwrap();
-    let error = dyrep_data::open_split(root.path(), Channels::Rgb).err().unwrap();
+    let error = parts().unwrap_err();
     assert!(matches!(error, DataError::ClassesDiffer { .. }), "{error}");
 }

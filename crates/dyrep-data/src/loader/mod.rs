@@ -201,6 +201,12 @@ impl Loader {
         self.shared.skipped()
     }
 
+    /// The same by index, with what is wrong with each.
+    #[must_use]
+    pub fn skipped_samples(&self) -> BTreeMap<usize, String> {
+        self.shared.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Where the time of all epochs so far went.
     #[must_use]
     pub fn times(&self) -> StageTimes {

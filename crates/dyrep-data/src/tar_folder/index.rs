@@ -10,6 +10,7 @@ use super::shared_file::SharedFile;
 use super::walk::{Entry, Kind, Walk};
 use crate::error::DataError;
 use crate::left_out::LeftOut;
+use crate::parts::refuse_parts;
 use crate::scan::has_image_extension;
 
 /// An image in the archive.
@@ -69,6 +70,7 @@ pub(super) fn index(file: &SharedFile, archive: &Path, length: u64) -> Result<In
     if classes.is_empty() {
         return Err(DataError::NoClasses { path: archive.to_owned() });
     }
+    refuse_parts(archive, &classes)?;
     for folder in &folders {
         let class = folder.get(skipped..).unwrap_or_default().split(|&byte| byte == b'/').next();
         let class = class.unwrap_or_default();
