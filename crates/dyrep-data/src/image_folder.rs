@@ -9,6 +9,7 @@ use crate::error::DataError;
 use crate::ilsvrc::{GroundTruth, GroundTruthError};
 use crate::image::Image;
 use crate::left_out::LeftOut;
+use crate::parts::PartError;
 use crate::parts::refuse_parts;
 use crate::reading::Reading;
 use crate::scan::{Bounds, Found, Scan, read_file};
@@ -79,7 +80,7 @@ impl ImageFolder {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); [`DataError::UnknownClasses`] if a folder is none of the classes;
+    /// As [`open`](Self::open); [`PartError::UnknownClasses`] if a folder is none of the classes;
     /// [`DataError::EmptyClass`] if a class has files, but none of them is a picture.
     pub fn open_of(
         root: impl AsRef<Path>,
@@ -95,7 +96,7 @@ impl ImageFolder {
         let unknown = not_among(&folders, classes);
         if !unknown.is_empty() {
             let (path, missing) = (root.to_owned(), not_among(classes, &folders));
-            return Err(DataError::UnknownClasses { path, unknown, missing });
+            return Err(DataError::Parts(PartError::UnknownClasses { path, unknown, missing }));
         }
         let mut samples = Vec::new();
         for (class, name) in (0..).zip(classes).filter(|(_, name)| folders.contains(name)) {

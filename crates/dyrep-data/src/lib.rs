@@ -79,6 +79,7 @@ pub use crate::image_folder::ImageFolder;
 pub use crate::left_out::LeftOut;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
 pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
+pub use crate::parts::PartError;
 pub use crate::reading::Reading;
 pub use crate::rng::SampleRng;
 pub use crate::split::{Part, Wanted, classes_without_pictures, open_part, open_split};

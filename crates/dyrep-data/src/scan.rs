@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::left_out::LeftOut;
+use crate::parts::PartError;
 
 /// Extensions taken for images, whatever their case.
 pub(crate) const EXTENSIONS: [&str; 14] = [
@@ -80,7 +81,7 @@ impl Scan {
                     folders.push(name);
                 }
                 Kind::Image => {
-                    self.left_out.count(format!("{} outside of the classes", ending(&name)))
+                    self.left_out.count(format!("{} outside of the classes", ending(&name)));
                 }
                 Kind::Other => self.left_out.add(&name),
                 Kind::Hidden => {}
@@ -191,7 +192,7 @@ impl Scan {
         if !from.starts_with(&target) && self.linked.insert(target.clone()) {
             return Ok(());
         }
-        Err(DataError::LinkedTwice { path: link.to_owned(), target })
+        Err(DataError::Parts(PartError::LinkedTwice { path: link.to_owned(), target }))
     }
 }
 

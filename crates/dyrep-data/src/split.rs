@@ -7,6 +7,7 @@ use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::ilsvrc;
 use crate::image_folder::ImageFolder;
+use crate::parts::PartError;
 use crate::parts::{Layout, TRAINING, VALIDATION};
 use crate::reading::Reading;
 use crate::scan::Scan;
@@ -42,9 +43,9 @@ pub enum Wanted {
 ///
 /// # Errors
 ///
-/// [`DataError::PartMissing`] if there is no such folder, [`DataError::PartsOrClasses`] if it cannot
-/// be told what is a part; [`DataError::ClassesDiffer`] if the validation part has other classes; and
-/// as [`ImageFolder::open`] and [`TarFolder::open`].
+/// [`PartError::PartMissing`] if there is no such folder, [`PartError::PartsOrClasses`] if it cannot be
+/// told what is a part; [`PartError::ClassesDiffer`] if the validation part has other classes; and as
+/// [`ImageFolder::open`] and [`TarFolder::open`].
 pub fn open_split(
     root: impl AsRef<Path>,
     reading: impl Into<Reading>,
@@ -69,7 +70,7 @@ pub fn open_split(
 ///
 /// # Errors
 ///
-/// As [`open_split`], and [`DataError::UnknownClasses`] for a class that is not among `classes`.
+/// As [`open_split`], and [`PartError::UnknownClasses`] for a class that is not among `classes`.
 pub fn open_part(
     root: impl AsRef<Path>,
     wanted: Wanted,
@@ -134,12 +135,14 @@ fn is_flat(path: &Path, reading: Reading) -> Result<bool, DataError> {
 /// Two parts are compared where one part alone would be refused.
 fn beside(error: DataError, train: &Part) -> DataError {
     match error {
-        DataError::UnknownClasses { path, unknown, missing } => DataError::ClassesDiffer {
-            first: train.path.clone(),
-            second: path,
-            only_first: missing,
-            only_second: unknown,
-        },
+        DataError::Parts(PartError::UnknownClasses { path, unknown, missing }) => {
+            DataError::Parts(PartError::ClassesDiffer {
+                first: train.path.clone(),
+                second: path,
+                only_first: missing,
+                only_second: unknown,
+            })
+        }
         other => other,
     }
 }
@@ -149,7 +152,11 @@ fn missing(root: &Path, wanted: Wanted) -> DataError {
         Wanted::Training => ("training", &TRAINING[..]),
         Wanted::Validation => ("validation", &VALIDATION[..]),
     };
-    DataError::PartMissing { path: root.to_owned(), part, names: names.join(", ") }
+    DataError::Parts(PartError::PartMissing {
+        path: root.to_owned(),
+        part,
+        names: names.join(", "),
+    })
 }
 
 impl std::fmt::Debug for Part {

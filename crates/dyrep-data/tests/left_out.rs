@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use common::{rgb, save};
 use dyrep_data::{
-    Channels, DataError, Dataset, ImageFiles, ImageFolder, Loader, LoaderConfig, Pipeline, Subset,
-    TarFolder,
+    Channels, DataError, Dataset, ImageFiles, ImageFolder, Loader, LoaderConfig, PartError,
+    Pipeline, Subset, TarFolder,
 };
 use rstest::rstest;
 use tempfile::{TempDir, tempdir};
@@ -141,7 +141,7 @@ mod links {
             symlink(root.path().join(target), root.path().join(link)).unwrap();
         }
         let error = ImageFolder::open(root.path(), FOLLOWING()).unwrap_err();
-        assert!(matches!(error, DataError::LinkedTwice { .. }), "{error}");
+        assert!(matches!(error, DataError::Parts(PartError::LinkedTwice { .. })), "{error}");
     }
 
     /// Each of twenty folders has two links to the next one: a million paths, were they all gone.
@@ -158,6 +158,6 @@ mod links {
         fs::create_dir(pool.path().join("20")).unwrap();
         symlink(pool.path().join("0"), root.path().join("a/deep")).unwrap();
         let error = ImageFolder::open(root.path(), FOLLOWING()).unwrap_err();
-        assert!(matches!(error, DataError::LinkedTwice { .. }), "{error}");
+        assert!(matches!(error, DataError::Parts(PartError::LinkedTwice { .. })), "{error}");
     }
 }

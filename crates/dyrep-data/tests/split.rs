@@ -8,8 +8,8 @@ use std::fs;
 
 use common::{rgb, save};
 use dyrep_data::{
-    Channels, DataError, Dataset, ImageFolder, Wanted, classes_without_pictures, open_part,
-    open_split,
+    Channels, DataError, Dataset, ImageFolder, PartError, Wanted, classes_without_pictures,
+    open_part, open_split,
 };
 use rstest::rstest;
 use tempfile::{TempDir, tempdir};
@@ -64,7 +64,7 @@ fn parts_share_their_classes(#[case] name: &str, #[case] others: &[&str]) {
 #[case(&["Validation/a/1.png", "Training/a/1.png"])]
 fn parts_are_no_classes(#[case] files: &[&str]) {
     let error = ImageFolder::open(folder_of(files).path(), Channels::Rgb).unwrap_err();
-    assert!(matches!(error, DataError::PartsForClasses { .. }), "{error}");
+    assert!(matches!(error, DataError::Parts(PartError::PartsForClasses { .. })), "{error}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_class_named_like_a_part_is_asked_about() {
     let root = folder_of(&["cat/1.png", "dog/1.png", "test/1.png"]);
     for wanted in [Wanted::Training, Wanted::Validation] {
         let error = open_part(root.path(), wanted, Channels::Rgb, None).unwrap_err();
-        assert!(matches!(error, DataError::PartsOrClasses { .. }), "{error}");
+        assert!(matches!(error, DataError::Parts(PartError::PartsOrClasses { .. })), "{error}");
         assert!(error.to_string().contains("test may be a part"), "{error}");
     }
     // Within a part there is no question.
@@ -89,7 +89,7 @@ fn a_class_named_like_a_part_is_asked_about() {
 fn a_missing_part_is_named(#[case] files: &[&str], #[case] missing: &str) {
     let root = folder_of(files);
     let error = open_split(root.path(), Channels::Rgb).unwrap_err();
-    let DataError::PartMissing { part, .. } = &error else { panic!("{error}") };
+    let DataError::Parts(PartError::PartMissing { part, .. }) = &error else { panic!("{error}") };
     assert_eq!(*part, missing);
 }
 
@@ -99,7 +99,10 @@ fn one_part_will_do_for_what_it_is_for() {
     let part = open_part(root.path(), Wanted::Validation, Channels::Rgb, None).unwrap();
     assert_eq!(part.dataset.len(), 2);
     let error = open_part(root.path(), Wanted::Training, Channels::Rgb, None).unwrap_err();
-    assert!(matches!(error, DataError::PartMissing { part: "training", .. }), "{error}");
+    assert!(
+        matches!(error, DataError::Parts(PartError::PartMissing { part: "training", .. })),
+        "{error}"
+    );
     let root = folder_of(&["train/a/1.png"]);
     let error = open_part(root.path(), Wanted::Validation, Channels::Rgb, None).unwrap_err();
     assert!(error.to_string().contains("val, validation, valid, test"), "{error}");
@@ -142,7 +145,8 @@ fn parts_with_other_classes_are_refused() {
         open_part(root.path(), Wanted::Validation, Channels::Rgb, None).unwrap_err(),
     ];
     for error in open {
-        let DataError::ClassesDiffer { only_first, only_second, .. } = &error else {
+        let DataError::Parts(PartError::ClassesDiffer { only_first, only_second, .. }) = &error
+        else {
             panic!("{error}")
         };
         assert_eq!([&only_first[..], &only_second[..]], [["a".to_owned()], ["c".to_owned()]]);
@@ -163,7 +167,9 @@ fn classes_may_be_given() {
     let root = folder_of(&["ant/1.png", "bee/1.png"]);
     let error = open_part(root.path(), Wanted::Validation, Channels::Rgb, Some(&classes));
     let error = error.unwrap_err();
-    let DataError::UnknownClasses { unknown, missing, .. } = &error else { panic!("{error}") };
+    let DataError::Parts(PartError::UnknownClasses { unknown, missing, .. }) = &error else {
+        panic!("{error}")
+    };
     assert_eq!((unknown.join(" "), missing.join(" ")), ("bee".to_owned(), "zebra cat".to_owned()));
 }
 
@@ -177,5 +183,5 @@ fn an_archive_of_parts_is_no_set_of_classes() {
     }
     tar.finish().unwrap();
     let error = dyrep_data::TarFolder::open(&archive, Channels::Rgb).unwrap_err();
-    assert!(matches!(error, DataError::PartsForClasses { .. }), "{error}");
+    assert!(matches!(error, DataError::Parts(PartError::PartsForClasses { .. })), "{error}");
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use common::{rgb, save};
 use dyrep_data::{
-    Batch, Channels, DataError, Dataset, ImageFolder, Loader, LoaderConfig, Pipeline, TarError,
-    TarFolder,
+    Batch, Channels, DataError, Dataset, ImageFolder, Loader, LoaderConfig, PartError, Pipeline,
+    TarError, TarFolder,
 };
 use rstest::rstest;
 use tar::{Builder, EntryType, Header};
@@ -365,5 +365,5 @@ fn the_training_part_may_be_an_archive() {
     fs::remove_dir_all(root.path().join("train")).unwrap();
     fs::write(&archive, tar_of(&[(b"a.tar", &a)])).unwrap();
     let error = parts().unwrap_err();
-    assert!(matches!(error, DataError::ClassesDiffer { .. }), "{error}");
+    assert!(matches!(error, DataError::Parts(PartError::ClassesDiffer { .. })), "{error}");
 }

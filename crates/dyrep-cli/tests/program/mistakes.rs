@@ -14,7 +14,7 @@ fn arguments_that_make_no_sense_are_refused() {
         (&["bench", "resnet18", "--passes", "0"], "above 0"),
         (&["predict", "w.bpk"], "IMAGES"),
         (&["predict", "w.bpk", "a.png", "--batch", "b.safetensors"], "--batch"),
-        (&["eval", "w.bpk", "--set", "mnist"], "cifar10"),
+        (&["eval", "w.bpk", "--set", "imagenette"], "fashion_mnist"),
         (&["deploy", "w.bpk"], "OUT"),
         (&["nothing"], "nothing"),
     ] {

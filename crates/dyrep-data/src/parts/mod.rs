@@ -3,7 +3,11 @@
 //! A part taken for a class would give an accuracy that means nothing, so what could be either is
 //! asked about and never guessed.
 
+mod error;
+
 use std::path::{Path, PathBuf};
+
+pub use self::error::PartError;
 
 use crate::error::DataError;
 use crate::scan::folder_names;
@@ -29,7 +33,7 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`DataError::PartsOrClasses`] if some folders have names of parts and others have not, unless
+    /// [`PartError::PartsOrClasses`](crate::PartError::PartsOrClasses) if some folders have names of parts and others have not, unless
     /// there are both parts; and if the folder cannot be read.
     pub(crate) fn of(root: &Path) -> Result<Self, DataError> {
         let archive = ARCHIVES.iter().map(|name| root.join(name)).find(|path| path.exists());
@@ -49,7 +53,11 @@ impl Layout {
         }
         let both = training.is_some() && validation.is_some();
         if !both && !others.is_empty() {
-            return Err(DataError::PartsOrClasses { path: root.to_owned(), parts, others });
+            return Err(DataError::Parts(PartError::PartsOrClasses {
+                path: root.to_owned(),
+                parts,
+                others,
+            }));
         }
         Ok(Self::Parts { training, validation })
     }
@@ -63,7 +71,10 @@ pub(crate) fn is_part(name: &str) -> bool {
 /// Refuses classes that are parts, all of them.
 pub(crate) fn refuse_parts(root: &Path, classes: &[String]) -> Result<(), DataError> {
     match classes.iter().all(|class| is_part(class)) {
-        true => Err(DataError::PartsForClasses { path: root.to_owned(), parts: classes.to_vec() }),
+        true => Err(DataError::Parts(PartError::PartsForClasses {
+            path: root.to_owned(),
+            parts: classes.to_vec(),
+        })),
         false => Ok(()),
     }
 }
@@ -130,7 +141,7 @@ mod tests {
         #[case] others: &str,
     ) {
         let error = layout(folders).expect_err("ambiguous");
-        assert!(matches!(error, DataError::PartsOrClasses { .. }), "{error}");
+        assert!(matches!(error, DataError::Parts(PartError::PartsOrClasses { .. })), "{error}");
         let text = error.to_string();
         assert!(text.contains(parts) && text.contains(others), "{text}");
     }
