@@ -35,6 +35,12 @@ fuzz target minutes="10":
     cp -n Cargo.lock fuzz/
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} {{ if target == "weights" { "crates/dyrep-weights/tests/golden" } else if target == "structure" { "recipes" } else { "" } }} -- -max_total_time=$(({{minutes}} * 60)) -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=64 -max_len=131072
 
+# Fuzzes `pictures`, `archive` or `tables` likewise.
+fuzz-data target minutes="10":
+    mkdir -p fuzz/data/corpus/{{target}}
+    cp -n Cargo.lock fuzz/data/
+    cd fuzz/data && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . {{target}} corpus/{{target}} seeds/{{target}} -- -max_total_time=$(({{minutes}} * 60)) -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256 -max_len=131072
+
 # What has to hold before a change lands.
 ci:
     bash .ci/run

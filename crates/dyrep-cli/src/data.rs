@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use dyrep_data::{Channels, Dataset, ImageFiles, ImageFolder, Loader, LoaderConfig, Subset};
+use dyrep_data::{
+    Channels, Dataset, Decoding, ImageFiles, LeftOut, Loader, LoaderConfig, Subset, Wanted,
+};
 use dyrep_train::recipe::{DataRecipe, DataSet};
-use dyrep_train::{InputSpec, evaluation};
+use dyrep_train::{DataPart, InputSpec, evaluation, notices, part};
 use safetensors::{Dtype, SafeTensors};
+use serde::Serialize;
 
 use crate::Failure;
 use crate::network::Loaded;
 use crate::text::number;
 
-/// Labelled pictures that may be left out because their files cannot be used.
+/// Labelled pictures that may be left out without a word because their files cannot be used.
 const MAX_SKIPPED: usize = 100;
+/// As many as there are, where they are told.
+const ANY: usize = usize::MAX;
 
 /// How pictures are loaded.
 #[derive(Clone, Debug, Args)]
@@ -27,6 +32,28 @@ pub(crate) struct LoadArgs {
     /// Threads that decode pictures [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+
+    /// Most pixels, width × height, that a picture may have [default: 89478485]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_pixels: Option<usize>,
+}
+
+/// What becomes of a picture that cannot be used.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StrictArgs {
+    /// Stop at the first picture that cannot be used; otherwise the others are done, it is told, and the exit code is 1
+    #[arg(long)]
+    strict: bool,
+}
+
+impl StrictArgs {
+    /// The first is one too many.
+    pub(crate) const STOP: Self = Self { strict: true };
+
+    /// How many may be left out.
+    fn max_skipped(self) -> usize {
+        if self.strict { 0 } else { ANY }
+    }
 }
 
 /// A count of at least one.
@@ -40,88 +67,114 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
 /// A data set with classes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DataArgs {
-    /// Folder of the pictures: with `val` in it, or one folder a class; or CIFAR's files [default: the data of the run that
-    /// the network is of]
+    /// Folder of the pictures: with `val` in it (or `validation`, `valid`, `test`), or one folder a class; or the files of
+    /// CIFAR or MNIST [default: the data of the run that the network is of]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// What the pictures are: `image_folder`, `imagenet`, `cifar10`, `cifar100` or `digits`, which are part of the program
+    /// What the pictures are: `image_folder`, `imagenet`, `cifar10`, `cifar100`, `idx`, `mnist`, `fashion_mnist` or `digits`,
+    /// which are part of the program
     #[arg(long, value_name = "NAME", value_parser = parse_set)]
     set: Option<DataSet>,
+
+    /// Follow links to folders, and out of the folder of the pictures
+    #[arg(long)]
+    follow_links: bool,
 
     #[command(flatten)]
     pub(crate) load: LoadArgs,
 }
 
 fn parse_set(name: &str) -> Result<DataSet, String> {
-    let all = [
-        DataSet::ImageFolder,
-        DataSet::Imagenet,
-        DataSet::Cifar10,
-        DataSet::Cifar100,
-        DataSet::Digits,
-    ];
+    let all = DataSet::ALL;
     let names = all.map(DataSet::name).join(", ");
     all.into_iter().find(|set| set.name() == name).ok_or(format!("expected one of {names}"))
 }
 
+/// Pictures that are measured on.
+pub(crate) struct Pictures {
+    pub(crate) loader: Loader,
+    /// What they are called.
+    pub(crate) name: String,
+    /// What should be known of them.
+    pub(crate) notices: Vec<String>,
+}
+
 impl DataArgs {
-    /// The pictures to evaluate `loaded` on: their loader, and what they are called.
-    pub(crate) fn open(&self, loaded: &Loaded) -> Result<(Loader, String), Failure> {
-        let (set, path) = self.named(loaded)?;
-        let name = path.as_ref().map_or(set.name().to_owned(), |path| path.display().to_string());
-        let dataset = open_set(set, path, Part::Validation)?;
-        check(loaded, &*dataset)?;
-        Ok((loader(dataset, loaded, &self.load, MAX_SKIPPED)?, name))
+    /// The pictures to evaluate `loaded` on.
+    pub(crate) fn open(&self, loaded: &Loaded, strict: StrictArgs) -> Result<Pictures, Failure> {
+        let part = self.part(loaded, Wanted::Validation)?;
+        let path = part.path.as_ref().map(|path| path.display().to_string());
+        let name = match path {
+            Some(path) => path,
+            None => self.recipe(loaded)?.set.name().to_owned(),
+        };
+        let notices = notices(&part);
+        let config = LoaderConfig {
+            max_skipped: strict.max_skipped(),
+            keep_classes: false,
+            ..LoaderConfig::default()
+        };
+        let loader = loader(part.dataset, loaded, &self.load, config)?;
+        Ok(Pictures { loader, name, notices })
     }
 
     /// Some pictures of a part, the same each time.
     pub(crate) fn some(
         &self,
         loaded: &Loaded,
-        part: Part,
+        wanted: Wanted,
         count: usize,
     ) -> Result<Loader, Failure> {
-        let (set, path) = self.named(loaded)?;
-        let dataset = open_set(set, path, part)?;
-        check(loaded, &*dataset)?;
-        let sample = Arc::new(Subset::sample(dataset, count, 0));
-        loader(sample, loaded, &self.load, MAX_SKIPPED)
+        let part = self.part(loaded, wanted)?;
+        let sample = Arc::new(Subset::sample(part.dataset, count, 0));
+        // Of a few pictures, a class may well have none that can be used.
+        let config = LoaderConfig {
+            max_skipped: MAX_SKIPPED,
+            keep_classes: false,
+            ..LoaderConfig::default()
+        };
+        loader(sample, loaded, &self.load, config)
     }
 
-    /// The set that is meant, and where it lies: as asked for, or as in the run that the network is of.
-    fn named(&self, loaded: &Loaded) -> Result<(DataSet, Option<PathBuf>), Failure> {
-        let recipe = loaded.recipe.as_ref().map(|recipe| &recipe.data);
-        let set = match (self.set, &self.data, recipe) {
+    /// A part of a set, or the whole of a folder that has no parts.
+    fn part(&self, loaded: &Loaded, wanted: Wanted) -> Result<DataPart, Failure> {
+        let recipe = self.recipe(loaded)?;
+        let names = &loaded.label.class_names;
+        let part = part(&recipe, wanted, (!names.is_empty()).then_some(names.as_slice()))?;
+        check(loaded, &*part.dataset)?;
+        Ok(part)
+    }
+
+    /// The set that is meant, where it lies and how it is read: as asked for, or as in the run that the network is of. The
+    /// network's channels decide those of a folder's pictures.
+    fn recipe(&self, loaded: &Loaded) -> Result<DataRecipe, Failure> {
+        let known = loaded.recipe.as_ref().map(|recipe| &recipe.data);
+        let set = match (self.set, &self.data, known) {
             (Some(set), _, _) => set,
-            (None, _, Some(recipe)) => recipe.set,
+            (None, _, Some(known)) => known.set,
             (None, Some(_), None) => DataSet::ImageFolder,
             (None, None, None) => {
                 return Err("which pictures? --data names their folder, or --set digits".into());
             }
         };
-        let path = self.data.clone().or_else(|| recipe.and_then(|recipe| recipe.path.clone()));
-        Ok((set, path))
+        let mut recipe = match known {
+            Some(known) => DataRecipe { set, ..known.clone() },
+            None => DataRecipe::new(set),
+        };
+        recipe.path = self.data.clone().or(recipe.path);
+        recipe.channels = if set.is_folder() { Some(channels(loaded)?) } else { None };
+        recipe.max_pixels = self.load.max_pixels.or(recipe.max_pixels);
+        recipe.follow_links |= self.follow_links;
+        Ok(recipe)
     }
 }
 
-/// What pictures are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    Training,
-    Validation,
-}
-
-/// A part of a set, or the whole of a folder that has no parts.
-fn open_set(set: DataSet, path: Option<PathBuf>, part: Part) -> Result<Arc<dyn Dataset>, Failure> {
-    if let (DataSet::ImageFolder | DataSet::Imagenet, Some(path)) = (set, &path)
-        && !path.join("val").exists()
-    {
-        return Ok(Arc::new(ImageFolder::open(path, Channels::Rgb)?));
-    }
-    let data = DataRecipe { set, path, image_size: None, evaluation_resize: None };
-    let [training, validation] = dyrep_train::sets(&data)?;
-    Ok(if part == Part::Training { training } else { validation })
+/// The channels that files are read in for a network.
+fn channels(loaded: &Loaded) -> Result<Channels, Failure> {
+    let count = loaded.config.in_channels();
+    Channels::of_count(count)
+        .ok_or_else(|| format!("the network reads {count} channels; pictures have 1 or 3").into())
 }
 
 /// Whether the network is one for these pictures.
@@ -155,39 +208,78 @@ fn loader(
     dataset: Arc<dyn Dataset>,
     loaded: &Loaded,
     args: &LoadArgs,
-    max_skipped: usize,
+    config: LoaderConfig,
 ) -> Result<Loader, Failure> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let config = LoaderConfig {
         batch_size: args.batch_size,
         threads: args.threads.unwrap_or_else(cores),
-        max_skipped,
-        ..LoaderConfig::default()
+        ..config
     };
     Ok(Loader::new(dataset, evaluation(&loaded.input())?, config)?)
 }
 
-/// Files of pictures, in the order given: names, and batches `[batch, channels, height, width]`. One that cannot be used is
-/// an error.
-pub(crate) fn pictures(
-    paths: &[PathBuf],
-    loaded: &Loaded,
-    args: &LoadArgs,
-    device: &Device,
-) -> Result<(Vec<String>, impl Iterator<Item = Result<Tensor<4>, Failure>>), Failure> {
-    let channels = match loaded.config.in_channels() {
-        1 => Channels::Grey,
-        3 => Channels::Rgb,
-        other => {
-            return Err(format!("the network reads {other} channels; pictures have 1 or 3").into());
-        }
-    };
-    let files = ImageFiles::new(paths, channels)?;
-    let names = files.files().iter().map(|file| file.display().to_string()).collect();
-    let loader = loader(Arc::new(files), loaded, args, 0)?;
-    let (spec, device) = (InputSpec::from(&loaded.input()), device.clone());
-    let batches = loader.epoch(0).map(move |batch| Ok(spec.images(&batch?, &device)));
-    Ok((names, batches))
+/// Files of pictures, in the order given.
+pub(crate) struct Files {
+    names: Vec<String>,
+    loader: Loader,
+    spec: InputSpec,
+}
+
+impl Files {
+    pub(crate) fn open(
+        paths: &[PathBuf],
+        loaded: &Loaded,
+        args: &LoadArgs,
+        strict: StrictArgs,
+    ) -> Result<Self, Failure> {
+        let usual = Decoding::from(channels(loaded)?);
+        let background = loaded.recipe.as_ref().and_then(|recipe| recipe.data.background);
+        let max_pixels = args.max_pixels.map_or(usual.max_pixels, |most| most as u64);
+        let background = background.unwrap_or(usual.background);
+        let files = ImageFiles::new(paths, Decoding { max_pixels, background, ..usual })?;
+        let names = files.files().iter().map(|file| file.display().to_string()).collect();
+        let config = LoaderConfig { max_skipped: strict.max_skipped(), ..LoaderConfig::default() };
+        let loader = loader(Arc::new(files), loaded, args, config)?;
+        Ok(Self { names, loader, spec: InputSpec::from(&loaded.input()) })
+    }
+
+    /// How many there are, those that cannot be used among them.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Batches `[batch, channels, height, width]` of those that can be used.
+    pub(crate) fn batches(
+        &self,
+        device: &Device,
+    ) -> impl Iterator<Item = Result<Tensor<4>, Failure>> {
+        self.loader.epoch(0).map(|batch| Ok(self.spec.images(&batch?, device)))
+    }
+
+    /// After the batches: the names of those that were in them, in their order, and what is wrong with each of the others.
+    pub(crate) fn told(&self) -> (Vec<String>, Vec<Unusable>) {
+        let skipped = self.loader.skipped_samples();
+        let unusable = skipped.iter().map(|(index, reason)| Unusable {
+            input: self.names[*index].clone(),
+            reason: reason.clone(),
+        });
+        let used = self.names.iter().enumerate();
+        let used = used.filter(|(index, _)| !skipped.contains_key(index));
+        (used.map(|(_, name)| name.clone()).collect(), unusable.collect())
+    }
+
+    /// Files in the folders that are no pictures.
+    pub(crate) fn left_out(&self) -> LeftOut {
+        self.loader.dataset().left_out()
+    }
+}
+
+/// A picture that cannot be used.
+#[derive(Debug, Serialize)]
+pub(crate) struct Unusable {
+    pub(crate) input: String,
+    pub(crate) reason: String,
 }
 
 /// A batch from a safetensors file, `[batch, channels, height, width]`: of its tensors the one called `name`, or the only

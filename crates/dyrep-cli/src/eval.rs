@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use clap::Args;
 use dyrep_burn::deploy;
+use dyrep_data::LeftOut;
 use dyrep_train::{InputSpec, evaluate_with};
 use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::data::DataArgs;
+use crate::data::{DataArgs, Pictures, StrictArgs};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::terminal::bar;
 
@@ -26,6 +27,9 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     data: DataArgs,
+
+    #[command(flatten)]
+    strict: StrictArgs,
 
     /// Deploy the network first
     #[arg(long)]
@@ -52,15 +56,22 @@ struct Evaluated {
     seconds: f64,
     pictures_per_second: f64,
     /// What is wrong with each of the others.
-    left_out: Vec<String>,
+    unusable: Vec<String>,
+    /// Files that are no pictures, by the ends of their names.
+    left_out: LeftOut,
+    /// What should be known of the data.
+    notices: Vec<String>,
 }
 
 impl fmt::Display for Evaluated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n{}", self.model, self.file.display())?;
         writeln!(f, "{} pictures of {}", self.pictures, self.data)?;
-        for left_out in &self.left_out {
-            writeln!(f, "left out: {left_out}")?;
+        for notice in &self.notices {
+            writeln!(f, "{notice}")?;
+        }
+        for reason in &self.unusable {
+            writeln!(f, "unusable: {reason}")?;
         }
         writeln!(f, "{:<26}{:>10.2}%", "accuracy", 100.0 * self.accuracy)?;
         writeln!(f, "{:<26}{:>10.2}%", "class among the first 5", 100.0 * self.top5_accuracy)?;
@@ -75,7 +86,7 @@ impl EvalArgs {
         if self.deploy {
             loaded.network = deploy(loaded.float()?);
         }
-        let (loader, data) = self.data.open(&loaded)?;
+        let Pictures { loader, name: data, notices } = self.data.open(&loaded, self.strict)?;
         let started = Instant::now();
         let bar = bar(loader.samples() as u64, "pictures");
         let spec = InputSpec::from(&loaded.input());
@@ -86,7 +97,9 @@ impl EvalArgs {
         };
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
-        Answer::new(&Evaluated {
+        let unusable = loader.skipped();
+        let code = u8::from(!unusable.is_empty());
+        let evaluated = Evaluated {
             model: loaded.title(),
             file: loaded.file,
             data,
@@ -96,7 +109,10 @@ impl EvalArgs {
             top5_accuracy: accuracy.top_five(),
             seconds,
             pictures_per_second: accuracy.total as f64 / seconds,
-            left_out: loader.skipped(),
-        })
+            unusable,
+            left_out: loader.dataset().left_out(),
+            notices,
+        };
+        Ok(Answer::new(&evaluated)?.with_code(code))
     }
 }

@@ -128,6 +128,9 @@ impl Job {
         (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
         say(*lines, &format!("{}, {}", plan.training.title, plan.training.description));
 
+        for notice in &plan.notices {
+            say(*lines, notice);
+        }
         if let Some(report) = &plan.loaded {
             match recipe.model.partial {
                 true => say(*lines, &format!("starts from weights: {}", report.listing())),

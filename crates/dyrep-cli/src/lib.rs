@@ -5,8 +5,8 @@
 //!                        └─ one file name ─▶ NetworkArgs ─▶ Loaded: network, structure, input, classes
 //! ```
 //! Results go to standard output, as text or with `--json` as one object; progress and complaints to standard error. The
-//! exit code is 0 for success, 1 for what failed, 2 for arguments that make no sense, 3 for a check that did not hold, and
-//! 130 after Ctrl-C.
+//! exit code is 0 for success, 1 for what failed, wholly or for some pictures, 2 for arguments that make no sense, 3 for a
+//! check that did not hold, and 130 after Ctrl-C.
 //!
 //! A command is a file: its arguments, `run`, and what it answers. [`job`] serves examples too.
 

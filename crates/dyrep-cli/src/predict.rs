@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::Args;
 use dyrep_burn::write_atomically;
+use dyrep_data::LeftOut;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::data::{LoadArgs, at_least_one, pictures, tensors};
+use crate::data::{Files, LoadArgs, StrictArgs, Unusable, at_least_one, tensors};
 use crate::network::{DeviceArgs, Loaded, NetworkArgs};
 use crate::terminal::bar;
 use crate::text::{cut, number};
@@ -27,7 +28,7 @@ pub(crate) struct PredictArgs {
     /// Weights: a file, or a run's folder
     file: PathBuf,
 
-    /// Pictures, JPEG or PNG, or folders of pictures
+    /// Pictures, or folders of pictures: JPEG, PNG, WebP, BMP, TIFF, GIF, PNM
     #[arg(required_unless_present = "batch", conflicts_with = "batch")]
     images: Vec<PathBuf>,
 
@@ -39,13 +40,16 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "NAME", requires = "batch")]
     tensor: Option<String>,
 
-    /// Write the logits, `[batch, classes]`, to this safetensors file as `logits`
+    /// Write the logits, `[batch, classes]`, to this safetensors file as `logits`; its metadata name the input of each row
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
 
     /// Classes that are told of each picture
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     top: usize,
+
+    #[command(flatten)]
+    strict: StrictArgs,
 
     #[command(flatten)]
     load: LoadArgs,
@@ -62,7 +66,12 @@ pub(crate) struct PredictArgs {
 struct Predicted {
     model: String,
     file: PathBuf,
+    /// Of those that can be used, in the order given.
     predictions: Vec<Prediction>,
+    /// What is wrong with each of the others.
+    unusable: Vec<Unusable>,
+    /// Files in folders that are no pictures, by the ends of their names.
+    left_out: LeftOut,
     logits: Option<PathBuf>,
 }
 
@@ -90,6 +99,12 @@ impl fmt::Display for Predicted {
                 write!(f, "\n  {:>6.2}%  {}", 100.0 * probability, cut(&name, 68))?;
             }
         }
+        for Unusable { reason, .. } in &self.unusable {
+            write!(f, "\nunusable: {reason}")?;
+        }
+        if !self.left_out.is_empty() {
+            write!(f, "\nleft out: {}", self.left_out)?;
+        }
         match &self.logits {
             Some(file) => write!(f, "\nwrote the logits to {}", file.display()),
             None => Ok(()),
@@ -102,7 +117,7 @@ impl PredictArgs {
         let device = self.device.open()?;
         let loaded = self.network.load(&self.file, &device)?;
         let classes = loaded.config.classes();
-        let (names, rows) = match &self.batch {
+        let (names, rows, unusable, left_out) = match &self.batch {
             Some(file) => {
                 let channels = loaded.config.in_channels();
                 let batch = tensors(file, self.tensor.as_deref(), channels, &device)?;
@@ -110,27 +125,33 @@ impl PredictArgs {
                 let parts = (0..size).step_by(self.load.batch_size).map(|from| {
                     Ok(batch.clone().narrow(0, from, self.load.batch_size.min(size - from)))
                 });
-                ((0..size).map(|i| format!("input {i}")).collect(), logits(&loaded, size, parts)?)
+                let names = (0..size).map(|i| format!("input {i}")).collect();
+                (names, logits(&loaded, size, parts)?, vec![], LeftOut::default())
             }
             None => {
-                let (names, batches) = pictures(&self.images, &loaded, &self.load, &device)?;
-                let rows = logits(&loaded, names.len(), batches)?;
-                (names, rows)
+                let files = Files::open(&self.images, &loaded, &self.load, self.strict)?;
+                let rows = logits(&loaded, files.len(), files.batches(&device))?;
+                let (names, unusable) = files.told();
+                (names, rows, unusable, files.left_out())
             }
         };
         if let Some(file) = &self.logits {
-            write_logits(file, &rows, [names.len(), classes])?;
+            write_logits(file, &rows, &names, classes)?;
         }
         let row = |(input, logits): (String, &[f32])| Prediction {
             input,
             classes: likeliest(logits, self.top, &loaded.label.class_names),
         };
-        Answer::new(&Predicted {
+        let code = u8::from(!unusable.is_empty());
+        let predicted = Predicted {
             model: loaded.title(),
+            unusable,
+            left_out,
             predictions: names.into_iter().zip(rows.chunks_exact(classes)).map(row).collect(),
             logits: self.logits.clone(),
             file: loaded.file,
-        })
+        };
+        Ok(Answer::new(&predicted)?.with_code(code))
     }
 }
 
@@ -177,10 +198,17 @@ fn likeliest(logits: &[f32], top: usize, names: &[String]) -> Vec<Class> {
     order.into_iter().take(top).map(class).collect()
 }
 
-fn write_logits(file: &Path, rows: &[f32], shape: [usize; 2]) -> Result<(), Failure> {
+/// Writes the logits, and beside them, as a list in JSON, which input each row is of: some may have been unusable.
+fn write_logits(
+    file: &Path,
+    rows: &[f32],
+    names: &[String],
+    classes: usize,
+) -> Result<(), Failure> {
     let bytes: Vec<u8> = rows.iter().flat_map(|logit| logit.to_le_bytes()).collect();
-    let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes)?;
-    let written = safetensors::serialize([("logits", view)], None::<HashMap<String, String>>)?;
+    let view = TensorView::new(Dtype::F32, vec![names.len(), classes], &bytes)?;
+    let inputs = HashMap::from([("inputs".to_owned(), serde_json::to_string(names)?)]);
+    let written = safetensors::serialize([("logits", view)], Some(inputs))?;
     write_atomically(file, &written).map_err(|error| format!("{}: {error}", file.display()).into())
 }
 

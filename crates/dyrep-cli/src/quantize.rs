@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use burn::tensor::Tensor;
 use clap::Args;
 use dyrep_burn::PathPatterns;
+use dyrep_data::Wanted;
 use dyrep_models::Model;
 use dyrep_quant::{Calibration, Check, Granularity, Options, Quantized, check, quantize};
 use dyrep_train::{InputSpec, evaluate};
@@ -13,7 +14,7 @@ use dyrep_weights::Export;
 use serde::Serialize;
 
 use crate::answer::Answer;
-use crate::data::{DataArgs, Part, at_least_one};
+use crate::data::{DataArgs, at_least_one};
 use crate::file::{Kind, OutArgs};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::terminal::bar;
@@ -115,12 +116,12 @@ impl QuantizeArgs {
             .with_calibration(self.calibration)
             .keeping(keep);
         let spec = InputSpec::from(&loaded.input());
-        let training = self.data.some(&loaded, Part::Training, self.calibration_pictures)?;
+        let training = self.data.some(&loaded, Wanted::Training, self.calibration_pictures)?;
         let images = training.epoch(0).map(|batch| Ok(spec.images(&batch?, &device)));
         let images = images.collect::<Result<Vec<Tensor<4>>, Failure>>()?;
         let quantized = quantize(network, images.clone(), Model::forward, &options)?;
 
-        let validation = self.data.some(&loaded, Part::Validation, self.check_pictures)?;
+        let validation = self.data.some(&loaded, Wanted::Validation, self.check_pictures)?;
         let bar = bar(quantized.scales().len() as u64 + 2, "layers checked");
         let accuracy = |network: &Quantized<Model>| -> Result<f64, Failure> {
             let accuracy = evaluate(network, &validation, &spec, &device)?;

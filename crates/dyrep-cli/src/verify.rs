@@ -10,7 +10,7 @@ use dyrep_models::Model;
 use serde::Serialize;
 
 use crate::answer::Answer;
-use crate::data::{LoadArgs, pictures, tensors};
+use crate::data::{Files, LoadArgs, StrictArgs, tensors};
 use crate::file::noise;
 use crate::network::{DeviceArgs, Loaded, NetworkArgs};
 use crate::text::cut;
@@ -155,8 +155,8 @@ impl VerifyArgs {
         if self.images.is_empty() {
             return Ok(vec![noise(loaded, 8, self.seed)]);
         }
-        let (_, batches) = pictures(&self.images, loaded, &self.load, device)?;
-        batches.collect()
+        let files = Files::open(&self.images, loaded, &self.load, StrictArgs::STOP)?;
+        files.batches(device).collect()
     }
 }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use crate::decode::{Decoder, Decoding};
 use crate::error::DataError;
 use crate::image::Image;
+use crate::left_out::LeftOut;
 
 /// What [`Dataset::read`] found.
 #[derive(Debug)]
 pub enum Contents {
     /// The image itself.
     Image(Image),
-    /// A JPEG or PNG file, whose bytes are in the buffer.
+    /// A file of a picture, whose bytes are in the buffer.
     File {
         /// What to call it in errors.
         path: PathBuf,
@@ -94,6 +95,11 @@ pub trait Dataset: Send + Sync {
     /// What to call a sample in an error. Data sets on disk answer with the path.
     fn name(&self, index: usize) -> String {
         format!("image {index}")
+    }
+
+    /// What lies among its files and is none of its samples.
+    fn left_out(&self) -> LeftOut {
+        LeftOut::default()
     }
 
     /// Whether there are no samples.

@@ -5,11 +5,16 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cifar::CifarError;
-use crate::decode::Channels;
+use crate::idx::IdxError;
 use crate::ilsvrc::GroundTruthError;
 use crate::image::Image;
+use crate::left_out::LeftOut;
+use crate::parts::PartError;
 use crate::scan::EXTENSIONS;
 use crate::tar_folder::TarError;
+
+/// What a file may be.
+const KINDS: &str = "a JPEG, PNG, WebP, BMP, TIFF, GIF or PNM picture";
 
 /// Everything that can go wrong between a folder on disk and a batch.
 #[derive(Debug, thiserror::Error)]
@@ -37,17 +42,21 @@ pub enum DataError {
     },
 
     /// A class folder holds no image at any depth.
-    #[error("{}: class folder without images; accepted extensions: {}", path.display(), EXTENSIONS.join(", "))]
+    #[error("{}: class folder without images; {}accepted extensions: {}", path.display(), passed_over(left_out), EXTENSIONS.join(", "))]
     EmptyClass {
         /// The folder of the class.
         path: PathBuf,
+        /// What is there instead.
+        left_out: LeftOut,
     },
 
     /// A folder of pictures holds none.
-    #[error("{}: no images in this folder; accepted extensions: {}", path.display(), EXTENSIONS.join(", "))]
+    #[error("{}: no images in this folder; {}accepted extensions: {}", path.display(), passed_over(left_out), EXTENSIONS.join(", "))]
     NoImages {
         /// The folder.
         path: PathBuf,
+        /// What is there instead.
+        left_out: LeftOut,
     },
 
     /// The name of a class folder is not UTF-8, so it cannot name a class.
@@ -59,7 +68,8 @@ pub enum DataError {
 
     /// A symbolic link that is not followed. Skipping it in silence would change the data set.
     #[error(
-        "{}: symbolic link to {}; only links to files inside the data set's own folder are followed",
+        "{}: symbolic link to {}; without `follow_links` only links to files inside the data set's own folder are \
+         followed",
         path.display(), target.display()
     )]
     ForbiddenLink {
@@ -67,22 +77,6 @@ pub enum DataError {
         path: PathBuf,
         /// Where it leads.
         target: PathBuf,
-    },
-
-    /// Two parts of one data set do not have the same classes, so their labels would not agree.
-    #[error(
-        "{} and {} have different classes; only in the first: {}; only in the second: {}",
-        first.display(), second.display(), list(only_first), list(only_second)
-    )]
-    ClassesDiffer {
-        /// The part whose classes are the reference.
-        first: PathBuf,
-        /// The part compared with it.
-        second: PathBuf,
-        /// Classes that the second part lacks.
-        only_first: Vec<String>,
-        /// Classes that the first part lacks.
-        only_second: Vec<String>,
     },
 
     /// A file or folder could not be read.
@@ -102,7 +96,7 @@ pub enum DataError {
     },
 
     /// A file too large to be a picture.
-    #[error("{}: more than {limit} bytes; expected a JPEG or PNG image", path.display())]
+    #[error("{}: more than {limit} bytes; expected {}", path.display(), KINDS)]
     FileTooLarge {
         /// The file.
         path: PathBuf,
@@ -111,14 +105,14 @@ pub enum DataError {
     },
 
     /// A file of length zero.
-    #[error("{}: the file is empty; expected a JPEG or PNG image", path.display())]
+    #[error("{}: the file is empty; expected {}", path.display(), KINDS)]
     EmptyFile {
         /// The file.
         path: PathBuf,
     },
 
-    /// The contents are no JPEG and no PNG, whatever the name says.
-    #[error("{}: the contents are {found}; expected a JPEG or PNG image", path.display())]
+    /// The contents are no picture of a kind that is read, whatever the name says.
+    #[error("{}: the contents are {found}; expected {}", path.display(), KINDS)]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -126,13 +120,17 @@ pub enum DataError {
         found: String,
     },
 
-    /// A JPEG that stops before its end marker. Decoders fill the missing part with grey.
-    #[error("{}: truncated JPEG: {bytes} bytes without an end-of-image marker", path.display())]
+    /// A file that stops before its end. Decoders fill the missing part with grey.
+    #[error("{}: truncated {kind}: {bytes} bytes without {lacks}", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
+        /// `JPEG`, `WebP`, `TIFF` or `PNM`.
+        kind: &'static str,
         /// Its length in bytes.
         bytes: usize,
+        /// What should be there.
+        lacks: &'static str,
     },
 
     /// The decoder refused the contents.
@@ -145,7 +143,10 @@ pub enum DataError {
     },
 
     /// The header declares more pixels than are decoded, as a decompression bomb does.
-    #[error("{}: {width}x{height} pixels declared; at most {limit} pixels are decoded", path.display())]
+    #[error(
+        "{}: {width}x{height} pixels declared; at most {limit} pixels are decoded (`max_pixels`)",
+        path.display()
+    )]
     TooManyPixels {
         /// The file.
         path: PathBuf,
@@ -157,22 +158,11 @@ pub enum DataError {
         limit: u64,
     },
 
-    /// The channels of a file could only be converted by losing some of them.
-    #[error("{}: the image has channels {found}; expected {expected}", path.display())]
-    UnsupportedChannels {
-        /// The file.
-        path: PathBuf,
-        /// The file's channels, such as `4 (RGBA)`.
-        found: String,
-        /// The channels that were asked for.
-        expected: Channels,
-    },
-
     /// An image with no or too many pixels, too many channels, or a buffer of another length.
     #[error(
         "image of {width}x{height} with {channels} channels and {bytes} bytes; \
          expected 1 to {} pixels, 1 to 4 channels, and width*height*channels bytes",
-        Image::MAX_PIXELS
+        Image::LARGEST
     )]
     InvalidImage {
         /// Width in pixels.
@@ -267,6 +257,16 @@ pub enum DataError {
         limit: usize,
     },
 
+    /// Every sample of a class was left out because its file cannot be used: the class would be one in
+    /// name only.
+    #[error("no picture of the class `{class}` can be used:{}", lines(samples))]
+    ClassLost {
+        /// Its name.
+        class: String,
+        /// What is wrong with each of its samples.
+        samples: Vec<String>,
+    },
+
     /// All samples of an epoch were unusable.
     #[error("none of the samples can be used:{}", lines(samples))]
     NothingUsable {
@@ -281,6 +281,14 @@ pub enum DataError {
     /// The labels of a flat folder are missing or do not fit it.
     #[error(transparent)]
     GroundTruth(#[from] GroundTruthError),
+
+    /// Folders are no parts, or not the parts or classes that they should be.
+    #[error(transparent)]
+    Parts(#[from] PartError),
+
+    /// IDX files are missing, or their fields do not fit one another.
+    #[error(transparent)]
+    Idx(#[from] IdxError),
 
     /// A tar archive cannot be used.
     #[error(transparent)]
@@ -341,7 +349,6 @@ impl DataError {
             | Self::Truncated { .. }
             | Self::Undecodable { .. }
             | Self::TooManyPixels { .. }
-            | Self::UnsupportedChannels { .. }
             | Self::InvalidImage { .. }
             | Self::OutputTooLarge { .. }
             | Self::ImageTooSmall { .. } => true,
@@ -365,30 +372,12 @@ impl DataError {
     }
 }
 
-/// One a line.
+/// What is in a folder that holds no pictures.
+fn passed_over(left_out: &LeftOut) -> String {
+    if left_out.is_empty() { String::new() } else { format!("left out: {left_out}; ") }
+}
+
+/// One a line, the first few.
 fn lines(samples: &[String]) -> String {
     samples.iter().flat_map(|sample| ["\n  ", sample]).collect()
-}
-
-/// Names, shortened: a thousand missing classes tell no more than the first few and their number.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    match names.len() {
-        0 => "none".to_owned(),
-        n if n <= SHOWN => names.join(", "),
-        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lists_of_classes_are_shortened() {
-        let names: Vec<String> = (0..7).map(|i| format!("c{i}")).collect();
-        assert_eq!(list(&names), "c0, c1, c2, c3, c4 and 2 more");
-        assert_eq!(list(&names[..2]), "c0, c1");
-        assert_eq!(list(&[]), "none");
-    }
 }

@@ -1,7 +1,7 @@
 //! An 8-bit image in memory, rows of interleaved channels (HWC), as decoders deliver it.
 //!
 //! Its invariant, checked once in [`Image::new`]: sides of at least 1, no more pixels than
-//! [`Image::MAX_PIXELS`], 1 to 4 channels, and exactly `height × width × channels` bytes. Every
+//! [`Image::LARGEST`], 1 to 4 channels, and exactly `height × width × channels` bytes. Every
 //! transform may rely on it.
 
 use dyrep_resample::View;
@@ -18,17 +18,21 @@ pub struct Image {
 }
 
 impl Image {
-    /// The most pixels an image may have, width × height, before and after every transform.
+    /// The most pixels, width × height, that a file may declare unless its
+    /// [`Decoding`](crate::Decoding) allows more, and that a transform makes.
     ///
-    /// Pillow warns of a decompression bomb at this number. It keeps all sizes far from overflow,
-    /// and a file of a few bytes from taking all memory.
+    /// Pillow warns of a decompression bomb at this number. It keeps a file of a few bytes from
+    /// taking all memory.
     pub const MAX_PIXELS: u64 = 89_478_485;
+
+    /// The most pixels that an image may have, whatever is allowed: far from any overflow.
+    pub const LARGEST: u64 = 1 << 30;
 
     /// An image from its pixels, row by row, channels interleaved.
     ///
     /// # Errors
     ///
-    /// [`DataError::InvalidImage`] if a side is 0, there are more than [`Image::MAX_PIXELS`],
+    /// [`DataError::InvalidImage`] if a side is 0, there are more than [`Image::LARGEST`],
     /// `channels` is not 1 to 4, or `pixels` does not hold exactly `height × width × channels` bytes.
     pub fn new(
         width: u32,
@@ -38,7 +42,7 @@ impl Image {
     ) -> Result<Self, DataError> {
         let area = u64::from(width) * u64::from(height);
         let bytes = pixels.len();
-        if !(1..=Self::MAX_PIXELS).contains(&area)
+        if !(1..=Self::LARGEST).contains(&area)
             || !(1..=4).contains(&channels)
             || area * channels as u64 != bytes as u64
         {
@@ -93,15 +97,16 @@ impl Image {
         View { width, height, channels, pixels }
     }
 
-    /// Writes the pixels as planes, `[channels, height, width]`, into a buffer of their length.
-    pub(crate) fn write_planes(&self, planes: &mut [u8]) {
-        debug_assert_eq!(planes.len(), self.pixels.len());
+    /// Writes the pixels as planes, `[channels, height, width]`, into all of a buffer of their length.
+    pub(crate) fn write_planes(&self, planes: &mut [u8]) -> Written {
+        assert_eq!(planes.len(), self.pixels.len(), "bytes of the planes and of {self:?}");
         match self.channels {
             1 => planes.copy_from_slice(&self.pixels),
             2 => split::<2>(&self.pixels, planes),
             3 => split_rgb(&self.pixels, planes),
             _ => split::<4>(&self.pixels, planes),
         }
+        Written(())
     }
 
     /// A copy with a border of `padding` black pixels on every side.
@@ -142,6 +147,11 @@ impl Image {
         );
     }
 }
+
+/// The proof that every byte of a place in a batch is an image's: nobody else can make one. Batches
+/// are made in memory that is used again, and hold no place without it.
+#[derive(Debug)]
+pub(crate) struct Written(());
 
 /// Interleaved channels to planes.
 fn split<const CHANNELS: usize>(pixels: &[u8], planes: &mut [u8]) {

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Contents, Dataset, decoded};
-use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::image::Image;
-use crate::scan::{Scan, check_regular, read_file};
+use crate::left_out::LeftOut;
+use crate::reading::Reading;
+use crate::scan::{Bounds, Scan, check_regular, read_file};
 
-/// JPEG and PNG files in the order given. They have one class, `unknown`.
+/// Files of pictures in the order given. They have one class, `unknown`.
 #[derive(Clone, Debug)]
 pub struct ImageFiles {
     files: Vec<PathBuf>,
-    decoding: Decoding,
+    reading: Reading,
+    left_out: LeftOut,
     classes: [String; 1],
 }
 
@@ -25,9 +27,10 @@ impl ImageFiles {
     /// A path that is not there or is no file, and a folder without images. Contents are looked at when they are loaded.
     pub fn new<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
-        decoding: impl Into<Decoding>,
+        reading: impl Into<Reading>,
     ) -> Result<Self, DataError> {
-        let mut files = vec![];
+        let reading = reading.into();
+        let (mut files, mut left_out) = (vec![], LeftOut::default());
         for path in paths {
             let path = path.as_ref();
             if !path.is_dir() {
@@ -35,13 +38,16 @@ impl ImageFiles {
                 files.push(path.to_owned());
                 continue;
             }
-            let found = Scan::new(path)?.loose_images()?;
+            let mut scan = Scan::new(path, reading.follow_links)?;
+            let found = scan.loose_images()?;
+            let others = scan.into_left_out();
             if found.is_empty() {
-                return Err(DataError::NoImages { path: path.to_owned() });
+                return Err(DataError::NoImages { path: path.to_owned(), left_out: others });
             }
+            left_out.extend(&others);
             files.extend(found.into_iter().map(|file| path.join(file)));
         }
-        Ok(Self { files, decoding: decoding.into(), classes: ["unknown".to_owned()] })
+        Ok(Self { files, reading, left_out, classes: ["unknown".to_owned()] })
     }
 
     /// The files.
@@ -61,7 +67,7 @@ impl Dataset for ImageFiles {
     }
 
     fn channels(&self) -> usize {
-        self.decoding.channels.count()
+        self.reading.decoding.channels.count()
     }
 
     fn label(&self, index: usize) -> usize {
@@ -74,14 +80,18 @@ impl Dataset for ImageFiles {
     }
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
-        let (path, decoding) = (&self.files[index], self.decoding);
+        let (path, decoding) = (&self.files[index], self.reading.decoding);
         // What a link points to.
         let target = path.canonicalize().map_err(|source| crate::scan::unreadable(path, source))?;
-        read_file(&target, &target, buffer)?;
+        read_file(&Bounds::file(target.clone()), &target, buffer)?;
         Ok(Contents::File { path: path.clone(), decoding })
     }
 
     fn name(&self, index: usize) -> String {
         self.files[index].display().to_string()
+    }
+
+    fn left_out(&self) -> LeftOut {
+        self.left_out.clone()
     }
 }

@@ -5,18 +5,23 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{Contents, Dataset, decoded};
-use crate::decode::Decoding;
 use crate::error::DataError;
-use crate::ilsvrc::{self, GroundTruth, GroundTruthError};
+use crate::ilsvrc::{GroundTruth, GroundTruthError};
 use crate::image::Image;
-use crate::scan::{Scan, read_file};
+use crate::left_out::LeftOut;
+use crate::parts::PartError;
+use crate::parts::refuse_parts;
+use crate::reading::Reading;
+use crate::scan::{Bounds, Found, Scan, read_file};
 
 /// A folder with one folder per class, as torchvision's `ImageFolder` reads it.
 ///
 /// Classes are sorted by the bytes of their names and numbered from 0; the samples follow class by
-/// class, in torchvision's order, so labels and indices agree with it. Images are files named
-/// `.jpeg`, `.jpg` or `.png` in any case, at any depth below their class. Hidden entries and other
-/// files are ignored. Links to folders, and out of the root, are refused.
+/// class, in torchvision's order, so labels and indices agree with it. Images are files at any depth below
+/// their class whose names end, in any case, in one of torchvision's endings but `.mat`, or in `.jpe`,
+/// `.jfif`, `.gif`, `.pbm` or `.pnm`; what they are is told by their contents. Hidden entries are
+/// ignored, other files counted ([`Dataset::left_out`]). Links to folders, and out of the root, are
+/// refused unless [`Reading::follow_links`].
 ///
 /// A flat folder is read with a [`GroundTruth`], which tells the class of each image
 /// ([`open_flat`](Self::open_flat)).
@@ -25,13 +30,14 @@ use crate::scan::{Scan, read_file};
 #[derive(Clone)]
 pub struct ImageFolder {
     root: PathBuf,
-    /// The root without links, to hold links against.
-    resolved: PathBuf,
+    /// Where its files may lie.
+    bounds: Bounds,
     /// Whether there are no class folders.
     flat: bool,
-    decoding: Decoding,
+    reading: Reading,
     classes: Vec<String>,
     samples: Vec<Sample>,
+    left_out: LeftOut,
 }
 
 /// Kept small, since ImageNet has 1.3 million: the path below the class, or below the root of a
@@ -43,28 +49,83 @@ struct Sample {
 }
 
 impl ImageFolder {
-    /// The data set below `root`. Its files are decoded to the given channels, or as
-    /// [`Decoding`] says more closely.
+    /// The data set below `root`. Its files are decoded to the given channels, or as a
+    /// [`Decoding`](crate::Decoding) or [`Reading`] says more closely.
     ///
     /// # Errors
     ///
-    /// If `root` is missing, is no folder or holds no class folders; if a class holds no images or
-    /// its name is not UTF-8; if a folder cannot be read; or if there is a symbolic link to a folder
-    /// or to an image outside `root`.
-    pub fn open(root: impl AsRef<Path>, decoding: impl Into<Decoding>) -> Result<Self, DataError> {
-        let (root, decoding) = (root.as_ref(), decoding.into());
-        let scan = Scan::new(root)?;
+    /// If `root` is missing, is no folder or holds no class folders; if its folders are the parts of a
+    /// data set and no classes ([`open_split`](crate::open_split)); if a class holds no images or its
+    /// name is not UTF-8; if a folder cannot be read; or if there is a symbolic link to a folder or to
+    /// an image outside `root`, or one to a folder that is read already.
+    pub fn open(root: impl AsRef<Path>, reading: impl Into<Reading>) -> Result<Self, DataError> {
+        let (root, reading) = (root.as_ref(), reading.into());
+        let mut scan = Scan::new(root, reading.follow_links)?;
         let classes = scan.classes()?;
+        refuse_parts(root, &classes)?;
         let mut samples = Vec::new();
         for (class, name) in (0..).zip(&classes) {
-            let files = scan.images(name)?;
-            samples.extend(files.into_iter().map(|file| Sample { class, file: file.into() }));
+            let Found { images, left_out } = scan.images(name)?;
+            if images.is_empty() {
+                return Err(DataError::EmptyClass { path: root.join(name), left_out });
+            }
+            samples.extend(images.into_iter().map(|file| Sample { class, file: file.into() }));
         }
-        let resolved = scan.into_resolved();
-        Ok(Self { root: root.to_owned(), resolved, flat: false, decoding, classes, samples })
+        Ok(Self::of_scan(root, scan, reading, classes, samples))
     }
 
-    /// The images in `root` itself, of the classes that `truth` tells. `classes` are those of the
+    /// The data set below `root` with the given classes in their order, whatever the order of its
+    /// folders: the labels are those of the part, or of the network, that the classes are of. A class
+    /// may have no folder, or an empty one; then it has no samples.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); [`PartError::UnknownClasses`] if a folder is none of the classes;
+    /// [`DataError::EmptyClass`] if a class has files, but none of them is a picture.
+    pub fn open_of(
+        root: impl AsRef<Path>,
+        classes: &[String],
+        reading: impl Into<Reading>,
+    ) -> Result<Self, DataError> {
+        let (root, reading) = (root.as_ref(), reading.into());
+        let mut scan = Scan::new(root, reading.follow_links)?;
+        let folders = scan.classes()?;
+        let not_among = |names: &[String], others: &[String]| -> Vec<String> {
+            names.iter().filter(|name| !others.contains(name)).cloned().collect()
+        };
+        let unknown = not_among(&folders, classes);
+        if !unknown.is_empty() {
+            let (path, missing) = (root.to_owned(), not_among(classes, &folders));
+            return Err(DataError::Parts(PartError::UnknownClasses { path, unknown, missing }));
+        }
+        let mut samples = Vec::new();
+        for (class, name) in (0..).zip(classes).filter(|(_, name)| folders.contains(name)) {
+            let Found { images, left_out } = scan.images(name)?;
+            if images.is_empty() && !left_out.is_empty() {
+                return Err(DataError::EmptyClass { path: root.join(name), left_out });
+            }
+            samples.extend(images.into_iter().map(|file| Sample { class, file: file.into() }));
+        }
+        if samples.is_empty() {
+            let (path, left_out) = (root.to_owned(), scan.into_left_out());
+            return Err(DataError::NoImages { path, left_out });
+        }
+        Ok(Self::of_scan(root, scan, reading, classes.to_owned(), samples))
+    }
+
+    fn of_scan(
+        root: &Path,
+        scan: Scan,
+        reading: Reading,
+        classes: Vec<String>,
+        samples: Vec<Sample>,
+    ) -> Self {
+        let (bounds, flat) = (scan.bounds(), false);
+        let (root, left_out) = (root.to_owned(), scan.into_left_out());
+        Self { root, bounds, flat, reading, classes, samples, left_out }
+    }
+
+    /// The images in `root` itself, as ILSVRC's validation part is published, of the classes that `truth` tells. `classes` are those of the
     /// training set, so that labels agree; the samples are sorted by name.
     ///
     /// ```no_run
@@ -88,10 +149,10 @@ impl ImageFolder {
         root: impl AsRef<Path>,
         truth: &GroundTruth,
         classes: &[String],
-        decoding: impl Into<Decoding>,
+        reading: impl Into<Reading>,
     ) -> Result<Self, DataError> {
-        let (root, decoding) = (root.as_ref(), decoding.into());
-        let scan = Scan::new(root)?;
+        let (root, reading) = (root.as_ref(), reading.into());
+        let mut scan = Scan::new(root, reading.follow_links)?;
         let images = scan.loose_images()?;
         let labels: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
         let mut used = vec![false; truth.len()];
@@ -121,53 +182,8 @@ impl ImageFolder {
             let error = GroundTruthError::ImagesMissing { folder, path, found, expected, missing };
             return Err(error.into());
         }
-        let (root, resolved) = (root.to_owned(), scan.into_resolved());
-        Ok(Self { root, resolved, flat: true, decoding, classes: classes.to_owned(), samples })
-    }
-
-    /// The training and the validation part: `<root>/train` and `<root>/val`.
-    ///
-    /// If `val` is flat, as ILSVRC's is published, its ground truth is taken from `root`:
-    /// `LOC_val_solution.csv`, or `ILSVRC2012_validation_ground_truth.txt` there or in
-    /// `ILSVRC2012_devkit_t12/data`, with `map_clsloc.txt` or `synsets.txt` in either place.
-    ///
-    /// # Errors
-    ///
-    /// As [`ImageFolder::open`] and [`ImageFolder::open_flat`], and [`DataError::ClassesDiffer`] if
-    /// the two do not have the same classes.
-    pub fn open_split(
-        root: impl AsRef<Path>,
-        decoding: impl Into<Decoding>,
-    ) -> Result<(Self, Self), DataError> {
-        let (path, decoding) = (root.as_ref().join("train"), decoding.into());
-        let train = Self::open(&path, decoding)?;
-        let val = Self::open_val(root.as_ref(), &path, &train.classes, decoding)?;
-        Ok((train, val))
-    }
-
-    /// The validation part below `root`, of the same classes as the training part at `train`.
-    pub(crate) fn open_val(
-        root: &Path,
-        train: &Path,
-        classes: &[String],
-        decoding: Decoding,
-    ) -> Result<Self, DataError> {
-        let path = root.join("val");
-        let val = match Self::open(&path, decoding) {
-            Err(DataError::NoClasses { .. }) if !Scan::new(&path)?.loose_images()?.is_empty() => {
-                Self::open_flat(&path, &ilsvrc::find(root)?, classes, decoding)?
-            }
-            opened => opened?,
-        };
-        if val.classes == classes {
-            return Ok(val);
-        }
-        Err(DataError::ClassesDiffer {
-            only_first: missing(classes, &val.classes),
-            only_second: missing(&val.classes, classes),
-            first: train.to_owned(),
-            second: path,
-        })
+        let folder = Self::of_scan(root, scan, reading, classes.to_owned(), samples);
+        Ok(Self { flat: true, ..folder })
     }
 
     /// Path of a sample's file.
@@ -185,12 +201,6 @@ impl ImageFolder {
     }
 }
 
-/// Those of the classes that the others lack; both are sorted.
-fn missing(classes: &[String], others: &[String]) -> Vec<String> {
-    let missing = |class: &&String| others.binary_search(class).is_err();
-    classes.iter().filter(missing).cloned().collect()
-}
-
 impl Dataset for ImageFolder {
     fn len(&self) -> usize {
         self.samples.len()
@@ -201,7 +211,7 @@ impl Dataset for ImageFolder {
     }
 
     fn channels(&self) -> usize {
-        self.decoding.channels.count()
+        self.reading.decoding.channels.count()
     }
 
     fn label(&self, index: usize) -> usize {
@@ -214,12 +224,16 @@ impl Dataset for ImageFolder {
 
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<Contents, DataError> {
         let path = self.path(index);
-        read_file(&self.resolved, &path, buffer)?;
-        Ok(Contents::File { path, decoding: self.decoding })
+        read_file(&self.bounds, &path, buffer)?;
+        Ok(Contents::File { path, decoding: self.reading.decoding })
     }
 
     fn name(&self, index: usize) -> String {
         self.path(index).display().to_string()
+    }
+
+    fn left_out(&self) -> LeftOut {
+        self.left_out.clone()
     }
 }
 
@@ -228,7 +242,7 @@ impl std::fmt::Debug for ImageFolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ImageFolder")
             .field("root", &self.root)
-            .field("decoding", &self.decoding)
+            .field("reading", &self.reading)
             .field("classes", &self.classes.len())
             .field("samples", &self.samples.len())
             .finish()

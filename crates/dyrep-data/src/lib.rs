@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * A [`Dataset`] names its classes and decodes one image: [`Digits`] ships with the crate,
-//!   [`Cifar10`] and [`Cifar100`] read the published files, [`ImageFolder`] ImageNet's layouts,
+//!   [`Cifar10`], [`Cifar100`] and [`Idx`] read the published files, [`ImageFolder`] ImageNet's layouts,
 //!   [`TarFolder`] the same in an archive, [`ImageFiles`] pictures without classes, [`Subset`] a
 //!   part of any of them, and [`Synthetic`] makes pictures up for benchmarks.
 //! * A [`Pipeline`] is a chain of [`Transform`]s on 8-bit pixels. Each draws from the
@@ -19,9 +19,8 @@
 //! Pixels stay `u8` up to the [`Batch`]: uploading them takes a quarter of what `f32` would, and
 //! normalising is cheapest on the device. The crate knows no tensor and no model.
 //!
-//! Nothing is skipped or repaired in silence. A file that cannot be used, a link that leaves the
-//! data set, a channel that would have to be dropped: each is a [`DataError`] that names the file,
-//! what was found and what was expected.
+//! Nothing is skipped or repaired in silence. A file that cannot be used and a link that leaves the
+//! data set are a [`DataError`] each, which names the file, what was found and what was expected.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -44,13 +43,18 @@ mod dataset;
 mod decode;
 mod digits;
 mod error;
+mod idx;
 mod ilsvrc;
 mod image;
 mod image_files;
 mod image_folder;
+mod left_out;
 mod loader;
 mod mix;
+mod parts;
+mod reading;
 mod resample;
+mod reuse;
 mod rng;
 mod scan;
 mod split;
@@ -67,14 +71,18 @@ pub use crate::dataset::{Contents, Dataset};
 pub use crate::decode::{Channels, Decoding, Orientation};
 pub use crate::digits::Digits;
 pub use crate::error::DataError;
+pub use crate::idx::{Idx, IdxError};
 pub use crate::ilsvrc::{GroundTruth, GroundTruthError, Synsets};
 pub use crate::image::Image;
 pub use crate::image_files::ImageFiles;
 pub use crate::image_folder::ImageFolder;
+pub use crate::left_out::LeftOut;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
 pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
+pub use crate::parts::PartError;
+pub use crate::reading::Reading;
 pub use crate::rng::SampleRng;
-pub use crate::split::open_split;
+pub use crate::split::{Part, Wanted, classes_without_pictures, open_part, open_split};
 pub use crate::stages::StageTimes;
 pub use crate::subset::Subset;
 pub use crate::synthetic::{Encoding, Synthetic, SyntheticConfig};

@@ -1,35 +1,52 @@
 //! Finding classes and images on disk, in torchvision's order, without leaving the data set.
 //!
 //! DIFFERENCE: torchvision follows links to folders and takes hidden files and folders for data.
-//! Here hidden entries are ignored (`._x.JPEG`, `.ipynb_checkpoints` are no data), and a link is
-//! followed only to a file inside the data set's folder. Any other link is an error rather than
-//! skipped, because a missing class or image would change the training in silence.
+//! Here hidden entries are ignored (`._x.JPEG`, `.ipynb_checkpoints` are no data), and unless
+//! [`Reading::follow_links`](crate::Reading) a link is followed only to a file inside the data set's
+//! folder. Any other link is an error rather than skipped, because a missing class or image would
+//! change the training in silence. Followed or not, no folder is read twice by links, so those that
+//! lead in a circle end. What is passed over is counted.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::left_out::LeftOut;
+use crate::parts::PartError;
 
 /// Extensions taken for images, whatever their case.
-pub(crate) const EXTENSIONS: [&str; 3] = ["jpeg", "jpg", "png"];
+pub(crate) const EXTENSIONS: [&str; 14] = [
+    "jpeg", "jpg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif", "ppm", "pgm", "pbm",
+    "pnm",
+];
 
 /// What an entry of a folder is to a data set.
 enum Kind {
     Folder,
+    /// A folder by way of a link: what it points to.
+    Linked(PathBuf),
     Image,
-    Ignored,
+    /// A file whose name is no picture's.
+    Other,
+    Hidden,
 }
 
 /// A data set's folder, resolved once so that links can be held against it.
 pub(crate) struct Scan {
     root: PathBuf,
     resolved: PathBuf,
+    follow_links: bool,
+    /// What links to folders point to, each read once.
+    linked: BTreeSet<PathBuf>,
+    left_out: LeftOut,
 }
 
 impl Scan {
     /// A scan of the folder at `root`, which itself may be a link.
-    pub(crate) fn new(root: &Path) -> Result<Self, DataError> {
+    pub(crate) fn new(root: &Path, follow_links: bool) -> Result<Self, DataError> {
         let metadata = fs::metadata(root).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => DataError::FolderMissing { path: root.to_owned() },
             _ => unreadable(root, source),
@@ -38,62 +55,97 @@ impl Scan {
             return Err(DataError::NotAFolder { path: root.to_owned() });
         }
         let resolved = root.canonicalize().map_err(|source| unreadable(root, source))?;
-        Ok(Self { root: root.to_owned(), resolved })
+        let (root, linked, left_out) = (root.to_owned(), BTreeSet::new(), LeftOut::default());
+        Ok(Self { root, resolved, follow_links, linked, left_out })
     }
 
-    /// The folder's path without links.
-    pub(crate) fn into_resolved(self) -> PathBuf {
-        self.resolved
+    /// Where files have to lie: the folder's path without links, or anywhere if links are followed.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds((!self.follow_links).then(|| self.resolved.clone()))
+    }
+
+    /// What was passed over.
+    pub(crate) fn into_left_out(self) -> LeftOut {
+        self.left_out
+    }
+
+    /// Names of the folders, sorted by their bytes.
+    pub(crate) fn folders(&mut self) -> Result<Vec<OsString>, DataError> {
+        let mut folders = Vec::new();
+        for entry in entries(&self.root)? {
+            let name = entry.file_name();
+            match self.kind(&entry)? {
+                Kind::Folder => folders.push(name),
+                Kind::Linked(target) => {
+                    self.enter(&entry.path(), &self.root.clone(), target)?;
+                    folders.push(name);
+                }
+                Kind::Image => {
+                    self.left_out.count(format!("{} outside of the classes", ending(&name)));
+                }
+                Kind::Other => self.left_out.add(&name),
+                Kind::Hidden => {}
+            }
+        }
+        folders.sort_unstable();
+        Ok(folders)
     }
 
     /// Names of the class folders, sorted by their bytes as torchvision's are by code points.
-    pub(crate) fn classes(&self) -> Result<Vec<String>, DataError> {
-        let mut classes = Vec::new();
-        for entry in entries(&self.root)? {
-            if let Kind::Folder = self.kind(&entry)? {
-                let name = entry.file_name().into_string();
-                classes.push(name.map_err(|_| DataError::ClassNameNotUtf8 { path: entry.path() })?);
-            }
+    pub(crate) fn classes(&mut self) -> Result<Vec<String>, DataError> {
+        let folders = self.folders()?;
+        let named = |folder: OsString| {
+            let path = self.root.join(&folder);
+            folder.into_string().map_err(|_| DataError::ClassNameNotUtf8 { path })
+        };
+        let classes: Vec<String> = folders.into_iter().map(named).collect::<Result<_, _>>()?;
+        match classes.is_empty() {
+            true => Err(DataError::NoClasses { path: self.root.clone() }),
+            false => Ok(classes),
         }
-        if classes.is_empty() {
-            return Err(DataError::NoClasses { path: self.root.clone() });
-        }
-        classes.sort_unstable();
-        Ok(classes)
     }
 
-    /// The images of a class at any depth, relative to the class's folder.
+    /// The images of a class at any depth, relative to the class's folder; there may be none.
     ///
     /// In the order of torchvision's `sorted(os.walk(class))`: by folder, compared as a string, then
     /// by name.
-    pub(crate) fn images(&self, class: &str) -> Result<Vec<PathBuf>, DataError> {
+    pub(crate) fn images(&mut self, class: &str) -> Result<Found, DataError> {
         let top = self.root.join(class);
         let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
+        let mut left_out = LeftOut::default();
         let mut pending = vec![PathBuf::new()];
         while let Some(folder) = pending.pop() {
             for entry in entries(&top.join(&folder))? {
+                let name = entry.file_name();
                 match self.kind(&entry)? {
-                    Kind::Folder => pending.push(folder.join(entry.file_name())),
-                    Kind::Image => found.push((folder.clone(), entry.file_name().into())),
-                    Kind::Ignored => {}
+                    Kind::Folder => pending.push(folder.join(name)),
+                    Kind::Linked(target) => {
+                        self.enter(&entry.path(), &top.join(&folder), target)?;
+                        pending.push(folder.join(name));
+                    }
+                    Kind::Image => found.push((folder.clone(), name.into())),
+                    Kind::Other => left_out.add(&name),
+                    Kind::Hidden => {}
                 }
             }
-        }
-        if found.is_empty() {
-            return Err(DataError::EmptyClass { path: top });
         }
         // As bytes: `Path` compares component by component, which puts `a/b` before `a-b`.
         let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
         found.sort_by_cached_key(|(folder, name)| (bytes(folder), bytes(name)));
-        Ok(found.into_iter().map(|(folder, name)| folder.join(name)).collect())
+        let images = found.into_iter().map(|(folder, name)| folder.join(name)).collect();
+        self.left_out.extend(&left_out);
+        Ok(Found { images, left_out })
     }
 
     /// The images in the folder itself, sorted by the bytes of their names.
-    pub(crate) fn loose_images(&self) -> Result<Vec<PathBuf>, DataError> {
+    pub(crate) fn loose_images(&mut self) -> Result<Vec<PathBuf>, DataError> {
         let mut names = Vec::new();
         for entry in entries(&self.root)? {
-            if let Kind::Image = self.kind(&entry)? {
-                names.push(entry.file_name());
+            match self.kind(&entry)? {
+                Kind::Image => names.push(entry.file_name()),
+                Kind::Other => self.left_out.add(&entry.file_name()),
+                Kind::Folder | Kind::Linked(_) => self.left_out.count("folders".to_owned()),
+                Kind::Hidden => {}
             }
         }
         names.sort_unstable();
@@ -103,7 +155,7 @@ impl Scan {
     fn kind(&self, entry: &DirEntry) -> Result<Kind, DataError> {
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
-            return Ok(Kind::Ignored);
+            return Ok(Kind::Hidden);
         }
         // Known from the listing itself on most systems, so no file is touched.
         let kind = entry.file_type().map_err(|source| unreadable(&entry.path(), source))?;
@@ -115,34 +167,74 @@ impl Scan {
             // What is no file, such as a socket, is found out when it is to be read.
             Ok(Kind::Image)
         } else {
-            Ok(Kind::Ignored)
+            Ok(Kind::Other)
         }
     }
 
     fn kind_of_link(&self, link: &Path) -> Result<Kind, DataError> {
         let named_as_image = has_image_extension(link);
         let target = link.canonicalize().map_err(|source| unreadable(link, source))?;
-        if target.is_dir() || (named_as_image && !target.starts_with(&self.resolved)) {
+        let inside = target.starts_with(&self.resolved);
+        if !self.follow_links && (target.is_dir() || (named_as_image && !inside)) {
             return Err(DataError::ForbiddenLink { path: link.to_owned(), target });
         }
-        Ok(if named_as_image { Kind::Image } else { Kind::Ignored })
+        Ok(match (target.is_dir(), named_as_image) {
+            (true, _) => Kind::Linked(target),
+            (false, true) => Kind::Image,
+            (false, false) => Kind::Other,
+        })
+    }
+
+    /// Notes that a link in `folder` is followed to a folder. One that holds the link would be read
+    /// without end, and one that another link points to twice.
+    fn enter(&mut self, link: &Path, folder: &Path, target: PathBuf) -> Result<(), DataError> {
+        let from = folder.canonicalize().map_err(|source| unreadable(folder, source))?;
+        if !from.starts_with(&target) && self.linked.insert(target.clone()) {
+            return Ok(());
+        }
+        Err(DataError::Parts(PartError::LinkedTwice { path: link.to_owned(), target }))
     }
 }
 
-/// The largest file that is read: more than any JPEG or PNG of [`Image::MAX_PIXELS`] in use.
+/// The pictures of a class, and what else is there.
+pub(crate) struct Found {
+    pub(crate) images: Vec<PathBuf>,
+    pub(crate) left_out: LeftOut,
+}
+
+/// Where files are read: below a resolved folder, or anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds(Option<PathBuf>);
+
+impl Bounds {
+    /// That one file alone.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        Self(Some(path))
+    }
+
+    fn hold(&self, target: &Path) -> bool {
+        self.0.as_ref().is_none_or(|inside| target.starts_with(inside))
+    }
+}
+
+/// The largest file that is read: more than any picture of [`Image::MAX_PIXELS`] in use.
 ///
 /// [`Image::MAX_PIXELS`]: crate::Image::MAX_PIXELS
 pub(crate) const MAX_BYTES: u64 = 1 << 29;
 
-/// Replaces the contents of `buffer` by those of a file that was found below `inside`, a resolved
-/// path. It may have become something else since.
-pub(crate) fn read_file(inside: &Path, path: &Path, buffer: &mut Vec<u8>) -> Result<(), DataError> {
+/// Replaces the contents of `buffer` by those of a file that was found inside of `bounds`. It may have
+/// become something else since.
+pub(crate) fn read_file(
+    bounds: &Bounds,
+    path: &Path,
+    buffer: &mut Vec<u8>,
+) -> Result<(), DataError> {
     buffer.clear();
     let failed = |source| unreadable(path, source);
     let found = fs::symlink_metadata(path).map_err(failed)?;
     if found.is_symlink() {
         let target = path.canonicalize().map_err(failed)?;
-        if !target.starts_with(inside) {
+        if !bounds.hold(&target) {
             return Err(DataError::ForbiddenLink { path: path.to_owned(), target });
         }
     }
@@ -167,6 +259,20 @@ pub(crate) fn check_regular(path: &Path) -> Result<u64, DataError> {
     Err(DataError::NotAFile { path: path.to_owned() })
 }
 
+/// Names of the folders in a folder, sorted, those by way of links among them; not of hidden ones.
+pub(crate) fn folder_names(root: &Path) -> Result<Vec<String>, DataError> {
+    // Says what is wrong with the folder itself.
+    Scan::new(root, false)?;
+    let mut names: Vec<String> = entries(root)?
+        .into_iter()
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
 fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
     fs::read_dir(folder).and_then(Iterator::collect).map_err(|source| unreadable(folder, source))
 }
@@ -175,6 +281,12 @@ pub(crate) fn has_image_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         EXTENSIONS.iter().any(|accepted| extension.eq_ignore_ascii_case(accepted))
     })
+}
+
+/// `.jpg` of `1.JPG`.
+fn ending(name: &OsStr) -> String {
+    let ending = Path::new(name).extension().unwrap_or_default();
+    format!(".{}", ending.to_string_lossy().to_lowercase())
 }
 
 pub(crate) fn unreadable(path: &Path, source: io::Error) -> DataError {

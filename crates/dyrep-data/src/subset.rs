@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::dataset::{Contents, Dataset};
 use crate::error::DataError;
 use crate::image::Image;
+use crate::left_out::LeftOut;
 use crate::rng::permutation;
 
 /// Some samples of another data set, with its classes.
@@ -52,6 +53,10 @@ impl Dataset for Subset {
 
     fn name(&self, index: usize) -> String {
         self.dataset.name(self.indices[index])
+    }
+
+    fn left_out(&self) -> LeftOut {
+        self.dataset.left_out()
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use common::{rgb, save};
 use dyrep_data::{Channels, DataError, Dataset, Image, ImageFolder};
-use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageFormat, RgbaImage};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbaImage};
 use rstest::rstest;
 use tempfile::tempdir;
 
@@ -92,32 +92,36 @@ fn sixteen_bits_are_scaled_to_eight() {
     assert_eq!(image.pixels(), [0, 0, 1, 1, 128, 254, 255]);
 }
 
+/// Opaque alpha is as if there were none; what shows through is white unless asked for.
 #[rstest]
-#[case::rgba_as_rgb(RgbaImage::new(4, 4), Channels::Rgb, "4 (RGBA)", "3 (RGB)")]
-#[case::rgba_as_grey(RgbaImage::new(4, 4), Channels::Grey, "4 (RGBA)", "1 (grey)")]
-#[case::grey_alpha_as_rgb(
-    GrayAlphaImage::new(4, 4),
-    Channels::Rgb,
-    "2 (grey and alpha)",
-    "3 (RGB)"
-)]
-#[case::grey_alpha_as_grey(
-    GrayAlphaImage::new(4, 4),
-    Channels::Grey,
-    "2 (grey and alpha)",
-    "1 (grey)"
-)]
-#[case::rgb_as_grey(rgb(4, 4), Channels::Grey, "3 (RGB)", "1 (grey)")]
-fn no_channel_is_dropped(
-    #[case] picture: impl Into<DynamicImage>,
-    #[case] asked: Channels,
-    #[case] found: &str,
-    #[case] expected: &str,
+fn transparency_is_composed(
+    #[values(Channels::Rgb, Channels::Grey)] channels: Channels,
+    #[values(ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff)] format: ImageFormat,
 ) {
-    let error = decode("x.png", &encode(&picture.into(), ImageFormat::Png), asked).unwrap_err();
-    assert!(matches!(error, DataError::UnsupportedChannels { .. }), "{error}");
-    let text = error.to_string();
-    assert!(text.contains(found) && text.contains(expected), "{text}");
+    let opaque = RgbaImage::from_fn(9, 8, |x, y| image::Rgba([x as u8, y as u8, 9, 255]));
+    let plain = DynamicImage::from(opaque.clone()).to_rgb8();
+    let decode = |picture: DynamicImage| decode("x.png", &encode(&picture, format), channels);
+    assert_eq!(decode(opaque.clone().into()).unwrap(), decode(plain.into()).unwrap());
+    let mut clear = opaque;
+    clear.pixels_mut().for_each(|pixel| pixel[3] = 0);
+    assert!(decode(clear.into()).unwrap().pixels().iter().all(|&value| value == 255));
+}
+
+/// As torchvision's `Grayscale`, whatever the file.
+#[rstest]
+fn colour_becomes_luma_where_grey_is_asked_for(
+    #[values(ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp)] format: ImageFormat,
+) {
+    let bytes = encode(&rgb(40, 30), format);
+    let rgb = decode("x.png", &bytes, Channels::Rgb).unwrap();
+    let grey = decode("x.png", &bytes, Channels::Grey).unwrap();
+    assert_eq!((grey.width(), grey.height(), grey.channels()), (40, 30, 1));
+    let luma = |pixel: &[u8]| {
+        let weighted = [19_595, 38_470, 7_471].into_iter().zip(pixel);
+        ((weighted.map(|(weight, &value)| weight * u32::from(value)).sum::<u32>() + 32_768) >> 16)
+            as u8
+    };
+    assert!(rgb.pixels().chunks(3).map(luma).eq(grey.pixels().iter().copied()));
 }
 
 /// The decoder by itself fills the missing part with grey, so only the search for the end marker can
@@ -169,7 +173,8 @@ fn an_empty_file_is_refused() {
 
 #[rstest]
 #[case::text(b"this is no picture", "unknown")]
-#[case::gif(b"GIF89a\x01\x00\x01\x00\x00\x00\x00", "image/gif")]
+#[case::qoi(b"qoif\0\0\0\x01\0\0\0\x01\x03\0", "image/x-qoi")]
+#[case::of_a_phone(b"\0\0\0\x18ftypheic\0\0\0\0", "image/heic")]
 fn other_contents_are_refused(#[case] bytes: &[u8], #[case] found: &str) {
     let error = decode("x.png", bytes, Channels::Rgb).unwrap_err();
     assert!(matches!(error, DataError::UnknownFormat { .. }), "{error}");

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{rgb, save};
 use dyrep_data::{
-    Channels, DataError, Dataset, GroundTruth, GroundTruthError, ImageFolder, Synsets,
+    Channels, DataError, Dataset, GroundTruth, GroundTruthError, ImageFolder, Synsets, open_split,
 };
 use rstest::rstest;
 use tempfile::{TempDir, tempdir};
@@ -64,17 +64,17 @@ const DEVKIT: &str = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_tr
 #[case::kaggle_first(&[("LOC_val_solution.csv", CSV), (TRUTH, "1\n"), ("synsets.txt", ALPHABETICAL)])]
 fn a_flat_folder_finds_its_classes(#[case] files: &[(&str, &str)]) {
     let root = ilsvrc(files);
-    let (train, val) = ImageFolder::open_split(root.path(), Channels::Rgb).unwrap();
+    let [train, val] = open_split(root.path(), Channels::Rgb).unwrap().map(|part| part.dataset);
     assert_eq!(train.classes(), val.classes());
     assert_eq!((0..val.len()).map(|index| val.label(index)).collect::<Vec<_>>(), LABELS);
     for index in 0..4 {
-        assert_eq!(val.path(index), self::val(root.path(), index + 1));
+        assert_eq!(val.name(index), self::val(root.path(), index + 1).display().to_string());
         assert_eq!(val.image(index).unwrap().width(), 4);
     }
 }
 
 fn open(root: &Path) -> GroundTruthError {
-    match ImageFolder::open_split(root, Channels::Rgb).unwrap_err() {
+    match open_split(root, Channels::Rgb).unwrap_err() {
         DataError::GroundTruth(error) => error,
         other => panic!("{other}"),
     }
@@ -218,6 +218,6 @@ fn the_classes_may_be_given() {
 fn an_empty_val_has_no_classes() {
     let root = ilsvrc(&[]);
     (1..=4).for_each(|number| fs::remove_file(val(root.path(), number)).unwrap());
-    let error = ImageFolder::open_split(root.path(), Channels::Rgb).unwrap_err();
+    let error = open_split(root.path(), Channels::Rgb).unwrap_err();
     assert!(matches!(error, DataError::NoClasses { .. }), "{error}");
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use common::{rgb, save};
 use dyrep_data::{
-    Batch, Channels, DataError, Dataset, ImageFolder, Loader, LoaderConfig, Pipeline, TarError,
-    TarFolder,
+    Batch, Channels, DataError, Dataset, ImageFolder, Loader, LoaderConfig, PartError, Pipeline,
+    TarError, TarFolder,
 };
 use rstest::rstest;
 use tar::{Builder, EntryType, Header};
@@ -290,7 +290,7 @@ fn classes_have_images_and_names() {
     let empty = tar_of(&[]);
     let error = open(&tar_of(&[(b"a/1.png", b""), (b"b.tar", &empty)])).1.unwrap_err();
     assert!(
-        matches!(&error, DataError::EmptyClass { path } if path.ends_with("x.tar/b")),
+        matches!(&error, DataError::EmptyClass { path, .. } if path.ends_with("x.tar/b")),
         "{error}"
     );
     let mut tar = Builder::new(Vec::new());
@@ -298,7 +298,7 @@ fn classes_have_images_and_names() {
     tar.append(&header(b"c/", EntryType::Directory, 0), &[][..]).unwrap();
     let error = open(&tar.into_inner().unwrap()).1.unwrap_err();
     assert!(
-        matches!(&error, DataError::EmptyClass { path } if path.ends_with("x.tar/c")),
+        matches!(&error, DataError::EmptyClass { path, .. } if path.ends_with("x.tar/c")),
         "{error}"
     );
 }
@@ -350,7 +350,8 @@ fn the_training_part_may_be_an_archive() {
     let (a, b) = (inner(&["a_1.png", "a_2.png"]), inner(&["b_1.png"]));
     let archive = root.path().join("ILSVRC2012_img_train.tar");
     fs::write(&archive, tar_of(&[(b"a.tar", &a), (b"b.tar", &b)])).unwrap();
-    let [train, val] = dyrep_data::open_split(root.path(), Channels::Rgb).unwrap();
+    let parts = || dyrep_data::open_split(root.path(), Channels::Rgb);
+    let [train, val] = parts().unwrap().map(|part| part.dataset);
     assert_eq!((train.len(), val.len()), (3, 2));
     assert_eq!(train.classes(), val.classes());
     assert_eq!(train.image(2).unwrap(), val.image(0).unwrap());
@@ -358,11 +359,11 @@ fn the_training_part_may_be_an_archive() {
     // A folder goes before an archive.
     save(&root.path().join("train/a/1.png"), rgb(5, 4));
     save(&root.path().join("train/b/1.png"), rgb(5, 4));
-    let [train, _] = dyrep_data::open_split(root.path(), Channels::Rgb).unwrap();
-    assert_eq!(train.len(), 2);
+    let [train, _] = parts().unwrap();
+    assert_eq!(train.dataset.len(), 2);
 
     fs::remove_dir_all(root.path().join("train")).unwrap();
     fs::write(&archive, tar_of(&[(b"a.tar", &a)])).unwrap();
-    let error = dyrep_data::open_split(root.path(), Channels::Rgb).err().unwrap();
-    assert!(matches!(error, DataError::ClassesDiffer { .. }), "{error}");
+    let error = parts().unwrap_err();
+    assert!(matches!(error, DataError::Parts(PartError::ClassesDiffer { .. })), "{error}");
 }

@@ -51,6 +51,24 @@ impl InputSpec {
         Self { scale: dyrep_data::Digits::MAX_VALUE, mean: vec![0.0], std: vec![1.0] }
     }
 
+    /// The statistics of MNIST's training pictures.
+    #[must_use]
+    pub fn mnist() -> Self {
+        Self { scale: 255.0, mean: vec![0.1307], std: vec![0.3081] }
+    }
+
+    /// The statistics of Fashion-MNIST's training pictures.
+    #[must_use]
+    pub fn fashion_mnist() -> Self {
+        Self { scale: 255.0, mean: vec![0.2860], std: vec![0.3530] }
+    }
+
+    /// For grey pictures of unknown statistics: ImageNet's, averaged over its channels.
+    #[must_use]
+    pub fn grey() -> Self {
+        Self { scale: 255.0, mean: vec![0.449], std: vec![0.226] }
+    }
+
     /// The batch's pictures, `[batch, channels, height, width]`.
     ///
     /// # Panics

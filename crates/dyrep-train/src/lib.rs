@@ -13,6 +13,7 @@
 
 mod checkpoint;
 mod classifier;
+mod data;
 mod deployment;
 mod device;
 mod dyrep;
@@ -31,6 +32,7 @@ mod schedule;
 pub use burn_train::Interrupter;
 pub use checkpoint::{Broken, Checkpoints, Part};
 pub use classifier::{Classifier, Loss, Network};
+pub use data::{Part as DataPart, evaluation, input, notices, part, sets};
 pub use deployment::{Cost, Deployment};
 pub use device::{available, default_name, device};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
@@ -40,7 +42,7 @@ pub use failure::Failure;
 pub use input::InputSpec;
 pub use optimizer::SgdRecipe;
 pub use pictures::{Batches, Pictures};
-pub use plan::{Plan, evaluation, input, sets};
+pub use plan::Plan;
 pub use run::{
     Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
 };

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use dyrep_burn::{ControllerConfig, PathPatterns, PatternError};
 use dyrep_data::{
-    Channels, Cifar10, Cifar100, Dataset, Digits, Erase, Fill, Loader, LoaderConfig, MixConfig,
-    Mixer, Pipeline, TransformSpec, open_split,
+    Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, TransformSpec,
 };
 use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
-use dyrep_weights::{Input, Label, Load, OpenOptions, Report, WeightsError};
+use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
+use crate::data::{Part, evaluation, input, notices, sets, size};
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, DataRecipe, DataSet, ErasingMode, MixRecipe, ModelRecipe,
-    OptimizerRecipe, Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
+    AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe, ModelRecipe, OptimizerRecipe,
+    Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
@@ -37,6 +37,8 @@ pub struct Plan {
     pub loaded: Option<Report>,
     /// What files of its weights say: which network it is, what it reads, what its classes are called.
     pub label: Label,
+    /// What whoever trains should know of the data, a line each: which folder validates, what was left out.
+    pub notices: Vec<String>,
 }
 
 impl Plan {
@@ -49,7 +51,9 @@ impl Plan {
     /// # Panics
     /// If there is no device.
     pub fn new(recipe: &Recipe, devices: &[Device]) -> Result<Self, TrainError> {
-        let [train, validation] = loaders(recipe)?;
+        let parts = sets(&recipe.data)?;
+        let notices = parts.iter().flat_map(notices).collect();
+        let [train, validation] = loaders(recipe, parts)?;
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
@@ -61,7 +65,7 @@ impl Plan {
             input: Some(input(&recipe.data)),
             class_names: train.dataset().classes().to_vec(),
         };
-        Ok(Self { network, train, validation, training, loaded, label })
+        Ok(Self { network, train, validation, training, loaded, label, notices })
     }
 }
 
@@ -97,9 +101,9 @@ fn options(recipe: &Recipe) -> Result<OpenOptions, WeightsError> {
     }
 }
 
-fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
+fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainError> {
     let Recipe { data, augmentation, optimizer, run, .. } = recipe;
-    let [train, validation] = sets(data)?;
+    let [train, validation] = parts.map(|part| part.dataset);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let config = LoaderConfig {
         batch_size: optimizer.batch_size,
@@ -121,54 +125,6 @@ fn loaders(recipe: &Recipe) -> Result<[Arc<Loader>; 2], TrainError> {
         Arc::new(Loader::new(train, augmented, config)?),
         Arc::new(Loader::new(validation, plain, in_order)?),
     ])
-}
-
-/// The two parts of the data that a recipe names: for training, and for validation.
-///
-/// # Errors
-/// Data that cannot be read; a set without a path.
-pub fn sets(data: &DataRecipe) -> Result<[Arc<dyn Dataset>; 2], TrainError> {
-    match (data.set, &data.path) {
-        (DataSet::Digits, _) => Ok([Arc::new(Digits::train()), Arc::new(Digits::test())]),
-        (DataSet::Imagenet | DataSet::ImageFolder, Some(path)) => {
-            Ok(open_split(path, Channels::Rgb)?)
-        }
-        (DataSet::Cifar10, Some(path)) => {
-            Ok([Arc::new(Cifar10::train(path)?), Arc::new(Cifar10::test(path)?)])
-        }
-        (DataSet::Cifar100, Some(path)) => {
-            Ok([Arc::new(Cifar100::train(path)?), Arc::new(Cifar100::test(path)?)])
-        }
-        (set, None) => Err(TrainError::NoPath { set: set.name() }),
-    }
-}
-
-fn size(pixels: usize) -> u32 {
-    u32::try_from(pixels).unwrap_or(u32::MAX)
-}
-
-/// How the pictures of a recipe's data become input.
-#[must_use]
-pub fn input(data: &DataRecipe) -> Input {
-    let InputSpec { scale, mean, std } = match data.set {
-        DataSet::Digits => InputSpec::digits(),
-        DataSet::Cifar10 => InputSpec::cifar10(),
-        DataSet::Cifar100 => InputSpec::cifar100(),
-        DataSet::Imagenet | DataSet::ImageFolder => InputSpec::imagenet(),
-    };
-    let resize = data.set.fixed_side().is_none().then(|| data.resized_side());
-    Input { resize, side: data.side(), scale, mean, std }
-}
-
-/// What is done to a picture before it is evaluated: the shorter side resized and the middle cut out, or nothing.
-///
-/// # Errors
-/// Sizes that no picture can have.
-pub fn evaluation(input: &Input) -> Result<Pipeline, TrainError> {
-    match input.resize {
-        Some(resize) => Ok(Pipeline::imagenet_eval(size(resize), size(input.side))?),
-        None => Ok(Pipeline::identity()),
-    }
 }
 
 /// The step as a transform. What is painted over gets the set's mean, which is zero once it is normalised.

@@ -221,6 +221,8 @@ impl Picture<'_> {
             Colours::Cmyk => (raw::TJPF_TJPF_CMYK, 4),
         };
         let pitch = width as usize * channels;
+        // What damaged data leave unwritten is black and of no picture before.
+        pixels.clear();
         pixels.resize(pitch * height as usize, 0);
         // SAFETY: the library writes `height` rows of `pitch` bytes, which `pixels` holds: the
         // region it was given, or with zeros the whole reduced picture, which `around` then

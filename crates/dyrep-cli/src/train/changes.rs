@@ -14,9 +14,21 @@ const SMALL: usize = 64;
 /// Changes of a recipe.
 #[derive(Clone, Debug, Args)]
 pub struct Changes {
-    /// Folder of the pictures: `train/<class>/*.jpg` and `val/<class>/*.jpg`, or CIFAR's files
+    /// Folder of the pictures: `train/<class>/*.jpg` and `val/<class>/*.jpg`, or the files of CIFAR or MNIST
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+
+    /// Channels that the pictures of a folder are read in: `grey` or `rgb`
+    #[arg(long, value_name = "NAME")]
+    pub channels: Option<String>,
+
+    /// Most pixels, width × height, that a picture of a folder may have [default: 89478485]
+    #[arg(long, value_name = "N")]
+    pub max_pixels: Option<usize>,
+
+    /// Follow links to folders, and out of the folder of the pictures
+    #[arg(long)]
+    pub follow_links: bool,
 
     /// Weights to start from: PyTorch's (.pth), safetensors or Burn's (.bpk)
     #[arg(long, value_name = "FILE")]
@@ -144,6 +156,9 @@ impl Changes {
         change("run.threads", text(&self.threads));
         change("run.seed", self.seed.map(|seed| seed.to_string()));
         change("data.path", path(&self.data));
+        change("data.channels", self.channels.clone());
+        change("data.max_pixels", text(&self.max_pixels));
+        change("data.follow_links", self.follow_links.then(|| "true".to_owned()));
         changes.extend(self.set.iter().cloned());
         changes
     }

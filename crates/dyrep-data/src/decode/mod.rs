@@ -1,26 +1,32 @@
-//! From a file's bytes to an [`Image`] of known channels: JPEG and PNG, told apart by their contents.
+//! From a file's bytes to an [`Image`] of known channels: JPEG, PNG, WebP, BMP, TIFF, GIF and PNM,
+//! told apart by their contents.
 //!
 //! | file | asked for grey | asked for RGB |
 //! |---|---|---|
-//! | grey | as it is | replicated |
-//! | RGB, palette, YCbCr, CMYK | refused | converted |
-//! | with transparency | refused | refused |
+//! | grey, black and white | as it is | replicated |
+//! | RGB, palette, YCbCr, CMYK | its luma, as Pillow's `convert("L")` | converted |
+//! | with transparency | over [`Decoding::background`], then as above | over [`Decoding::background`] |
 //!
 //! 16-bit samples are scaled to 8 bits, rounding to nearest; fewer than 8 bits are expanded. CMYK is
-//! taken for inverted, as Adobe writes it and Pillow reads it.
+//! taken for inverted in a JPEG, as Adobe writes it and Pillow reads it. Of several pictures in a
+//! file, the first one counts.
 //!
 //! DIFFERENCE: torchvision's loader calls Pillow's `convert("RGB")`, which drops transparency and
-//! clips 16-bit grey to 255. Here the first is refused, because the colours under transparent
-//! pixels are arbitrary, and the second scaled.
+//! clips 16-bit grey to 255. Here the first is composed, because the colours under transparent
+//! pixels are arbitrary and no viewer shows them, and the second scaled. An alpha channel that is
+//! opaque everywhere makes no difference to either. Pillow also turns a TIFF by its orientation,
+//! unasked.
 //!
 //! A [`Decoder`] opens a file: the header is read and checked, no pixel yet. [`Opened`] then gives
 //! the whole image, or a window of it. JPEG is decoded by zune-jpeg, which is written in Rust, or
 //! with the feature `turbojpeg` by libjpeg-turbo, which decodes as Pillow does to the bit, and only
-//! the part of a picture that the window needs.
+//! the part of a picture that the window needs; the others by the `image` crate (`still.rs`).
 
+mod colours;
+mod kind;
 mod markers;
 mod options;
-mod png;
+mod still;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 #[cfg(not(feature = "turbojpeg"))]
@@ -37,24 +43,20 @@ use dyrep_resample::{Region, Resampler, View};
 use image::metadata::Orientation as Exif;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 
+use self::still::Still;
+
 pub use self::options::{Channels, Decoding, Orientation};
 
 use crate::error::DataError;
 use crate::image::Image;
 use crate::resample::Window;
+use crate::reuse::Reused;
 use crate::stages::{Stage, Stopwatch};
-
-/// What the pixels of a file are, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Colours {
-    colour: bool,
-    alpha: bool,
-}
 
 /// The buffers that decoding needs, used again for each file.
 #[derive(Default)]
 pub(crate) struct Decoder {
-    pixels: Vec<u8>,
+    pixels: Reused,
     jpeg: jpeg::Scratch,
     resampler: Resampler,
     pub(crate) watch: Stopwatch,
@@ -65,8 +67,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// A [`DataError`] with the path if it is empty, no JPEG or PNG, truncated or corrupt, declares
-    /// too many pixels, or has channels that would be lost.
+    /// A [`DataError`] with the path if it is empty, of no kind that is read, truncated or corrupt,
+    /// or declares too many pixels.
     pub(crate) fn open<'a>(
         &'a mut self,
         path: &'a Path,
@@ -75,21 +77,23 @@ impl Decoder {
     ) -> Result<Opened<'a>, DataError> {
         let Self { pixels, jpeg, resampler, watch } = self;
         let failed = |reason| undecodable(path, reason);
-        let mut kind = match format_of(path, bytes)? {
+        let format = kind::format_of(path, bytes)?;
+        let mut kind = match format {
             ImageFormat::Jpeg => {
                 Kind::Jpeg(Box::new(jpeg::Jpeg::open(jpeg, bytes).map_err(failed)?))
             }
-            _ => Kind::Png(Box::new(png::open(bytes).map_err(failed)?)),
+            other => Kind::Still(Still::open(other, bytes).map_err(failed)?),
         };
         let (width, height) = kind.size();
-        if u64::from(width) * u64::from(height) > Image::MAX_PIXELS {
+        let limit = decoding.max_pixels.min(Image::LARGEST);
+        if u64::from(width) * u64::from(height) > limit {
             let path = path.to_owned();
-            return Err(DataError::TooManyPixels { path, width, height, limit: Image::MAX_PIXELS });
+            return Err(DataError::TooManyPixels { path, width, height, limit });
         }
-        check_channels(path, kind.colours(), decoding.channels)?;
         // The last of the checks, so that a file wrong in several ways is told the most telling one.
-        if matches!(kind, Kind::Jpeg(_)) && !markers::is_complete(bytes) {
-            return Err(DataError::Truncated { path: path.to_owned(), bytes: bytes.len() });
+        if let Some((kind, lacks)) = kind::missing(format, bytes) {
+            let (path, bytes) = (path.to_owned(), bytes.len());
+            return Err(DataError::Truncated { path, kind, bytes, lacks });
         }
         let turn = match decoding.orientation {
             Orientation::AsStored => Exif::NoTransforms,
@@ -101,21 +105,14 @@ impl Decoder {
 
 enum Kind<'a> {
     Jpeg(Box<jpeg::Jpeg<'a>>),
-    Png(Box<png::Png<'a>>),
+    Still(Still<'a>),
 }
 
 impl Kind<'_> {
     fn size(&self) -> (u32, u32) {
         match self {
             Self::Jpeg(jpeg) => jpeg.size(),
-            Self::Png(png) => png::size(png),
-        }
-    }
-
-    fn colours(&self) -> Colours {
-        match self {
-            Self::Jpeg(jpeg) => Colours { colour: jpeg.has_colour(), alpha: false },
-            Self::Png(png) => png::colours(png),
+            Self::Still(still) => still.size(),
         }
     }
 
@@ -123,7 +120,7 @@ impl Kind<'_> {
     fn turn(&mut self, bytes: &[u8]) -> Option<Exif> {
         match self {
             Self::Jpeg(_) => Exif::from_exif_chunk(markers::exif(bytes)?),
-            Self::Png(png) => Exif::from_exif_chunk(&png::exif(png)?),
+            Self::Still(still) => still.turn(),
         }
     }
 }
@@ -156,7 +153,7 @@ pub(crate) struct Opened<'a> {
     path: &'a Path,
     decoding: Decoding,
     turn: Exif,
-    pixels: &'a mut Vec<u8>,
+    pixels: &'a mut Reused,
     resampler: &'a mut Resampler,
     watch: &'a mut Stopwatch,
 }
@@ -182,9 +179,9 @@ impl<'a> Opened<'a> {
         match self.kind {
             Kind::Jpeg(jpeg) => {
                 let whole = Region::whole(width, height);
-                jpeg.decode(channels, whole, 1, &mut pixels).map_err(failed)?;
+                decode_jpeg(*jpeg, channels, whole, 1, &mut pixels).map_err(failed)?;
             }
-            Kind::Png(png) => pixels = png::decode(*png, channels).map_err(failed)?,
+            Kind::Still(still) => pixels = still.decode(&self.decoding).map_err(failed)?,
         }
         self.watch.lap(Stage::Decode);
         let image = Image::new(width, height, channels.count(), pixels)?;
@@ -205,10 +202,8 @@ impl<'a> Opened<'a> {
             } => {
                 let channels = decoding.channels;
                 let reduction = if decoding.reduced { reduction(window) } else { 1 };
-                // A decoder may report success before it has written everything: nothing of the file before is left.
-                pixels.clear();
-                let part = jpeg
-                    .decode(channels, window.region, reduction, pixels)
+                let pixels = pixels.empty();
+                let part = decode_jpeg(*jpeg, channels, window.region, reduction, pixels)
                     .map_err(|reason| undecodable(path, reason))?;
                 watch.lap(Stage::Decode);
                 let Region { width, height, .. } = part.region;
@@ -223,6 +218,24 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// Decodes a JPEG into `pixels`, which are empty. Its luma is that of the colours that it decodes to,
+/// which rounding makes another than the first of its own components.
+fn decode_jpeg(
+    jpeg: jpeg::Jpeg<'_>,
+    channels: Channels,
+    region: Region,
+    reduction: u32,
+    pixels: &mut Vec<u8>,
+) -> Result<Part, String> {
+    let colour = jpeg.has_colour();
+    let decoded = if colour { Channels::Rgb } else { channels };
+    let part = jpeg.decode(decoded, region, reduction, pixels)?;
+    if colour && channels == Channels::Grey {
+        colours::rgb_to_luma(pixels);
+    }
+    Ok(part)
+}
+
 fn undecodable(path: &Path, reason: String) -> DataError {
     DataError::Undecodable { path: path.to_owned(), reason }
 }
@@ -233,38 +246,6 @@ fn reduction(window: Window) -> u32 {
     let Window { region, width, height } = window;
     let fits = |by: &u32| region.width / by >= 2 * width && region.height / by >= 2 * height;
     [8, 4, 2].into_iter().find(fits).unwrap_or(1)
-}
-
-/// JPEG or PNG by the first bytes. The extension is not asked: ImageNet has a PNG named `.JPEG`.
-fn format_of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
-    if bytes.is_empty() {
-        return Err(DataError::EmptyFile { path: path.to_owned() });
-    }
-    let found = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => return Ok(format),
-        Ok(other) => other.to_mime_type(),
-        Err(_) => "of an unknown format",
-    };
-    Err(DataError::UnknownFormat { path: path.to_owned(), found: found.to_owned() })
-}
-
-/// Accepts what converts to `expected` without losing a channel.
-fn check_channels(path: &Path, found: Colours, expected: Channels) -> Result<(), DataError> {
-    let fits = match expected {
-        Channels::Grey => !found.alpha && !found.colour,
-        Channels::Rgb => !found.alpha,
-    };
-    if fits {
-        return Ok(());
-    }
-    let found = match (found.colour, found.alpha) {
-        (true, true) => "4 (RGBA)",
-        (true, false) => "3 (RGB)",
-        (false, true) => "2 (grey and alpha)",
-        (false, false) => "1 (grey)",
-    };
-    let found = found.to_owned();
-    Err(DataError::UnsupportedChannels { path: path.to_owned(), found, expected })
 }
 
 /// The image as its orientation says that it is to be seen.

@@ -2,22 +2,38 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::image::Image;
+
 /// The channels that images are decoded to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Channels {
-    /// One channel of luminance.
+    /// One channel of luma. Colour becomes (19595 R + 38470 G + 7471 B + 32768) / 65536, which is
+    /// Pillow's `convert("L")` and torchvision's `Grayscale`, to the bit.
     Grey,
-    /// Red, green and blue.
+    /// Red, green and blue. Grey is replicated.
     Rgb,
 }
 
 impl Channels {
     /// Their number: 1 or 3.
     #[must_use]
-    pub fn count(self) -> usize {
+    pub const fn count(self) -> usize {
         match self {
             Self::Grey => 1,
             Self::Rgb => 3,
+        }
+    }
+
+    /// Those of so many channels, if there are any.
+    #[must_use]
+    pub const fn of_count(count: usize) -> Option<Self> {
+        match count {
+            1 => Some(Self::Grey),
+            3 => Some(Self::Rgb),
+            _ => None,
         }
     }
 }
@@ -59,10 +75,24 @@ pub struct Decoding {
     /// keeps at least twice its final length. Much faster for pictures of many megapixels; the
     /// pixels differ by some levels, hence not unless asked for.
     pub reduced: bool,
+    /// What shows through where a picture is transparent: red, green, blue. White unless asked for:
+    /// what is drawn for pages and viewers is dark on a light ground, and dark lines on black would
+    /// be nothing at all.
+    pub background: [u8; 3],
+    /// The most pixels, width × height, that a file may declare: [`Image::MAX_PIXELS`] unless asked
+    /// for, and never more than [`Image::LARGEST`]. A picture takes up to eight bytes a pixel while
+    /// it is decoded, in each thread.
+    pub max_pixels: u64,
 }
 
 impl From<Channels> for Decoding {
     fn from(channels: Channels) -> Self {
-        Self { channels, orientation: Orientation::AsStored, reduced: false }
+        Self {
+            channels,
+            orientation: Orientation::AsStored,
+            reduced: false,
+            background: [255; 3],
+            max_pixels: Image::MAX_PIXELS,
+        }
     }
 }

@@ -33,7 +33,7 @@ impl<'a> Jpeg<'a> {
         self.0.colours() != Colours::Grey
     }
 
-    /// Decodes into `pixels`, interleaved, and tells which part it holds: at least `region`.
+    /// Decodes into `pixels`, which are empty, interleaved, and tells which part it holds: at least `region`.
     pub(super) fn decode(
         self,
         channels: Channels,

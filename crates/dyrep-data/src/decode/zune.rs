@@ -55,7 +55,7 @@ impl<'a> Jpeg<'a> {
         self.colour
     }
 
-    /// Decodes into `pixels`, interleaved, and tells which part it holds: here always all of it.
+    /// Decodes into `pixels`, which are empty, interleaved, and tells which part it holds: here always all of it.
     pub(super) fn decode(
         mut self,
         channels: Channels,

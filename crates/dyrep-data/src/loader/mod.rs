@@ -43,10 +43,13 @@ pub struct LoaderConfig {
     /// Samples that may be left out because their files cannot be used. One more is an error that
     /// names them all.
     pub max_skipped: usize,
+    /// Whether it is an error if all samples of a class are left out. A sample of a data set, or
+    /// pictures of no known class, may do without.
+    pub keep_classes: bool,
 }
 
 /// Batches of 64 in the data set's order, the last one kept, made in the calling thread; up to 100
-/// unusable files skipped.
+/// unusable files skipped, as long as every class keeps a sample.
 impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
@@ -57,6 +60,7 @@ impl Default for LoaderConfig {
             threads: 0,
             prefetch: 2,
             max_skipped: 100,
+            keep_classes: true,
         }
     }
 }
@@ -92,13 +96,34 @@ impl Shared {
                 return Err(error);
             }
             // The same file is met in each epoch.
+            let known = skipped.len();
             skipped.entry(index).or_insert_with(|| error.to_string());
+            let others = self.dataset.classes().len() > 1;
+            if self.config.keep_classes && others && skipped.len() > known {
+                self.check_class(self.dataset.label(index), &skipped)?;
+            }
             if skipped.len() > limit {
                 let samples = skipped.values().cloned().collect();
                 return Err(DataError::TooManySkipped { samples, limit });
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a sample of the class that was not skipped. There are few skipped ones, and
+    /// the classes are gone through only for them.
+    fn check_class(
+        &self,
+        class: usize,
+        skipped: &BTreeMap<usize, String>,
+    ) -> Result<(), DataError> {
+        let of_class = |index: &usize| self.dataset.label(*index) == class;
+        if (0..self.dataset.len()).any(|at| of_class(&at) && !skipped.contains_key(&at)) {
+            return Ok(());
+        }
+        let samples = skipped.iter().filter(|(at, _)| of_class(at)).map(|(_, text)| text.clone());
+        let class = self.dataset.classes()[class].clone();
+        Err(DataError::ClassLost { class, samples: samples.collect() })
     }
 
     fn skipped(&self) -> Vec<String> {
@@ -174,6 +199,12 @@ impl Loader {
     #[must_use]
     pub fn skipped(&self) -> Vec<String> {
         self.shared.skipped()
+    }
+
+    /// The same by index, with what is wrong with each.
+    #[must_use]
+    pub fn skipped_samples(&self) -> BTreeMap<usize, String> {
+        self.shared.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where the time of all epochs so far went.

@@ -10,7 +10,8 @@ use super::batch::{Batch, Pixels};
 use crate::dataset::Contents;
 use crate::decode::Decoder;
 use crate::error::DataError;
-use crate::image::Image;
+use crate::image::{Image, Written};
+use crate::reuse::Reused;
 use crate::rng::{SampleRng, permutation};
 use crate::stages::Stage;
 
@@ -35,7 +36,7 @@ pub(super) struct Made {
 /// What one thread needs to make samples, used again for each.
 #[derive(Default)]
 pub(super) struct Maker {
-    file: Vec<u8>,
+    file: Reused,
     decoder: Decoder,
 }
 
@@ -98,7 +99,7 @@ impl Plan {
         let mut pixels = self.shared.buffers.take();
         pixels.resize(indices.len() * length, 0);
         let (first, rest) = pixels.split_at_mut(length);
-        image.write_planes(first);
+        let first = image.write_planes(first);
 
         let make = |(slot, &index): (&mut [u8], &usize)| {
             if stopped() {
@@ -109,11 +110,10 @@ impl Plan {
                 if found != expected {
                     return Err(DataError::MixedShapes { found, expected });
                 }
-                image.write_planes(slot);
-                Ok(())
+                Ok(image.write_planes(slot))
             }))
         };
-        let made: Option<Vec<Result<(), DataError>>> = match &self.shared.threads {
+        let made: Option<Vec<Result<Written, DataError>>> = match &self.shared.threads {
             Some(_) => rest
                 .par_chunks_exact_mut(length)
                 .zip(&indices[1..])
@@ -127,9 +127,9 @@ impl Plan {
 
         // What could not be used leaves no gap.
         let mut labels = Vec::with_capacity(indices.len());
-        for (at, result) in std::iter::once(Ok(())).chain(made).enumerate() {
+        for (at, result) in std::iter::once(Ok(first)).chain(made).enumerate() {
             match result {
-                Ok(()) => {
+                Ok(Written { .. }) => {
                     let place = labels.len();
                     if place < at {
                         pixels.copy_within(at * length..(at + 1) * length, place * length);
@@ -157,6 +157,7 @@ impl Plan {
         let Shared { dataset, pipeline, config, makers, totals, .. } = &*self.shared;
         let mut maker = makers.take();
         let Maker { file, decoder } = &mut maker;
+        let file = file.empty();
         let mut rng = SampleRng::new(config.seed, self.epoch, index as u64);
         decoder.watch.start();
         let made = dataset.read(index, file).and_then(|contents| {

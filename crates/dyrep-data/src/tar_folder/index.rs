@@ -9,6 +9,8 @@ use super::names;
 use super::shared_file::SharedFile;
 use super::walk::{Entry, Kind, Walk};
 use crate::error::DataError;
+use crate::left_out::LeftOut;
+use crate::parts::refuse_parts;
 use crate::scan::has_image_extension;
 
 /// An image in the archive.
@@ -27,19 +29,23 @@ struct Found {
     images: Vec<(Box<[u8]>, Range<u64>)>,
     /// Folders that the archive names, so that those without images are noticed.
     folders: BTreeSet<Vec<u8>>,
+    left_out: LeftOut,
+}
+
+/// What an archive is as a data set.
+pub(super) struct Index {
+    pub(super) classes: Vec<String>,
+    pub(super) samples: Vec<Sample>,
+    pub(super) left_out: LeftOut,
 }
 
 /// Classes and samples of the archive of the given length, in the order of a folder with the same
 /// contents.
-pub(super) fn index(
-    file: &SharedFile,
-    archive: &Path,
-    length: u64,
-) -> Result<(Vec<String>, Vec<Sample>), DataError> {
+pub(super) fn index(file: &SharedFile, archive: &Path, length: u64) -> Result<Index, DataError> {
     let mut found = Found::default();
     found.walk(file, archive, archive, &[], 0..length)?;
     let skipped = found.outer();
-    let Found { mut images, folders } = found;
+    let Found { mut images, folders, left_out } = found;
     let name = |image: &(Box<[u8]>, _)| -> Vec<u8> { image.0[skipped..].to_vec() };
     images.retain(|image| names::split(&image.0[skipped..]).is_some());
     images
@@ -64,6 +70,7 @@ pub(super) fn index(
     if classes.is_empty() {
         return Err(DataError::NoClasses { path: archive.to_owned() });
     }
+    refuse_parts(archive, &classes)?;
     for folder in &folders {
         let class = folder.get(skipped..).unwrap_or_default().split(|&byte| byte == b'/').next();
         let class = class.unwrap_or_default();
@@ -71,10 +78,10 @@ pub(super) fn index(
             |class: &[u8]| classes.binary_search_by(|have| have.as_bytes().cmp(class)).is_ok();
         if !class.is_empty() && !known(class) {
             let path = archive.join(names::path(&folder[..skipped + class.len()]));
-            return Err(DataError::EmptyClass { path });
+            return Err(DataError::EmptyClass { path, left_out });
         }
     }
-    Ok((classes, samples))
+    Ok(Index { classes, samples, left_out })
 }
 
 impl Found {
@@ -107,14 +114,17 @@ impl Found {
                 }
                 // One inside the archive stands for a folder of its name.
                 Kind::File if inside.is_empty() => {
-                    let Some(stem) = folder_of(last) else { continue };
+                    let Some(stem) = folder_of(last) else {
+                        self.left_out.add(names::path(last).as_os_str());
+                        continue;
+                    };
                     let mut folder = parts.clone();
                     *folder.last_mut().expect("it has a last part") = stem;
                     self.folders.insert(folder.join(&b'/'));
                     let nested: PathBuf = archive.join(names::path(&own.join(&b'/')));
                     self.walk(file, archive, &nested, &folder, range)?;
                 }
-                Kind::File => {}
+                Kind::File => self.left_out.add(names::path(last).as_os_str()),
             }
         }
         Ok(())

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 pub use self::error::TarError;
 
-use self::index::{Sample, index};
+use self::index::{Index, Sample, index};
 use self::shared_file::SharedFile;
 use crate::dataset::{Contents, Dataset, decoded};
 use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::image::Image;
+use crate::left_out::LeftOut;
 use crate::scan::{MAX_BYTES, check_regular, unreadable};
 
 /// A tar of one folder per class, or of one tar per class as `ILSVRC2012_img_train.tar` is.
@@ -41,6 +42,7 @@ pub struct TarFolder {
     decoding: Decoding,
     classes: Vec<String>,
     samples: Vec<Sample>,
+    left_out: LeftOut,
 }
 
 impl TarFolder {
@@ -55,8 +57,8 @@ impl TarFolder {
         let (path, decoding) = (path.as_ref().to_owned(), decoding.into());
         let length = check_regular(&path)?;
         let file = SharedFile::open(&path).map_err(|source| unreadable(&path, source))?;
-        let (classes, samples) = index(&file, &path, length)?;
-        Ok(Self { path, file, decoding, classes, samples })
+        let Index { classes, samples, left_out } = index(&file, &path, length)?;
+        Ok(Self { path, file, decoding, classes, samples, left_out })
     }
 
     /// A sample as if it were a file below the archive.
@@ -104,6 +106,10 @@ impl Dataset for TarFolder {
 
     fn name(&self, index: usize) -> String {
         self.path(index).display().to_string()
+    }
+
+    fn left_out(&self) -> LeftOut {
+        self.left_out.clone()
     }
 }
 

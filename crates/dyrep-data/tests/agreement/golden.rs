@@ -28,7 +28,7 @@ pub(crate) fn decode(bytes: &[u8], decoding: impl Into<Decoding>) -> Result<Imag
     let root = tempdir().unwrap();
     fs::create_dir(root.path().join("class")).unwrap();
     fs::write(root.path().join("class/x.jpg"), bytes).unwrap();
-    ImageFolder::open(root.path(), decoding).unwrap().image(0)
+    ImageFolder::open(root.path(), decoding.into()).unwrap().image(0)
 }
 
 /// A part of a picture, cut without any code of ours.

@@ -81,6 +81,7 @@ whole_bounds! {
     Seed: "a whole number from 0 to 9223372036854775807", MIN = 0, MAX = i64::MAX as u64;
     // As the transforms' own limit.
     Pixels: "a whole number of pixels from 1 to 9459", MAX = 9459;
+    Byte: "a whole number from 0 to 255", MIN = 0, MAX = 255;
     Border: "a whole number of pixels from 0 to 9459", MIN = 0, MAX = 9459;
 }
 
@@ -180,6 +181,22 @@ pub(super) fn some_real<'de, B: RealBound, D: Deserializer<'de>>(
     d: D,
 ) -> Result<Option<f64>, D::Error> {
     real::<B, D>(d).map(Some)
+}
+
+/// One number for each channel.
+pub(super) fn some_reals<'de, B: RealBound, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Vec<f64>>, D::Error> {
+    let numbers = Vec::<Real<B>>::deserialize(d)?;
+    Ok(Some(numbers.into_iter().map(|number| number.0).collect()))
+}
+
+/// Red, green and blue.
+pub(super) fn some_colour<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[u8; 3]>, D::Error> {
+    let bytes: Vec<u8> =
+        Vec::<Whole<Byte>>::deserialize(d)?.iter().map(|byte| byte.0 as u8).collect();
+    let wrong = |bytes: Vec<u8>| D::Error::invalid_length(bytes.len(), &"a list of 3");
+    bytes.try_into().map(Some).map_err(wrong)
 }
 
 /// Two numbers, the smaller one first, with words for both.

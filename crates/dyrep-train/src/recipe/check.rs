@@ -10,6 +10,8 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
     let found = [
         pictures(parts),
         evaluation_resize(parts),
+        of_folders(parts),
+        normalisation(parts),
         mixing(parts),
         nesterov(parts),
         warm_up(parts),
@@ -64,6 +66,48 @@ fn evaluation_resize(parts: &Parts) -> Option<Clash> {
     let resize = data.evaluation_resize.filter(|resize| *resize < data.side())?;
     let expected = format!("at least the {} pixels that are cut from it", data.side());
     Clash::new(&["data", "evaluation_resize"], expected, resize.to_string())
+}
+
+/// What only the files of a folder can be asked for.
+fn of_folders(parts: &Parts) -> Option<Clash> {
+    let data = parts.data.as_ref().filter(|data| !data.set.is_folder())?;
+    let given: [(&'static [&'static str], Option<String>); 4] = [
+        (&["data", "channels"], data.channels.map(|channels| channels.to_string())),
+        (&["data", "background"], data.background.map(|colour| format!("{colour:?}"))),
+        (&["data", "max_pixels"], data.max_pixels.map(|most| most.to_string())),
+        (&["data", "follow_links"], data.follow_links.then(|| true.to_string())),
+    ];
+    let (path, found) = given.into_iter().find_map(|(path, found)| Some((path, found?)))?;
+    Clash::new(
+        path,
+        format!("none for `{}`, which is no folder of pictures", data.set.name()),
+        found,
+    )
+}
+
+/// A mean and a deviation for each channel, or neither.
+fn normalisation(parts: &Parts) -> Option<Clash> {
+    let data = parts.data.as_ref()?;
+    let (mean, std) = match (&data.mean, &data.std) {
+        (None, None) => return None,
+        (Some(mean), None) => {
+            let path = &["data", "mean"];
+            return Clash::new(path, "`std` beside it", format!("{mean:?}"));
+        }
+        (None, Some(std)) => {
+            return Clash::new(&["data", "std"], "`mean` beside it", format!("{std:?}"));
+        }
+        (Some(mean), Some(std)) => (mean, std),
+    };
+    let channels = data.channels().count();
+    let given: [(&'static [&'static str], _); 2] =
+        [(&["data", "mean"], mean), (&["data", "std"], std)];
+    let (path, values) = given.into_iter().find(|(_, values)| values.len() != channels)?;
+    Clash::new(
+        path,
+        format!("one number for each of the {channels} channels"),
+        format!("{values:?}"),
+    )
 }
 
 fn mixing(parts: &Parts) -> Option<Clash> {

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use dyrep_data::Channels;
 use dyrep_models::Activation;
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{Count, Names, Pixels, name, some_whole};
+use super::bounds::{
+    Count, Names, Pixels, Probability, Share, name, some_colour, some_reals, some_whole,
+};
 
 /// Networks that a recipe can name: those of the zoo.
 pub const MODELS: &[&str] = dyrep_models::MODELS;
@@ -93,13 +96,71 @@ pub struct DataRecipe {
         skip_serializing_if = "Option::is_none"
     )]
     pub evaluation_resize: Option<usize>,
+    /// Channels that the pictures of a folder are read in; absent: see [`channels`](Self::channels).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Channels>,
+    /// Mean of each channel, where the largest byte is 1; absent: the set's own, or ImageNet's.
+    #[serde(
+        default,
+        deserialize_with = "some_reals::<Probability, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub mean: Option<Vec<f64>>,
+    /// Standard deviation of each channel, likewise.
+    #[serde(
+        default,
+        deserialize_with = "some_reals::<Share, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub std: Option<Vec<f64>>,
+    /// What shows through transparent pictures of a folder: red, green, blue, 0 to 255 each; absent: white.
+    #[serde(default, deserialize_with = "some_colour", skip_serializing_if = "Option::is_none")]
+    pub background: Option<[u8; 3]>,
+    /// The most pixels that a picture of a folder may declare; absent: 89478485.
+    #[serde(
+        default,
+        deserialize_with = "some_whole::<Count, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_pixels: Option<usize>,
+    /// Whether links to folders, and out of the set's folder, are followed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub follow_links: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl DataRecipe {
+    /// A set as it is where nothing else is asked for.
+    #[must_use]
+    pub fn new(set: DataSet) -> Self {
+        Self {
+            set,
+            path: None,
+            image_size: None,
+            evaluation_resize: None,
+            channels: None,
+            mean: None,
+            std: None,
+            background: None,
+            max_pixels: None,
+            follow_links: false,
+        }
+    }
+
+    /// The channels of the pictures: as asked for, or the set's own.
+    #[must_use]
+    pub fn channels(&self) -> Channels {
+        self.channels.unwrap_or(self.set.channels())
+    }
+
     /// The side of the square that is evaluated on, in pixels: as asked for, or the set's own.
     #[must_use]
     pub fn side(&self) -> usize {
-        self.image_size.or(self.set.fixed_side()).unwrap_or(224)
+        self.image_size.or(self.set.fixed_side()).unwrap_or(self.set.usual_side())
     }
 
     /// The shorter side in front of the central crop, in pixels: as asked for, or 256/224 of the square's,
@@ -108,6 +169,8 @@ impl DataRecipe {
     pub fn resized_side(&self) -> usize {
         match self.set.fixed_side() {
             Some(side) => side,
+            // Small pictures are not cropped.
+            None if self.set == DataSet::Idx => self.evaluation_resize.unwrap_or(self.side()),
             None => self.evaluation_resize.unwrap_or(self.side() * 256 / 224),
         }
     }
@@ -126,8 +189,14 @@ pub enum DataSet {
     /// ImageNet (ILSVRC 2012): a folder with `train/<class>/*.JPEG` and `val/<class>/*.JPEG`. The training part may
     /// be the published tar, the validation part flat with its ground truth beside it.
     Imagenet,
-    /// Any folder in ImageNet's layout.
+    /// Any folder in ImageNet's layout; the validation part may be called `validation`, `valid` or `test`, too.
     ImageFolder,
+    /// IDX files of grey pictures: `train-images-idx3-ubyte` and so on, packed or not.
+    Idx,
+    /// MNIST, in IDX files: 28×28, one channel, 10 classes.
+    Mnist,
+    /// Fashion-MNIST, in IDX files: 28×28, one channel, 10 classes.
+    FashionMnist,
 }
 
 impl DataSet {
@@ -137,9 +206,42 @@ impl DataSet {
         match self {
             Self::Digits => Some(8),
             Self::Cifar10 | Self::Cifar100 => Some(32),
-            Self::Imagenet | Self::ImageFolder => None,
+            Self::Mnist | Self::FashionMnist => Some(28),
+            Self::Imagenet | Self::ImageFolder | Self::Idx => None,
         }
     }
+
+    /// The side that pictures are made to where they have none of their own, in pixels.
+    const fn usual_side(self) -> usize {
+        if matches!(self, Self::Idx) { 28 } else { 224 }
+    }
+
+    /// The channels of its pictures; those of a folder may be read in others.
+    #[must_use]
+    pub const fn channels(self) -> Channels {
+        match self {
+            Self::Digits | Self::Idx | Self::Mnist | Self::FashionMnist => Channels::Grey,
+            Self::Cifar10 | Self::Cifar100 | Self::Imagenet | Self::ImageFolder => Channels::Rgb,
+        }
+    }
+
+    /// Whether it is a folder of files of any kind.
+    #[must_use]
+    pub const fn is_folder(self) -> bool {
+        matches!(self, Self::Imagenet | Self::ImageFolder)
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::ImageFolder,
+        Self::Imagenet,
+        Self::Cifar10,
+        Self::Cifar100,
+        Self::Idx,
+        Self::Mnist,
+        Self::FashionMnist,
+        Self::Digits,
+    ];
 
     /// The name in a recipe.
     #[must_use]
@@ -150,6 +252,9 @@ impl DataSet {
             Self::Cifar100 => "cifar100",
             Self::Imagenet => "imagenet",
             Self::ImageFolder => "image_folder",
+            Self::Idx => "idx",
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion_mnist",
         }
     }
 }

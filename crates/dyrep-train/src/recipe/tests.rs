@@ -37,6 +37,12 @@ set = "image_folder"
 path = "/data/pictures"
 image_size = 160
 evaluation_resize = 182
+channels = "grey"
+mean = [0.5]
+std = [0.25]
+background = [0, 128, 255]
+max_pixels = 200_000_000
+follow_links = true
 [augmentation]
 train = [
     { resize = { size = 200 } },
@@ -120,12 +126,7 @@ fn what_is_absent_has_the_documented_default() {
             norm_epsilon: None,
             partial: false,
         },
-        data: DataRecipe {
-            set: DataSet::Cifar10,
-            path: None,
-            image_size: None,
-            evaluation_resize: None,
-        },
+        data: DataRecipe::new(DataSet::Cifar10),
         augmentation: AugmentationRecipe { train: vec![], mixup: None, cutmix: None },
         optimizer: OptimizerRecipe {
             learning_rate: 0.1,

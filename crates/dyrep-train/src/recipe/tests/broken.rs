@@ -124,7 +124,7 @@ fn unknown_names() {
     check(
         &[("cifar10", "CIFAR-10")],
         "recipes/x.toml:5: `set` in [data]: unknown name `CIFAR-10`; did you mean `cifar10`? \
-         (known: digits, cifar10, cifar100, imagenet, image_folder)",
+         (known: digits, cifar10, cifar100, imagenet, image_folder, idx, mnist, fashion_mnist)",
     );
     check_more(
         "score = 'snp'",

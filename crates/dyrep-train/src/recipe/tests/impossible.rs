@@ -128,6 +128,18 @@ fn keys_that_do_not_go_together() {
     let digits = "`path` in [data]: expected none, since the digits are part of the program, found \
                   \"/data\"";
     check("data", "set = 'digits'\npath = '/data'", digits);
+    let folder = "`channels` in [data]: expected none for `cifar10`, which is no folder of pictures, \
+                  found 1 (grey)";
+    check("data", "channels = 'grey'", folder);
+    let links = "`follow_links` in [data]: expected none for `mnist`, which is no folder of \
+                 pictures, found true";
+    check("data", "set = 'mnist'\nfollow_links = true", links);
+    let std = "`mean` in [data]: expected `std` beside it, found [0.5]";
+    check("data", "set = 'mnist'\nmean = [0.5]", std);
+    let each = "`std` in [data]: expected one number for each of the 3 channels, found [0.5]";
+    check("data", "mean = [0.5, 0.5, 0.5]\nstd = [0.5]", each);
+    let share = "`std[0]` in [data]: expected a number above 0 and not above 1, found 57.4";
+    check("data", "mean = [0.5, 0.5, 0.5]\nstd = [57.4]", share);
     let resize = "`evaluation_resize` in [data]: expected at least the 224 pixels that are cut from \
                   it, found 200";
     check("data", "set = 'imagenet'\nevaluation_resize = 200", resize);
