@@ -60,11 +60,23 @@ impl Weights {
     /// pictures, with its published activation. More than one, where networks differ in what no tensor shows.
     #[must_use]
     pub fn candidates(&self, device: &Device) -> Vec<(ModelName, ModelConfig)> {
-        let mut found = vec![];
-        for probe in Probe::all(device) {
-            if let Some((config, naming)) = self.fit(probe, device) {
-                let all = flavours(&config, naming).into_iter();
-                found.extend(all.map(|config| (probe.name, config)));
+        let fitting: Vec<_> = Probe::all(device)
+            .iter()
+            .filter_map(|probe| {
+                self.fit(probe, device).map(|(config, naming)| (probe.name, config, naming))
+            })
+            .collect();
+        // Whoever published names has published what they are the names of.
+        let implied = |config: &ModelConfig, naming: Naming| {
+            let stem = published_stem(naming)?;
+            let other = config.clone().with_stem(stem);
+            let both = fitting.iter().any(|(_, config, _)| *config == other);
+            both.then_some(stem)
+        };
+        let mut found: Vec<(ModelName, ModelConfig)> = vec![];
+        for (name, config, naming) in &fitting {
+            if implied(config, *naming).is_none_or(|stem| config.stem() == stem) {
+                found.extend(flavours(config, *naming).map(|config| (*name, config)));
             }
         }
         found.sort_by_key(|(name, config)| {
@@ -122,17 +134,23 @@ impl Weights {
     }
 }
 
-/// What a network may compute whose tensors are those of `config`. Whoever published names has published what they are
-/// the names of; the others tell nothing of stride and activation.
-fn flavours(config: &ModelConfig, naming: Naming) -> Vec<ModelConfig> {
-    let published = match naming {
-        Naming::Dbb | Naming::RepVgg | Naming::TimmRepVgg | Naming::OpenMmLab => Stem::Imagenet,
-        Naming::Cifar => Stem::Small,
-        _ => {
-            let all = config.activations().iter();
-            let with = |activation: &Activation| config.clone().with_activation(*activation).ok();
-            return all.filter_map(with).collect();
+/// The first layers of the networks that published names are of.
+fn published_stem(naming: Naming) -> Option<Stem> {
+    match naming {
+        Naming::Dbb | Naming::RepVgg | Naming::TimmRepVgg | Naming::OpenMmLab => {
+            Some(Stem::Imagenet)
         }
+        Naming::Cifar => Some(Stem::Small),
+        _ => None,
+    }
+}
+
+/// What a network may compute whose tensors are those of `config`: names that were not published with it tell nothing of
+/// its activation.
+fn flavours(config: &ModelConfig, naming: Naming) -> impl Iterator<Item = ModelConfig> {
+    let all = match published_stem(naming) {
+        Some(_) => &[Activation::Relu][..],
+        None => config.activations(),
     };
-    if config.stem() == published { vec![config.clone()] } else { vec![] }
+    all.iter().filter_map(|activation| config.clone().with_activation(*activation).ok())
 }

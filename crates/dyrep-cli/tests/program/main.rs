@@ -12,6 +12,7 @@ mod trained;
 mod version_1;
 #[cfg(unix)]
 mod walk;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
