@@ -140,7 +140,11 @@ fn the_digits_are_trained_as_in_the_example() {
         name: "resnet18".to_owned(),
         width: Some(32),
         stem: Some(StemRecipe::Small),
+        activation: None,
         weights: None,
+        part: None,
+        rename: vec![],
+        norm_epsilon: None,
         partial: false,
     };
     assert_eq!(recipe.model, model);
