@@ -35,7 +35,7 @@ fuzz target minutes="10":
     cp -n Cargo.lock fuzz/
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} {{ if target == "weights" { "crates/dyrep-weights/tests/golden" } else if target == "structure" { "recipes" } else { "" } }} -- -max_total_time=$(({{minutes}} * 60)) -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=64 -max_len=131072
 
-# Fuzzes `pictures`, `archive` or `tables` likewise.
+# Fuzzes `pictures`, `archive`, `tables` or `pickle` likewise.
 fuzz-data target minutes="10":
     mkdir -p fuzz/data/corpus/{{target}}
     cp -n Cargo.lock fuzz/data/

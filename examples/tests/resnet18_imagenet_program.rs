@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use dyrep_burn::Structure;
 use dyrep_models::{ResNetConfig, Stem};
-use image::{ImageBuffer, Rgb, Rgba};
+use image::{ImageBuffer, Rgb};
 use serde_json::Value;
 
 /// The program, which cargo builds beside the tests.
@@ -206,12 +206,11 @@ fn pictures_that_cannot_be_used() {
     assert!(error.contains(text(&picture)), "{error}");
 
     std::fs::remove_file(&picture).unwrap();
-    let transparent = picture.with_extension("png");
-    ImageBuffer::from_pixel(40, 40, Rgba([10u8, 20, 30, 40])).save(&transparent).unwrap();
+    let text_file = picture.with_extension("png");
+    std::fs::write(&text_file, "no picture").unwrap();
     let (told, error) = run(folder.path());
-    assert!(told.contains(text(&transparent)), "{told}");
-    assert!(error.contains(text(&transparent)), "{error}");
-    assert!(error.contains('4') && error.contains('3'), "channels found and expected: {error}");
+    assert!(told.contains(text(&text_file)), "{told}");
+    assert!(error.contains(text(&text_file)), "{error}");
 }
 
 #[test]

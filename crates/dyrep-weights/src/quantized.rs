@@ -183,6 +183,6 @@ fn multiplied(weight: &Stored, scales: &LayerScales) -> Stored {
         let values = values.map(|(i, q)| f32::from(q) * scales.of_channel(i / row));
         Ok(values.flat_map(f32::to_le_bytes).collect())
     };
-    let bytes = weight.bytes.saturating_mul(size_of::<f32>() as u64);
-    Stored::new(weight.origin.clone(), Number::F32, weight.shape.clone(), bytes, read)
+    // What the file holds of it.
+    Stored::new(weight.origin.clone(), Number::F32, weight.shape.clone(), weight.bytes, read)
 }

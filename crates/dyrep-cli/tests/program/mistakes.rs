@@ -36,7 +36,7 @@ fn files_that_will_not_do_are_named() {
     };
     for (arguments, told) in [
         (&["inspect", "nothing.pth"][..], "nothing.pth"),
-        (&["inspect", "text.pth"], "neither safetensors nor PyTorch's"),
+        (&["inspect", "text.pth"], "it is text; weights are safetensors, PyTorch's"),
         (&["eval", "empty"], "trained.bpk"),
         (&["report", "empty"], "run.json"),
         (&["report", "."], "run.json"),
