@@ -17,6 +17,7 @@ mod data;
 mod deploy;
 mod eval;
 mod file;
+mod input;
 mod inspect;
 pub mod job;
 mod network;

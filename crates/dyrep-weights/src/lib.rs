@@ -33,7 +33,7 @@
 //!
 //! # Files from strangers
 //! `safetensors` and `burn-pack` parse; PyTorch's pickles are read by a small machine that builds a tree of plain values
-//! and looks up no name (`pickle.rs`). Nothing that a file names is ever run. What a file declares must fit into the file,
+//! and looks up no name (`pickle/`). Nothing that a file names is ever run. What a file declares must fit into the file,
 //! so that neither an archive nor a view of a single number becomes gigabytes; a pickle that calls what reaches out of it
 //! is refused by that name, while any harmless object costs nothing. Values that are no numbers are refused unless asked
 //! for. Counters of batches (`num_batches_tracked`) are left out by design: nothing here needs them.
@@ -47,6 +47,7 @@ mod identify;
 mod load;
 mod naming;
 mod onnx;
+mod options;
 mod params;
 mod pickle;
 mod quantized;
@@ -62,9 +63,10 @@ pub use export::{Export, write_burnpack};
 pub use load::Load;
 pub use naming::Naming;
 pub use onnx::{OnnxOptions, Opset, write_onnx};
+pub use options::OpenOptions;
 pub use reading::Part;
 pub use report::{Report, ShapeDifference};
-pub use weights::{Format, OpenOptions, Weights, open};
+pub use weights::{Format, Weights, open};
 
 /// The guide: what is read, what is asked for, and how a network of one's own gets in and out.
 #[doc = include_str!("../../../docs/weights.md")]

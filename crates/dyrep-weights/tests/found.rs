@@ -66,6 +66,8 @@ fn files_as_they_are_found_give_their_logits(
     assert_close(file, network.forward(wanted("input")), wanted(logits));
 }
 
+type Rename<'a> = &'a dyn Fn(&str) -> String;
+
 /// The same weights under names that follow from torchvision's: OpenMMLab's, and parts in a sequence.
 #[test]
 fn other_names_for_the_same_layers_are_known() {
@@ -94,7 +96,7 @@ fn other_names_for_the_same_layers_are_known() {
         let (_, number) = numbers.iter().find(|(part, _)| *part == first).unwrap();
         format!("{number}.{rest}")
     };
-    let renames: [(&dyn Fn(&str) -> String, Naming); 2] =
+    let renames: [(Rename<'_>, Naming); 2] =
         [(&mmlab, Naming::Plain), (&numbered, Naming::Numbered)];
     for (rename, naming) in renames {
         let views = tensors.tensors().into_iter().map(|(name, view)| (rename(&name), view));

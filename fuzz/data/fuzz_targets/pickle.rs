@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code, reason = "what walks the objects is not here")]
-#[path = "../../../crates/dyrep-weights/src/pickle.rs"]
+#[path = "../../../crates/dyrep-weights/src/pickle/mod.rs"]
 mod pickle;
 
 use pickle::{Item, Node};

@@ -104,7 +104,7 @@ impl Entries {
     /// # Errors
     /// The part is not there.
     pub(crate) fn new(
-        tensors: BTreeMap<String, Stored>,
+        tensors: &BTreeMap<String, Stored>,
         part: &Part,
         renames: &[(Regex, String)],
     ) -> Result<Self, ReadingError> {
