@@ -159,10 +159,10 @@ fn with_head(state: &State, head: &str, chance: &mut Chance) -> State {
 }
 
 /// Keys of a checkpoint around its weights, and other things beside them.
-fn in_checkpoint(state: State, chance: &mut Chance) -> State {
+fn in_checkpoint(state: &State, chance: &mut Chance) -> State {
     let key =
         chance.one_of(&["state_dict", "model", "net", "best", "0", "trainer_module", "params"]);
-    let mut all = below(&state, key);
+    let mut all = below(state, key);
     if chance.yes() {
         all.insert("optimizer.state.0.exp_avg".into(), ones(&[4, 4]));
         all.insert("epoch_times".into(), ones(&[3]));
@@ -170,7 +170,7 @@ fn in_checkpoint(state: State, chance: &mut Chance) -> State {
     // Averaged weights beside those that were trained are others.
     if chance.below(3) == 0 && !all.keys().any(|name| name.contains("ema")) {
         let average = chance.one_of(&["ema", "model_ema.module", "ema_state_dict", "swa_model"]);
-        for (name, (dtype, shape, bytes)) in &state {
+        for (name, (dtype, shape, bytes)) in state {
             let other = (*dtype, shape.clone(), vec![0; bytes.len()]);
             all.insert(format!("{average}.{name}"), other);
         }
@@ -208,7 +208,7 @@ fn a_state_dict_in_random_layers_is_the_same_network(
             (state, _) = match chance.below(3) {
                 0 => (in_shell(&state, chance), told.push("shell")),
                 1 => (with_left_overs(state, chance), told.push("left-overs")),
-                _ => (in_checkpoint(state, chance), told.push("checkpoint")),
+                _ => (in_checkpoint(&state, chance), told.push("checkpoint")),
             };
         }
         let (_folder, weights) = opened(&state);
