@@ -37,7 +37,7 @@ struct Arithmetic {
 const TF32: f64 = 5e-3;
 
 /// Of the random cases, where each new shape costs a compilation of seconds.
-const COMPILED: f64 = 0.02;
+const COMPILED: f64 = 0.014;
 
 const BACKENDS: [Arithmetic; 7] = [
     Arithmetic { backend: "flex", rounding: 0.0, repeats: true, cases: 1.0 },
