@@ -332,7 +332,8 @@ fn note_passed_over(file: &Path, names: &[String]) {
         let first = name.split('.').next().unwrap_or(name);
         let in_layers = names.iter().filter(|other| other.ends_with(last)).count() > 1;
         let is_parameter = matches!(last, "weight" | "bias" | "running_mean" | "running_var");
-        let kind = if in_layers && !is_parameter { last } else { first };
+        let is_place = last.bytes().all(|byte| byte.is_ascii_digit());
+        let kind = if in_layers && !is_parameter && !is_place { last } else { first };
         *kinds.entry(kind).or_default() += 1;
     }
     let told: Vec<String> =
