@@ -73,12 +73,11 @@ fn pickled_tensor(numbers: i32, shape: [i32; 2], stride: [i32; 2]) -> Vec<u8> {
 
 #[test]
 fn a_hand_made_checkpoint_is_read() {
-    // The control of the tests below: the same file, honest.
+    // The control of the tests below.
     let values: Vec<u8> = [1f32, 2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
     let (_folder, path) = file(&checkpoint(&pickled_tensor(2, [1, 2], [2, 1]), &[("0", &values)]));
-    let shapes: Vec<_> =
-        open(&path).unwrap().shapes().map(|(n, s)| (n.to_owned(), s.to_vec())).collect();
-    assert_eq!(shapes, [("fc.weight".to_owned(), vec![1, 2])]);
+    let weights = open(&path).unwrap();
+    assert_eq!(weights.shapes().collect::<Vec<_>>(), [("fc.weight", &[1, 2][..])]);
 }
 
 #[test]
@@ -184,16 +183,15 @@ fn declared_sizes_are_held_against_the_file() {
     // A PyTorch storage that is not there, and one that is shorter than it says.
     for storages in [&[][..], &[("0", &[0u8; 8][..])]] {
         let pickle = pickled_tensor(1 << 20, [1024, 1024], [1024, 1]);
-        let error = refused(&checkpoint(&pickle, storages));
-        assert!(matches!(error, WeightsError::Malformed { .. }), "{error}");
-        assert!(error.to_string().contains("fc.weight"), "{error}");
+        let error = refused(&checkpoint(&pickle, storages)).to_string();
+        assert!(error.contains("tensor `fc.weight`"), "{error}");
     }
     // One number, seen as sixteen million.
     let one = [("0", &[0u8; 4][..])];
     let (_folder, path) = file(&checkpoint(&pickled_tensor(1, [4096, 4096], [0, 0]), &one));
     let vgg = dyrep_models::VggConfig::vgg11(4096).init(&under_test()).unwrap();
-    let options = OpenOptions::new().rename("^fc", "classifier.3").unwrap();
-    let error = Load::partial().into(vgg, &options.open(&path).unwrap()).unwrap_err();
+    let weights = OpenOptions::new().rename("^fc", "classifier.3").unwrap().open(&path).unwrap();
+    let error = Load::partial().into(vgg, &weights).unwrap_err();
     assert!(matches!(error, WeightsError::Oversized { declared: 67_108_864, .. }), "{error}");
     // A burnpack whose metadata would have a gigabyte.
     let pack = [&b"NRUB\x01\x00"[..], &(1u32 << 30).to_le_bytes(), &[0; 64]].concat();
@@ -219,8 +217,8 @@ fn zip_bombs_are_not_unpacked() {
         assert!(matches!(error, WeightsError::Oversized { .. }), "{error}");
     }
     // A pickle that is as long as it says, but far longer than any network's.
-    let error = refused(&checkpoint(&vec![b'N'; 33 << 20], &[]));
-    assert!(error.to_string().contains("longer than 32 MiB"), "{error}");
+    let error = refused(&checkpoint(&vec![b'N'; 33 << 20], &[])).to_string();
+    assert!(error.contains("longer than 32 MiB"), "{error}");
 }
 
 /// A zip archive of one deflated entry.
@@ -396,8 +394,7 @@ fn parts_that_are_not_there_are_named() {
     let open_part = |part| OpenOptions::new().part(part).open(golden("resnet_wrapped.pth"));
     let error = open_part(Part::Average).unwrap_err().to_string();
     assert!(error.contains("optimizer") && error.contains("state_dict"), "{error}");
-    let part = Part::Key("nothing".into());
-    assert!(open_part(part).is_err());
+    assert!(open_part(Part::Key("nothing".into())).is_err());
     let whole = mobilenet().init(&under_test()).unwrap();
     assert!(open(golden("mobilenet_f64.safetensors")).unwrap().load_into(whole).is_ok());
 }
