@@ -65,7 +65,11 @@ impl Decompressor {
         let result = unsafe {
             raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as _)
         };
-        self.check(result)?;
+        if let Err(error) = self.check(result) {
+            // The library stays in the middle of a header that it gave up, and would go on there with the next file.
+            *self = Self::new()?;
+            return Err(error);
+        }
         let side = |value: c_int| {
             u32::try_from(value).map_err(|_| Error("the header declares no size".to_owned()))
         };

@@ -29,6 +29,7 @@ mod options;
 mod still;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
+mod webp;
 #[cfg(not(feature = "turbojpeg"))]
 mod zune;
 
