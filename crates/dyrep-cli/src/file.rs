@@ -167,8 +167,9 @@ impl OutArgs {
                     Some(_) => timm(loaded, form)?,
                     None => export(network, form),
                 };
-                export.clone().labelled(label)?.safetensors(file)?;
-                params(&export)
+                let params = params(&export);
+                export.labelled(label)?.safetensors(file)?;
+                params
             }
             Kind::Onnx => {
                 let deployed = deploy(network);

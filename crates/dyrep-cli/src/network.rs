@@ -1,6 +1,6 @@
 //! A network and all that is known of it, from one file name.
 
-use std::cell::Cell;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -88,9 +88,8 @@ pub(crate) struct Loaded {
     pub(crate) label: Label,
     /// The recipe of the run that the file is of, where there is one beside it.
     pub(crate) recipe: Option<Recipe>,
-    /// What becomes of pictures, and whether the file or whoever asks has said so.
-    input: Input,
-    input_is_known: Cell<bool>,
+    /// What becomes of pictures where nobody has said it, once that was told.
+    assumed: OnceCell<Input>,
 }
 
 impl NetworkArgs {
@@ -125,12 +124,9 @@ impl NetworkArgs {
         }
         let file = weights.file().to_owned();
         let device = device.clone();
-        let known = label.input.clone();
-        let input_is_known = Cell::new(known.is_some() || !self.input.is_none());
-        let channels = config.in_channels();
-        let input = self.input.overrule(known.unwrap_or_else(|| usual_input(&config)), channels)?;
         if !self.input.is_none() {
-            label.input = Some(input.clone());
+            let known = label.input.take().unwrap_or_else(|| usual_input(&config));
+            label.input = Some(self.input.overrule(known, config.in_channels())?);
         }
         Ok(Loaded {
             device,
@@ -142,22 +138,13 @@ impl NetworkArgs {
             config,
             label,
             recipe,
-            input,
-            input_is_known,
+            assumed: OnceCell::new(),
         })
     }
 
     /// Opens the weights without a look at what they are for.
     pub(crate) fn open(&self, path: &Path) -> Result<(Weights, Option<Recipe>), Failure> {
-        let part =
-            self.part.as_deref().map(|part| part.parse().unwrap_or_else(|never| match never {}));
-        let mut options = OpenOptions::new().part(part.unwrap_or_default());
-        for text in &self.rename {
-            options = options.rename_as(text)?;
-        }
-        if let Some(epsilon) = self.norm_epsilon {
-            options = options.norm_epsilon(epsilon)?;
-        }
+        let options = OpenOptions::told(self.part.as_deref(), &self.rename, self.norm_epsilon)?;
         let file = file_of(path)?;
         let weights = options.open(&file)?;
         Ok((weights, recipe_beside(&file)?))
@@ -257,8 +244,9 @@ impl Loaded {
 
     /// What becomes of pictures: what is known, or what is usual for such a network, which is then said.
     pub(crate) fn input(&self) -> Input {
-        if !self.input_is_known.replace(true) {
-            let Input { resize, side, mean, std, .. } = &self.input;
+        let assume = || {
+            let usual = usual_input(&self.config);
+            let Input { resize, side, mean, std, .. } = &usual;
             let resized =
                 resize.map_or(String::new(), |side| format!(", resized to {side} before"));
             note(&format!(
@@ -266,8 +254,9 @@ impl Loaded {
                  {mean:?}, deviation {std:?}. --input-size, --resize, --mean and --std say otherwise",
                 self.file.display()
             ));
-        }
-        self.input.clone()
+            usual
+        };
+        self.label.input.as_ref().unwrap_or_else(|| self.assumed.get_or_init(assume)).clone()
     }
 
     /// Whether it can take pictures of this side.
@@ -325,12 +314,16 @@ fn recipe_beside(file: &Path) -> Result<Option<Recipe>, Failure> {
 
 /// Says what of a file is not the network's: kinds of tensors, and how many of each.
 fn note_passed_over(file: &Path, names: &[String]) {
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        *ends.entry(last_part(name)).or_default() += 1;
+    }
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for name in names {
         // Of what lies in every layer, its own name; of what lies beside the weights, its key.
-        let last = name.rsplit('.').next().unwrap_or(name);
+        let last = last_part(name);
         let first = name.split('.').next().unwrap_or(name);
-        let in_layers = names.iter().filter(|other| other.ends_with(last)).count() > 1;
+        let in_layers = ends[last] > 1;
         let is_parameter = matches!(last, "weight" | "bias" | "running_mean" | "running_var");
         let is_place = last.bytes().all(|byte| byte.is_ascii_digit());
         let kind = if in_layers && !is_parameter && !is_place { last } else { first };
@@ -344,4 +337,8 @@ fn note_passed_over(file: &Path, names: &[String]) {
         "{file}: {tensors} that are no parameters were passed over: {}",
         told.join(", ")
     ));
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }

@@ -39,16 +39,19 @@ impl LeftOut {
 
     /// Counts something by what it is.
     pub(crate) fn count(&mut self, what: String) {
+        self.count_all(what, 1);
+    }
+
+    fn count_all(&mut self, what: String, count: usize) {
         let known = self.0.len() < MOST_KINDS || self.0.contains_key(&what);
-        *self.0.entry(if known { what } else { "of other endings".to_owned() }).or_default() += 1;
+        let what = if known { what } else { "of other endings".to_owned() };
+        *self.0.entry(what).or_default() += count;
     }
 
     /// Adds what another one counts.
     pub(crate) fn extend(&mut self, other: &Self) {
         for (what, count) in &other.0 {
-            let known = self.0.len() < MOST_KINDS || self.0.contains_key(what);
-            let what = if known { what.as_str() } else { "of other endings" };
-            *self.0.entry(what.to_owned()).or_default() += count;
+            self.count_all(what.clone(), *count);
         }
     }
 

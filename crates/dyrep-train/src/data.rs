@@ -33,28 +33,23 @@ pub fn sets(data: &DataRecipe) -> Result<[Part; 2], TrainError> {
         [(train, Wanted::Training), (validation, Wanted::Validation)]
             .map(|(dataset, wanted)| Part { dataset, path: None, wanted })
     };
-    let Some(path) = &data.path else {
-        return match data.set {
-            DataSet::Digits => Ok(in_memory([Arc::new(Digits::train()), Arc::new(Digits::test())])),
-            set => Err(TrainError::NoPath { set: set.name() }),
-        };
-    };
     let idx = |[train, test]: [Idx; 2]| in_memory([Arc::new(train), Arc::new(test)]);
-    Ok(match data.set {
-        DataSet::Digits => in_memory([Arc::new(Digits::train()), Arc::new(Digits::test())]),
-        DataSet::Imagenet | DataSet::ImageFolder => {
+    Ok(match (data.set, &data.path) {
+        (DataSet::Digits, _) => in_memory([Arc::new(Digits::train()), Arc::new(Digits::test())]),
+        (set, None) => return Err(TrainError::NoPath { set: set.name() }),
+        (DataSet::Imagenet | DataSet::ImageFolder, Some(path)) => {
             let [train, validation] = open_split(path, reading(data))?;
             [of_folder(train, Wanted::Training), of_folder(validation, Wanted::Validation)]
         }
-        DataSet::Cifar10 => {
+        (DataSet::Cifar10, Some(path)) => {
             in_memory([Arc::new(Cifar10::train(path)?), Arc::new(Cifar10::test(path)?)])
         }
-        DataSet::Cifar100 => {
+        (DataSet::Cifar100, Some(path)) => {
             in_memory([Arc::new(Cifar100::train(path)?), Arc::new(Cifar100::test(path)?)])
         }
-        DataSet::Idx => idx(Idx::open(path)?),
-        DataSet::Mnist => idx(Idx::mnist(path)?),
-        DataSet::FashionMnist => idx(Idx::fashion_mnist(path)?),
+        (DataSet::Idx, Some(path)) => idx(Idx::open(path)?),
+        (DataSet::Mnist, Some(path)) => idx(Idx::mnist(path)?),
+        (DataSet::FashionMnist, Some(path)) => idx(Idx::fashion_mnist(path)?),
     })
 }
 

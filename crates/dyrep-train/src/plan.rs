@@ -82,23 +82,11 @@ fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), Tra
         },
         source: Box::new(error),
     };
-    let weights = options(recipe).and_then(|options| options.open(file)).map_err(failed)?;
+    let ModelRecipe { part, rename, norm_epsilon, .. } = &recipe.model;
+    let options = OpenOptions::told(part.as_deref(), rename, *norm_epsilon);
+    let weights = options.and_then(|options| options.open(file)).map_err(failed)?;
     let (network, report) = load.into(network, &weights).map_err(failed)?;
     Ok((network, Some(report)))
-}
-
-/// How the recipe wants its file of weights read.
-fn options(recipe: &Recipe) -> Result<OpenOptions, WeightsError> {
-    let ModelRecipe { part, rename, norm_epsilon, .. } = &recipe.model;
-    let part = part.as_deref().map(|part| part.parse().unwrap_or_else(|never| match never {}));
-    let mut options = OpenOptions::new().part(part.unwrap_or_default());
-    for text in rename {
-        options = options.rename_as(text)?;
-    }
-    match norm_epsilon {
-        Some(epsilon) => options.norm_epsilon(*epsilon),
-        None => Ok(options),
-    }
 }
 
 fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainError> {

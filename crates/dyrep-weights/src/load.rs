@@ -63,7 +63,7 @@ impl Load {
         absent: impl Fn(&str) -> bool,
     ) -> Result<(M, Report), WeightsError> {
         let file = || weights.file.clone();
-        let weights = &weights.for_module(&module)?;
+        let weights = &*weights.for_module(&module)?;
         let structure = weights.structure(&module)?;
         let failed = |source| WeightsError::Structure { file: file(), source: Box::new(source) };
         let module = structure.apply(module).map_err(failed)?;

@@ -78,6 +78,27 @@ impl OpenOptions {
         Ok(self)
     }
 
+    /// What a recipe or a command line says of a file: the part as [`Part`] is written, changes of names as
+    /// [`rename_as`](Self::rename_as) takes them, what norms add to variances. What is absent is as in [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`rename_as`](Self::rename_as) and [`norm_epsilon`](Self::norm_epsilon).
+    pub fn told(
+        part: Option<&str>,
+        renames: &[String],
+        norm_epsilon: Option<f64>,
+    ) -> Result<Self, WeightsError> {
+        let part = part.map(|part| part.parse().unwrap_or_else(|never| match never {}));
+        let mut options = Self::new().part(part.unwrap_or_default());
+        for text in renames {
+            options = options.rename_as(text)?;
+        }
+        match norm_epsilon {
+            Some(epsilon) => options.norm_epsilon(epsilon),
+            None => Ok(options),
+        }
+    }
+
     /// Opens a file of weights, of any kind that this crate knows.
     ///
     /// # Errors

@@ -78,7 +78,8 @@ pub(crate) fn torch_name(path: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+/// `[rows, columns]` as `[columns, rows]`.
+pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut turned = Vec::with_capacity(values.len());
     for column in 0..columns {
         turned.extend((0..rows).map(|row| values[row * columns + column]));

@@ -1,5 +1,6 @@
 //! [`Weights`]: the tensors of one network in a file, under this library's names.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_models::{ConvNorms, Model, silence_norms};
+use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName, silence_norms};
 
 use crate::container::{Container, Contents};
 use crate::describe::{Description, Label};
@@ -99,26 +100,34 @@ impl Weights {
     ///
     /// # Errors
     /// Two tensors for one parameter; several networks of this kind in the file, where it is not known which is meant.
-    pub fn for_module<M: Module>(&self, module: &M) -> Result<Self, WeightsError> {
-        match &self.entries {
-            Some(_) => {
-                self.read_as(&Wanted::of(module)).map(|read| read.unwrap_or_else(|| self.clone()))
-            }
-            None => Ok(self.clone()),
-        }
+    pub fn for_module<M: Module>(&self, module: &M) -> Result<Cow<'_, Self>, WeightsError> {
+        let read = match &self.entries {
+            Some(_) => self.read_as(&Wanted::of(module))?,
+            None => None,
+        };
+        Ok(read.unwrap_or(Cow::Borrowed(self)))
     }
 
     /// The same for known names; `None` where the file has next to none of them.
-    pub(crate) fn read_as(&self, wanted: &Wanted) -> Result<Option<Self>, WeightsError> {
+    pub(crate) fn read_as(&self, wanted: &Wanted) -> Result<Option<Cow<'_, Self>>, WeightsError> {
         let Some(entries) = &self.entries else {
-            return Ok(wanted.most_of(self.tensors.keys()).then(|| self.clone()));
+            return Ok(wanted.most_of(self.tensors.keys()).then_some(Cow::Borrowed(self)));
         };
         let failed = |error| reading_error(&self.file, "weights".to_owned(), error);
         let Some(reading) = entries.of(wanted).map_err(failed)? else { return Ok(None) };
         let Reading { tensors, naming, inside, passed_over } = reading;
-        let format = Format { container: self.format.container, naming, inside };
-        // Names that were found need not be looked for again.
-        Ok(Some(Self { format, tensors, passed_over, entries: None, ..self.clone() }))
+        Ok(Some(Cow::Owned(Self {
+            file: self.file.clone(),
+            format: Format { container: self.format.container, naming, inside },
+            layout: self.layout,
+            tensors,
+            passed_over,
+            description: self.description.clone(),
+            length: self.length,
+            shift: self.shift,
+            // Names that were found need not be looked for again.
+            entries: None,
+        })))
     }
 
     /// Whether values are to be read of so many tensors as the file can hold: two names may share one storage.
@@ -224,20 +233,25 @@ impl Weights {
     /// # Errors
     /// A file that names a network which cannot be followed.
     pub fn label(&self, device: &Device) -> Result<Label, WeightsError> {
-        let refused = |reason| WeightsError::NotDescribed { file: self.file.clone(), reason };
         let only = || match self.candidates(device).as_slice() {
             [only] => Some(only.clone()),
             _ => None,
         };
-        let Some(note) = &self.description else {
-            return Ok(Label { network: only(), ..Label::default() });
-        };
-        let named = note.config().map_err(refused)?;
-        Ok(Label {
-            network: named.or_else(only),
-            input: note.input().cloned(),
-            class_names: note.class_names().to_vec(),
+        let network = self.named()?.or_else(only);
+        Ok(match &self.description {
+            Some(note) => Label {
+                network,
+                input: note.input().cloned(),
+                class_names: note.class_names().to_vec(),
+            },
+            None => Label { network, ..Label::default() },
         })
+    }
+
+    /// The network that the file names, if it names one.
+    fn named(&self) -> Result<Option<(ModelName, ModelConfig)>, WeightsError> {
+        let refused = |reason| WeightsError::NotDescribed { file: self.file.clone(), reason };
+        self.description.as_ref().map_or(Ok(None), Description::config).map_err(refused)
     }
 
     /// Builds the network that this is ([`label`](Self::label)), and loads it. Of a file without norms it is the network
@@ -259,17 +273,22 @@ impl Weights {
 
     /// The network that this is, as it starts.
     pub(crate) fn network(&self, device: &Device) -> Result<Model, WeightsError> {
-        let Some((_, config)) = self.label(device)?.network else {
-            let file = self.file.clone();
-            let candidates = self.candidates(device);
-            if !candidates.is_empty() {
-                return Err(WeightsError::Ambiguous { file, candidates });
+        let file = || self.file.clone();
+        let config = match self.named()? {
+            Some((_, config)) => config,
+            None => {
+                let candidates = self.candidates(device);
+                match candidates.as_slice() {
+                    [(_, only)] => only.clone(),
+                    [] => {
+                        let reason = "nor are its tensors those of a network of the zoo".to_owned();
+                        return Err(WeightsError::NotDescribed { file: file(), reason });
+                    }
+                    _ => return Err(WeightsError::Ambiguous { file: file(), candidates }),
+                }
             }
-            let reason = "nor are its tensors those of a network of the zoo".to_owned();
-            return Err(WeightsError::NotDescribed { file, reason });
         };
-        let failed =
-            |source| WeightsError::Model { file: self.file.clone(), source: Box::new(source) };
+        let failed = |source| WeightsError::Model { file: file(), source: Box::new(source) };
         config.init(device).map_err(failed)
     }
 }

@@ -7,7 +7,7 @@
 
 mod common;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use common::assert_close;
 use dyrep_models::{
     Activation, MobileNetV1Config, Model, ModelConfig, ResNetConfig, Stem, VggConfig,
@@ -23,11 +23,7 @@ fn found(file: &str) -> std::path::PathBuf {
 }
 
 fn wanted<const D: usize>(name: &str) -> Tensor<D> {
-    let bytes = std::fs::read(found("expected.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let view = tensors.tensor(name).unwrap();
-    let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    Tensor::from_data(TensorData::new(values, view.shape().to_vec()), &under_test())
+    common::tensor_of("found/expected.safetensors", name)
 }
 
 fn resnet() -> ModelConfig {

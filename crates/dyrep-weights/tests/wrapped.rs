@@ -7,7 +7,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use common::{expected, golden, mobilenet, repvgg, resnet, vgg};
@@ -44,9 +44,9 @@ impl Chance {
     }
 }
 
-/// The weights of a reference file, in safetensors' form: of the file itself, under its own names.
-fn state(file: &str) -> State {
-    let bytes = std::fs::read(golden(file)).unwrap();
+/// The weights of a safetensors file, under its own names.
+fn state(file: &Path) -> State {
+    let bytes = std::fs::read(file).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let one = |(name, view): (String, TensorView<'_>)| {
         (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
@@ -59,12 +59,7 @@ fn exported(network: &Model) -> State {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("w.safetensors");
     dyrep_weights::Export::of(network).safetensors(&file).unwrap();
-    let bytes = std::fs::read(file).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let one = |(name, view): (String, TensorView<'_>)| {
-        (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-    };
-    tensors.tensors().into_iter().map(one).collect()
+    state(&file)
 }
 
 fn written(state: &State) -> (TempDir, PathBuf) {
@@ -326,7 +321,7 @@ fn names_are_replaced_as_asked() {
 /// A state dict in several files, with an index.
 #[test]
 fn shards_are_read_through_their_index() {
-    let plain = state("mobilenet_f64.safetensors");
+    let plain = state(&golden("mobilenet_f64.safetensors"));
     let folder = tempfile::tempdir().unwrap();
     let mut map = BTreeMap::new();
     let names: Vec<&String> = plain.keys().collect();

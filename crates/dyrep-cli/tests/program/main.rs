@@ -111,6 +111,16 @@ fn tensor(file: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
     (values.collect(), view.shape().to_vec())
 }
 
+/// The logits that the program gives for the tensor `input` of a file, a batch of two, and ten classes.
+fn logits(weights: &Path, batch: &Path, folder: &Path, more: &[&str]) -> Vec<f32> {
+    let out = folder.join("logits.safetensors");
+    let batch = ["--batch", text(batch), "--tensor", "input", "--logits", text(&out)];
+    dyrep(&[&["predict", text(weights)], &batch[..], more].concat()).good();
+    let (values, shape) = tensor(&out, "logits");
+    assert_eq!(shape, [2, 10]);
+    values
+}
+
 /// The largest difference, of the largest value wanted.
 fn difference(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len());

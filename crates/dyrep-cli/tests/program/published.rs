@@ -17,21 +17,7 @@ fn golden(file: &str) -> PathBuf {
 
 /// The logits that the program gives for the reference batch.
 fn logits(weights: &Path, folder: &Path, more: &[&str]) -> Vec<f32> {
-    let (input, out) = (golden("expected.safetensors"), folder.join("logits.safetensors"));
-    let arguments = [
-        "predict",
-        text(weights),
-        "--batch",
-        text(&input),
-        "--tensor",
-        "input",
-        "--logits",
-        text(&out),
-    ];
-    dyrep(&[&arguments, more].concat()).good();
-    let (values, shape) = tensor(&out, "logits");
-    assert_eq!(shape, [2, 10]);
-    values
+    crate::logits(weights, &golden("expected.safetensors"), folder, more)
 }
 
 /// What the tensors of a file do not tell.

@@ -14,10 +14,7 @@ fn found(file: &str) -> PathBuf {
 
 /// The logits of a file for the batch that lies beside it.
 fn logits(weights: &Path, folder: &Path, more: &[&str]) -> Vec<f32> {
-    let (input, out) = (found("expected.safetensors"), folder.join("logits.safetensors"));
-    let batch = ["--batch", text(&input), "--tensor", "input", "--logits", text(&out)];
-    dyrep(&[&["predict", text(weights)], &batch[..], more].concat()).good();
-    tensor(&out, "logits").0
+    crate::logits(weights, &found("expected.safetensors"), folder, more)
 }
 
 /// timm's MobileNetV1 with norms as from TensorFlow: refused, then read as told, and what is written says it all.

@@ -74,11 +74,13 @@ impl fmt::Display for Naming {
 /// All parts of all names in a file: what a dialect is recognised by.
 pub(crate) struct Parts<'a>(BTreeSet<&'a str>);
 
-impl<'a> Parts<'a> {
-    pub(crate) fn new(names: impl Iterator<Item = &'a str>) -> Self {
-        Self(names.flat_map(|name| name.split('.')).collect())
+impl<'a> FromIterator<&'a str> for Parts<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(parts: I) -> Self {
+        Self(parts.into_iter().collect())
     }
+}
 
+impl Parts<'_> {
     fn any(&self, some: &[&str]) -> bool {
         some.iter().any(|part| self.0.contains(part))
     }

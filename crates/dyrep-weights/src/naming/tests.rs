@@ -4,7 +4,7 @@ use super::*;
 
 /// The naming found first, and each name as ours.
 fn check(naming: Naming, names: &[(&str, &str)]) {
-    let parts = Parts::new(names.iter().map(|(theirs, _)| *theirs));
+    let parts: Parts<'_> = names.iter().flat_map(|(theirs, _)| theirs.split('.')).collect();
     let dialect = dialects(&parts)[0];
     assert_eq!(dialect.naming, naming);
     for (theirs, ours) in names {
@@ -161,7 +161,7 @@ fn published_names_become_ours() {
 fn values_are_edited_where_names_say_so() {
     let edit = |mark: &str, name: &str| {
         let parts: Vec<&str> = name.split('.').collect();
-        dialects(&Parts::new([mark].into_iter()))[0].translate(&parts).edit
+        dialects(&mark.split('.').collect())[0].translate(&parts).edit
     };
     let dbb = "conv1.dbb_origin.conv.weight";
     assert_eq!(edit(dbb, "conv1.dbb_1x1_kxk.idconv1.weight"), Edit::AddIdentity);
@@ -173,6 +173,6 @@ fn values_are_edited_where_names_say_so() {
 
 #[test]
 fn every_file_has_a_dialect() {
-    let any = dialects(&Parts::new(["anything"].into_iter()));
+    let any = dialects(&["anything"].into_iter().collect());
     assert!(matches!(any[..], [Dialect { naming: Naming::Plain, .. }]));
 }

@@ -19,6 +19,7 @@ use dyrep_models::{Graph, Node, Op, Value};
 
 use super::proto::{self, Attribute, Tensor, int};
 use crate::export::Values;
+use crate::params::transposed;
 
 pub(crate) const INPUT: &str = "input";
 pub(crate) const OUTPUT: &str = "logits";
@@ -230,7 +231,7 @@ impl<'a> Lowering<'a> {
         }
         let ([height, width], [high, wide]) = (size, wanted);
         let across = format!("{}.across", node.name);
-        let columns = transposed(&shares(width, wide), width);
+        let columns = transposed(&shares(width, wide), wide, width);
         let columns = self.constant(format!("{}.columns", node.name), [width, wide], columns);
         let rows =
             self.constant(format!("{}.rows", node.name), [high, height], shares(height, high));
@@ -248,10 +249,6 @@ fn shares(size: usize, outputs: usize) -> Vec<f32> {
         if (start..end).contains(&at) { 1.0 / (end - start) as f32 } else { 0.0 }
     };
     (0..outputs).flat_map(|i| (0..size).map(move |at| share(i, at))).collect()
-}
-
-fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
 }
 
 /// A window's attributes, in ONNX's order: all beginnings, then all ends.

@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use crate::naming::{Dialect, Naming, Parts, dialects};
+use crate::naming::{Dialect, Naming, dialects};
 use crate::tensor::{Edit, Stored};
 pub(crate) use wanted::Wanted;
 
@@ -134,8 +134,8 @@ impl Entries {
         if list.is_empty() || (average && !has_average()) {
             return Err(ReadingError::NoPart(heads()));
         }
-        let names: Vec<String> = list.iter().map(|entry| entry.parts.join(".")).collect();
-        let dialects = dialects(&Parts::new(names.iter().map(String::as_str)));
+        let parts = list.iter().flat_map(|entry| &entry.parts).map(String::as_str);
+        let dialects = dialects(&parts.collect());
         Ok(Self { list, average, dialects, candidates: OnceLock::new() })
     }
 

@@ -55,7 +55,7 @@ const PROFILES: [&str; 6] =
 const OBSERVERS: [&str; 4] =
     ["activation_post_process", "weight_fake_quant", "fake_quant", "observer"];
 /// Words of keys below which there are tensors of a training but no parameters of its network.
-const OF_TRAINING: [&str; 22] = [
+const OF_TRAINING: [&str; 21] = [
     "criterion",
     "loss",
     "losses",
@@ -77,7 +77,6 @@ const OF_TRAINING: [&str; 22] = [
     "callbacks",
     "queue",
     "rng",
-    "ema",
 ];
 
 /// Words of a key: `model_ema` has two.

@@ -24,7 +24,12 @@ pub(crate) fn golden(file: &str) -> PathBuf {
 
 /// A tensor of `expected.safetensors`.
 pub(crate) fn expected<const D: usize>(name: &str) -> Tensor<D> {
-    let bytes = std::fs::read(golden("expected.safetensors")).unwrap();
+    tensor_of("expected.safetensors", name)
+}
+
+/// A tensor of a reference file.
+pub(crate) fn tensor_of<const D: usize>(file: &str, name: &str) -> Tensor<D> {
+    let bytes = std::fs::read(golden(file)).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let view = tensors.tensor(name).unwrap();
     let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
