@@ -27,6 +27,7 @@ mod kind;
 mod markers;
 mod options;
 mod still;
+mod tiff;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 mod webp;

@@ -12,7 +12,7 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation as Exif;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
 
-use super::{Decoding, colours, webp};
+use super::{Decoding, colours, tiff, webp};
 
 /// The memory that a decoder may take beside the pixels, in bytes: for a line of them, a strip or a
 /// tile, and for texts and colour profiles, which may unpack to a thousand times their length.
@@ -24,8 +24,10 @@ pub(super) struct Still<'a>(Box<dyn ImageDecoder + 'a>);
 impl<'a> Still<'a> {
     /// Reads the header only: refusals come before any pixel is allocated.
     pub(super) fn open(format: ImageFormat, bytes: &'a [u8]) -> Result<Self, String> {
-        if format == ImageFormat::WebP {
-            webp::check(bytes)?;
+        match format {
+            ImageFormat::WebP => webp::check(bytes)?,
+            ImageFormat::Tiff => tiff::check(bytes)?,
+            _ => {}
         }
         decoder(format, Cursor::new(bytes)).map(Self).map_err(|error| text(&error))
     }
