@@ -74,7 +74,7 @@ pub(crate) struct KindArgs {
     #[arg(long, value_name = "N", value_parser = opset)]
     opset: Option<Opset>,
 
-    /// Of .safetensors: `timm` gives a deployed RepVGG the names of timm's re-parameterised one, `reparam_conv`
+    /// Of .safetensors: `timm` gives a deployed RepVGG or MobileOne the names of timm's re-parameterised one, `reparam_conv`
     #[arg(long, value_name = "NAME", value_parser = ["timm"], hide_possible_values = true)]
     names: Option<String>,
 }
@@ -204,16 +204,21 @@ fn export(network: &Model, form: Form) -> Export {
     }
 }
 
-/// A deployed RepVGG in timm's names, which know no norms.
+/// A deployed RepVGG or MobileOne in timm's names, which know no norms.
 fn timm(loaded: &Loaded, form: Form) -> Result<Export, Failure> {
-    let Model::RepVgg(network) = loaded.float()? else {
-        return Err(format!(
-            "{}: --names timm is for RepVGG, and this is {}; without it the names are torchvision's, or timm's where \
-             torchvision has no such network",
-            loaded.file.display(),
-            loaded.name
-        )
-        .into());
+    let network = loaded.float()?;
+    let export = match network {
+        Model::RepVgg(network) => Export::timm_repvgg(network),
+        Model::MobileOne(network) => Export::timm_mobileone(network),
+        _ => {
+            return Err(format!(
+                "{}: --names timm is for RepVGG and MobileOne, and this is {}; without it the names are torchvision's, or \
+                 timm's where torchvision has no such network",
+                loaded.file.display(),
+                loaded.name
+            )
+            .into());
+        }
     };
     let grown = layers(network).into_iter().find(|(_, layer)| !layer.is_plain());
     match grown {
@@ -222,7 +227,7 @@ fn timm(loaded: &Loaded, form: Form) -> Result<Export, Failure> {
             loaded.file.display()
         )
         .into()),
-        _ => Ok(Export::timm_repvgg(network)),
+        _ => Ok(export),
     }
 }
 

@@ -170,7 +170,12 @@ impl NetworkArgs {
             (None, None) => recipe.map(|_| Stem::Imagenet),
         };
         // What a recipe leaves out is as published.
-        let activation = self.activation.or(recipe.map(|r| r.model.activation.unwrap_or_default()));
+        let published =
+            |name: &str| name.parse().map(|name: ModelName| name.config(1).activation());
+        let of_recipe = recipe.and_then(|recipe| {
+            recipe.model.activation.or_else(|| published(&recipe.model.name).ok())
+        });
+        let activation = self.activation.or(of_recipe);
         let candidates = weights.candidates(device);
         let fits = |(name, config): &&(ModelName, ModelConfig)| {
             model.is_none_or(|model| name.name() == model)

@@ -19,6 +19,20 @@ use crate::{Failure, NOT_HELD};
 /// The largest difference of outputs, of the largest output, that deploying may make: a thousand times rounding.
 pub(crate) const TOLERANCE: f64 = 1e-4;
 
+/// What pictures are moved by to see what a network makes of rounding: about half the last place of `f32`.
+pub(crate) const ROUNDED: f64 = 1e-7;
+
+/// How far outputs move, as a part of the largest, when pictures of noise move by [`ROUNDED`].
+pub(crate) fn moved_by_rounding(loaded: &Loaded) -> f64 {
+    let pictures = noise(loaded, 2, 0);
+    let moved = pictures.clone() + noise(loaded, 2, 1).mul_scalar(ROUNDED);
+    let still = loaded.network.forward(pictures);
+    let moves = loaded.network.forward(moved);
+    let largest: f32 = still.clone().abs().max().into_scalar();
+    let difference: f32 = (moves - still).abs().max().into_scalar();
+    f64::from(difference / largest)
+}
+
 /// Check that a deployed network gives the outputs of the one it came from
 ///
 /// With one file, every block in it is compared with the convolution that it becomes, and the whole network with its
@@ -75,6 +89,9 @@ struct Verified {
     pictures: usize,
     difference: Difference,
     blocks: Vec<(String, Difference)>,
+    /// If it does not hold: what the outputs, of the largest, move by when pictures are rounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_by_rounding: Option<f64>,
     warnings: Vec<String>,
 }
 
@@ -98,6 +115,15 @@ impl fmt::Display for Verified {
             row(path, difference)?;
         }
         row(&format!("the network, on {} pictures", self.pictures), &self.difference)?;
+        if let Some(moved) = self.moved_by_rounding {
+            let blocks = self.blocks.iter().all(|(_, it)| it.relative <= self.tolerance);
+            let blocks =
+                if blocks && !self.blocks.is_empty() { "each block is the same; " } else { "" };
+            writeln!(
+                f,
+                "{blocks}rounding alone: pictures moved by {ROUNDED:.0e} move the outputs by {moved:.1e} of the largest"
+            )?;
+        }
         match self.holds {
             true => write!(f, "the same, within {:.0e} of the largest", self.tolerance),
             false => write!(f, "NOT the same: more than {:.0e} of the largest", self.tolerance),
@@ -132,6 +158,7 @@ impl VerifyArgs {
         }
         let holds = report.model.relative <= self.tolerance
             && report.blocks.iter().all(|(_, difference)| difference.relative <= self.tolerance);
+        let moved_by_rounding = (!holds).then(|| moved_by_rounding(&first));
         let other = second.map_or_else(|| PathBuf::from("its deployed form"), |it| it.file);
         let verified = Verified {
             model: first.title(),
@@ -141,6 +168,7 @@ impl VerifyArgs {
             pictures: shown,
             difference: report.model,
             blocks: report.blocks,
+            moved_by_rounding,
             warnings: report.warnings.iter().map(ToString::to_string).collect(),
         };
         Ok(Answer::new(&verified)?.with_code(if holds { 0 } else { NOT_HELD }))

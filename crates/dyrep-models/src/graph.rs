@@ -9,8 +9,10 @@
 //! | [`Op::Conv`] | maps | `weight`, perhaps `bias` |
 //! | [`Op::Norm`] | maps | `gamma`, `beta`, `running_mean`, `running_var` |
 //! | [`Op::Relu`], [`Op::Relu6`] | anything, of the same shape | |
+//! | [`Op::Sigmoid`] | anything, of the same shape | |
 //! | [`Op::Add`] | two of one shape | |
-//! | [`Op::MaxPool`], [`Op::AveragePool`] | maps | |
+//! | [`Op::Scale`] | maps, and as many of one pixel | |
+//! | [`Op::MaxPool`], [`Op::AverageWindows`], [`Op::AveragePool`] | maps | |
 //! | [`Op::Flatten`] | maps, rows | |
 //! | [`Op::Linear`] | rows | `weight`, perhaps `bias` |
 
@@ -43,8 +45,12 @@ pub enum Op {
     Relu,
     /// min(max(x, 0), 6).
     Relu6,
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid,
     /// The sum of both inputs.
     Add,
+    /// The first input, each map times the one pixel of the second.
+    Scale,
     /// The largest value of each window, of whole windows only. Padding never wins.
     MaxPool {
         /// Window `[height, width]`.
@@ -55,6 +61,12 @@ pub enum Op {
         padding: [AxisPadding; 2],
         /// `[vertical, horizontal]`.
         dilation: [usize; 2],
+    },
+    /// The average of each window: of the pixels that it has in the input, where the last one of a row or a column is not
+    /// whole.
+    AverageWindows {
+        /// Window `[height, width]`, which is its stride too.
+        kernel_size: [usize; 2],
     },
     /// Averages to a map of `output`, whatever the input's size: output i of n is the average of the values from
     /// ⌊i · size / n⌋ up to ⌈(i + 1) · size / n⌉, along each axis.
@@ -91,7 +103,7 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub op: Op,
-    /// What it reads: two values for [`Op::Add`], one for all others. Nodes come after those that they read.
+    /// What it reads: two values for [`Op::Add`] and [`Op::Scale`], one for all others. Nodes come after those that they read.
     pub inputs: Vec<Value>,
 }
 
@@ -214,8 +226,11 @@ impl Op {
             Self::Linear { inputs, outputs, bias } => with_bias(inputs * outputs, *bias, *outputs),
             Self::Relu
             | Self::Relu6
+            | Self::Sigmoid
             | Self::Add
+            | Self::Scale
             | Self::MaxPool { .. }
+            | Self::AverageWindows { .. }
             | Self::AveragePool { .. }
             | Self::Flatten => 0,
         }
@@ -232,8 +247,16 @@ impl Op {
                 let padded = input[axis] + padding[axis].0 + padding[axis].1;
                 padded.checked_sub(span).map_or(0, |room| room / stride[axis] + 1)
             }),
+            Self::AverageWindows { kernel_size } => {
+                [0, 1].map(|axis| input[axis].div_ceil(kernel_size[axis]))
+            }
             Self::AveragePool { output } => *output,
-            Self::Norm { .. } | Self::Relu | Self::Relu6 | Self::Add => input,
+            Self::Norm { .. }
+            | Self::Relu
+            | Self::Relu6
+            | Self::Sigmoid
+            | Self::Add
+            | Self::Scale => input,
             Self::Flatten | Self::Linear { .. } => [1, 1],
         }
     }

@@ -3,10 +3,10 @@
 //! A network's layers are put together once, over an [`Interpreter`]: [`Tensors`] computes, the recorder of `record.rs`
 //! writes down what would be computed. So what is exported cannot be put together otherwise than what is trained.
 
-use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d};
+use burn::nn::pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Dropout, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, sigmoid};
 use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{Tail, batch_norm, max_pool};
 
@@ -32,6 +32,11 @@ impl<Maps> Then<Maps> {
     /// An activation.
     pub(crate) fn activation(activation: Activation) -> Self {
         Self { residual: None, activation: Some(activation) }
+    }
+
+    /// An addition.
+    pub(crate) fn add(residual: Maps) -> Self {
+        Self { residual: Some(residual), activation: None }
     }
 
     /// An addition and a ReLU.
@@ -61,6 +66,16 @@ pub(crate) trait Interpreter {
     fn norm(&mut self, norm: &BatchNorm, x: Self::Maps) -> Self::Maps;
 
     fn relu(&mut self, x: Self::Maps) -> Self::Maps;
+
+    fn sigmoid(&mut self, x: Self::Maps) -> Self::Maps;
+
+    /// Each map's average, as a map of one pixel.
+    fn mean(&mut self, x: Self::Maps) -> Self::Maps;
+
+    /// Each map times the one pixel of its factor.
+    fn scale(&mut self, x: Self::Maps, factors: Self::Maps) -> Self::Maps;
+
+    fn average_pool(&mut self, pool: &AvgPool2d, x: Self::Maps) -> Self::Maps;
 
     fn max_pool(&mut self, name: &str, pool: &MaxPool2d, x: Self::Maps) -> Self::Maps;
 
@@ -103,6 +118,22 @@ impl Interpreter for Tensors {
 
     fn relu(&mut self, x: Tensor<4>) -> Tensor<4> {
         relu(x)
+    }
+
+    fn sigmoid(&mut self, x: Tensor<4>) -> Tensor<4> {
+        sigmoid(x)
+    }
+
+    fn mean(&mut self, x: Tensor<4>) -> Tensor<4> {
+        x.mean_dims(&[2, 3])
+    }
+
+    fn scale(&mut self, x: Tensor<4>, factors: Tensor<4>) -> Tensor<4> {
+        x * factors
+    }
+
+    fn average_pool(&mut self, pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
+        pool.forward(x)
     }
 
     fn max_pool(&mut self, _name: &str, pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {

@@ -11,6 +11,8 @@ mod error;
 mod graph;
 mod interpret;
 mod mobilenet_v1;
+mod mobilenet_v2;
+mod mobileone;
 mod parts;
 mod record;
 mod registry;
@@ -18,15 +20,23 @@ mod repvgg;
 mod resnet;
 mod selection;
 mod transparent;
+mod unit;
 mod vgg;
 
 pub use conv_norms::{ConvNorm, ConvNorms, fold_norms, silence_norms};
 pub use error::ModelError;
 pub use graph::{Graph, Node, Op, Value};
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};
+pub use mobilenet_v2::{
+    ConvAndNorm, InvertedLayers, InvertedResidual, MobileNetV2, MobileNetV2Config, MobileNetV2Layer,
+};
+pub use mobileone::{MobileOne, MobileOneConfig};
 pub use parts::{Activation, Stem};
 pub use registry::{MODELS, Model, ModelConfig, ModelName};
-pub use repvgg::{Head, RepVgg, RepVggConfig, Unit};
-pub use resnet::{ResNet, ResNetConfig, Residual, ResidualBlock};
+pub use repvgg::{RepVgg, RepVggConfig};
+pub use resnet::{
+    Downsample, ResNet, ResNetConfig, ResNetForm, ResNetStem, Residual, ResidualBlock,
+};
 pub use selection::{Branching, Selection};
+pub use unit::{Head, SqueezeExcite, Unit};
 pub use vgg::{HeadLayer, Vgg, VggClassifier, VggConfig, VggLayer};

@@ -42,20 +42,13 @@ pub struct MobileNetV1Config {
     pub activation: Activation,
 }
 
-common_options!(MobileNetV1Config);
+common_options!(MobileNetV1Config, Relu Relu6);
 
 impl MobileNetV1Config {
     fn of_width(classes: usize, width: usize) -> Self {
         let (stem, branches) = (Stem::Imagenet, Branching::default());
         let activation = Activation::Relu;
         Self { in_channels: 3, classes, width, stem, branches, activation }
-    }
-
-    /// Sets what follows each norm.
-    #[must_use]
-    pub fn with_activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
     }
 
     /// Width multiplier 1, for pictures of 3 channels.

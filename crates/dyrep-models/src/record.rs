@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d};
+use burn::nn::pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Dropout, Linear, PaddingConfig2d};
 use burn::tensor::Tensor;
 use dyrep_burn::{RepConv2d, layers};
@@ -96,7 +96,7 @@ impl Recorder {
             let Value::Node(number) = at else { break "pictures" };
             let node = &self.nodes[number];
             match node.op {
-                Op::Norm { .. } | Op::Add => at = node.inputs[0],
+                Op::Norm { .. } | Op::Add | Op::Scale => at = node.inputs[0],
                 _ => break node.name.as_str(),
             }
         };
@@ -148,6 +148,26 @@ impl Interpreter for Recorder {
 
     fn relu(&mut self, x: Value) -> Value {
         self.behind("relu", Op::Relu, vec![x])
+    }
+
+    fn sigmoid(&mut self, x: Value) -> Value {
+        self.behind("sigmoid", Op::Sigmoid, vec![x])
+    }
+
+    fn mean(&mut self, x: Value) -> Value {
+        self.behind("mean", Op::AveragePool { output: [1, 1] }, vec![x])
+    }
+
+    fn scale(&mut self, x: Value, factors: Value) -> Value {
+        self.behind("scale", Op::Scale, vec![x, factors])
+    }
+
+    fn average_pool(&mut self, pool: &AvgPool2d, x: Value) -> Value {
+        let AvgPool2d { kernel_size, stride, padding, ceil_mode, .. } = pool;
+        if stride != kernel_size || *padding != PaddingConfig2d::Valid || !ceil_mode {
+            self.fail("an average pooling", "its windows overlap, are padded or left out");
+        }
+        self.behind("average", Op::AverageWindows { kernel_size: *kernel_size }, vec![x])
     }
 
     fn max_pool(&mut self, name: &str, pool: &MaxPool2d, x: Value) -> Value {

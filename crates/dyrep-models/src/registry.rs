@@ -10,6 +10,8 @@ use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::graph::Graph;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
+use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
+use crate::mobileone::{MobileOne, MobileOneConfig};
 use crate::parts::{Activation, Stem};
 use crate::repvgg::{RepVgg, RepVggConfig};
 use crate::resnet::{ResNet, ResNetConfig};
@@ -114,6 +116,37 @@ macro_rules! registry {
                 }
             }
 
+            /// What may follow the norms of this network, the published one first.
+            #[must_use]
+            pub fn activations(&self) -> &'static [Activation] {
+                match self {
+                    $(Self::$family(_) => $config::ACTIVATIONS,)+
+                }
+            }
+
+            /// What follows the norms.
+            #[must_use]
+            pub fn activation(&self) -> Activation {
+                match self {
+                    $(Self::$family(config) => config.activation(),)+
+                }
+            }
+
+            /// Sets what follows the norms.
+            ///
+            /// # Errors
+            /// One that is none of [`activations`](Self::activations).
+            pub fn with_activation(self, activation: Activation) -> Result<Self, ModelError> {
+                if !self.activations().contains(&activation) {
+                    return Err(ModelError::Activation { activation });
+                }
+                Ok(match self {
+                    $(Self::$family(config) => {
+                        Self::$family(config.with_activation(activation))
+                    })+
+                })
+            }
+
             /// The branches that convolutions start with.
             #[must_use]
             pub fn branches(&self) -> &Branching {
@@ -198,48 +231,21 @@ macro_rules! registry {
 
 registry! {
     /// Residual networks.
-    ResNet(ResNetConfig): resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d;
+    ResNet(ResNetConfig): resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d wide_resnet50_2
+        wide_resnet101_2 resnet18d resnet34d resnet50d resnet101d resnet152d;
     /// 3×3 convolutions and poolings in a row.
     Vgg(VggConfig): vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn cifar_vgg16;
     /// Depthwise separable convolutions.
     MobileNetV1(MobileNetV1Config): mobilenet_v1 mobilenet_v1_075 mobilenet_v1_050 mobilenet_v1_025;
+    /// Inverted residuals: wide depthwise convolutions between narrow maps.
+    MobileNetV2(MobileNetV2Config): mobilenet_v2 mobilenet_v2_140 mobilenet_v2_075 mobilenet_v2_050 mobilenet_v2_035;
+    /// Depthwise and 1×1 convolutions, with repeated branches while they train.
+    MobileOne(MobileOneConfig): mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4;
     /// 3×3 convolutions in a row, with branches while they train.
     RepVgg(RepVggConfig): repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b1g2 repvgg_b1g4
-        repvgg_b2 repvgg_b2g2 repvgg_b2g4 repvgg_b3 repvgg_b3g2 repvgg_b3g4;
-}
-
-impl ModelConfig {
-    /// What may follow the norms of this network, the published one first.
-    #[must_use]
-    pub fn activations(&self) -> &'static [Activation] {
-        match self {
-            Self::MobileNetV1(_) => &[Activation::Relu, Activation::Relu6],
-            _ => &[Activation::Relu],
-        }
-    }
-
-    /// What follows the norms.
-    #[must_use]
-    pub fn activation(&self) -> Activation {
-        match self {
-            Self::MobileNetV1(config) => config.activation,
-            _ => Activation::Relu,
-        }
-    }
-
-    /// Sets what follows the norms.
-    ///
-    /// # Errors
-    /// One that is none of [`activations`](Self::activations).
-    pub fn with_activation(self, activation: Activation) -> Result<Self, ModelError> {
-        if !self.activations().contains(&activation) {
-            return Err(ModelError::Activation { activation });
-        }
-        Ok(match self {
-            Self::MobileNetV1(config) => Self::MobileNetV1(config.with_activation(activation)),
-            other => other,
-        })
-    }
+        repvgg_b2 repvgg_b2g2 repvgg_b2g4 repvgg_b3 repvgg_b3g2 repvgg_b3g4
+        qarepvgg_a0 qarepvgg_a1 qarepvgg_a2 qarepvgg_b0 qarepvgg_b1 qarepvgg_b1g2 qarepvgg_b1g4
+        qarepvgg_b2 qarepvgg_b2g2 qarepvgg_b2g4 qarepvgg_b3 qarepvgg_b3g2 qarepvgg_b3g4;
 }
 
 /// The name of a network, one of [`MODELS`].

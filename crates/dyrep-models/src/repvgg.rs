@@ -9,21 +9,21 @@
 //! block as well; for small images that one has stride 1. In the forms `g2` and `g4` every second convolution has 2 or 4
 //! groups. Names and initialisation of all but the blocks' insides are timm's: `stem`, `stages.0.0`, `head.fc`.
 //!
-//! The networks start with the preset `repvgg` unless told otherwise. A block of branches ends in their sum: its norms are
+//! The networks start with the preset `repvgg` unless told otherwise, or with `qarepvgg` (arXiv 2212.01593: the same
+//! networks, made to stay accurate in INT8). A block of branches ends in their sum: its norms are
 //! inside. A convolution that starts plain has a batch norm behind it, which stays when it grows.
 
 use burn::module::Module;
-use burn::nn::pool::AdaptiveAvgPool2d;
-use burn::nn::{BatchNorm, Initializer, Linear};
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::{Preset, RepConv2d};
+use dyrep_burn::Preset;
 use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
-use crate::interpret::{Interpreter, Then};
-use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
+use crate::interpret::Interpreter;
+use crate::parts::{Stem, common_options, fan_out, network_methods};
 use crate::selection::Branching;
+use crate::unit::{Head, Unit, conv_norms};
 
 /// Blocks of the stages of the networks called A and B.
 const A: [usize; 4] = [2, 4, 14, 1];
@@ -57,31 +57,37 @@ common_options!(RepVggConfig);
 
 /// Writes a constructor for each row.
 macro_rules! rows {
-    ($($title:literal $name:ident $depths:ident $multipliers:expr, $groups:literal;)*) => {
+    ($($title:literal $name:ident $qa:ident $depths:ident $multipliers:expr, $groups:literal;)*) => {
         impl RepVggConfig {$(
-            #[doc = concat!($title, " for pictures of 3 channels.")]
+            #[doc = concat!("RepVGG-", $title, " for pictures of 3 channels.")]
             #[must_use]
             pub fn $name(classes: usize) -> Self {
                 Self::published(classes, $depths, $multipliers, $groups)
+            }
+
+            #[doc = concat!("QARepVGG-", $title, " for pictures of 3 channels.")]
+            #[must_use]
+            pub fn $qa(classes: usize) -> Self {
+                Self::$name(classes).with_branches(Preset::QaRepVgg)
             }
         )*}
     };
 }
 
 rows! {
-    "RepVGG-A0" repvgg_a0 A [0.75, 2.5], 1;
-    "RepVGG-A1" repvgg_a1 A [1.0, 2.5], 1;
-    "RepVGG-A2" repvgg_a2 A [1.5, 2.75], 1;
-    "RepVGG-B0" repvgg_b0 B [1.0, 2.5], 1;
-    "RepVGG-B1" repvgg_b1 B [2.0, 4.0], 1;
-    "RepVGG-B1g2" repvgg_b1g2 B [2.0, 4.0], 2;
-    "RepVGG-B1g4" repvgg_b1g4 B [2.0, 4.0], 4;
-    "RepVGG-B2" repvgg_b2 B [2.5, 5.0], 1;
-    "RepVGG-B2g2" repvgg_b2g2 B [2.5, 5.0], 2;
-    "RepVGG-B2g4" repvgg_b2g4 B [2.5, 5.0], 4;
-    "RepVGG-B3" repvgg_b3 B [3.0, 5.0], 1;
-    "RepVGG-B3g2" repvgg_b3g2 B [3.0, 5.0], 2;
-    "RepVGG-B3g4" repvgg_b3g4 B [3.0, 5.0], 4;
+    "A0" repvgg_a0 qarepvgg_a0 A [0.75, 2.5], 1;
+    "A1" repvgg_a1 qarepvgg_a1 A [1.0, 2.5], 1;
+    "A2" repvgg_a2 qarepvgg_a2 A [1.5, 2.75], 1;
+    "B0" repvgg_b0 qarepvgg_b0 B [1.0, 2.5], 1;
+    "B1" repvgg_b1 qarepvgg_b1 B [2.0, 4.0], 1;
+    "B1g2" repvgg_b1g2 qarepvgg_b1g2 B [2.0, 4.0], 2;
+    "B1g4" repvgg_b1g4 qarepvgg_b1g4 B [2.0, 4.0], 4;
+    "B2" repvgg_b2 qarepvgg_b2 B [2.5, 5.0], 1;
+    "B2g2" repvgg_b2g2 qarepvgg_b2g2 B [2.5, 5.0], 2;
+    "B2g4" repvgg_b2g4 qarepvgg_b2g4 B [2.5, 5.0], 4;
+    "B3" repvgg_b3 qarepvgg_b3 B [3.0, 5.0], 1;
+    "B3g2" repvgg_b3g2 qarepvgg_b3g2 B [3.0, 5.0], 2;
+    "B3g4" repvgg_b3g4 qarepvgg_b3g4 B [3.0, 5.0], 4;
 }
 
 impl RepVggConfig {
@@ -120,7 +126,7 @@ impl RepVggConfig {
             Stem::Imagenet => 2,
             Stem::Small => 1,
         };
-        let stem = Unit::new([self.in_channels, self.width], stride, 1, device)?;
+        let stem = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
         // Blocks are counted through all stages, the one in front being number 0.
         let (mut inputs, mut number) = (self.width, 0);
         let mut stages = vec![];
@@ -129,69 +135,22 @@ impl RepVggConfig {
             for stride in std::iter::once(2).chain(std::iter::repeat(1)).take(depth) {
                 number += 1;
                 let groups = if number % 2 == 0 { self.groups } else { 1 };
-                stage.push(Unit::new([inputs, outputs], stride, groups, device)?);
+                stage.push(Unit::new([inputs, outputs], 3, stride, groups, device)?);
                 inputs = outputs;
             }
             stages.push(stage);
         }
-        let start = Initializer::Normal { mean: 0.0, std: 0.01 };
-        let head =
-            Head { global_pool: average(1), fc: linear([inputs, self.classes], start, device) };
+        let head = Head::new([inputs, self.classes], device);
         let network = RepVgg { stem, stages, head };
         let mut network = self.branches.apply(network, fan_out, device)?;
-        for unit in std::iter::once(&mut network.stem).chain(network.stages.iter_mut().flatten()) {
-            unit.bn = unit.bn.take().filter(|_| unit.conv.is_plain());
-        }
+        let units = std::iter::once(&mut network.stem).chain(network.stages.iter_mut().flatten());
+        units.for_each(Unit::drop_norm_of_block);
         Ok(network)
     }
 }
 
 fn first_width([a, _]: [f64; 2]) -> f64 {
     (64.0 * a).min(64.0)
-}
-
-/// A 3×3 convolution, perhaps a batch norm, and a ReLU.
-#[derive(Module, Debug)]
-pub struct Unit {
-    /// The convolution.
-    pub conv: RepConv2d,
-    /// Its batch norm, if it started plain.
-    pub bn: Option<BatchNorm>,
-}
-
-impl Unit {
-    fn new(
-        channels: [usize; 2],
-        stride: usize,
-        groups: usize,
-        device: &Device,
-    ) -> Result<Self, ModelError> {
-        let conv = conv(channels, 3, stride).with_groups(groups).try_init(device)?;
-        Ok(Self { conv, bn: Some(norm(channels[1], device)) })
-    }
-
-    fn conv_norm(&self, path: &str) -> Option<ConvNorm<'_>> {
-        Some(ConvNorm::new(path, ("conv", &self.conv), ("bn", self.bn.as_ref()?)))
-    }
-
-    fn pass<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Maps {
-        match &self.bn {
-            Some(norm) => by.conv_norm(&self.conv, norm, x, Then::relu()),
-            None => {
-                let x = by.conv(&self.conv, x);
-                by.relu(x)
-            }
-        }
-    }
-}
-
-/// What makes logits of the last stage.
-#[derive(Module, Debug)]
-pub struct Head {
-    /// Global average.
-    pub global_pool: AdaptiveAvgPool2d,
-    /// Classifier.
-    pub fc: Linear,
 }
 
 /// A RepVGG. Created by [`RepVggConfig`].
@@ -212,13 +171,7 @@ network_methods!(RepVgg);
 
 impl ConvNorms for RepVgg {
     fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
-        let mut pairs: Vec<_> = self.stem.conv_norm("stem").into_iter().collect();
-        for (i, stage) in self.stages.iter().enumerate() {
-            for (j, unit) in stage.iter().enumerate() {
-                pairs.extend(unit.conv_norm(&format!("stages.{i}.{j}")));
-            }
-        }
-        pairs
+        conv_norms(&self.stem, &self.stages)
     }
 }
 
@@ -238,7 +191,6 @@ impl RepVgg {
     }
 
     fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {
-        let x = by.average("head.global_pool", &self.head.global_pool, x);
-        by.linear(&self.head.fc, x)
+        self.head.pass(by, x)
     }
 }

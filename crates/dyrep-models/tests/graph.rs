@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::MaxPool2dConfig;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData, module};
 use common::{narrow, pictures, with_random_norms};
@@ -76,7 +76,23 @@ fn run(graph: &Graph, parameters: &Parameters, images: &Tensor<4>) -> Tensor<2> 
             }
             Op::Relu => relu(x),
             Op::Relu6 => x.clamp(0.0, 6.0),
+            Op::Sigmoid => sigmoid(x),
             Op::Add => x + read(1),
+            Op::Scale => x * read(1),
+            // Averages of ones and zeros around the map tell how much of a window lies in it.
+            Op::AverageWindows { kernel_size: [high, wide] } => {
+                let [rows, columns] =
+                    [height.next_multiple_of(*high), width.next_multiple_of(*wide)];
+                let padded = |x: Tensor<4>| {
+                    let whole = Tensor::zeros([batch, channels, rows, columns], &x.device());
+                    whole.slice_assign([0..batch, 0..channels, 0..height, 0..width], x)
+                };
+                let average = |x: Tensor<4>| {
+                    let output = [rows / high, columns / wide];
+                    module::adaptive_avg_pool2d(padded(x), output)
+                };
+                average(x.clone()) / average(x.ones_like())
+            }
             Op::MaxPool { kernel_size, stride, padding: [vertical, horizontal], dilation } => {
                 let padding =
                     PaddingConfig2d::Explicit(vertical.0, horizontal.0, vertical.1, horizontal.1);
@@ -169,8 +185,29 @@ fn every_repvgg_is_described() {
 }
 
 #[test]
+fn every_mobileone_is_described() {
+    check_family("mobileone", &[Preset::Plain, Preset::MobileOne]);
+}
+
+/// Maps of odd sides, whose last windows are not whole.
+#[test]
+fn averages_of_what_is_left_are_described() {
+    let device = under_test();
+    let name: ModelName = "resnet50d".parse().unwrap();
+    let network = deploy(&built(&narrow(name, CLASSES).with_in_channels(SHAPE[1])));
+    let graph = network.graph().unwrap();
+    assert!(graph.nodes().iter().any(|node| matches!(node.op, Op::AverageWindows { .. })));
+    for (height, width) in [(37, 41), (70, 33)] {
+        let input = pictures([2, SHAPE[1], height, width], &device);
+        let got = run(&graph, &Parameters(read(&network)), &input);
+        let far = relative_difference(got, network.forward(input));
+        assert!(far < allowed(TOLERANCE), "{height}×{width}: {far:.1e}");
+    }
+}
+
+#[test]
 fn every_strategy_is_described() {
-    for name in ["resnet18", "mobilenet_v1_025", "repvgg_a0"] {
+    for name in ["resnet18", "mobilenet_v1_025", "mobilenet_v2_035", "mobileone_s4", "repvgg_a0"] {
         check_family(name, &Preset::ALL);
     }
 }

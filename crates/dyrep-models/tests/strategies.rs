@@ -75,6 +75,11 @@ fn every_mobilenet_deploys() {
 }
 
 #[test]
+fn every_mobileone_deploys() {
+    check_family("mobileone");
+}
+
+#[test]
 fn every_repvgg_deploys() {
     check_family("repvgg");
 }
@@ -94,8 +99,16 @@ fn a_network_with_other_norms_differs() {
 #[test]
 fn folded_norms_do_the_same() {
     let device = under_test();
-    let names =
-        ["resnet18", "resnet50", "resnext50_32x4d", "vgg11_bn", "mobilenet_v1", "repvgg_a0"];
+    let names = [
+        "resnet18",
+        "resnet50d",
+        "resnext50_32x4d",
+        "vgg11_bn",
+        "mobilenet_v1",
+        "mobilenet_v2",
+        "mobileone_s4",
+        "repvgg_a0",
+    ];
     for name in names.map(|name| name.parse::<ModelName>().unwrap()) {
         for preset in [Preset::Plain, Preset::Dbb] {
             let config = config(name).with_branches(preset).with_stem(Stem::Small);
@@ -174,6 +187,10 @@ fn features_are_the_stages() {
     let cases = [
         ("resnet50", Stem::Imagenet, vec![(32, 8), (64, 4), (128, 2), (256, 1)]),
         ("resnet18", Stem::Small, vec![(8, 32), (16, 16), (32, 8), (64, 4)]),
+        ("resnet50d", Stem::Imagenet, vec![(32, 8), (64, 4), (128, 2), (256, 1)]),
+        ("mobilenet_v2", Stem::Imagenet, vec![(8, 16), (8, 8), (8, 4), (24, 2), (80, 1)]),
+        ("mobilenet_v2", Stem::Small, vec![(8, 32), (8, 16), (8, 8), (24, 4), (80, 2)]),
+        ("mobileone_s0", Stem::Imagenet, vec![(8, 8), (21, 4), (43, 2), (171, 1)]),
         ("vgg13", Stem::Imagenet, vec![(8, 32), (16, 16), (32, 8), (64, 4), (64, 2)]),
         ("cifar_vgg16", Stem::Small, vec![(8, 32), (16, 16), (32, 8), (64, 4), (64, 2)]),
         ("mobilenet_v1", Stem::Imagenet, vec![(16, 16), (32, 8), (64, 4), (128, 2), (256, 1)]),

@@ -12,7 +12,7 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use common::bits;
 use dyrep_burn::{CutRule, Score, Structure, layers};
-use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig};
+use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig, ResNetStem};
 use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
 use dyrep_train::{Batches, InputSpec, Plan, SgdRecipe, TrainError};
@@ -27,7 +27,8 @@ fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
 fn the_digits_are_trained_as_the_recipe_says() {
     let Plan { network, train, validation, training, .. } = plan("digits_quick", &[]).unwrap();
     let Model::ResNet(resnet) = network else { panic!("resnet18 is a ResNet") };
-    assert_eq!(resnet.conv1.geometry().out_channels(), 32);
+    let ResNetStem::One(conv1) = &resnet.conv1 else { panic!("one convolution") };
+    assert_eq!(conv1.geometry().out_channels(), 32);
     assert_eq!((train.batches(), validation.dataset().len()), (22, 360));
     assert_eq!((training.epochs, training.schedule.rate), (10, 0.1));
     assert!(training.schedule.at(220) < 1e-12 && training.schedule.at(110) > 0.04);

@@ -16,7 +16,7 @@ use dyrep_burn::fuse::absorb_bias;
 use dyrep_burn::{
     Form, LayerStructure, RepConv2d, Structure, deploy, map_layers, write_atomically,
 };
-use dyrep_models::{ConvNorm, ConvNorms, ModelConfig, ModelName, RepVgg, fold_norms};
+use dyrep_models::{ConvNorm, ConvNorms, MobileOne, ModelConfig, ModelName, RepVgg, fold_norms};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -93,6 +93,15 @@ impl Export {
     /// unit's one convolution, which always has a bias, and no norms. timm's network loads it with `strict=True`, and
     /// [`Weights::build`](crate::Weights::build) too.
     pub fn timm_repvgg(network: &RepVgg) -> Self {
+        Self::timm_units(network)
+    }
+
+    /// The same for MobileOne.
+    pub fn timm_mobileone(network: &MobileOne) -> Self {
+        Self::timm_units(network)
+    }
+
+    fn timm_units<M: ConvNorms>(network: &M) -> Self {
         let mut export = Self::folded(&map_layers(deploy(network), |_, layer| with_bias(layer)));
         let renamed =
             |(name, tensor): (String, _)| (name.replace(".conv.", ".reparam_conv."), tensor);

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_models::{Activation, ModelConfig, ModelName, Stem};
+use dyrep_models::{ModelConfig, ModelName, Stem};
 
 use crate::describe::LARGEST;
 use crate::load::compare;
@@ -27,13 +27,18 @@ struct Probe {
     wanted: Wanted,
     /// The convolution that reads the picture.
     first: String,
+    /// Its channels in the published network, and the network's width.
+    published: [usize; 2],
+    /// Which convolutions start as blocks in the published network.
+    structure: Structure,
     /// The weight of the last linear layer.
     last: String,
 }
 
 impl Probe {
     fn of(name: ModelName, stem: Stem, device: &Device) -> Option<Self> {
-        let network = name.config(CLASSES).with_stem(stem).init(device).ok()?;
+        let config = name.config(CLASSES).with_stem(stem);
+        let network = config.init(device).ok()?;
         let structure = Structure::of(&network);
         let reads_the_picture =
             |path: &&String| structure.layers()[*path].geometry.in_channels() == 3;
@@ -41,7 +46,8 @@ impl Probe {
         let (last, _) = shapes(&network, Layout::Torch)
             .into_iter()
             .find(|(_, shape)| shape.len() == 2 && shape[0] == CLASSES)?;
-        Some(Self { name, stem, wanted: Wanted::of(&network), first, last })
+        let published = [structure.layers()[&first].geometry.out_channels(), config.width()];
+        Some(Self { name, stem, wanted: Wanted::of(&network), first, published, structure, last })
     }
 
     /// All of the zoo's: the same for every file.
@@ -60,62 +66,70 @@ impl Weights {
     /// pictures, with its published activation. More than one, where networks differ in what no tensor shows.
     #[must_use]
     pub fn candidates(&self, device: &Device) -> Vec<(ModelName, ModelConfig)> {
-        let fitting: Vec<_> = Probe::all(device)
-            .iter()
-            .filter_map(|probe| {
-                self.fit(probe, device).map(|(config, naming)| (probe.name, config, naming))
-            })
-            .collect();
+        let fitting: Vec<Fitting> =
+            Probe::all(device).iter().filter_map(|probe| self.fit(probe, device)).collect();
         // Whoever published names has published what they are the names of.
-        let implied = |config: &ModelConfig, naming: Naming| {
-            let stem = published_stem(naming)?;
-            let other = config.clone().with_stem(stem);
-            let both = fitting.iter().any(|(_, config, _)| *config == other);
-            both.then_some(stem)
+        let implied = |fit: &Fitting| {
+            let stem = published_stem(fit.naming)?;
+            let other = fit.config.clone().with_stem(stem);
+            fitting.iter().any(|fit| fit.config == other).then_some(stem)
         };
-        let mut found: Vec<(ModelName, ModelConfig)> = vec![];
-        for (name, config, naming) in &fitting {
-            if implied(config, *naming).is_none_or(|stem| config.stem() == stem) {
-                found.extend(flavours(config, *naming).map(|config| (*name, config)));
-            }
+        let stands = |fit: &&Fitting| implied(fit).is_none_or(|stem| fit.config.stem() == stem);
+        let mut found: Vec<(&Fitting, ModelConfig)> = vec![];
+        for fit in fitting.iter().filter(stands) {
+            found.extend(flavours(&fit.config, fit.naming).map(|config| (fit, config)));
         }
-        found.sort_by_key(|(name, config)| {
-            let published = name.config(1);
+        found.sort_by_key(|(fit, config)| {
+            let published = fit.name.config(1);
             let same = [
                 config.width() == published.width(),
                 config.stem() == published.stem(),
                 config.activation() == published.activation(),
+                fit.starts_so,
             ];
             same.map(|same| !same)
         });
-        // Names of one family may differ in their published width alone, which the tensors tell.
-        let mut different: Vec<(ModelName, ModelConfig)> = vec![];
-        for one in found {
-            if different.iter().all(|(_, config)| *config != one.1) {
-                different.push(one);
+        // Names of one family may differ in what the tensors tell alone: their published width, their branches.
+        let mut different: Vec<(&Fitting, ModelConfig)> = vec![];
+        for (fit, config) in found {
+            let same = |(other, known): &(&Fitting, ModelConfig)| {
+                other.structure == fit.structure
+                    && known.activation() == config.activation()
+                    && std::mem::discriminant(known) == std::mem::discriminant(&config)
+            };
+            if !different.iter().any(same) {
+                different.push((fit, config));
             }
         }
-        different
+        different.into_iter().map(|(fit, config)| (fit.name, config)).collect()
     }
 
     /// The configuration that fits, if one does, and whose names the tensors have then.
-    fn fit(&self, probe: &Probe, device: &Device) -> Option<(ModelConfig, Naming)> {
+    fn fit(&self, probe: &Probe, device: &Device) -> Option<Fitting> {
         let read = self.read_as(&probe.wanted).ok()??;
-        let [width, in_channels, ..] = read.kernel(&probe.first)? else { return None };
+        let [first, in_channels, ..] = read.kernel(&probe.first)? else { return None };
         let classes = read.tensors.get(&probe.last)?.shape.get(match self.layout {
             Layout::Torch => 0,
             Layout::Burn => 1,
         })?;
         let [most_channels, most_classes] = LARGEST;
-        if (*width).max(*in_channels) > most_channels || *classes > most_classes {
+        let [published, of_width] = probe.published;
+        let width = first.checked_mul(of_width)? / published;
+        if width.max(*in_channels) > most_channels || *classes > most_classes {
             return None;
         }
         let config = probe.name.config(*classes).with_stem(probe.stem);
-        let config = config.with_width(*width).with_in_channels(*in_channels);
+        let config = config.with_width(width).with_in_channels(*in_channels);
         let network = config.init(device).ok()?;
         let network = read.structure(&network).ok()?.apply(network).ok()?;
         let fits = compare(&shapes(&network, self.layout), &read).is_complete();
-        fits.then_some((config, read.format.naming))
+        let structure = Structure::of(&network);
+        let mut forms = structure.layers().iter().zip(probe.structure.layers());
+        let starts_so = forms.all(|((path, layer), (other, published))| {
+            path == other && layer.form == published.form
+        });
+        let (name, naming) = (probe.name, read.format.naming);
+        fits.then_some(Fitting { name, config, naming, structure, starts_so })
     }
 
     /// The shape of the k×k kernel of the layer at `path`, at the end of its chain of blocks.
@@ -134,23 +148,39 @@ impl Weights {
     }
 }
 
+/// A network whose parameters the tensors are.
+struct Fitting {
+    name: ModelName,
+    config: ModelConfig,
+    /// Whose names the tensors have then.
+    naming: Naming,
+    structure: Structure,
+    /// Whether the same convolutions are blocks, of the same branches, as the published network starts with.
+    starts_so: bool,
+}
+
 /// The first layers of the networks that published names are of.
 fn published_stem(naming: Naming) -> Option<Stem> {
     match naming {
-        Naming::Dbb | Naming::RepVgg | Naming::TimmRepVgg | Naming::OpenMmLab => {
-            Some(Stem::Imagenet)
-        }
+        Naming::Dbb
+        | Naming::RepVgg
+        | Naming::MobileOne
+        | Naming::MobileNetV2
+        | Naming::TimmMobileNetV2
+        | Naming::TimmUnits
+        | Naming::OpenMmLab => Some(Stem::Imagenet),
         Naming::Cifar => Some(Stem::Small),
         _ => None,
     }
 }
 
-/// What a network may compute whose tensors are those of `config`: names that were not published with it tell nothing of
-/// its activation.
+/// What a network may compute whose tensors are those of `config`, whose activation is the published one: names that were
+/// not published with it tell nothing of its activation.
 fn flavours(config: &ModelConfig, naming: Naming) -> impl Iterator<Item = ModelConfig> {
+    let published = [config.activation()];
     let all = match published_stem(naming) {
-        Some(_) => &[Activation::Relu][..],
-        None => config.activations(),
+        Some(_) => published.to_vec(),
+        None => config.activations().to_vec(),
     };
-    all.iter().filter_map(|activation| config.clone().with_activation(*activation).ok())
+    all.into_iter().filter_map(|activation| config.clone().with_activation(activation).ok())
 }

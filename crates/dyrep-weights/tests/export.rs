@@ -145,7 +145,7 @@ fn repvgg_deploys_in_timms_names(
     assert_eq!(shapes.collect::<Vec<_>>(), timms());
     export.safetensors(&file).unwrap();
     let weights = open(&file).unwrap();
-    assert_eq!(weights.format().naming, Naming::TimmRepVgg);
+    assert_eq!(weights.format().naming, Naming::TimmUnits);
     let (same, report) = weights.build(&under_test()).unwrap();
     assert!(report.is_complete(), "{report}");
     assert_close(preset.name(), same.forward(pictures()), network.forward(pictures()));

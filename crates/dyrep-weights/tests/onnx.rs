@@ -14,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{CLASSES, expected, narrow, randomised};
 use dyrep_burn::{Preset, deploy};
-use dyrep_models::{Model, ModelConfig, ModelName, Stem, VggLayer};
+use dyrep_models::{Activation, Model, ModelConfig, ModelName, Stem, VggLayer};
 use dyrep_onnx_tests::{Contents, Runtime};
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::device::allowed;
@@ -38,10 +38,16 @@ fn pictures(shape: [usize; 4], device: &Device) -> Tensor<4> {
 /// The network as training leaves it: norms that are not the identity, with the statistics of pictures, so that what it
 /// sees reaches its logits.
 fn trained(config: &ModelConfig) -> Model {
+    trained_around(config, 0.0)
+}
+
+/// The same, with what comes out of norms around `middle`.
+fn trained_around(config: &ModelConfig, middle: f32) -> Model {
     let device = under_test().autodiff();
     let network = scatter(config.init(&device).unwrap(), |name| match name {
         "gamma" => Some((1.0, 0.4)),
-        "beta" | "bias" => Some((0.0, 0.5)),
+        "beta" => Some((middle, 0.5)),
+        "bias" => Some((0.0, 0.5)),
         _ => None,
     });
     let side = config.smallest_side().max(64);
@@ -103,9 +109,31 @@ fn check_family(family: &str, branches: Preset) {
 
 #[rstest]
 fn another_runtime_gives_every_networks_logits(
-    #[values("resnet", "resnext", "vgg1", "mobilenet", "repvgg_a", "repvgg_b")] family: &str,
+    #[values("resnet", "resnext", "vgg1", "mobilenet", "mobileone", "repvgg_a", "repvgg_b")] family: &str,
 ) {
     check_family(family, Preset::Dbb);
+}
+
+/// Where values reach 6, a network with ReLU6 is another than the same with ReLU.
+#[rstest]
+fn what_is_clipped_is_clipped_elsewhere(#[values("mobilenet_v1_025", "mobilenet_v2")] name: &str) {
+    let (name, config) = narrow(name, CLASSES);
+    let config = config.with_activation(Activation::Relu6).unwrap();
+    let network = trained_around(&config, 5.0);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clipped.onnx");
+    write_onnx(&network, &Label::default(), &OnnxOptions::new(), &file).unwrap();
+    check(name.name(), &network, &file, &[[2, 3, 64, 64]]);
+    // The control: the same parameters without a bound.
+    let weights = folder.path().join("clipped.safetensors");
+    Export::of(&network).safetensors(&weights).unwrap();
+    let other = config.with_activation(Activation::Relu).unwrap().init(&under_test()).unwrap();
+    let (other, _) = dyrep_weights::open(&weights).unwrap().load_into(other).unwrap();
+    let pictures = pictures([2, 3, 64, 64], &under_test());
+    let runtime = Runtime::open(&file).unwrap();
+    let got = elsewhere(&runtime, &pictures);
+    let difference = relative_difference(got, other.forward(pictures));
+    assert!(difference > CONTROL, "{name}: {difference:.1e}");
 }
 
 /// A 7×7 average of maps of any size: of 7×7, of a multiple, of anything else above and below.

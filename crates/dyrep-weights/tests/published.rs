@@ -59,7 +59,7 @@ use rstest::rstest;
     "timm_repvgg_f16.safetensors",
     repvgg_a0(),
     Container::Safetensors,
-    Naming::TimmRepVgg,
+    Naming::TimmUnits,
     "",
     ""
 )]
@@ -67,7 +67,7 @@ use rstest::rstest;
     "timm_repvgg_deployed_f16.safetensors",
     repvgg_a0(),
     Container::Safetensors,
-    Naming::TimmRepVgg,
+    Naming::TimmUnits,
     "",
     ""
 )]

@@ -20,6 +20,8 @@ pub enum Preset {
     DyRep,
     /// `4*kxk`, `1x1` unless the kernel is that, `identity` (arXiv 2206.04040, the block of S0).
     MobileOne,
+    /// `kxk`, `1x1` unless the kernel is that, `identity` (the same, the block of S1 to S4).
+    MobileOneS1,
     /// `kxk`, `5x5`; for depthwise convolutions with large kernels (arXiv 2203.06717; FastViT, arXiv 2303.14189).
     RepLkNet,
     /// `kxk` and dilated smaller ones by kernel size; for depthwise convolutions with large kernels (arXiv 2311.15599).
@@ -41,6 +43,7 @@ named! { Preset, "preset", {
     Dbb => "dbb",
     DyRep => "dyrep",
     MobileOne => "mobileone",
+    MobileOneS1 => "mobileone_s1",
     RepLkNet => "replknet",
     UniRepLkNet => "unireplknet",
     RepVit => "repvit",
@@ -73,9 +76,10 @@ impl Preset {
                 Kind::K_BY_ONE,
                 Kind::IDENTITY,
             ]),
-            Self::MobileOne => {
+            Self::MobileOne | Self::MobileOneS1 => {
                 let small = (geometry.kernel_size() != [1, 1]).then_some(Kind::POINTWISE.into());
-                let repeated = BranchSpec::from(Kind::KXK).times(4);
+                let times = if self == Self::MobileOne { 4 } else { 1 };
+                let repeated = BranchSpec::from(Kind::KXK).times(times);
                 small.into_iter().chain([repeated, Kind::IDENTITY.into()]).collect()
             }
             Self::RepLkNet => norm(&[Kind::KXK, small(5, 1)]),

@@ -7,6 +7,8 @@
 //! | DBB | `dbb_origin.conv`, `dbb_origin.bn` | `dbb_1x1`, `dbb_1x1_kxk.idconv1`, `dbb_avg.avgbn` | `dbb_reparam` |
 //! | RepVGG | `rbr_dense.conv`, `rbr_dense.bn` | `rbr_1x1.conv`, `rbr_identity` | `rbr_reparam` |
 //! | timm's RepVGG | `conv_kxk.conv`, `conv_kxk.bn` | `conv_1x1.conv`, `identity` | `reparam_conv` |
+//! | timm's MobileOne | `conv_kxk.0.conv`, `conv_kxk.0.bn` | `conv_scale.conv`, `identity` | `reparam_conv` |
+//! | MobileOne | `rbr_conv.0.conv`, `rbr_conv.0.bn` | `rbr_scale.conv`, `rbr_skip` | `reparam_conv` |
 //! | OpenMMLab's RepVGG | `branch_3x3.conv`, `branch_3x3.norm` | `branch_1x1.conv`, `branch_norm` | `branch_reparam` |
 //!
 //! Blocks nest: `conv1.dbb_kxk.conv.dbb_1x1.bn`. Networks have torchvision's names, or timm's where torchvision has no
@@ -17,10 +19,12 @@ mod cifar;
 mod dbb;
 mod dbb_networks;
 mod dyrep;
+mod mobileone;
 mod numbered_resnet;
 mod openmmlab;
 mod repvgg;
-mod timm_repvgg;
+mod timm_mobilenet_v2;
+mod timm_units;
 mod timm_vgg;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +46,14 @@ pub enum Naming {
     Dbb,
     /// The published RepVGG code's (arXiv 2101.03697).
     RepVgg,
-    /// timm's for RepVGG.
-    TimmRepVgg,
+    /// The published MobileOne code's (arXiv 2206.04040).
+    MobileOne,
+    /// torchvision's for MobileNetV2.
+    MobileNetV2,
+    /// timm's for MobileNetV2.
+    TimmMobileNetV2,
+    /// timm's for RepVGG and MobileOne.
+    TimmUnits,
     /// timm's for VGG.
     TimmVgg,
     /// OpenMMLab's (mmpretrain, mmcls).
@@ -62,7 +72,10 @@ impl fmt::Display for Naming {
             Self::DyRep => "names of the published DyRep code",
             Self::Dbb => "names of the published DBB code",
             Self::RepVgg => "names of the published RepVGG code",
-            Self::TimmRepVgg => "timm's names for RepVGG",
+            Self::MobileOne => "names of the published MobileOne code",
+            Self::MobileNetV2 => "torchvision's names for MobileNetV2",
+            Self::TimmMobileNetV2 => "timm's names for MobileNetV2",
+            Self::TimmUnits => "timm's names for RepVGG and MobileOne",
             Self::TimmVgg => "timm's names for VGG",
             Self::OpenMmLab => "OpenMMLab's names",
             Self::Cifar => "names of common networks for CIFAR",
@@ -136,21 +149,25 @@ const fn as_it_is(naming: Naming, recognise: fn(&Parts<'_>) -> bool) -> Dialect 
 }
 
 /// All dialects, those that know most of their network first. The last one is for every file.
-static DIALECTS: [Dialect; 15] = [
+static DIALECTS: [Dialect; 18] = [
     dbb_networks::RESNET,
     dbb_networks::MOBILENET,
     dbb::BLOCKS,
     dyrep::BLOCKS,
+    mobileone::NETWORK,
     repvgg::NETWORK,
     repvgg::BLOCKS,
-    timm_repvgg::NETWORK,
+    timm_units::NETWORK,
     openmmlab::REPVGG,
     timm_vgg::NETWORK,
+    timm_mobilenet_v2::NETWORK,
     cifar::SHORTCUTS,
     cifar::SEPARABLE,
     cifar::STAGES,
     numbered_resnet::NETWORK,
     as_it_is(Naming::Own, |parts| parts.any(&["kxk"])),
+    // The number is that of its last layer.
+    as_it_is(Naming::MobileNetV2, |parts| parts.all(&["features", "conv", "18"])),
     as_it_is(Naming::Plain, |_| true),
 ];
 

@@ -38,14 +38,18 @@ fn stage<'a, 'b>(parts: &'a [&'b str]) -> Option<(String, &'a [&'b str])> {
 
 fn block<'a>(parts: &[&'a str]) -> Vec<&'a str> {
     let mut ours = vec![];
+    let mut before = "";
     for &part in parts {
         match part {
+            // QARepVGG's (arXiv 2212.01593) has no norm of its own.
+            "weight" if before == "rbr_1x1" => ours.extend(["conv", "weight"]),
             "rbr_dense" => ours.push("kxk"),
             "rbr_1x1" => ours.push("1x1"),
             "rbr_identity" => ours.extend(["identity", "bn"]),
             "rbr_reparam" => {}
             _ => ours.push(part),
         }
+        before = part;
     }
     ours
 }

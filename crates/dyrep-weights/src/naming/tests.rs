@@ -147,12 +147,85 @@ fn published_names_become_ours() {
         ],
     );
     check(
-        Naming::TimmRepVgg,
+        Naming::TimmUnits,
         &[
             ("stem.conv_kxk.conv.weight", "stem.conv.kxk.conv.weight"),
             ("stages.0.1.identity.bias", "stages.0.1.conv.identity.bn.bias"),
             ("stages.0.0.reparam_conv.bias", "stages.0.0.conv.bias"),
             ("head.fc.bias", "head.fc.bias"),
+        ],
+    );
+}
+
+/// Names as the modules of timm 1.0 and torchvision 0.29 and the published code have them.
+#[test]
+fn networks_for_small_machines() {
+    check(
+        Naming::TimmUnits,
+        &[
+            ("stem.conv_kxk.0.conv.weight", "stem.conv.kxk.conv.weight"),
+            ("stem.conv_kxk.3.bn.running_var", "stem.conv.kxk.4.bn.running_var"),
+            ("stem.conv_scale.bn.weight", "stem.conv.1x1.bn.weight"),
+            ("stages.2.11.identity.running_mean", "stages.2.11.conv.identity.bn.running_mean"),
+            ("stages.2.11.attn.fc1.bias", "stages.2.11.attn.fc1.bias"),
+            ("head.fc.weight", "head.fc.weight"),
+        ],
+    );
+    check(
+        Naming::MobileOne,
+        &[
+            ("stage0.rbr_conv.0.conv.weight", "stem.conv.kxk.conv.weight"),
+            ("stage0.rbr_scale.bn.bias", "stem.conv.1x1.bn.bias"),
+            ("stage1.0.rbr_conv.3.bn.weight", "stages.0.0.conv.kxk.4.bn.weight"),
+            ("stage3.11.rbr_skip.running_var", "stages.2.11.conv.identity.bn.running_var"),
+            ("stage4.1.se.reduce.weight", "stages.3.1.attn.fc1.weight"),
+            ("stage4.1.se.expand.bias", "stages.3.1.attn.fc2.bias"),
+            ("linear.weight", "head.fc.weight"),
+        ],
+    );
+    check(
+        Naming::MobileOne,
+        &[
+            ("stage0.reparam_conv.weight", "stem.conv.weight"),
+            ("stage1.0.reparam_conv.bias", "stages.0.0.conv.bias"),
+            ("linear.bias", "head.fc.bias"),
+        ],
+    );
+    check(
+        Naming::TimmMobileNetV2,
+        &[
+            ("conv_stem.weight", "features.0.0.weight"),
+            ("bn1.bias", "features.0.1.bias"),
+            ("blocks.0.0.conv_dw.weight", "features.1.conv.0.0.weight"),
+            ("blocks.0.0.bn1.bias", "features.1.conv.0.1.bias"),
+            ("blocks.0.0.conv_pw.weight", "features.1.conv.1.weight"),
+            ("blocks.0.0.bn2.running_var", "features.1.conv.2.running_var"),
+            ("blocks.1.1.conv_pw.weight", "features.3.conv.0.0.weight"),
+            ("blocks.6.0.conv_dw.weight", "features.17.conv.1.0.weight"),
+            ("blocks.6.0.bn2.bias", "features.17.conv.1.1.bias"),
+            ("blocks.6.0.conv_pwl.weight", "features.17.conv.2.weight"),
+            ("blocks.6.0.bn3.bias", "features.17.conv.3.bias"),
+            ("conv_head.weight", "features.18.0.weight"),
+            ("bn2.bias", "features.18.1.bias"),
+            ("classifier.bias", "classifier.1.bias"),
+        ],
+    );
+    check(
+        Naming::MobileNetV2,
+        &[
+            ("features.0.0.weight", "features.0.0.weight"),
+            ("features.2.conv.1.0.weight", "features.2.conv.1.0.weight"),
+            ("features.18.1.bias", "features.18.1.bias"),
+            ("classifier.1.weight", "classifier.1.weight"),
+        ],
+    );
+    // QARepVGG in the names of the published RepVGG code.
+    check(
+        Naming::RepVgg,
+        &[
+            ("stage0.rbr_dense.conv.weight", "stem.conv.kxk.conv.weight"),
+            ("stage1.0.rbr_1x1.weight", "stages.0.0.conv.1x1.conv.weight"),
+            ("stage1.0.bn.running_var", "stages.0.0.conv.bn.running_var"),
         ],
     );
 }

@@ -2,7 +2,9 @@
 //!
 //! | ours | ONNX's |
 //! |---|---|
-//! | convolution, ReLU, ReLU6, addition, max pooling | `Conv`, `Relu`, `Clip`, `Add`, `MaxPool` |
+//! | convolution, ReLU, ReLU6, sigmoid | `Conv`, `Relu`, `Clip`, `Sigmoid` |
+//! | addition, maps times factors | `Add`, `Mul` |
+//! | max pooling, average of windows | `MaxPool`, `AveragePool` |
 //! | a norm that is not folded | `BatchNormalization` |
 //! | average of everything | `GlobalAveragePool` |
 //! | average to a size, of a map whose sides it divides | `AveragePool`, or nothing where the map has the size |
@@ -109,13 +111,20 @@ impl<'a> Lowering<'a> {
                 );
                 ("Clip", vec![])
             }
+            Op::Sigmoid => ("Sigmoid", vec![]),
             Op::Add => ("Add", vec![]),
+            Op::Scale => ("Mul", vec![]),
             Op::MaxPool { kernel_size, stride, padding, dilation } => {
                 let mut attributes = window(*kernel_size, *stride, *padding);
                 if *dilation != [1, 1] {
                     attributes.insert(0, ("dilations", ints(dilation)));
                 }
                 ("MaxPool", attributes)
+            }
+            Op::AverageWindows { kernel_size } => {
+                let mut attributes = window(*kernel_size, *kernel_size, [(0, 0); 2]);
+                attributes.insert(0, ("ceil_mode", Attribute::Int(1)));
+                ("AveragePool", attributes)
             }
             Op::AveragePool { output: [1, 1] } => ("GlobalAveragePool", vec![]),
             Op::AveragePool { output: wanted } => {

@@ -1,4 +1,5 @@
-//! ResNet (arXiv 1512.03385, table 1) and ResNeXt (arXiv 1611.05431, table 1): torchvision's names and initialisation.
+//! ResNet (arXiv 1512.03385, table 1), ResNeXt (arXiv 1611.05431, table 1), Wide ResNet (arXiv 1605.07146, as torchvision
+//! has it) and ResNet-D (arXiv 1812.01187, figure 2): torchvision's names and initialisation, timm's names for ResNet-D.
 //!
 //! | | blocks of a stage | block |
 //! |---|---|---|
@@ -8,23 +9,29 @@
 //! | ResNet-101 | 3, 4, 23, 3 | 1×1, 3×3, 1×1 |
 //! | ResNet-152 | 3, 8, 36, 3 | 1×1, 3×3, 1×1 |
 //! | ResNeXt-50 32×4d | 3, 4, 6, 3 | 1×1, 3×3 in 32 groups, 1×1 |
+//! | Wide ResNet-50-2 and -101-2 | 3, 4 and 6 or 23, 3 | 1×1, 3×3 of twice the channels, 1×1 |
 //!
 //! Convolutions start from N(0, √(2 / fan-out)), without bias, each followed by a batch norm. A bottleneck has its
-//! stride on the 3×3, as torchvision has it. For small images the 7×7 stem of stride 2 and the max pooling give way to a
+//! stride on the 3×3, as torchvision has it. ResNet-D has three 3×3 in the place of the 7×7, and a shortcut averages 2×2 pixels
+//! where the other forms skip three of four. For small images the 7×7 stem of stride 2 and the max pooling give way to a
 //! 3×3 of stride 1, as is usual on CIFAR.
 
 use burn::module::Module;
-use burn::nn::pool::{AdaptiveAvgPool2d, MaxPool2d, MaxPool2dConfig};
+use burn::nn::activation::Relu;
+use burn::nn::pool::{AdaptiveAvgPool2d, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
-use dyrep_burn::RepConv2d;
 use serde::{Deserialize, Serialize};
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
-use crate::interpret::{Interpreter, Then};
+use crate::interpret::Interpreter;
 use crate::parts::{Stem, average, common_options, conv, fan_out_of_all, network_methods, norm};
 use crate::selection::Branching;
+
+mod layers;
+
+pub use layers::{Downsample, ResNetStem, ResidualBlock};
 
 /// What stands beside a shortcut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +51,8 @@ pub enum Residual {
 impl Residual {
     /// ResNet's, with one group.
     pub const BOTTLENECK: Self = Self::Bottleneck { groups: 1, group_width: 64 };
+    /// Wide ResNet's.
+    pub const WIDE: Self = Self::Bottleneck { groups: 1, group_width: 128 };
 
     /// Output channels as a multiple of the stage's.
     #[must_use]
@@ -53,6 +62,17 @@ impl Residual {
             Self::Bottleneck { .. } => 4,
         }
     }
+}
+
+/// How a network begins and how its shortcuts become smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResNetForm {
+    /// A 7×7 convolution; strided shortcuts.
+    #[default]
+    Standard,
+    /// Three 3×3 convolutions, the first two of half the width; shortcuts behind an average (arXiv 1812.01187).
+    D,
 }
 
 /// Creates a [`ResNet`].
@@ -69,6 +89,9 @@ pub struct ResNetConfig {
     pub depths: [usize; 4],
     /// What a block is made of.
     pub block: Residual,
+    /// How it begins and becomes smaller.
+    #[serde(default)]
+    pub form: ResNetForm,
     /// The first layers.
     pub stem: Stem,
     /// Branches that convolutions start with.
@@ -79,8 +102,20 @@ common_options!(ResNetConfig);
 
 impl ResNetConfig {
     fn published(classes: usize, block: Residual, depths: [usize; 4]) -> Self {
-        let (stem, branches) = (Stem::Imagenet, Branching::default());
-        Self { in_channels: 3, classes, width: 64, depths, block, stem, branches }
+        Self {
+            in_channels: 3,
+            classes,
+            width: 64,
+            depths,
+            block,
+            form: ResNetForm::Standard,
+            stem: Stem::Imagenet,
+            branches: Branching::default(),
+        }
+    }
+
+    fn of_form_d(self) -> Self {
+        Self { form: ResNetForm::D, ..self }
     }
 
     /// ResNet-18 for pictures of 3 channels.
@@ -120,6 +155,48 @@ impl ResNetConfig {
         Self::published(classes, block, [3, 4, 6, 3])
     }
 
+    /// Wide ResNet-50-2 for pictures of 3 channels.
+    #[must_use]
+    pub fn wide_resnet50_2(classes: usize) -> Self {
+        Self::published(classes, Residual::WIDE, [3, 4, 6, 3])
+    }
+
+    /// Wide ResNet-101-2 for pictures of 3 channels.
+    #[must_use]
+    pub fn wide_resnet101_2(classes: usize) -> Self {
+        Self::published(classes, Residual::WIDE, [3, 4, 23, 3])
+    }
+
+    /// ResNet-18-D for pictures of 3 channels.
+    #[must_use]
+    pub fn resnet18d(classes: usize) -> Self {
+        Self::resnet18(classes).of_form_d()
+    }
+
+    /// ResNet-34-D for pictures of 3 channels.
+    #[must_use]
+    pub fn resnet34d(classes: usize) -> Self {
+        Self::resnet34(classes).of_form_d()
+    }
+
+    /// ResNet-50-D for pictures of 3 channels.
+    #[must_use]
+    pub fn resnet50d(classes: usize) -> Self {
+        Self::resnet50(classes).of_form_d()
+    }
+
+    /// ResNet-101-D for pictures of 3 channels.
+    #[must_use]
+    pub fn resnet101d(classes: usize) -> Self {
+        Self::resnet101(classes).of_form_d()
+    }
+
+    /// ResNet-152-D for pictures of 3 channels.
+    #[must_use]
+    pub fn resnet152d(classes: usize) -> Self {
+        Self::resnet152(classes).of_form_d()
+    }
+
     pub(crate) fn smallest_side(&self) -> usize {
         1
     }
@@ -130,13 +207,9 @@ impl ResNetConfig {
     /// A size of zero, groups that do not divide channels, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<ResNet, ModelError> {
         self.check(&self.depths)?;
-        let (kernel, stride) = match self.stem {
-            Stem::Imagenet => (7, 2),
-            Stem::Small => (3, 1),
-        };
         let stage = |index: usize| self.stage(index, device);
         let network = ResNet {
-            conv1: conv([self.in_channels, self.width], kernel, stride).try_init(device)?,
+            conv1: self.first(device)?,
             bn1: norm(self.width, device),
             maxpool: (self.stem == Stem::Imagenet).then(stem_pool),
             layer1: stage(0)?,
@@ -147,6 +220,31 @@ impl ResNetConfig {
             fc: LinearConfig::new(self.outputs(3), self.classes).init(device),
         };
         self.branches.apply(network, fan_out_of_all, device)
+    }
+
+    fn first(&self, device: &Device) -> Result<ResNetStem, ModelError> {
+        let (inputs, width) = (self.in_channels, self.width);
+        let plain = |channels: [usize; 2], kernel: usize, stride: usize| {
+            conv(channels, kernel, stride).try_init(device)
+        };
+        Ok(match (self.stem, self.form) {
+            (Stem::Small, _) => ResNetStem::One(plain([inputs, width], 3, 1)?),
+            (Stem::Imagenet, ResNetForm::Standard) => {
+                ResNetStem::One(plain([inputs, width], 7, 2)?)
+            }
+            (Stem::Imagenet, ResNetForm::D) => {
+                let half = width.div_ceil(2);
+                ResNetStem::Three((
+                    plain([inputs, half], 3, 2)?,
+                    norm(half, device),
+                    Relu,
+                    plain([half, half], 3, 1)?,
+                    norm(half, device),
+                    Relu,
+                    plain([half, width], 3, 1)?,
+                ))
+            }
+        })
     }
 
     fn outputs(&self, stage: usize) -> usize {
@@ -174,9 +272,17 @@ impl ResNetConfig {
         let plain = |channels: [usize; 2], kernel: usize, stride: usize| {
             conv(channels, kernel, stride).try_init(device)
         };
-        let downsample = match inputs == outputs && stride == 1 {
-            true => None,
-            false => Some((plain([inputs, outputs], 1, stride)?, norm(outputs, device))),
+        let downsample = match (inputs == outputs && stride == 1, self.form) {
+            (true, _) => None,
+            (false, ResNetForm::Standard) => Some(Downsample::Strided((
+                plain([inputs, outputs], 1, stride)?,
+                norm(outputs, device),
+            ))),
+            (false, ResNetForm::D) => Some(Downsample::Averaged((
+                (stride > 1).then(|| halving()),
+                plain([inputs, outputs], 1, 1)?,
+                norm(outputs, device),
+            ))),
         };
         Ok(match self.block {
             Residual::Basic => ResidualBlock {
@@ -207,6 +313,10 @@ impl ResNetConfig {
     }
 }
 
+fn halving() -> AvgPool2d {
+    AvgPool2dConfig::new([2, 2]).with_ceil_mode(true).with_count_include_pad(false).init()
+}
+
 fn stem_pool() -> MaxPool2d {
     MaxPool2dConfig::new([3, 3])
         .with_strides([2, 2])
@@ -214,67 +324,15 @@ fn stem_pool() -> MaxPool2d {
         .init()
 }
 
-/// Two or three convolutions and a shortcut.
-#[derive(Module, Debug)]
-pub struct ResidualBlock {
-    /// First convolution; without a third one it has the block's stride.
-    pub conv1: RepConv2d,
-    /// Its batch norm.
-    pub bn1: BatchNorm,
-    /// Second convolution; with a third one it has the block's stride.
-    pub conv2: RepConv2d,
-    /// Its batch norm.
-    pub bn2: BatchNorm,
-    /// A bottleneck's third convolution.
-    pub conv3: Option<RepConv2d>,
-    /// Its batch norm.
-    pub bn3: Option<BatchNorm>,
-    /// 1×1 convolution and batch norm of the shortcut, where it changes shape.
-    pub downsample: Option<(RepConv2d, BatchNorm)>,
-}
-
-impl ResidualBlock {
-    fn conv_norms(&self, path: &str) -> impl Iterator<Item = ConvNorm<'_>> {
-        let third = self.conv3.as_ref().zip(self.bn3.as_ref());
-        let shortcut = self.downsample.as_ref();
-        [
-            Some(ConvNorm::new(path, ("conv1", &self.conv1), ("bn1", &self.bn1))),
-            Some(ConvNorm::new(path, ("conv2", &self.conv2), ("bn2", &self.bn2))),
-            third.map(|(conv, norm)| ConvNorm::new(path, ("conv3", conv), ("bn3", norm))),
-            shortcut.map(|(conv, norm)| {
-                ConvNorm::new(path, ("downsample.0", conv), ("downsample.1", norm))
-            }),
-        ]
-        .into_iter()
-        .flatten()
-    }
-
-    fn pass<I: Interpreter>(&self, by: &mut I, input: I::Maps) -> I::Maps {
-        let inside = by.conv_norm(&self.conv1, &self.bn1, input.clone(), Then::relu());
-        let shortcut = match &self.downsample {
-            Some((conv, norm)) => by.conv_norm(conv, norm, input, Then::end()),
-            None => input,
-        };
-        let sum = Then::add_relu(shortcut);
-        match (&self.conv3, &self.bn3) {
-            (Some(conv3), Some(bn3)) => {
-                let inside = by.conv_norm(&self.conv2, &self.bn2, inside, Then::relu());
-                by.conv_norm(conv3, bn3, inside, sum)
-            }
-            _ => by.conv_norm(&self.conv2, &self.bn2, inside, sum),
-        }
-    }
-}
-
-/// A ResNet or ResNeXt. Created by [`ResNetConfig`].
+/// A ResNet of any form. Created by [`ResNetConfig`].
 ///
 /// [`features`](Self::features) are the outputs of `layer1` to `layer4`, of stride 4, 8, 16 and 32, with the small stem 1,
 /// 2, 4 and 8.
 #[derive(Module, Debug)]
 pub struct ResNet {
-    /// The stem's convolution.
-    pub conv1: RepConv2d,
-    /// Its batch norm.
+    /// The stem's convolutions.
+    pub conv1: ResNetStem,
+    /// The last one's batch norm.
     pub bn1: BatchNorm,
     /// The stem's pooling, for large pictures.
     pub maxpool: Option<MaxPool2d>,
@@ -296,7 +354,7 @@ network_methods!(ResNet);
 
 impl ConvNorms for ResNet {
     fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
-        let mut pairs = vec![ConvNorm::new("", ("conv1", &self.conv1), ("bn1", &self.bn1))];
+        let mut pairs = self.conv1.conv_norms(&self.bn1);
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         for (stage, number) in stages.into_iter().zip(1..) {
             for (i, block) in stage.iter().enumerate() {
@@ -314,7 +372,7 @@ impl ResNet {
         images: I::Maps,
         seen: &mut dyn FnMut(&I::Maps),
     ) -> I::Maps {
-        let mut x = by.conv_norm(&self.conv1, &self.bn1, images, Then::relu());
+        let mut x = self.conv1.pass(by, &self.bn1, images);
         if let Some(pool) = &self.maxpool {
             x = by.max_pool("maxpool", pool, x);
         }

@@ -1,0 +1,122 @@
+"""Networks of timm and torchvision, with random weights and statistics, through the program `dyrep` and back.
+
+    python check.py DYREP            # the program; needs torch, torchvision, timm, onnxruntime, safetensors
+
+For each network: its logits on random pictures against `dyrep predict` of the file that `torch.save` makes; the same of the
+deployed file, and of what timm makes by `reparameterize_model`; the deployed file loaded with `strict=True`; its ONNX form in
+onnxruntime. Differences are told of the largest logit, and must be below 1e-4.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import onnxruntime
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+from timm.utils.model import reparameterize_model
+
+TOLERANCE = 1e-4
+# Name here, who makes it, whether timm's re-parameterised module is what is deployed to, options of the program.
+NETWORKS = [
+    ("mobileone_s0", timm.create_model, True, []),
+    ("mobileone_s1", timm.create_model, True, []),
+    ("mobileone_s4", timm.create_model, True, []),
+    ("resnet18d", timm.create_model, False, []),
+    ("resnet50d", timm.create_model, False, []),
+    ("wide_resnet50_2", timm.create_model, False, []),
+    ("mobilenet_v2", torchvision.models.get_model, False, []),
+    ("mobilenetv2_100", timm.create_model, None, []),
+    ("mobilenetv2_140", timm.create_model, None, []),
+]
+
+
+def randomise(network, pictures):
+    """Weights as training leaves them: norms that are not the identity, with the statistics of pictures."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.weight, 1.0, 0.3)
+            torch.nn.init.normal_(module.bias, 0.0, 0.3)
+            module.momentum = None
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(pictures + 0.1 * torch.randn_like(pictures))
+    return network.eval()
+
+
+def main():
+    dyrep = sys.argv[1]
+    only = sys.argv[2:]
+    folder = Path(tempfile.mkdtemp())
+    failed = False
+
+    def run(*arguments):
+        done = subprocess.run([dyrep, *map(str, arguments)], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip())
+
+    def predicted(file, *options):
+        out = folder / "logits.safetensors"
+        out.unlink(missing_ok=True)
+        run("predict", file, "--batch", folder / "batch.safetensors", "--logits", out, *options)
+        return load_file(out)["logits"]
+
+    for name, make, reparameterised, options in NETWORKS:
+        if only and name not in only:
+            continue
+        torch.manual_seed(0)
+        pictures = torch.randn(4, 3, 224, 224)
+        network = randomise(make(name, num_classes=1000), pictures)
+        save_file({"batch": pictures}, folder / "batch.safetensors")
+        with torch.no_grad():
+            wanted = network(pictures)
+        rows = []
+
+        def row(what, logits):
+            nonlocal failed
+            difference = float((logits - wanted).abs().max() / wanted.abs().max())
+            failed |= not difference < TOLERANCE
+            rows.append(f"{what} {difference:.1e}")
+
+        try:
+            file = folder / f"{name}.pth"
+            torch.save(network.state_dict(), file)
+            row("as it is", predicted(file, *options))
+            deployed = folder / f"{name}.safetensors"
+            names = ["--names", "timm"] if reparameterised else []
+            run("deploy", file, deployed, "--force", *names, *options)
+            row("deployed", predicted(deployed))
+            if reparameterised is not None:
+                other = make(name, num_classes=1000).eval()
+                if reparameterised:
+                    other = reparameterize_model(other)
+                tensors = load_file(deployed)
+                counters = {k: v for k, v in other.state_dict().items() if k.endswith("num_batches_tracked")}
+                other.load_state_dict(tensors | counters, strict=True)
+                with torch.no_grad():
+                    row("loaded elsewhere", other(pictures))
+            if reparameterised:
+                fused = reparameterize_model(network)
+                torch.save(fused.state_dict(), folder / "fused.pth")
+                row("timm's fused", predicted(folder / "fused.pth", *options))
+            onnx = folder / f"{name}.onnx"
+            run("deploy", file, onnx, "--force", *options)
+            session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+            row("onnxruntime", torch.from_numpy(session.run(["logits"], {"input": pictures.numpy()})[0]))
+            odd = torch.randn(2, 3, 225, 239)
+            with torch.no_grad():
+                wanted = network(odd)
+            row("odd sizes", torch.from_numpy(session.run(["logits"], {"input": odd.numpy()})[0]))
+        except (RuntimeError, AssertionError) as error:
+            failed = True
+            rows.append(str(error))
+        print(f"{name}: {', '.join(rows)}", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
