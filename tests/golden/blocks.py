@@ -177,6 +177,8 @@ def cases():
     yield Case("dyrep", "dyrep", [4, 4], [3, 3], dyrep, bias=True)
     # Even sizes: of the two middle taps the second one up and down, the first one left and right.
     yield Case("dyrep_4x2", "dyrep", [4, 4], [4, 2], dyrep, groups=2, padding=[2, 0, 1, 1], bias=True)
+    yield Case("mobileone_s1_depthwise", "mobileone_s1", [4, 4], [3, 3], ["kxk", "1x1", "identity"], groups=4, input=[7, 6])
+    yield Case("mobileone_s1_pointwise", "mobileone_s1", [4, 4], [1, 1], ["kxk", "identity"], input=[6, 7])
 
 
 def main():

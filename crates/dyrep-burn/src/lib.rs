@@ -22,7 +22,7 @@ mod structure;
 mod text;
 
 pub use adjust::{
-    AdjustOptions, Calibration, Fidelity, NormRule, cut, grow, grow_with, prune_optimizer,
+    AdjustOptions, Calibration, Fidelity, NormRule, cut, expand, grow, grow_with, prune_optimizer,
 };
 pub use branch::{BranchKind, BranchName, BranchSpec, Branches, End, Preset};
 pub use controller::{

@@ -63,7 +63,7 @@ pub(crate) struct OutArgs {
 }
 
 /// What some kinds of file can be told.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct KindArgs {
     /// Of .onnx: the size of the pictures, a side or HEIGHTxWIDTH [default: any, where the network takes any; else what
     /// FILE says, else 224]

@@ -16,6 +16,7 @@ mod convert;
 mod data;
 mod deploy;
 mod eval;
+mod expand;
 mod file;
 mod input;
 mod inspect;
@@ -74,6 +75,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
+    Expand(expand::ExpandArgs),
     Predict(predict::PredictArgs),
     Quantize(Box<quantize::QuantizeArgs>),
     Bench(bench::BenchArgs),
@@ -97,6 +99,7 @@ impl Command {
             Self::Verify(args) => args.run(),
             Self::Inspect(args) => args.run(),
             Self::Convert(args) => args.run(),
+            Self::Expand(args) => args.run(),
             Self::Predict(args) => args.run(),
             Self::Quantize(args) => args.run(),
             Self::Bench(args) => args.run(),

@@ -11,7 +11,7 @@
 //!
 //! In front stands a 3×3 convolution of min(64, 64 times the first multiple) channels and stride 2, for small images 1.
 //! Stages have 2, 8, 10 and 1 pairs, each begins with stride 2. Both convolutions of a pair are units of their own,
-//! `stages.1.4` and `stages.1.5`. Names and initialisation of all but the blocks' insides are timm's.
+//! `stages.1.4` and `stages.1.5`. The first convolution is repeated in none of them. Names and initialisation of all but the blocks' insides are timm's.
 //!
 //! The networks start with the presets `mobileone` and `mobileone_s1` in all of these convolutions unless told otherwise. A
 //! convolution that starts plain has a batch norm behind it, which stays when it grows.
@@ -151,6 +151,10 @@ impl MobileOneConfig {
         let head = Head::new([inputs, self.classes], device);
         let network = MobileOne { stem, stages, head };
         let mut network = self.branches.apply(network, fan_out, device)?;
+        if !network.stem.conv.is_plain() && self.branches.branches == Preset::MobileOne.into() {
+            let first = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
+            network.stem = Branching::from(Preset::MobileOneS1).apply(first, fan_out, device)?;
+        }
         let units = std::iter::once(&mut network.stem).chain(network.stages.iter_mut().flatten());
         units.for_each(Unit::drop_norm_of_block);
         Ok(network)

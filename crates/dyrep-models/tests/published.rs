@@ -245,7 +245,7 @@ fn paths_are_those_of_the_published_files() {
         ("mobilenet_v2", "features.0.0.weight features.0.1.gamma features.1.conv.0.0.weight"),
         ("mobilenet_v2", "features.1.conv.1.weight features.1.conv.2.beta features.2.conv.3.beta"),
         ("mobilenet_v2", "features.17.conv.1.1.beta features.18.0.weight classifier.1.weight"),
-        ("mobileone_s0", "stem.conv.kxk.4.bn.gamma stages.0.0.conv.1x1.conv.weight"),
+        ("mobileone_s0", "stem.conv.1x1.bn.gamma stages.0.0.conv.kxk.4.conv.weight"),
         ("mobileone_s4", "stages.3.1.attn.fc2.bias stages.2.10.attn.fc1.weight head.fc.bias"),
         ("repvgg_a0", "stem.conv.kxk.conv.weight stages.2.13.conv.identity.bn.gamma head.fc.bias"),
     ];

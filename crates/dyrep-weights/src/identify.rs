@@ -7,8 +7,8 @@
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
-use dyrep_burn::Structure;
-use dyrep_models::{ModelConfig, ModelName, Stem};
+use dyrep_burn::{Preset, Structure};
+use dyrep_models::{Branching, ConvNorm, ConvNorms, ModelConfig, ModelName, Selection, Stem};
 
 use crate::describe::LARGEST;
 use crate::load::compare;
@@ -120,6 +120,7 @@ impl Weights {
         }
         let config = probe.name.config(*classes).with_stem(probe.stem);
         let config = config.with_width(width).with_in_channels(*in_channels);
+        let config = read.started(config, device)?;
         let network = config.init(device).ok()?;
         let network = read.structure(&network).ok()?.apply(network).ok()?;
         let fits = compare(&shapes(&network, self.layout), &read).is_complete();
@@ -130,6 +131,32 @@ impl Weights {
         });
         let (name, naming) = (probe.name, read.format.naming);
         fits.then_some(Fitting { name, config, naming, structure, starts_so })
+    }
+
+    /// The network of these tensors, of one whose norm behind a convolution is there if that started plain: which did is
+    /// seen by the norms.
+    fn started(&self, config: ModelConfig, device: &Device) -> Option<ModelConfig> {
+        let published = config.branches().branches.clone();
+        if published.is_plain() {
+            return Some(config);
+        }
+        let plain = config.clone().with_branches(Preset::Plain);
+        let network = plain.init(device).ok()?;
+        let pairs = network.conv_norms();
+        let without = |pair: &&ConvNorm<'_>| {
+            !self.tensors.contains_key(&format!("{}.running_mean", pair.norm_path))
+        };
+        let blocks: Vec<String> =
+            pairs.iter().filter(without).map(|pair| pair.conv_path.clone()).collect();
+        if blocks.len() == pairs.len() {
+            return Some(config);
+        }
+        if blocks.is_empty() {
+            return Some(plain);
+        }
+        let kernels = pairs.iter().map(|pair| pair.conv.geometry().kernel_size()).collect();
+        let only = Selection { layers: blocks, kernels, ..Selection::default() };
+        Some(config.with_branches(Branching { branches: published, only }))
     }
 
     /// The shape of the k×k kernel of the layer at `path`, at the end of its chain of blocks.

@@ -38,11 +38,13 @@ fn pictures(shape: [usize; 4], device: &Device) -> Tensor<4> {
 /// The network as training leaves it: norms that are not the identity, with the statistics of pictures, so that what it
 /// sees reaches its logits.
 fn trained(config: &ModelConfig) -> Model {
-    trained_around(config, 0.0)
+    // A row of 43 layers without shortcuts gives nothing on unless each is normalised by what it sees.
+    let passes = if matches!(config, ModelConfig::MobileOne(_)) { 60 } else { 10 };
+    trained_around(config, 0.0, passes)
 }
 
-/// The same, with what comes out of norms around `middle`.
-fn trained_around(config: &ModelConfig, middle: f32) -> Model {
+/// The same, with what comes out of norms around `middle`, after so many passes.
+fn trained_around(config: &ModelConfig, middle: f32, passes: usize) -> Model {
     let device = under_test().autodiff();
     let network = scatter(config.init(&device).unwrap(), |name| match name {
         "gamma" => Some((1.0, 0.4)),
@@ -51,7 +53,7 @@ fn trained_around(config: &ModelConfig, middle: f32) -> Model {
         _ => None,
     });
     let side = config.smallest_side().max(64);
-    for _ in 0..10 {
+    for _ in 0..passes {
         let _logits = network.forward(pictures([2, config.in_channels(), side, side], &device));
     }
     network.valid()
@@ -119,19 +121,20 @@ fn another_runtime_gives_every_networks_logits(
 fn what_is_clipped_is_clipped_elsewhere(#[values("mobilenet_v1_025", "mobilenet_v2")] name: &str) {
     let (name, config) = narrow(name, CLASSES);
     let config = config.with_activation(Activation::Relu6).unwrap();
-    let network = trained_around(&config, 5.0);
+    let network = trained_around(&config, 5.0, 60);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clipped.onnx");
     write_onnx(&network, &Label::default(), &OnnxOptions::new(), &file).unwrap();
-    check(name.name(), &network, &file, &[[2, 3, 64, 64]]);
+    let runtime = Runtime::open(&file).unwrap();
+    let pictures = pictures([2, 3, 64, 64], &under_test());
+    let got = elsewhere(&runtime, &pictures);
+    let difference = relative_difference(got.clone(), network.forward(pictures.clone()));
+    assert!(difference < allowed(ELSEWHERE), "{name}: {difference:.1e}");
     // The control: the same parameters without a bound.
     let weights = folder.path().join("clipped.safetensors");
     Export::of(&network).safetensors(&weights).unwrap();
     let other = config.with_activation(Activation::Relu).unwrap().init(&under_test()).unwrap();
     let (other, _) = dyrep_weights::open(&weights).unwrap().load_into(other).unwrap();
-    let pictures = pictures([2, 3, 64, 64], &under_test());
-    let runtime = Runtime::open(&file).unwrap();
-    let got = elsewhere(&runtime, &pictures);
     let difference = relative_difference(got, other.forward(pictures));
     assert!(difference > CONTROL, "{name}: {difference:.1e}");
 }

@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 
 use super::grow::{measure, new_block};
-use super::{AdjustOptions, Calibration, Target};
+use super::{AdjustOptions, Calibration, LAST_GAMMA, Target};
 use crate::branch::Branches;
 use crate::error::AdjustError;
 use crate::fuse::{read_all, wide};
@@ -38,7 +38,7 @@ pub(crate) fn branch_gains<M: Module>(
     let layers = layers(model);
     let find = |(path, _): &(String, _)| Target::find_in(&layers, path);
     let targets = candidates.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    let build = |target| new_block(target, branches, options);
+    let build = |target| new_block(target, branches, options, LAST_GAMMA);
     let mut blocks = targets.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     let targets: Vec<&Target> = targets.iter().collect();
     if targets.is_empty() {

@@ -11,7 +11,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
 use super::calibrate::{Statistics, set_identity, set_neutral};
-use super::{AdjustOptions, Calibration, Fidelity, NormRule, Target};
+use super::{AdjustOptions, Calibration, Fidelity, LAST_GAMMA, NormRule, Target};
 use crate::branch::Branches;
 use crate::error::AdjustError;
 use crate::fuse::{subtract, wide};
@@ -59,7 +59,7 @@ pub fn grow_with<M: Module>(
     initialize: impl FnOnce(RepConv2d) -> RepConv2d,
 ) -> Result<M, AdjustError> {
     let target = Target::find(model, path)?;
-    let block = new_block(&target, branches, options)?;
+    let block = new_block(&target, branches, options, LAST_GAMMA)?;
     let mut block = [initialized(block, initialize)];
     let evaluation = model.valid();
     measure(&mut block, &[&target], options, calibration, &evaluation)?;
@@ -77,11 +77,12 @@ pub fn grow_with<M: Module>(
     Ok(target.put(model.clone(), RepConv2d::Block(Box::new(block))))
 }
 
-/// A block around the target, which must be plain, with fresh branches beside it, in evaluation mode.
+/// A block around the target, which must be plain, with fresh branches beside it that end in this gain, in evaluation mode.
 pub(super) fn new_block(
     target: &Target,
     branches: &Branches,
     options: &AdjustOptions,
+    last_gain: f32,
 ) -> Result<Block, AdjustError> {
     let RepConv2d::Plain(mut conv) = target.conv().valid() else {
         return Err(AdjustError::AlreadyGrown { path: target.path.clone() });
@@ -92,7 +93,7 @@ pub(super) fn new_block(
     let geometry = target.conv().geometry();
     let form = BlockForm::grown(branches, &geometry)?;
     let device = conv.weight.val().device();
-    let mut builder = options.builder(&device, &target.path);
+    let mut builder = options.builder(&device, &target.path, last_gain);
     builder.within("kxk", |builder| {
         builder.within("conv", |builder| {
             if conv.bias.is_none() {
@@ -186,7 +187,7 @@ fn scale_last_gammas(block: &mut Block) {
 }
 
 /// Takes what the new branches do out of the k×k convolution; what ends its own branch passes it through.
-fn compensate(block: &mut Block) {
+pub(super) fn compensate(block: &mut Block) {
     if let Some(norm) = block.main_norm_mut() {
         set_identity(norm);
     }

@@ -6,6 +6,7 @@
 
 mod calibrate;
 mod cut;
+mod expand;
 mod gain;
 mod grow;
 mod open;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calibrate::Calibration;
 pub use cut::cut;
+pub use expand::expand;
 pub(crate) use gain::{MeanGradient, branch_gains};
 pub use grow::{grow, grow_with};
 pub use optimizer::prune_optimizer;
@@ -86,10 +88,10 @@ pub struct AdjustOptions {
 const LAST_GAMMA: f32 = 0.01;
 
 impl AdjustOptions {
-    /// Makes the parameters of new branches of the convolution at `path`.
-    fn builder<'a>(&self, device: &'a Device, path: &str) -> Builder<'a> {
+    /// Makes the parameters of new branches of the convolution at `path`, with this gain at their ends.
+    fn builder<'a>(&self, device: &'a Device, path: &str, last_gain: f32) -> Builder<'a> {
         let source = Source::Seeded { seed: self.seed, event: self.event };
-        Builder::new(source, device, path).with_last_gamma(LAST_GAMMA)
+        Builder::new(source, device, path).with_last_gamma(last_gain)
     }
 }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
-use super::AdjustOptions;
 use super::calibrate::set_identity;
+use super::{AdjustOptions, LAST_GAMMA};
 use crate::layer::{Block, RepConv2d};
 
 /// A block like `old` at `path`, drawn anew, whose `kxk` norms pass values through; parameters keep their ids.
@@ -18,7 +18,7 @@ use crate::layer::{Block, RepConv2d};
 /// What it does is not yet what `old` does: the caller gives its innermost convolution the difference.
 pub(super) fn redraw(old: &Block, path: &str, options: &AdjustOptions) -> RepConv2d {
     let device = old.main_conv().innermost().weight.val().device();
-    let mut builder = options.builder(&device, path);
+    let mut builder = options.builder(&device, path, LAST_GAMMA);
     let mut block = Block::build(&old.geometry, &old.form(), &mut builder).valid();
     pass_through(&mut block);
     let mut ids = Ids::default();

@@ -71,6 +71,52 @@ fn a_training_starts_from_a_part_of_a_file() {
     assert!(complaint.contains("`nothing`") && complaint.contains("net"), "{complaint}");
 }
 
+/// A trained network gets branches and computes the same; a training goes on with them, and they are fused away again.
+#[test]
+fn a_trained_network_is_expanded() {
+    let folder = tempfile::tempdir().unwrap();
+    let [weights, wide, twice, out] =
+        ["r.safetensors", "wide.safetensors", "twice.bpk", "out.safetensors"]
+            .map(|file| folder.path().join(file));
+    let run = folder.path().join("run");
+    let start = ["train", "digits_quick", "--width", "2", "--epochs", "1"];
+    dyrep(&[&start[..], &["--out", text(&run)]].concat()).good();
+    dyrep(&["deploy", text(&run), text(&weights)]).good();
+    let branches = ["--branches", "dbb", "--only", "^layer[34]", "--except", "conv2$"];
+    let told = json(&[&["expand", text(&weights), text(&wide)], &branches[..]].concat());
+    assert_eq!(told["blocks"].as_array().unwrap().len(), 4, "{told}");
+    assert!(told["difference"]["relative"].as_f64().unwrap() < 1e-6, "{told}");
+    dyrep(&["verify", text(&weights), text(&wide)]).good();
+    // By kinds, the rest of them; what is a block stays it.
+    let more = ["--branches", "1x1,2*kxk", "--pointwise"];
+    let told = json(&[&["expand", text(&wide), text(&twice)], &more[..]].concat());
+    assert_eq!(told["blocks"].as_array().unwrap().len(), 16, "{told}");
+    dyrep(&["verify", text(&weights), text(&twice)]).good();
+
+    let other = folder.path().join("other");
+    let from = ["--weights", text(&wide), "--out", text(&other)];
+    dyrep(&[&start[..], &from].concat()).good();
+    let found = json(&["inspect", text(&other)]);
+    assert!(found.to_string().contains("1x1_avg"), "{found}");
+    dyrep(&["deploy", text(&other), text(&out)]).good();
+    dyrep(&["verify", text(&other), text(&out)]).good();
+
+    let bad = |more: &[&str], code: i32| {
+        let out = folder.path().join("bad.safetensors");
+        let complaint =
+            dyrep(&[&["expand", text(&weights), text(&out)], more].concat()).complaint(code);
+        assert!(!out.exists());
+        complaint
+    };
+    assert!(bad(&["--branches", "plain"], 2).contains("no branches"));
+    assert!(bad(&["--branches", "dbbb"], 2).contains("dbb"));
+    assert!(bad(&["--branches", "dbb", "--only", "nothing"], 1).contains("no convolution"));
+    let onnx = folder.path().join("bad.onnx");
+    let complaint =
+        dyrep(&["expand", text(&weights), text(&onnx), "--branches", "dbb"]).complaint(1);
+    assert!(complaint.contains("no blocks"), "{complaint}");
+}
+
 /// A file that is none of weights is called what it is, in a line, with what to try.
 #[test]
 fn files_of_other_kinds_are_called_what_they_are() {

@@ -279,7 +279,7 @@ impl ResNetConfig {
                 norm(outputs, device),
             ))),
             (false, ResNetForm::D) => Some(Downsample::Averaged((
-                (stride > 1).then(|| halving()),
+                (stride > 1).then(halving),
                 plain([inputs, outputs], 1, 1)?,
                 norm(outputs, device),
             ))),

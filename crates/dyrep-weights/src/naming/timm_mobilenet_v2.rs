@@ -45,10 +45,9 @@ fn place(stage: &str, block: &str, layer: &str) -> Option<String> {
         (0, "conv_dw") | (1.., "conv_pw") => "0.0",
         (_, "bn1") => "0.1",
         (0, "conv_pw") => "1",
-        (0, "bn2") => "2",
+        (0, "bn2") | (1.., "conv_pwl") => "2",
         (1.., "conv_dw") => "1.0",
         (1.., "bn2") => "1.1",
-        (1.., "conv_pwl") => "2",
         (1.., "bn3") => "3",
         _ => return None,
     };

@@ -118,7 +118,7 @@ fn unknown_names() {
     check(
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
-         (known: plain, acnet, repvgg, dbb, dyrep, mobileone, replknet, unireplknet, repvit, \
+         (known: plain, acnet, repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, \
          qarepvgg, qarepvgg_v2, csla)",
     );
     check(
@@ -139,7 +139,7 @@ fn unknown_names() {
     check_more(
         "branches.preset = 'plain'",
         "recipes/x.toml:16: `preset` in [strategy.branches]: unknown name `plain` (known: acnet, \
-         repvgg, dbb, dyrep, mobileone, replknet, unireplknet, repvit, qarepvgg, qarepvgg_v2, \
+         repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, qarepvgg, qarepvgg_v2, \
          csla)",
     );
     check_more(
