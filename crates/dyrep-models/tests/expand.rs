@@ -22,10 +22,17 @@ const SHAPE: [usize; 4] = [4, 3, 32, 32];
 #[test]
 fn networks_move_by_rounding_only() {
     let device = under_test().autodiff();
-    for name in ["mobilenet_v2", "resnet50d", "mobileone_s4", "repvgg_a0"] {
+    for name in ["mobilenet_v2", "resnet50d", "resnet18"] {
         let name: ModelName = name.parse().unwrap();
         let config = narrow(name, 5).with_branches(Preset::Plain).with_stem(Stem::Small);
-        let plain = with_random_norms(config.init(&device).unwrap()).materialize();
+        // Weights are drawn when they are first used: here, and always the same.
+        under_test().seed(1);
+        let plain = with_random_norms(config.init(&under_test()).unwrap());
+        let _logits = plain.forward(pictures(SHAPE, &under_test()));
+        let mut plain = plain.train();
+        if let Model::MobileNetV2(network) = &mut plain {
+            network.classifier.0.prob = 0.0;
+        }
         let kernels =
             layers(&plain).iter().map(|(_, layer)| layer.geometry().kernel_size()).collect();
         let all = Selection { kernels, ..Selection::default() }.paths(&plain).unwrap();
@@ -34,8 +41,7 @@ fn networks_move_by_rounding_only() {
             let blocks = layers(&wide).iter().filter(|(_, layer)| !layer.is_plain()).count();
             assert!(2 * blocks > all.len(), "{name}, {preset}: {blocks}");
             let training = |network: &Model| {
-                // The same dropout, and on a copy of its own: statistics are shared between clones.
-                device.seed(1);
+                // On a copy of its own: statistics are shared between clones.
                 network.valid().train().forward(pictures(SHAPE, &device)).inner()
             };
             let far = relative_difference(training(&wide), training(&plain));
@@ -49,7 +55,6 @@ fn networks_move_by_rounding_only() {
             // Branches learn: after some steps the fused kernels are others than those of the plain network's steps.
             let step = |network: Model| {
                 let mut optimizer = SgdConfig::new().init();
-                device.seed(2);
                 (0..3).fold(network.valid().train(), |network, _| {
                     let logits = network.forward(pictures(SHAPE, &device));
                     let loss = logits.powi_scalar(2).mean();
