@@ -24,10 +24,10 @@ use crate::{Failure, file};
 /// first step on. `dyrep train RECIPE --weights OUT` goes on with it, `dyrep deploy` makes one convolution of each block
 /// again.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  dyrep expand mobilenet_v2-b0353104.pth wide.safetensors --branches dbb
-  \
-                        dyrep expand resnet50.pth more.bpk --branches 1x1,1xk,kx1,kxk --only '^layer4'")]
+#[command(
+    after_help = "Examples:\n  dyrep expand mobilenet_v2-b0353104.pth wide.safetensors --branches dbb\n  \
+                        dyrep expand resnet50.pth more.bpk --branches 1x1,1xk,kx1,kxk --only '^layer4'"
+)]
 pub(crate) struct ExpandArgs {
     /// Weights: a file, or a run's folder
     file: PathBuf,
@@ -66,14 +66,13 @@ fn branches(text: &str) -> Result<Branches, String> {
     match text.parse::<Preset>() {
         Ok(Preset::Plain) => Err("plain has no branches".to_owned()),
         Ok(preset) => Ok(preset.into()),
-        Err(of_preset) if !text.contains(',') => match text.parse() {
-            Ok(kind) => Ok(Branches::Exactly(vec![kind])),
-            Err(of_kind) => Err(format!("{of_preset}; {of_kind}")),
-        },
-        Err(_) => {
+        Err(of_preset) => {
             let kinds: Result<Vec<_>, _> =
                 text.split(',').map(|kind| kind.trim().parse()).collect();
-            kinds.map(Branches::Exactly).map_err(|error| format!("{error}"))
+            kinds.map(Branches::Exactly).map_err(|of_kind| match text.contains(',') {
+                true => of_kind.to_string(),
+                false => format!("{of_preset}; {of_kind}"),
+            })
         }
     }
 }

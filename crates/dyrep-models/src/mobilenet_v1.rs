@@ -85,10 +85,7 @@ impl MobileNetV1Config {
     /// A size of zero, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<MobileNetV1, ModelError> {
         self.check(&[])?;
-        let stride = match self.stem {
-            Stem::Imagenet => 2,
-            Stem::Small => 1,
-        };
+        let stride = self.stem.stride();
         let mut inputs = self.width;
         let mut stage = |(multiple, pairs, stride): (usize, usize, usize)| {
             let mut stage = vec![];

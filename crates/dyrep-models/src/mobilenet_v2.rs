@@ -123,10 +123,7 @@ impl MobileNetV2Config {
         self.check(&[])?;
         let published = multiple_of_8(FIRST * self.multiplier) as f64;
         let multiplier = self.multiplier * self.width as f64 / published;
-        let stride = match self.stem {
-            Stem::Imagenet => 2,
-            Stem::Small => 1,
-        };
+        let stride = self.stem.stride();
         let first = conv_and_norm([self.in_channels, self.width], 3, stride, 1, device)?;
         let mut features = vec![MobileNetV2Layer::Conv(first)];
         let mut inputs = self.width;

@@ -26,7 +26,7 @@ use crate::error::ModelError;
 use crate::interpret::Interpreter;
 use crate::parts::{Stem, common_options, fan_out, multiple_of_8, network_methods};
 use crate::selection::{Branching, Selection};
-use crate::unit::{Head, SqueezeExcite, Unit, conv_norms};
+use crate::unit::{self, Head, SqueezeExcite, Unit};
 
 /// Pairs of each stage.
 const DEPTHS: [usize; 4] = [2, 8, 10, 1];
@@ -122,10 +122,7 @@ impl MobileOneConfig {
     /// A size of zero, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<MobileOne, ModelError> {
         self.check(&[])?;
-        let stride = match self.stem {
-            Stem::Imagenet => 2,
-            Stem::Small => 1,
-        };
+        let stride = self.stem.stride();
         let stem = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
         let mut inputs = self.width;
         let mut stages = vec![];
@@ -155,8 +152,7 @@ impl MobileOneConfig {
             let first = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
             network.stem = Branching::from(Preset::MobileOneS1).apply(first, fan_out, device)?;
         }
-        let units = std::iter::once(&mut network.stem).chain(network.stages.iter_mut().flatten());
-        units.for_each(Unit::drop_norm_of_block);
+        unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)
     }
 }
@@ -183,7 +179,7 @@ network_methods!(MobileOne);
 
 impl ConvNorms for MobileOne {
     fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
-        conv_norms(&self.stem, &self.stages)
+        unit::conv_norms(&self.stem, &self.stages)
     }
 }
 
@@ -194,12 +190,7 @@ impl MobileOne {
         images: I::Maps,
         seen: &mut dyn FnMut(&I::Maps),
     ) -> I::Maps {
-        let mut x = self.stem.pass(by, images);
-        for stage in &self.stages {
-            x = stage.iter().fold(x, |x, unit| unit.pass(by, x));
-            seen(&x);
-        }
-        x
+        unit::trunk(&self.stem, &self.stages, by, images, seen)
     }
 
     fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {

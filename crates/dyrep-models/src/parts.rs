@@ -21,6 +21,16 @@ pub enum Stem {
     Small,
 }
 
+impl Stem {
+    /// The stride of the first convolution of networks whose kernel stays the same.
+    pub(crate) const fn stride(self) -> usize {
+        match self {
+            Self::Imagenet => 2,
+            Self::Small => 1,
+        }
+    }
+}
+
 /// What follows a norm, element by element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -23,7 +23,7 @@ use crate::error::ModelError;
 use crate::interpret::Interpreter;
 use crate::parts::{Stem, common_options, fan_out, network_methods};
 use crate::selection::Branching;
-use crate::unit::{Head, Unit, conv_norms};
+use crate::unit::{self, Head, Unit};
 
 /// Blocks of the stages of the networks called A and B.
 const A: [usize; 4] = [2, 4, 14, 1];
@@ -122,10 +122,7 @@ impl RepVggConfig {
     /// A size of zero, groups that do not divide channels, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<RepVgg, ModelError> {
         self.check(&self.depths)?;
-        let stride = match self.stem {
-            Stem::Imagenet => 2,
-            Stem::Small => 1,
-        };
+        let stride = self.stem.stride();
         let stem = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
         // Blocks are counted through all stages, the one in front being number 0.
         let (mut inputs, mut number) = (self.width, 0);
@@ -143,8 +140,7 @@ impl RepVggConfig {
         let head = Head::new([inputs, self.classes], device);
         let network = RepVgg { stem, stages, head };
         let mut network = self.branches.apply(network, fan_out, device)?;
-        let units = std::iter::once(&mut network.stem).chain(network.stages.iter_mut().flatten());
-        units.for_each(Unit::drop_norm_of_block);
+        unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)
     }
 }
@@ -171,7 +167,7 @@ network_methods!(RepVgg);
 
 impl ConvNorms for RepVgg {
     fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
-        conv_norms(&self.stem, &self.stages)
+        unit::conv_norms(&self.stem, &self.stages)
     }
 }
 
@@ -182,12 +178,7 @@ impl RepVgg {
         images: I::Maps,
         seen: &mut dyn FnMut(&I::Maps),
     ) -> I::Maps {
-        let mut x = self.stem.pass(by, images);
-        for stage in &self.stages {
-            x = stage.iter().fold(x, |x, unit| unit.pass(by, x));
-            seen(&x);
-        }
-        x
+        unit::trunk(&self.stem, &self.stages, by, images, seen)
     }
 
     fn head<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Rows {

@@ -35,12 +35,7 @@ impl Unit {
         Ok(Self { conv, bn: Some(norm(channels[1], device)), attn: None })
     }
 
-    /// A block of branches ends in their sum: its norms are inside.
-    pub(crate) fn drop_norm_of_block(&mut self) {
-        self.bn = self.bn.take().filter(|_| self.conv.is_plain());
-    }
-
-    pub(crate) fn pass<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Maps {
+    fn pass<I: Interpreter>(&self, by: &mut I, x: I::Maps) -> I::Maps {
         match (&self.bn, &self.attn) {
             (Some(norm), None) => by.conv_norm(&self.conv, norm, x, Then::relu()),
             (norm, attn) => {
@@ -55,6 +50,28 @@ impl Unit {
             }
         }
     }
+}
+
+/// Drops the norms behind blocks: a block of branches ends in their sum, its norms are inside.
+pub(crate) fn drop_norms_of_blocks(stem: &mut Unit, stages: &mut [Vec<Unit>]) {
+    for unit in std::iter::once(stem).chain(stages.iter_mut().flatten()) {
+        unit.bn = unit.bn.take().filter(|_| unit.conv.is_plain());
+    }
+}
+
+/// The output of the last stage; each stage's is shown.
+pub(crate) fn trunk<I: Interpreter>(
+    stem: &Unit,
+    stages: &[Vec<Unit>],
+    by: &mut I,
+    images: I::Maps,
+    seen: &mut dyn FnMut(&I::Maps),
+) -> I::Maps {
+    stages.iter().fold(stem.pass(by, images), |x, stage| {
+        let x = stage.iter().fold(x, |x, unit| unit.pass(by, x));
+        seen(&x);
+        x
+    })
 }
 
 /// The pairs of units that started plain, of a network whose first unit is `stem`.
