@@ -10,7 +10,9 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::{DType, Device, Int, Tensor};
 use dyrep_burn::Preset;
-use dyrep_burn::ops::{Kernels, Tail, batch_norm, max_pool, with_kernels};
+use dyrep_burn::ops::{
+    Kernels, Tail, batch_norm, max_pool, mean_axis, mean_of_maps, sum_axis, with_kernels,
+};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_tests::close::relative_difference_of;
 use dyrep_tests::device::{allowed, assert_repeated, computes, fewer, under_test};
@@ -79,6 +81,37 @@ fn merged_blocks() {
         assert_close(case, 1.0, &got, &by(Kernels::Composed, DType::F32, &flex));
         let got = by(Kernels::Merged, DType::F64, &flex);
         assert_close(case, 1e-6, &got, &by(Kernels::Composed, DType::F64, &flex));
+    }
+}
+
+/// Axes of length one of tensors whose axes do not lie in memory in their order, as those of a convolution's output: what is
+/// summed there are single values.
+#[test]
+fn sums_along_axes_of_length_one() {
+    let draw = &mut Draw::new(0);
+    for (batch, side, wide) in [(2, 1, 1), (3, 1, 5), (1, 4, 1), (1, 1, 1), (2, 3, 4)] {
+        let data = draw.data(&[batch, side, wide, 6], -1.0, 1.0);
+        let maps = |device: &Device| {
+            let lying: Tensor<4> = Tensor::from_data(data.clone(), device);
+            lying.permute([0, 3, 1, 2])
+        };
+        let (here, flex) = (maps(&under_test()), maps(&Device::flex()));
+        let close = |what: &str, got: Tensor<4>, want: Tensor<4>| {
+            let [got, want] = [got, want].map(|tensor| values(&tensor.into_data()));
+            let difference = relative_difference_of(&got, &want);
+            assert!(difference < allowed(1e-6), "{what} of {batch}×6×{side}×{wide}: {difference}");
+        };
+        close("maps", mean_of_maps(here.clone()), mean_of_maps(flex.clone()));
+        for axis in 0..4 {
+            let both = [&here, &flex].map(|maps| sum_axis(maps.clone(), axis));
+            let [got, want] = both;
+            close(&format!("sum {axis}"), got, want);
+            close(
+                &format!("mean {axis}"),
+                mean_axis(here.clone(), axis),
+                mean_axis(flex.clone(), axis),
+            );
+        }
     }
 }
 

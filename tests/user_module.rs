@@ -11,6 +11,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Tensor};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{
     AdjustOptions, Calibration, Change, Controller, ControllerConfig, CutRule, Event, Preset,
     RepConv2d, RepConv2dConfig, Score, Structure, Warning, cut, deploy, grow, layers,
@@ -85,7 +86,7 @@ impl Net {
         if let Head::Conv(layer) = &self.head {
             x = layer.forward(x);
         }
-        self.fc.forward(x.mean_dim(3).mean_dim(2).flatten(1, 3))
+        self.fc.forward(mean_of_maps(x).flatten(1, 3))
     }
 }
 

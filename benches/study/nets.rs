@@ -6,6 +6,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, Pa
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use clap::ValueEnum;
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{Branches, RepConv2d, RepConv2dConfig};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,6 @@ impl Vgg {
             }
             x = relu(x);
         }
-        self.fc.forward(x.mean_dims(&[2, 3]).flatten(1, 3))
+        self.fc.forward(mean_of_maps(x).flatten(1, 3))
     }
 }

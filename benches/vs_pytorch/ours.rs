@@ -7,6 +7,7 @@ use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{Branches, Preset, RepConv2d, RepConv2dConfig, Structure, deploy, profile};
 use dyrep_models::{Model as Zoo, ModelName};
 use dyrep_train::SgdRecipe;
@@ -54,7 +55,7 @@ impl Net {
         match self {
             Self::Zoo(net) => net.forward(input),
             Self::Layer(Layer { conv, fc }) => {
-                let means = conv.forward(input).mean_dim(3).mean_dim(2);
+                let means = mean_of_maps(conv.forward(input));
                 fc.forward(means.flatten::<2>(1, 3))
             }
         }

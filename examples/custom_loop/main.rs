@@ -19,6 +19,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{
     Controller, ControllerConfig, RepConv2d, RepConv2dConfig, deploy, layers, verify,
 };
@@ -58,7 +59,7 @@ impl Net {
     fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
         let x = relu(self.bn1.forward(self.conv1.forward(pictures)));
         let x = relu(self.bn2.forward(self.conv2.forward(x)));
-        self.fc.forward(x.mean_dims(&[2, 3]).flatten(1, 3))
+        self.fc.forward(mean_of_maps(x).flatten(1, 3))
     }
 }
 

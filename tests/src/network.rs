@@ -5,6 +5,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::optim::GradientsParams;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{RepConv2d, RepConv2dConfig};
 
 use crate::random::Draw;
@@ -45,7 +46,7 @@ impl Network {
     pub fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
         let forward = |x: Tensor<4>, unit: &Unit| unit.forward(x);
         let x = self.units.iter().fold(pictures, forward);
-        self.fc.forward(x.mean_dims(&[2, 3]).flatten(1, 3))
+        self.fc.forward(mean_of_maps(x).flatten(1, 3))
     }
 
     /// A batch of pictures.

@@ -11,6 +11,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{BranchKind, RepConv2d, RepConv2dConfig, Structure};
 use dyrep_data::{Dataset, Digits};
 use serde::Deserialize;
@@ -183,7 +184,7 @@ impl SmallResNet {
     pub fn forward(&self, pictures: Tensor<4>) -> Tensor<2> {
         let x = relu(self.stem.1.forward(self.stem.0.forward(pictures)));
         let x = self.block2.forward(self.block1.forward(x));
-        self.fc.forward(x.mean_dims(&[2, 3]).flatten(1, 3))
+        self.fc.forward(mean_of_maps(x).flatten(1, 3))
     }
 }
 

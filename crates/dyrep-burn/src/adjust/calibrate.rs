@@ -9,6 +9,7 @@ use crate::error::AdjustError;
 use crate::fuse::wide;
 use crate::layer::{set_state, with_value};
 use crate::look::tap;
+use crate::ops::mean_axis;
 
 /// Training batches to measure new batch norms on.
 ///
@@ -86,8 +87,8 @@ impl Statistics {
         let [batch, channels, height, width] = values.dims();
         let count = batch * height * width;
         let rows = values.swap_dims(0, 1).reshape([channels, count]);
-        let mean = rows.clone().mean_dim(1);
-        let variance = (rows - mean.clone()).powi_scalar(2).mean_dim(1);
+        let mean = mean_axis(rows.clone(), 1);
+        let variance = mean_axis((rows - mean.clone()).powi_scalar(2), 1);
         let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
         self.batches += 1;
         self.sums = Some(match self.sums.take() {

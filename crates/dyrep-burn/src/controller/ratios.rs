@@ -8,6 +8,7 @@ use super::plan::BlockRatios;
 use crate::fuse::{Kernel, read_all, wide};
 use crate::layer::{Block, Branch};
 use crate::look::layers;
+use crate::ops::sum_axis;
 
 /// The strength of every branch beside `kxk` of every block, nested ones too.
 ///
@@ -47,5 +48,5 @@ fn pairs(block: &Block) -> Vec<Tensor<1>> {
 /// The mean over output channels of the kernel's norm, `[1]`.
 fn channel_norm(kernel: &Kernel) -> Tensor<1> {
     let squares: Tensor<2> = kernel.weight().powi_scalar(2).flatten(1, 3);
-    squares.sum_dim(1).sqrt().mean()
+    sum_axis(squares, 1).sqrt().mean()
 }

@@ -8,6 +8,7 @@
 //! and not zero: the branches pad with it.
 
 use super::kernel::Kernel;
+use crate::ops::sum_axis;
 
 /// The kernel of `pointwise` followed by `kxk`; it has `kxk`'s geometry with `pointwise`'s input channels.
 ///
@@ -46,7 +47,8 @@ pub fn then_kxk(pointwise: &Kernel, kxk: &Kernel) -> Kernel {
     let bias = match (pointwise.bias(), kxk.bias()) {
         (None, bias) => bias,
         (Some(first_bias), _) => {
-            let tap_sums = kxk.weight().reshape([groups, outputs, middle, taps]).sum_dim(3);
+            let taps = kxk.weight().reshape([groups, outputs, middle, taps]);
+            let tap_sums = sum_axis(taps, 3);
             let through = tap_sums
                 .reshape([groups, outputs, middle])
                 .matmul(first_bias.reshape([groups, middle, 1]))

@@ -12,6 +12,7 @@
 // Without the flex backend nothing holds a plan's other tensors.
 #![cfg_attr(not(feature = "flex"), allow(dead_code))]
 
+mod axis;
 #[cfg(feature = "flex")]
 mod bridge;
 mod conv;
@@ -38,6 +39,7 @@ use crate::on_drop::on_drop;
 
 pub use dyrep_kernels::keep_freed_memory;
 
+pub use axis::{mean_axis, mean_of_maps, sum_axis};
 pub(crate) use conv::{conv2d, convolve, convolve_norm};
 pub use norm::{Tail, batch_norm};
 pub(crate) use norm::{blend, normalize};

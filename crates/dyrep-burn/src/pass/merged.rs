@@ -13,7 +13,7 @@ use super::composed::{
     Moments, Reading, as_first, by_taps, compute, crop, finish, image_of_zero, pad_with,
 };
 use crate::fuse::options_of;
-use crate::ops::{BranchMoments, Tail, conv2d, normalize};
+use crate::ops::{BranchMoments, Tail, conv2d, normalize, sum_axis};
 
 /// The output of a plan and the moments of its norms, by branch.
 pub(super) fn merge_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tensor<1>>>) {
@@ -56,7 +56,7 @@ pub(super) fn merge_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMom
     for (wide, parts) in normalize_alike(ends) {
         let [batch, channels, height, width] = wide.dims();
         let by_branch = wide.reshape([batch, parts.len(), channels / parts.len(), height, width]);
-        outputs.push(by_branch.sum_dim(1).squeeze_dim(1));
+        outputs.push(sum_axis(by_branch, 1).squeeze_dim(1));
         for Normed { at, moments: found, .. } in parts {
             moments[at].end = found;
         }

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{PathPatterns, Preset, RepConv2d, RepConv2dConfig};
 use dyrep_models::{ConvNorm, ConvNorms, Model, ModelName, Stem};
 use dyrep_quant::{Options, Quantized, quantize};
@@ -85,6 +86,6 @@ impl Tiny {
     pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let [batch, channels] = [images.dims()[0], self.fc.weight.dims()[0]];
         let map = self.conv.forward(images);
-        self.fc.forward(map.mean_dim(3).mean_dim(2).reshape([batch, channels]))
+        self.fc.forward(mean_of_maps(map).reshape([batch, channels]))
     }
 }
