@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::nn::BatchNorm;
+use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Tensor;
 use dyrep_burn::fuse::{NormAffine, fold_norm};
 use dyrep_burn::{RepConv2d, deploy, map_layers};
@@ -44,14 +44,54 @@ impl<'a> ConvNorm<'a> {
     }
 }
 
+/// A batch norm, of maps of one pixel, and the linear layer with a bias that alone reads it.
+#[derive(Clone, Debug)]
+pub struct NormLinear<'a> {
+    /// Path of the norm.
+    pub norm_path: String,
+    /// The norm.
+    pub norm: &'a BatchNorm,
+    /// Path of the linear layer.
+    pub linear_path: String,
+    /// The linear layer.
+    pub linear: &'a Linear,
+}
+
+impl NormLinear<'_> {
+    /// Weight `[in, out]` and bias `[out]` of the linear layer that does what both do in evaluation mode.
+    fn fold(&self) -> (Tensor<2>, Tensor<1>) {
+        let NormAffine { scale, shift } = NormAffine::of(self.norm);
+        let weight = self.linear.weight.val();
+        let shift =
+            shift.cast(weight.dtype()).unsqueeze::<2>().matmul(weight.clone()).flatten(0, 1);
+        let bias = match &self.linear.bias {
+            Some(bias) => bias.val() + shift,
+            None => shift,
+        };
+        (weight.clone() * scale.cast(weight.dtype()).unsqueeze_dim(1), bias)
+    }
+}
+
 /// A network that says which norm stands behind which convolution.
 pub trait ConvNorms: Module {
     /// All pairs, in any order.
     fn conv_norms(&self) -> Vec<ConvNorm<'_>>;
+
+    /// Norms in front of linear layers; none, unless a network says so.
+    fn norm_linears(&self) -> Vec<NormLinear<'_>> {
+        vec![]
+    }
+
+    /// All norms that fold away, with their paths.
+    fn folding_norms(&self) -> Vec<(String, &BatchNorm)> {
+        let behind = self.conv_norms().into_iter().map(|pair| (pair.norm_path, pair.norm));
+        let before = self.norm_linears().into_iter().map(|pair| (pair.norm_path, pair.norm));
+        behind.chain(before).collect()
+    }
 }
 
-/// The deployed network with every norm that it lists folded into the convolution in front of it, which so has a bias.
-/// The norms stay where they are, in evaluation mode, and pass values through: [`silence_norms`].
+/// The deployed network with every norm that it lists folded into the convolution in front of it, which so has a bias, or
+/// into the linear layer behind it. The norms stay where they are, in evaluation mode, and pass values through: [`silence_norms`].
 ///
 /// Its outputs are those of the deployed network up to rounding. The given network is left as it is.
 #[must_use]
@@ -66,7 +106,9 @@ pub fn fold_norms<M: ConvNorms>(network: &M) -> M {
         Some(kernel) => layer.into_plain(kernel),
         None => layer,
     });
-    silence_norms(&network)
+    let folded = |pair: NormLinear<'_>| (pair.linear_path.clone(), pair.fold());
+    let linears = network.norm_linears().into_iter().map(folded).collect();
+    silence_norms(&network.map(&mut Linears { path: vec![], linears }))
 }
 
 /// The network with every norm that it lists passing values through in evaluation mode: scale and shift, mean and
@@ -76,9 +118,35 @@ pub fn fold_norms<M: ConvNorms>(network: &M) -> M {
 pub fn silence_norms<M: ConvNorms>(network: &M) -> M {
     // Running statistics are shared between clones of a module; this gives a copy of its own.
     let network = network.valid();
-    let pairs = network.conv_norms();
-    let epsilons = pairs.into_iter().map(|pair| (pair.norm_path, pair.norm.epsilon)).collect();
+    let norms = network.folding_norms();
+    let epsilons = norms.into_iter().map(|(path, norm)| (path, norm.epsilon)).collect();
     network.map(&mut Silencer { path: vec![], epsilons })
+}
+
+/// Gives linear layers other values.
+struct Linears {
+    path: Vec<String>,
+    /// Weight and bias by the path of the layer.
+    linears: BTreeMap<String, (Tensor<2>, Tensor<1>)>,
+}
+
+impl ModuleMapper for Linears {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some((name, layer)) = self.path.split_last() else { return param };
+        let Some((weight, bias)) = self.linears.get(&layer.join(".")) else { return param };
+        param.map(|old| {
+            let data = if name == "weight" { weight.to_data() } else { bias.to_data() };
+            Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
+        })
+    }
 }
 
 struct Silencer {

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`Op::Conv`] | maps | `weight`, perhaps `bias` |
 //! | [`Op::Norm`] | maps | `gamma`, `beta`, `running_mean`, `running_var` |
-//! | [`Op::Relu`], [`Op::Relu6`] | anything, of the same shape | |
+//! | [`Op::Relu`], [`Op::Relu6`], [`Op::Gelu`] | anything, of the same shape | |
 //! | [`Op::Sigmoid`] | anything, of the same shape | |
 //! | [`Op::Add`] | two of one shape | |
 //! | [`Op::Scale`] | maps, and as many of one pixel | |
@@ -45,6 +45,8 @@ pub enum Op {
     Relu,
     /// min(max(x, 0), 6).
     Relu6,
+    /// x · Φ(x), Φ being the normal distribution's.
+    Gelu,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
     /// The sum of both inputs.
@@ -133,11 +135,15 @@ impl Graph {
     /// the convolutions in front of which have a bias. Norms that it does not list stay.
     ///
     /// # Errors
-    /// A norm listed that does not read its convolution, or not alone.
+    /// A norm listed that does not read its convolution, or not alone; one that its linear layer does not read, or not
+    /// alone.
     pub fn without_norms<M: ConvNorms>(&self, network: &M) -> Result<Self, ModelError> {
         let pairs = network.conv_norms();
         let folded: BTreeMap<&str, &str> =
             pairs.iter().map(|pair| (pair.norm_path.as_str(), pair.conv_path.as_str())).collect();
+        let pairs = network.norm_linears();
+        let onwards: BTreeMap<&str, &str> =
+            pairs.iter().map(|pair| (pair.norm_path.as_str(), pair.linear_path.as_str())).collect();
         // What each old node is in the new graph.
         let mut values: Vec<Value> = vec![];
         let mut nodes: Vec<Node> = vec![];
@@ -154,6 +160,11 @@ impl Graph {
                 {
                     *bias = true;
                 }
+                values.push(inputs[0]);
+            } else if let (Op::Norm { .. }, Some(linear)) =
+                (&node.op, onwards.get(node.name.as_str()))
+            {
+                self.check_read_alone(node, linear)?;
                 values.push(inputs[0]);
             } else {
                 values.push(Value::Node(nodes.len()));
@@ -179,6 +190,29 @@ impl Graph {
                 reason: format!("a norm is folded into `{conv}` that does not read it alone"),
             }),
         }
+    }
+
+    /// Whether that linear layer is what reads the norm, perhaps in rows, and nobody else does.
+    fn check_read_alone(&self, norm: &Node, linear: &str) -> Result<(), ModelError> {
+        let mut name = norm.name.as_str();
+        loop {
+            let number = self.nodes.iter().position(|node| node.name == name);
+            let reads = |node: &&Node| {
+                number.is_some_and(|number| node.inputs.contains(&Value::Node(number)))
+            };
+            let readers: Vec<&Node> = self.nodes.iter().filter(reads).collect();
+            match readers[..] {
+                [Node { op: Op::Linear { bias: true, .. }, name, .. }] if name == linear => {
+                    return Ok(());
+                }
+                [Node { op: Op::Flatten, name: flat, .. }] => name = flat,
+                _ => break,
+            }
+        }
+        Err(ModelError::NoGraph {
+            layer: norm.name.clone(),
+            reason: format!("a norm is folded into `{linear}` that does not alone read it"),
+        })
     }
 
     /// The first node whose output has a size of its own, whatever the size of its input: such a network flattens maps
@@ -226,6 +260,7 @@ impl Op {
             Self::Linear { inputs, outputs, bias } => with_bias(inputs * outputs, *bias, *outputs),
             Self::Relu
             | Self::Relu6
+            | Self::Gelu
             | Self::Sigmoid
             | Self::Add
             | Self::Scale
@@ -254,6 +289,7 @@ impl Op {
             Self::Norm { .. }
             | Self::Relu
             | Self::Relu6
+            | Self::Gelu
             | Self::Sigmoid
             | Self::Add
             | Self::Scale => input,

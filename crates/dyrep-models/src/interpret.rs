@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, Dropout, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid};
 use dyrep_burn::RepConv2d;
-use dyrep_burn::ops::{Tail, batch_norm, max_pool};
+use dyrep_burn::ops::{Tail, batch_norm, max_pool, mean_of_maps};
 
 use crate::parts::Activation;
 
@@ -82,6 +82,9 @@ pub(crate) trait Interpreter {
     /// Averages maps and lays each picture's values into a row.
     fn average(&mut self, name: &str, pool: &AdaptiveAvgPool2d, x: Self::Maps) -> Self::Rows;
 
+    /// Lays each picture's values into a row.
+    fn rows(&mut self, x: Self::Maps) -> Self::Rows;
+
     fn linear(&mut self, linear: &Linear, x: Self::Rows) -> Self::Rows;
 
     fn relu_of_rows(&mut self, x: Self::Rows) -> Self::Rows;
@@ -108,8 +111,12 @@ impl Interpreter for Tensors {
         then: Then<Tensor<4>>,
     ) -> Tensor<4> {
         let Then { residual, activation } = then;
-        let y = conv.forward_norm(x, norm, Tail { residual, relu: activation.is_some() });
-        activation.unwrap_or_default().of_relu(y)
+        let relu = activation.is_some_and(Activation::begins_with_relu);
+        let y = conv.forward_norm(x, norm, Tail { residual, relu });
+        match activation {
+            Some(activation) => activation.rest(y),
+            None => y,
+        }
     }
 
     fn norm(&mut self, norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
@@ -125,7 +132,7 @@ impl Interpreter for Tensors {
     }
 
     fn mean(&mut self, x: Tensor<4>) -> Tensor<4> {
-        x.mean_dims(&[2, 3])
+        mean_of_maps(x)
     }
 
     fn scale(&mut self, x: Tensor<4>, factors: Tensor<4>) -> Tensor<4> {
@@ -147,6 +154,10 @@ impl Interpreter for Tensors {
             true => x,
             false => pool.forward(x),
         };
+        self.rows(x)
+    }
+
+    fn rows(&mut self, x: Tensor<4>) -> Tensor<2> {
         x.flatten(1, 3)
     }
 

@@ -23,7 +23,7 @@ mod transparent;
 mod unit;
 mod vgg;
 
-pub use conv_norms::{ConvNorm, ConvNorms, fold_norms, silence_norms};
+pub use conv_norms::{ConvNorm, ConvNorms, NormLinear, fold_norms, silence_norms};
 pub use error::ModelError;
 pub use graph::{Graph, Node, Op, Value};
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};

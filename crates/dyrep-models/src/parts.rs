@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::RepConv2dConfig;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub enum Activation {
     Relu,
     /// min(max(x, 0), 6), as networks for small machines have it (arXiv 1704.04861 in its published code).
     Relu6,
+    /// x · Φ(x), Φ being the normal distribution's (arXiv 1606.08415); no approximation.
+    Gelu,
 }
 
 impl Activation {
@@ -49,14 +52,21 @@ impl Activation {
         match self {
             Self::Relu => "relu",
             Self::Relu6 => "relu6",
+            Self::Gelu => "gelu",
         }
     }
 
-    /// Of what a ReLU gave.
-    pub(crate) fn of_relu(self, x: Tensor<4>) -> Tensor<4> {
+    /// Whether it is a ReLU and something after it.
+    pub(crate) const fn begins_with_relu(self) -> bool {
+        matches!(self, Self::Relu | Self::Relu6)
+    }
+
+    /// The rest of it: of what a ReLU gave, if it begins with one.
+    pub(crate) fn rest(self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Relu => x,
             Self::Relu6 => x.clamp_max(6.0),
+            Self::Gelu => gelu(x),
         }
     }
 }
@@ -71,9 +81,9 @@ impl FromStr for Activation {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let all = [Self::Relu, Self::Relu6];
+        let all = [Self::Relu, Self::Relu6, Self::Gelu];
         let found = all.into_iter().find(|one| one.name() == name);
-        found.ok_or_else(|| format!("`{name}` is no activation; expected relu or relu6"))
+        found.ok_or_else(|| format!("`{name}` is no activation; expected relu, relu6 or gelu"))
     }
 }
 

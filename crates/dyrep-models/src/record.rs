@@ -137,6 +137,7 @@ impl Interpreter for Recorder {
         match then.activation {
             Some(Activation::Relu) => self.relu(x),
             Some(Activation::Relu6) => self.behind("relu6", Op::Relu6, vec![x]),
+            Some(Activation::Gelu) => self.behind("gelu", Op::Gelu, vec![x]),
             None => x,
         }
     }
@@ -189,6 +190,10 @@ impl Interpreter for Recorder {
 
     fn average(&mut self, name: &str, pool: &AdaptiveAvgPool2d, x: Value) -> Value {
         let x = self.push(name.to_owned(), Op::AveragePool { output: pool.output_size }, vec![x]);
+        self.rows(x)
+    }
+
+    fn rows(&mut self, x: Value) -> Value {
         self.push("flatten".to_owned(), Op::Flatten, vec![x])
     }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::conv_norms::{ConvNorm, ConvNorms};
+use crate::conv_norms::{ConvNorm, ConvNorms, NormLinear};
 use crate::error::ModelError;
 use crate::graph::Graph;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
@@ -178,6 +178,12 @@ macro_rules! registry {
             fn conv_norms(&self) -> Vec<ConvNorm<'_>> {
                 match self {
                     $(Self::$family(network) => network.conv_norms(),)+
+                }
+            }
+
+            fn norm_linears(&self) -> Vec<NormLinear<'_>> {
+                match self {
+                    $(Self::$family(network) => network.norm_linears(),)+
                 }
             }
         }

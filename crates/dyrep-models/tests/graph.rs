@@ -76,6 +76,9 @@ fn run(graph: &Graph, parameters: &Parameters, images: &Tensor<4>) -> Tensor<2> 
             }
             Op::Relu => relu(x),
             Op::Relu6 => x.clamp(0.0, 6.0),
+            Op::Gelu => {
+                (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf().add_scalar(1.0) * x * 0.5
+            }
             Op::Sigmoid => sigmoid(x),
             Op::Add => x + read(1),
             Op::Scale => x * read(1),

@@ -45,8 +45,9 @@ impl<M: ConvNorms> Quantized<M> {
     /// convolution and no linear layer, or that it cannot have ([`LayerScales::check`]); weights that are no finite
     /// numbers or not on their grid.
     pub fn new(network: &M, scales: BTreeMap<String, LayerScales>) -> Result<Self, QuantError> {
-        if let Some(pair) = network.conv_norms().iter().find(|pair| !is_silent(pair.norm)) {
-            return Err(QuantError::Norm { norm: pair.norm_path.clone() });
+        let norms = network.folding_norms();
+        if let Some((path, _)) = norms.into_iter().find(|(_, norm)| !is_silent(norm)) {
+            return Err(QuantError::Norm { norm: path });
         }
         let weights = finite_weights(network)?;
         for (layer, scales) in &scales {

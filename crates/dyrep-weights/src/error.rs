@@ -146,6 +146,18 @@ pub enum WeightsError {
         /// Why not.
         source: Box<dyrep_burn::StructureError>,
     },
+    /// A branch without parameters that nothing tells of.
+    #[error(
+        "{}: `{layer}` is a block with a norm behind its sum, and whether its input is added, too, no tensor shows; build the \
+         network with the branches that it was trained with, such as `qarepvgg` or `repvit`",
+        file.display()
+    )]
+    Identity {
+        /// The file.
+        file: PathBuf,
+        /// The layer.
+        layer: String,
+    },
     /// The structure that the file tells of is not that of its tensors.
     #[error("{}: layer `{layer}` is {recorded} in its structure, {found} by its tensors", file.display())]
     StructureDiffers {

@@ -102,9 +102,13 @@ impl Export {
     }
 
     fn timm_units<M: ConvNorms>(network: &M) -> Self {
+        Self::reparameterized(network, |name| name.replace(".conv.", ".reparam_conv."))
+    }
+
+    /// The folded network, each of whose convolutions has a bias, under other names.
+    fn reparameterized<M: ConvNorms>(network: &M, name: fn(&str) -> String) -> Self {
         let mut export = Self::folded(&map_layers(deploy(network), |_, layer| with_bias(layer)));
-        let renamed =
-            |(name, tensor): (String, _)| (name.replace(".conv.", ".reparam_conv."), tensor);
+        let renamed = |(own, tensor): (String, _)| (name(&own), tensor);
         export.tensors = export.tensors.into_iter().map(renamed).collect();
         export
     }
@@ -112,8 +116,8 @@ impl Export {
     /// A network whose norms pass values through, without them.
     pub(crate) fn without_norms<M: ConvNorms>(network: &M) -> Self {
         let mut export = Self::of(network);
-        for pair in network.conv_norms() {
-            let norm = format!("{}.", pair.norm_path);
+        for (norm, _) in network.folding_norms() {
+            let norm = format!("{norm}.");
             export.tensors.retain(|name, _| !name.starts_with(&norm));
         }
         export.description = export.description.folded();

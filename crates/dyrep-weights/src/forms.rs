@@ -1,31 +1,84 @@
 //! The structure of a network whose tensors are given, by their names and shapes. No tensors here.
+//!
+//! A branch without parameters, such as the identity of RepViT and QARepVGG that ends in nothing, is seen in no tensor.
+//! Whether there is one must be known: from what a file recorded, or from the network.
 
 use std::collections::BTreeMap;
 
-use dyrep_burn::{Form, LayerStructure, Structure, StructureError};
+use dyrep_burn::{
+    BlockForm, BranchForm, BranchKind, End, Form, LayerStructure, Structure, StructureError,
+};
 
 /// The names of tensors, with shapes.
 pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 
+/// Why there is no structure.
+#[derive(Debug)]
+pub(crate) enum FormsError {
+    /// A branch that a layer cannot have.
+    Structure(StructureError),
+    /// Whether this layer has an identity is not known.
+    Identity { layer: String },
+}
+
 /// The structure that a network whose layers are those of `network` has when its tensors are `tensors`. A layer of which
-/// there is nothing, or whose kernel has another shape, stays as it is.
+/// there is nothing, or whose kernel has another shape, stays as it is. What no tensor shows is as in `recorded`, or else as
+/// in the network.
 ///
 /// # Errors
-/// A branch that a layer cannot have.
+/// A branch that a layer cannot have; a branch of which it is not known whether it is there.
 pub(crate) fn structure(
     network: &Structure,
+    recorded: Option<&Structure>,
     tensors: &Shapes,
-) -> Result<Structure, StructureError> {
-    let layers = network.layers().iter().map(|(path, layer)| {
+) -> Result<Structure, FormsError> {
+    let mut layers = BTreeMap::new();
+    for (path, layer) in network.layers() {
         let found = Form::found(path, &layer.geometry, tensors);
         let form = match (found, &layer.form) {
             // A convolution's own bias is a parameter; a file without it is not whole.
             (Some(Form::Plain { bias: false }), Form::Plain { .. }) | (None, _) => {
                 layer.form.clone()
             }
-            (Some(found), _) => found,
+            (Some(found), form) => {
+                let recorded = recorded.and_then(|all| all.layers().get(path));
+                let known = recorded.map_or(form, |layer| &layer.form);
+                let completed = with_unseen(found, known);
+                // The blocks of the field with a norm behind their sum have an identity where there can be one.
+                let alone = matches!(&completed, Form::Block(block) if block.norm_after
+                    && !block.branches.iter().any(|branch| branch.name.kind == BranchKind::IDENTITY));
+                if alone && completed != *known && BranchKind::IDENTITY.exists(&layer.geometry) {
+                    return Err(FormsError::Identity { layer: path.clone() });
+                }
+                completed
+            }
         };
-        (path.clone(), LayerStructure { geometry: layer.geometry.clone(), form })
-    });
-    Structure::new(layers.collect())
+        let geometry = layer.geometry.clone();
+        layers.insert(path.clone(), LayerStructure { geometry, form });
+    }
+    Structure::new(layers).map_err(FormsError::Structure)
+}
+
+/// The form that was found, with the branches of a known one of the same layer that have no parameters.
+fn with_unseen(found: Form, known: &Form) -> Form {
+    let (Form::Block(found), Form::Block(known)) = (found.clone(), known) else { return found };
+    let named = |branches: &[BranchForm], wanted: &BranchForm| {
+        branches.iter().find(|branch| branch.name == wanted.name).cloned()
+    };
+    let inside = |mut branch: BranchForm| {
+        let conv = named(&known.branches, &branch).and_then(|branch| branch.conv);
+        if let (Some(own), Some(conv)) = (&mut branch.conv, conv) {
+            **own = with_unseen((**own).clone(), &conv);
+        }
+        branch
+    };
+    let mut branches: Vec<BranchForm> = found.branches.into_iter().map(inside).collect();
+    for (at, branch) in known.branches.iter().enumerate() {
+        let unseen =
+            branch.end == End::Nothing && branch.conv.is_none() && branch.mid_channels.is_none();
+        if unseen && named(&branches, branch).is_none() {
+            branches.insert(at.min(branches.len()), branch.clone());
+        }
+    }
+    Form::Block(BlockForm { branches, ..found })
 }

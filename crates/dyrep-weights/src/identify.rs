@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
-use dyrep_burn::{Preset, Structure};
+use dyrep_burn::{Form, Preset, Structure};
 use dyrep_models::{Branching, ConvNorm, ConvNorms, ModelConfig, ModelName, Selection, Stem};
 
 use crate::describe::LARGEST;
@@ -120,7 +120,7 @@ impl Weights {
         }
         let config = probe.name.config(*classes).with_stem(probe.stem);
         let config = config.with_width(width).with_in_channels(*in_channels);
-        let config = read.started(config, device)?;
+        let config = read.started(config, &probe.structure, device)?;
         let network = config.init(device).ok()?;
         let network = read.structure(&network).ok()?.apply(network).ok()?;
         let fits = compare(&shapes(&network, self.layout), &read).is_complete();
@@ -135,9 +135,14 @@ impl Weights {
 
     /// The network of these tensors, of one whose norm behind a convolution is there if that started plain: which did is
     /// seen by the norms.
-    fn started(&self, config: ModelConfig, device: &Device) -> Option<ModelConfig> {
-        let published = config.branches().branches.clone();
-        if published.is_plain() {
+    fn started(
+        &self,
+        config: ModelConfig,
+        published: &Structure,
+        device: &Device,
+    ) -> Option<ModelConfig> {
+        let branches = config.branches().branches.clone();
+        if branches.is_plain() {
             return Some(config);
         }
         let plain = config.clone().with_branches(Preset::Plain);
@@ -148,7 +153,11 @@ impl Weights {
         };
         let blocks: Vec<String> =
             pairs.iter().filter(without).map(|pair| pair.conv_path.clone()).collect();
-        if blocks.len() == pairs.len() {
+        let is_block = |pair: &&ConvNorm<'_>| {
+            let layer = published.layers().get(&pair.conv_path);
+            layer.is_some_and(|layer| !matches!(layer.form, Form::Plain { .. }))
+        };
+        if pairs.iter().filter(is_block).map(|pair| &pair.conv_path).eq(&blocks) {
             return Some(config);
         }
         if blocks.is_empty() {
@@ -156,7 +165,7 @@ impl Weights {
         }
         let kernels = pairs.iter().map(|pair| pair.conv.geometry().kernel_size()).collect();
         let only = Selection { layers: blocks, kernels, ..Selection::default() };
-        Some(config.with_branches(Branching { branches: published, only }))
+        Some(config.with_branches(Branching { branches, only }))
     }
 
     /// The shape of the k×k kernel of the layer at `path`, at the end of its chain of blocks.

@@ -54,8 +54,8 @@ impl Load {
         self.without(module, weights, |_| false)
     }
 
-    /// As [`into`](Self::into), for a file that has none of the parameters that `absent` chooses by PyTorch's name; the
-    /// module keeps its own.
+    /// As [`into`](Self::into), for a file that need not have the parameters that `absent` chooses by PyTorch's name; the
+    /// module keeps its own then.
     pub(crate) fn without<M: Module>(
         self,
         module: M,
@@ -68,7 +68,7 @@ impl Load {
         let failed = |source| WeightsError::Structure { file: file(), source: Box::new(source) };
         let module = structure.apply(module).map_err(failed)?;
         let mut wanted = shapes(&module, weights.layout);
-        wanted.retain(|name, _| !absent(name));
+        wanted.retain(|name, _| !absent(name) || weights.tensors.contains_key(name));
         let report = compare(&wanted, weights);
         if report.applied.is_empty() || !(self.partial || report.is_complete()) {
             return Err(WeightsError::Mismatch { file: file(), report: Box::new(report) });

@@ -14,6 +14,7 @@ use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName, silence_norms};
 use crate::container::{Container, Contents};
 use crate::describe::{Description, Label};
 use crate::error::WeightsError;
+use crate::forms::{self, FormsError};
 use crate::load::Load;
 use crate::naming::Naming;
 use crate::options::OpenOptions;
@@ -180,15 +181,19 @@ impl Weights {
     ///
     /// # Errors
     /// A branch that the module's convolution cannot have; a structure recorded in the file that its tensors do not
-    /// bear out.
+    /// bear out; a branch without parameters, where neither the file nor the module tells whether it is there.
     pub fn structure<M: Module>(&self, module: &M) -> Result<Structure, WeightsError> {
         let read = self.for_module(module)?;
         let shapes = read.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
-        let found = crate::forms::structure(&Structure::of(module), &shapes.collect()).map_err(
-            |source| WeightsError::Structure { file: self.file.clone(), source: Box::new(source) },
-        )?;
-        let recorded = self.description.iter().flat_map(|note| note.structure().layers());
-        for (path, recorded) in recorded {
+        let recorded = self.description.as_ref().map(Description::structure);
+        let found = forms::structure(&Structure::of(module), recorded, &shapes.collect());
+        let found = found.map_err(|error| match (error, self.file.clone()) {
+            (FormsError::Structure(source), file) => {
+                WeightsError::Structure { file, source: Box::new(source) }
+            }
+            (FormsError::Identity { layer }, file) => WeightsError::Identity { file, layer },
+        })?;
+        for (path, recorded) in recorded.into_iter().flat_map(Structure::layers) {
             if let Some(layer) = found.layers().get(path)
                 && layer.form != recorded.form
             {
@@ -222,7 +227,7 @@ impl Weights {
         }
         let module = silence_norms(module);
         let norms: Vec<String> =
-            module.conv_norms().into_iter().map(|pair| pair.norm_path + ".").collect();
+            module.folding_norms().into_iter().map(|(path, _)| path + ".").collect();
         let absent = |name: &str| norms.iter().any(|norm| name.starts_with(norm));
         Load::strict().without(module, self, absent)
     }

@@ -3,6 +3,7 @@
 //! | ours | ONNX's |
 //! |---|---|
 //! | convolution, ReLU, ReLU6, sigmoid | `Conv`, `Relu`, `Clip`, `Sigmoid` |
+//! | GELU | `Mul`, `Erf`, `Add`, `Mul`, `Mul`: x · ½ (1 + erf(x / √2)) |
 //! | addition, maps times factors | `Add`, `Mul` |
 //! | max pooling, average of windows | `MaxPool`, `AveragePool` |
 //! | a norm that is not folded | `BatchNormalization` |
@@ -111,6 +112,10 @@ impl<'a> Lowering<'a> {
                 );
                 ("Clip", vec![])
             }
+            Op::Gelu => {
+                self.gelu(&node.name, inputs.remove(0), &output);
+                return Ok(output);
+            }
             Op::Sigmoid => ("Sigmoid", vec![]),
             Op::Add => ("Add", vec![]),
             Op::Scale => ("Mul", vec![]),
@@ -185,6 +190,23 @@ impl<'a> Lowering<'a> {
             self.initializers.push(Tensor { name, shape, values });
         }
         name.to_owned()
+    }
+
+    /// x · ½ (1 + erf(x / √2)), in the operators that all versions have.
+    fn gelu(&mut self, name: &str, x: String, output: &str) {
+        let [root, one, half] =
+            [("gelu.root", std::f32::consts::FRAC_1_SQRT_2), ("gelu.one", 1.0), ("gelu.half", 0.5)]
+                .map(|bound| self.bound(bound));
+        let mut step = |op, inner: &str, inputs: Vec<String>| {
+            let inside = format!("{name}.{inner}");
+            self.push(&inside, op, inputs, &inside, vec![]);
+            inside
+        };
+        let scaled = step("Mul", "scaled", vec![x.clone(), root]);
+        let erf = step("Erf", "erf", vec![scaled]);
+        let shifted = step("Add", "shifted", vec![erf, one]);
+        let share = step("Mul", "share", vec![shifted, half]);
+        self.push(name, "Mul", vec![x, share], output, vec![]);
     }
 
     fn constant(&mut self, name: String, shape: [usize; 2], values: Vec<f32>) -> String {
