@@ -17,6 +17,7 @@ mod parts;
 mod record;
 mod registry;
 mod repvgg;
+mod repvit;
 mod resnet;
 mod selection;
 mod transparent;
@@ -34,6 +35,10 @@ pub use mobileone::{MobileOne, MobileOneConfig};
 pub use parts::{Activation, Stem};
 pub use registry::{MODELS, Model, ModelConfig, ModelName};
 pub use repvgg::{RepVgg, RepVggConfig};
+pub use repvit::{
+    ConvBn, NormAndLinear, RepVit, RepVitBlock, RepVitConfig, RepVitDownsample, RepVitHead,
+    RepVitMlp, RepVitStage, RepVitStem,
+};
 pub use resnet::{
     Downsample, ResNet, ResNetConfig, ResNetForm, ResNetStem, Residual, ResidualBlock,
 };

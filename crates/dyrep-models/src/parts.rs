@@ -108,6 +108,11 @@ pub(crate) fn fan_out_of_all(groups: usize) -> Initializer {
     Initializer::KaimingNormal { gain: (2.0 / groups as f64).sqrt(), fan_out_only: true }
 }
 
+/// PyTorch's own start of a convolution: uniform within 1 / √(fan-in), the fan-in being that of one group.
+pub(crate) fn fan_in(_groups: usize) -> Initializer {
+    Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }
+}
+
 pub(crate) fn norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNormConfig::new(channels).init(device)
 }

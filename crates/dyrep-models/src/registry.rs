@@ -14,6 +14,7 @@ use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 use crate::mobileone::{MobileOne, MobileOneConfig};
 use crate::parts::{Activation, Stem};
 use crate::repvgg::{RepVgg, RepVggConfig};
+use crate::repvit::{RepVit, RepVitConfig};
 use crate::resnet::{ResNet, ResNetConfig};
 use crate::selection::Branching;
 use crate::transparent::transparent;
@@ -247,6 +248,8 @@ registry! {
     MobileNetV2(MobileNetV2Config): mobilenet_v2 mobilenet_v2_140 mobilenet_v2_075 mobilenet_v2_050 mobilenet_v2_035;
     /// Depthwise and 1×1 convolutions, with repeated branches while they train.
     MobileOne(MobileOneConfig): mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4;
+    /// Mixers of places, depthwise with branches while they train, and of channels, in turns.
+    RepVit(RepVitConfig): repvit_m0_9 repvit_m1_0 repvit_m1_1 repvit_m1_5 repvit_m2_3;
     /// 3×3 convolutions in a row, with branches while they train.
     RepVgg(RepVggConfig): repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b1g2 repvgg_b1g4
         repvgg_b2 repvgg_b2g2 repvgg_b2g4 repvgg_b3 repvgg_b3g2 repvgg_b3g4
