@@ -25,6 +25,9 @@ NETWORKS = [
     ("mobileone_s0", timm.create_model, True, []),
     ("mobileone_s1", timm.create_model, True, []),
     ("mobileone_s4", timm.create_model, True, []),
+    ("repvit_m0_9", timm.create_model, True, []),
+    ("repvit_m1_5", timm.create_model, True, []),
+    ("repvit_m2_3", timm.create_model, True, []),
     ("resnet18d", timm.create_model, False, []),
     ("resnet50d", timm.create_model, False, []),
     ("wide_resnet50_2", timm.create_model, False, []),
@@ -37,7 +40,7 @@ NETWORKS = [
 def randomise(network, pictures):
     """Weights as training leaves them: norms that are not the identity, with the statistics of pictures."""
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             torch.nn.init.normal_(module.weight, 1.0, 0.3)
             torch.nn.init.normal_(module.bias, 0.0, 0.3)
             module.momentum = None
@@ -69,7 +72,8 @@ def main():
         if only and name not in only:
             continue
         torch.manual_seed(0)
-        pictures = torch.randn(4, 3, 224, 224)
+        # Each of its own brightness: a norm of averages must find something to normalise.
+        pictures = torch.randn(4, 3, 224, 224) + torch.randn(4, 3, 1, 1)
         network = randomise(make(name, num_classes=1000), pictures)
         save_file({"batch": pictures}, folder / "batch.safetensors")
         with torch.no_grad():

@@ -204,15 +204,16 @@ fn export(network: &Model, form: Form) -> Export {
     }
 }
 
-/// A deployed RepVGG or MobileOne in timm's names, which know no norms.
+/// A deployed RepVGG, MobileOne or RepViT in timm's names, which know no norms.
 fn timm(loaded: &Loaded, form: Form) -> Result<Export, Failure> {
     let network = loaded.float()?;
     let export = match network {
         Model::RepVgg(network) => Export::timm_repvgg(network),
         Model::MobileOne(network) => Export::timm_mobileone(network),
+        Model::RepVit(network) => Export::timm_repvit(network),
         _ => {
             return Err(format!(
-                "{}: --names timm is for RepVGG and MobileOne, and this is {}; without it the names are torchvision's, or \
+                "{}: --names timm is for RepVGG, MobileOne and RepViT, and this is {}; without it the names are torchvision's, or \
                  timm's where torchvision has no such network",
                 loaded.file.display(),
                 loaded.name

@@ -188,6 +188,11 @@ fn every_repvgg_is_described() {
 }
 
 #[test]
+fn every_repvit_is_described() {
+    check_family("repvit", &[Preset::Plain, Preset::RepVit]);
+}
+
+#[test]
 fn every_mobileone_is_described() {
     check_family("mobileone", &[Preset::Plain, Preset::MobileOne]);
 }
@@ -210,7 +215,14 @@ fn averages_of_what_is_left_are_described() {
 
 #[test]
 fn every_strategy_is_described() {
-    for name in ["resnet18", "mobilenet_v1_025", "mobilenet_v2_035", "mobileone_s4", "repvgg_a0"] {
+    for name in [
+        "resnet18",
+        "mobilenet_v1_025",
+        "mobilenet_v2_035",
+        "mobileone_s4",
+        "repvit_m0_9",
+        "repvgg_a0",
+    ] {
         check_family(name, &Preset::ALL);
     }
 }

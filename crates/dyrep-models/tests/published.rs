@@ -85,6 +85,16 @@ const MOBILEONE: [(&str, f64, f64); 5] = [
     ("mobileone_s4", 14.8, 2978.0),
 ];
 
+/// Name, millions of parameters and billions of multiply-adds of the deployed network without norms (arXiv 2307.09283,
+/// table 2), and exactly the parameters of timm's, trained with one classifier and fused.
+const REPVIT: [(&str, f64, f64, [usize; 2]); 5] = [
+    ("repvit_m0_9", 5.1, 0.8, [5_103_560, 5_067_056]),
+    ("repvit_m1_0", 6.8, 1.1, [6_852_900, 6_810_312]),
+    ("repvit_m1_1", 8.2, 1.3, [8_288_888, 8_244_312]),
+    ("repvit_m1_5", 14.0, 2.3, [14_130_408, 14_049_992]),
+    ("repvit_m2_3", 22.9, 4.5, [23_046_512, 22_926_792]),
+];
+
 /// Parameters and multiply-adds of the deployed network.
 fn count(name: &str, classes: usize, side: usize) -> (u64, u64) {
     let device = under_test();
@@ -166,6 +176,21 @@ fn mobileone() {
 }
 
 #[test]
+fn repvit() {
+    for (name, want_params, want_giga, [trained, fused]) in REPVIT {
+        let config = name.parse::<ModelName>().unwrap().config(1000);
+        assert_eq!(config.init(&under_test()).unwrap().params(), trained, "{name}");
+        let plain = config.with_branches(Preset::Plain).init(&under_test()).unwrap();
+        let graph = plain.graph().unwrap().without_norms(&plain).unwrap();
+        assert_eq!(graph.params(), fused, "{name}");
+        // The paper tells one digit.
+        assert!((fused as f64 / 1e6 - want_params).abs() < 0.051, "{name}");
+        let giga = count(name, 1000, 224).1 as f64 / 1e9;
+        assert!((giga - want_giga).abs() < 0.051, "{name}: {giga} GMAC");
+    }
+}
+
+#[test]
 fn repvgg() {
     for (name, want_params, want_giga) in REPVGG {
         let (params, macs) = count(name, 1000, 224);
@@ -211,9 +236,10 @@ fn every_network_is_in_a_table() {
     let torchvision = TORCHVISION.map(|row| row.0);
     let (repvgg, mobilenet) = (REPVGG.map(|row| row.0), MOBILENET.map(|row| row.0));
     let (form_d, second) = (RESNET_D.map(|row| row.0), MOBILENET_V2.map(|row| row.0));
-    let one = MOBILEONE.map(|row| row.0);
+    let (one, vit) = (MOBILEONE.map(|row| row.0), REPVIT.map(|row| row.0));
     let rest = ["cifar_vgg16", "repvgg_b2g2", "repvgg_b3g2"];
-    let mut known = [&torchvision[..], &form_d, &repvgg, &mobilenet, &second, &one, &rest].concat();
+    let mut known =
+        [&torchvision[..], &form_d, &repvgg, &mobilenet, &second, &one, &vit, &rest].concat();
     let quantised = MODELS
         .iter()
         .filter(|name| name.strip_prefix("qa").is_some_and(|name| known.contains(&name)));
@@ -247,6 +273,15 @@ fn paths_are_those_of_the_published_files() {
         ("mobilenet_v2", "features.17.conv.1.1.beta features.18.0.weight classifier.1.weight"),
         ("mobileone_s0", "stem.conv.1x1.bn.gamma stages.0.0.conv.kxk.4.conv.weight"),
         ("mobileone_s4", "stages.3.1.attn.fc2.bias stages.2.10.attn.fc1.weight head.fc.bias"),
+        ("repvit_m0_9", "stem.conv1.c.weight stages.0.blocks.0.token_mixer.kxk.conv.weight"),
+        (
+            "repvit_m0_9",
+            "stages.1.downsample.pre_block.token_mixer.1x1.conv.bias head.head.bn.gamma",
+        ),
+        (
+            "repvit_m0_9",
+            "stages.3.blocks.0.se.fc2.bias stages.3.blocks.1.channel_mixer.conv2.bn.beta",
+        ),
         ("repvgg_a0", "stem.conv.kxk.conv.weight stages.2.13.conv.identity.bn.gamma head.fc.bias"),
     ];
     for (name, wanted) in cases {

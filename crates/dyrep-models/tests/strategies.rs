@@ -80,6 +80,11 @@ fn every_mobileone_deploys() {
 }
 
 #[test]
+fn every_repvit_deploys() {
+    check_family("repvit");
+}
+
+#[test]
 fn every_repvgg_deploys() {
     check_family("repvgg");
 }
@@ -107,6 +112,7 @@ fn folded_norms_do_the_same() {
         "mobilenet_v1",
         "mobilenet_v2",
         "mobileone_s4",
+        "repvit_m0_9",
         "repvgg_a0",
     ];
     for name in names.map(|name| name.parse::<ModelName>().unwrap()) {

@@ -16,7 +16,9 @@ use dyrep_burn::fuse::absorb_bias;
 use dyrep_burn::{
     Form, LayerStructure, RepConv2d, Structure, deploy, map_layers, write_atomically,
 };
-use dyrep_models::{ConvNorm, ConvNorms, MobileOne, ModelConfig, ModelName, RepVgg, fold_norms};
+use dyrep_models::{
+    ConvNorm, ConvNorms, MobileOne, ModelConfig, ModelName, RepVgg, RepVit, fold_norms,
+};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -99,6 +101,15 @@ impl Export {
     /// The same for MobileOne.
     pub fn timm_mobileone(network: &MobileOne) -> Self {
         Self::timm_units(network)
+    }
+
+    /// The deployed network under the names that timm's RepViT has once it is fused, with one classifier: each convolution and
+    /// the classifier with a bias, and no norms.
+    pub fn timm_repvit(network: &RepVit) -> Self {
+        Self::reparameterized(network, |name| match name.strip_prefix("head.head.l.") {
+            Some(leaf) => format!("head.{leaf}"),
+            None => name.replace(".c.", "."),
+        })
     }
 
     fn timm_units<M: ConvNorms>(network: &M) -> Self {

@@ -204,6 +204,7 @@ fn published_stem(naming: Naming) -> Option<Stem> {
         | Naming::MobileNetV2
         | Naming::TimmMobileNetV2
         | Naming::TimmUnits
+        | Naming::TimmRepVit
         | Naming::OpenMmLab => Some(Stem::Imagenet),
         Naming::Cifar => Some(Stem::Small),
         _ => None,

@@ -42,6 +42,12 @@ fn trained(config: &ModelConfig) -> Model {
         // A row of 43 layers without shortcuts gives nothing on unless each is normalised by what it sees, and makes much
         // of rounding unless most values pass its ReLUs.
         ModelConfig::MobileOne(_) => trained_around(config, 1.0, 60),
+        // A norm of averages has seen as many values as there were pictures: too few for its statistics.
+        ModelConfig::RepVit(_) => scatter(trained_around(config, 0.0, 0), |name| match name {
+            "running_mean" => Some((0.0, 0.3)),
+            "running_var" => Some((0.6, 0.3)),
+            _ => None,
+        }),
         _ => trained_around(config, 0.0, 10),
     }
 }
@@ -81,9 +87,11 @@ fn check(what: &str, network: &Model, file: &Path, shapes: &[[usize; 4]]) {
         let difference = relative_difference(got.clone(), wanted);
         // Rounding grows along a row of 43 layers.
         let bound = if what.starts_with("mobileone") { 5.0 * ELSEWHERE } else { ELSEWHERE };
+
         assert!(difference < allowed(bound), "{what}: {difference:.1e}");
         let dimmed = network.forward(pictures.mul_scalar(0.5));
         let difference = relative_difference(got, dimmed);
+
         assert!(difference > CONTROL, "{what}, dimmed: {difference:.1e}");
     }
     let [_, channels, height, width] = shapes[0];
@@ -116,7 +124,17 @@ fn check_family(family: &str, branches: Preset) {
 
 #[rstest]
 fn another_runtime_gives_every_networks_logits(
-    #[values("resnet", "resnext", "vgg1", "mobilenet", "mobileone", "repvgg_a", "repvgg_b")] family: &str,
+    #[values(
+        "resnet",
+        "resnext",
+        "vgg1",
+        "mobilenet",
+        "mobileone",
+        "repvit",
+        "repvgg_a",
+        "repvgg_b"
+    )]
+    family: &str,
 ) {
     check_family(family, Preset::Dbb);
 }

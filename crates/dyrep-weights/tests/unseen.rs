@@ -1,4 +1,4 @@
-//! Branches without parameters, which no tensor shows: the identity of QARepVGG's blocks.
+//! Branches without parameters, which no tensor shows: the identity of RepViT's and QARepVGG's blocks.
 
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
@@ -33,7 +33,7 @@ fn without_note(file: &Path) {
 
 #[rstest]
 fn what_no_tensor_shows_is_known_or_asked_for(
-    #[values("qarepvgg_a0", "repvgg_a0")] name: &str,
+    #[values("repvit_m0_9", "qarepvgg_a0", "repvgg_a0")] name: &str,
     #[values(true, false)] note: bool,
 ) {
     let device = under_test();

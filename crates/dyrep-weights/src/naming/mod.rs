@@ -23,6 +23,7 @@ mod mobileone;
 mod numbered_resnet;
 mod openmmlab;
 mod repvgg;
+mod repvit;
 mod timm_mobilenet_v2;
 mod timm_units;
 mod timm_vgg;
@@ -54,6 +55,8 @@ pub enum Naming {
     TimmMobileNetV2,
     /// timm's for RepVGG and MobileOne.
     TimmUnits,
+    /// timm's for RepViT.
+    TimmRepVit,
     /// timm's for VGG.
     TimmVgg,
     /// OpenMMLab's (mmpretrain, mmcls).
@@ -76,6 +79,7 @@ impl fmt::Display for Naming {
             Self::MobileNetV2 => "torchvision's names for MobileNetV2",
             Self::TimmMobileNetV2 => "timm's names for MobileNetV2",
             Self::TimmUnits => "timm's names for RepVGG and MobileOne",
+            Self::TimmRepVit => "timm's names for RepViT",
             Self::TimmVgg => "timm's names for VGG",
             Self::OpenMmLab => "OpenMMLab's names",
             Self::Cifar => "names of common networks for CIFAR",
@@ -149,7 +153,7 @@ const fn as_it_is(naming: Naming, recognise: fn(&Parts<'_>) -> bool) -> Dialect 
 }
 
 /// All dialects, those that know most of their network first. The last one is for every file.
-static DIALECTS: [Dialect; 18] = [
+static DIALECTS: [Dialect; 19] = [
     dbb_networks::RESNET,
     dbb_networks::MOBILENET,
     dbb::BLOCKS,
@@ -158,6 +162,7 @@ static DIALECTS: [Dialect; 18] = [
     repvgg::NETWORK,
     repvgg::BLOCKS,
     timm_units::NETWORK,
+    repvit::NETWORK,
     openmmlab::REPVGG,
     timm_vgg::NETWORK,
     timm_mobilenet_v2::NETWORK,

@@ -219,6 +219,52 @@ fn networks_for_small_machines() {
             ("classifier.1.weight", "classifier.1.weight"),
         ],
     );
+    check(
+        Naming::TimmRepVit,
+        &[
+            ("stem.conv1.c.weight", "stem.conv1.c.weight"),
+            (
+                "stages.0.blocks.0.token_mixer.conv.c.weight",
+                "stages.0.blocks.0.token_mixer.kxk.conv.weight",
+            ),
+            (
+                "stages.0.blocks.0.token_mixer.conv.bn.bias",
+                "stages.0.blocks.0.token_mixer.kxk.bn.bias",
+            ),
+            (
+                "stages.0.blocks.0.token_mixer.conv1.bias",
+                "stages.0.blocks.0.token_mixer.1x1.conv.bias",
+            ),
+            ("stages.0.blocks.0.token_mixer.bn.weight", "stages.0.blocks.0.token_mixer.bn.weight"),
+            ("stages.0.blocks.0.se.fc1.weight", "stages.0.blocks.0.se.fc1.weight"),
+            (
+                "stages.0.blocks.0.channel_mixer.conv2.bn.bias",
+                "stages.0.blocks.0.channel_mixer.conv2.bn.bias",
+            ),
+            (
+                "stages.1.downsample.spatial_downsample.c.weight",
+                "stages.1.downsample.spatial_downsample.c.weight",
+            ),
+            ("head.head.l.weight", "head.head.l.weight"),
+        ],
+    );
+    check(
+        Naming::TimmRepVit,
+        &[
+            ("stem.conv1.weight", "stem.conv1.c.weight"),
+            ("stages.0.blocks.0.token_mixer.weight", "stages.0.blocks.0.token_mixer.weight"),
+            ("stages.0.blocks.0.se.fc1.bias", "stages.0.blocks.0.se.fc1.bias"),
+            (
+                "stages.0.blocks.0.channel_mixer.conv2.bias",
+                "stages.0.blocks.0.channel_mixer.conv2.c.bias",
+            ),
+            (
+                "stages.1.downsample.spatial_downsample.weight",
+                "stages.1.downsample.spatial_downsample.c.weight",
+            ),
+            ("head.bias", "head.head.l.bias"),
+        ],
+    );
     // QARepVGG in the names of the published RepVGG code.
     check(
         Naming::RepVgg,
