@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use dyrep_burn::{
-    AdjustError, AdjustOptions, Branches, Preset, RepConv2d, Structure, deploy, expand, layers,
+    AdjustError, AdjustOptions, BranchKind, Branches, Preset, RepConv2d, Structure, deploy, expand,
+    layers,
 };
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::device::allowed;
@@ -109,6 +110,10 @@ fn what_cannot_be_expanded_is_named() {
     let block = expand(&plain, [""], &dbb, &options).unwrap();
     let error = expand(&block, [""], &dbb, &options).unwrap_err();
     assert!(matches!(error, AdjustError::AlreadyGrown { .. }), "{error}");
+    let named = Branches::from([BranchKind::KXK, BranchKind::smaller([99, 99], 1).unwrap()]);
+    let error = expand(&block, ["kxk.conv"], &named, &options).unwrap_err();
+    assert!(matches!(error, AdjustError::Branch { .. }), "{error}");
+    assert!(error.to_string().starts_with("the convolution at `kxk.conv`: "), "{error}");
     // What is nested can be: a block in a block.
     let nested = expand(&block, ["kxk.conv"], &dbb, &options).unwrap();
     assert_ne!(Structure::of(&nested), Structure::of(&block));

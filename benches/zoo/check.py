@@ -1,12 +1,15 @@
 """Networks of timm and torchvision, with random weights and statistics, through the program `dyrep` and back.
 
-    python check.py DYREP            # the program; needs torch, torchvision, timm, onnxruntime, safetensors
+    python check.py DYREP [NAME …]   # the program; needs torch, torchvision, timm, onnxruntime, safetensors
+
+Then training forms in the names of published code, made of timm's networks: read, deployed without a recipe, and the same.
 
 For each network: its logits on random pictures against `dyrep predict` of the file that `torch.save` makes; the same of the
 deployed file, and of what timm makes by `reparameterize_model`; the deployed file loaded with `strict=True`; its ONNX form in
 onnxruntime. Differences are told of the largest logit, and must be below 1e-4.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +37,65 @@ NETWORKS = [
     ("mobilenet_v2", torchvision.models.get_model, False, []),
     ("mobilenetv2_100", timm.create_model, None, []),
     ("mobilenetv2_140", timm.create_model, None, []),
+]
+
+
+class QuantisationAware(torch.nn.Module):
+    """QARepVGG's block (arXiv 2212.01593, figure 3): no norms in two branches, one behind the sum."""
+
+    def __init__(self, unit):
+        super().__init__()
+        self.rbr_dense = unit.conv_kxk
+        self.rbr_1x1 = unit.conv_1x1.conv
+        self.rbr_identity = torch.nn.Identity() if unit.identity is not None else None
+        self.bn = torch.nn.BatchNorm2d(unit.conv_kxk.conv.out_channels)
+
+    def forward(self, x):
+        total = self.rbr_dense(x) + self.rbr_1x1(x)
+        if self.rbr_identity is not None:
+            total = total + x
+        return torch.relu(self.bn(total))
+
+
+def qarepvgg(name, **options):
+    network = timm.create_model(name, **options)
+    network.stem = QuantisationAware(network.stem)
+    for stage in network.stages:
+        for at, unit in enumerate(stage):
+            stage[at] = QuantisationAware(unit)
+    return network
+
+
+def renamed(tensors, rules):
+    for pattern, text in rules:
+        tensors = {re.sub(pattern, text, name): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+STAGES = [
+    (r"^stem\.", "stage0."),
+    (r"^stages\.(\d+)\.", lambda found: f"stage{int(found[1]) + 1}."),
+    (r"^head\.fc\.", "linear."),
+]
+REPVGG = [("conv_kxk", "rbr_dense"), ("conv_1x1", "rbr_1x1"), ("identity", "rbr_identity")]
+MOBILEONE = [("conv_kxk", "rbr_conv"), ("conv_scale", "rbr_scale"), ("identity", "rbr_skip")]
+MOBILEONE += [("attn.fc1", "se.reduce"), ("attn.fc2", "se.expand")]
+OPENMMLAB = [
+    (r"^stem\.", "backbone.stem."),
+    (r"^stages\.(\d+)\.", lambda found: f"backbone.stage_{int(found[1]) + 1}."),
+    (r"conv_(kxk|1x1)\.bn", r"conv_\1.norm"),
+    ("conv_kxk", "branch_3x3"),
+    ("conv_1x1", "branch_1x1"),
+    ("identity", "branch_norm"),
+]
+# Whose names, who makes it, timm's name, from its names to theirs.
+TRAINING_FORMS = [
+    ("RepVGG", timm.create_model, "repvgg_a0", STAGES + REPVGG),
+    ("RepVGG with groups", timm.create_model, "repvgg_b1g4", STAGES + REPVGG),
+    ("OpenMMLab", timm.create_model, "repvgg_a0", OPENMMLAB),
+    ("QARepVGG", qarepvgg, "repvgg_a0", STAGES),
+    ("MobileOne", timm.create_model, "mobileone_s0", STAGES + MOBILEONE),
+    ("MobileOne with attention", timm.create_model, "mobileone_s4", STAGES + MOBILEONE),
 ]
 
 
@@ -119,6 +181,32 @@ def main():
             failed = True
             rows.append(str(error))
         print(f"{name}: {', '.join(rows)}", flush=True)
+
+    for whose, make, name, rules in TRAINING_FORMS:
+        if only and whose not in only:
+            continue
+        torch.manual_seed(0)
+        pictures = torch.randn(4, 3, 224, 224) + torch.randn(4, 3, 1, 1)
+        network = randomise(make(name, num_classes=1000), pictures)
+        save_file({"batch": pictures}, folder / "batch.safetensors")
+        with torch.no_grad():
+            wanted = network(pictures)
+        rows = []
+        try:
+            file = folder / "training.pth"
+            torch.save({"state_dict": renamed(network.state_dict(), rules)}, file)
+            for what, logits in [("as it is", predicted(file)), ("deployed", None)]:
+                if logits is None:
+                    deployed = folder / "deployed.safetensors"
+                    run("deploy", file, deployed, "--force")
+                    logits = predicted(deployed)
+                difference = float((logits - wanted).abs().max() / wanted.abs().max())
+                failed |= not difference < TOLERANCE
+                rows.append(f"{what} {difference:.1e}")
+        except RuntimeError as error:
+            failed = True
+            rows.append(str(error))
+        print(f"names of {whose}, {name}: {', '.join(rows)}", flush=True)
     sys.exit(failed)
 
 

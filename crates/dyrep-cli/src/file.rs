@@ -113,10 +113,9 @@ impl KindArgs {
 
     /// How a network with this graph is written as ONNX.
     fn onnx(&self, loaded: &Loaded, graph: &Graph) -> Result<OnnxOptions, Failure> {
-        let side = loaded.input().side;
         let size = match (self.image_size, graph.fixed_output()) {
             (None, None) => None,
-            (None, Some(_)) => Some([side, side]),
+            (None, Some(_)) => Some([loaded.input().side; 2]),
             (size, _) => size,
         };
         size.into_iter().flatten().try_for_each(|side| loaded.check_side(side))?;

@@ -20,11 +20,17 @@ use crate::weights::Weights;
 /// Classes that no layer has as channels, to know the last layer by.
 const CLASSES: usize = 1_000_003;
 
-/// What is looked for in a file: the names of a network, as published but for its stem.
+/// What is looked for in a file: the names of networks, as published but for their stems.
+struct Probes {
+    wanted: Wanted,
+    /// Those with these names.
+    of: Vec<Probe>,
+}
+
+/// A network.
 struct Probe {
     name: ModelName,
     stem: Stem,
-    wanted: Wanted,
     /// The convolution that reads the picture.
     first: String,
     /// Its channels in the published network, and the network's width.
@@ -36,7 +42,7 @@ struct Probe {
 }
 
 impl Probe {
-    fn of(name: ModelName, stem: Stem, device: &Device) -> Option<Self> {
+    fn of(name: ModelName, stem: Stem, device: &Device) -> Option<(Wanted, Self)> {
         let config = name.config(CLASSES).with_stem(stem);
         let network = config.init(device).ok()?;
         let structure = Structure::of(&network);
@@ -47,16 +53,26 @@ impl Probe {
             .into_iter()
             .find(|(_, shape)| shape.len() == 2 && shape[0] == CLASSES)?;
         let published = [structure.layers()[&first].geometry.out_channels(), config.width()];
-        Some(Self { name, stem, wanted: Wanted::of(&network), first, published, structure, last })
+        let probe = Self { name, stem, first, published, structure, last };
+        Some((Wanted::of(&network), probe))
     }
+}
 
+impl Probes {
     /// All of the zoo's: the same for every file.
     fn all(device: &Device) -> &'static [Self] {
-        static ALL: OnceLock<Vec<Probe>> = OnceLock::new();
+        static ALL: OnceLock<Vec<Probes>> = OnceLock::new();
         ALL.get_or_init(|| {
             let stems = [Stem::Imagenet, Stem::Small];
-            let of = |name| stems.map(|stem| Self::of(name, stem, device));
-            ModelName::all().flat_map(of).flatten().collect()
+            let of = |name| stems.map(|stem| Probe::of(name, stem, device));
+            let mut all: Vec<Self> = vec![];
+            for (wanted, probe) in ModelName::all().flat_map(of).flatten() {
+                match all.iter_mut().find(|probes| probes.wanted == wanted) {
+                    Some(probes) => probes.of.push(probe),
+                    None => all.push(Self { wanted, of: vec![probe] }),
+                }
+            }
+            all
         })
     }
 }
@@ -66,8 +82,12 @@ impl Weights {
     /// pictures, with its published activation. More than one, where networks differ in what no tensor shows.
     #[must_use]
     pub fn candidates(&self, device: &Device) -> Vec<(ModelName, ModelConfig)> {
+        self.candidates.get_or_init(|| self.find_candidates(device)).clone()
+    }
+
+    fn find_candidates(&self, device: &Device) -> Vec<(ModelName, ModelConfig)> {
         let fitting: Vec<Fitting> =
-            Probe::all(device).iter().filter_map(|probe| self.fit(probe, device)).collect();
+            Probes::all(device).iter().flat_map(|probes| self.fits(probes, device)).collect();
         // Whoever published names has published what they are the names of.
         let implied = |fit: &Fitting| {
             let stem = published_stem(fit.naming)?;
@@ -104,11 +124,20 @@ impl Weights {
         different.into_iter().map(|(fit, config)| (fit.name, config)).collect()
     }
 
-    /// The configuration that fits, if one does, and whose names the tensors have then.
+    /// Those that fit.
+    fn fits(&self, probes: &Probes, device: &Device) -> Vec<Fitting> {
+        match self.read_as(&probes.wanted) {
+            Ok(Some(read)) => {
+                probes.of.iter().filter_map(|probe| read.fit(probe, device)).collect()
+            }
+            _ => vec![],
+        }
+    }
+
+    /// The configuration that fits, if one does, of tensors under the network's names.
     fn fit(&self, probe: &Probe, device: &Device) -> Option<Fitting> {
-        let read = self.read_as(&probe.wanted).ok()??;
-        let [first, in_channels, ..] = read.kernel(&probe.first)? else { return None };
-        let classes = read.tensors.get(&probe.last)?.shape.get(match self.layout {
+        let [first, in_channels, ..] = self.kernel(&probe.first)? else { return None };
+        let classes = self.tensors.get(&probe.last)?.shape.get(match self.layout {
             Layout::Torch => 0,
             Layout::Burn => 1,
         })?;
@@ -120,16 +149,16 @@ impl Weights {
         }
         let config = probe.name.config(*classes).with_stem(probe.stem);
         let config = config.with_width(width).with_in_channels(*in_channels);
-        let config = read.started(config, &probe.structure, device)?;
+        let config = self.started(config, &probe.structure, device)?;
         let network = config.init(device).ok()?;
-        let network = read.structure(&network).ok()?.apply(network).ok()?;
-        let fits = compare(&shapes(&network, self.layout), &read).is_complete();
+        let network = self.structure(&network).ok()?.apply(network).ok()?;
+        let fits = compare(&shapes(&network, self.layout), self).is_complete();
         let structure = Structure::of(&network);
         let mut forms = structure.layers().iter().zip(probe.structure.layers());
         let starts_so = forms.all(|((path, layer), (other, published))| {
             path == other && layer.form == published.form
         });
-        let (name, naming) = (probe.name, read.format.naming);
+        let (name, naming) = (probe.name, self.format.naming);
         fits.then_some(Fitting { name, config, naming, structure, starts_so })
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -61,6 +61,8 @@ pub struct Weights {
     pub(crate) shift: f64,
     /// Where the tensors come from, unless their names are this library's for certain.
     pub(crate) entries: Option<Arc<Entries>>,
+    /// The networks whose tensors these are, once somebody has asked.
+    pub(crate) candidates: Arc<OnceLock<Vec<(ModelName, ModelConfig)>>>,
 }
 
 /// Opens a file of weights, of any kind that this crate knows: the trained weights in it.
@@ -93,7 +95,18 @@ impl Weights {
         let own = description.is_some() || container == Container::Burnpack;
         let entries = (!own).then(|| Arc::new(entries));
         let shift = options.norm_epsilon.map_or(0.0, |epsilon| epsilon - EPSILON);
-        Ok(Self { file, format, layout, tensors, passed_over, description, length, shift, entries })
+        Ok(Self {
+            file,
+            format,
+            layout,
+            tensors,
+            passed_over,
+            description,
+            length,
+            shift,
+            entries,
+            candidates: Arc::default(),
+        })
     }
 
     /// The weights under the names of `module`'s parameters. A file's own names say less than a module's: what stands in
@@ -128,6 +141,7 @@ impl Weights {
             shift: self.shift,
             // Names that were found need not be looked for again.
             entries: None,
+            candidates: Arc::default(),
         })))
     }
 

@@ -37,7 +37,8 @@ pub fn expand<M: Module, S: AsRef<str>>(
     let mut model = model.clone();
     for path in paths {
         let target = Target::find(&model, path.as_ref())?;
-        let Some(specs) = branches.resolve(&target.conv().geometry())? else { continue };
+        let resolved = branches.resolve(&target.conv().geometry());
+        let Some(specs) = resolved.map_err(|source| target.refused(source))? else { continue };
         if let [only] = &specs[..]
             && only.times == 1
         {

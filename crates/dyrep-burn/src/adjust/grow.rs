@@ -91,7 +91,7 @@ pub(super) fn new_block(
         return Err(AdjustError::TooDeep { path: target.path.clone(), limit: DEEPEST });
     }
     let geometry = target.conv().geometry();
-    let form = BlockForm::grown(branches, &geometry)?;
+    let form = BlockForm::grown(branches, &geometry).map_err(|source| target.refused(source))?;
     let device = conv.weight.val().device();
     let mut builder = options.builder(&device, &target.path, last_gain);
     builder.within("kxk", |builder| {

@@ -25,7 +25,7 @@ pub use grow::{grow, grow_with};
 pub use optimizer::prune_optimizer;
 
 use crate::branch::BranchName;
-use crate::error::AdjustError;
+use crate::error::{AdjustError, BranchError};
 use crate::layer::{Builder, RepConv2d, Source, in_state_of};
 use crate::look::{layers, map_layers, nest};
 use crate::pass::Variance;
@@ -104,6 +104,11 @@ struct Target {
 }
 
 impl Target {
+    /// Branches that do not exist here.
+    fn refused(&self, source: BranchError) -> AdjustError {
+        AdjustError::Branch { path: self.path.clone(), source }
+    }
+
     fn find<M: Module>(model: &M, path: &str) -> Result<Self, AdjustError> {
         Self::find_in(&layers(model), path)
     }

@@ -90,8 +90,13 @@ pub enum AdjustError {
         path: String,
     },
     /// Branches that do not exist here.
-    #[error(transparent)]
-    Branch(#[from] BranchError),
+    #[error("the convolution at `{path}`: {source}")]
+    Branch {
+        /// Its path.
+        path: String,
+        /// Why not.
+        source: BranchError,
+    },
     /// Arithmetic that a budget asks for and nobody measured.
     #[error(
         "the budget on multiply-adds cannot be held: the forward pass reaches no layer on the calling thread, so nothing \

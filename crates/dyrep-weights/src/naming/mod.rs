@@ -24,6 +24,7 @@ mod numbered_resnet;
 mod openmmlab;
 mod repvgg;
 mod repvit;
+mod stages;
 mod timm_mobilenet_v2;
 mod timm_units;
 mod timm_vgg;

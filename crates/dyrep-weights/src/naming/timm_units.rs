@@ -7,15 +7,14 @@ pub(super) const NETWORK: Dialect = Dialect {
     recognise: |parts| parts.any(&["conv_kxk", "reparam_conv"]),
     translate: |parts| {
         let mut ours: Vec<&str> = vec![];
+        let mut repeat = None;
         let mut parts = parts.iter().copied().peekable();
-        let mut repeat = String::new();
         while let Some(part) = parts.next() {
             match part {
                 "conv_kxk" => {
                     ours.extend(["conv", "kxk"]);
-                    let number = parts.peek().and_then(|part| part.parse::<usize>().ok());
-                    if let Some(number) = number {
-                        parts.next();
+                    // RepVGG has one, without a number.
+                    if let Some(number) = parts.next_if(|part| part.parse::<usize>().is_ok()) {
                         repeat = repeated(number);
                     }
                     break;
@@ -26,17 +25,18 @@ pub(super) const NETWORK: Dialect = Dialect {
                 _ => ours.push(part),
             }
         }
-        let rest = parts.collect::<Vec<_>>();
-        let repeat = (!repeat.is_empty()).then_some(repeat.as_str());
-        Translated::new(&[ours, repeat.into_iter().collect(), rest].concat())
+        let ours = ours.into_iter().chain(repeat.as_deref()).chain(parts);
+        Translated::new(&ours.collect::<Vec<_>>())
     },
     complete: nothing,
 };
 
-/// What follows `kxk` in the name of the branch of that number, counted from 0: the first one is called as its kind.
-pub(super) fn repeated(number: usize) -> String {
-    match number {
-        0 => String::new(),
-        number => number.saturating_add(1).to_string(),
+/// What follows `kxk` in the name of the branch of that number, counted from 0: the first one is called as its kind. What is
+/// no number is left as it is.
+pub(super) fn repeated(number: &str) -> Option<String> {
+    match number.parse::<usize>() {
+        Ok(0) => None,
+        Ok(number) => Some(number.saturating_add(1).to_string()),
+        Err(_) => Some(number.to_owned()),
     }
 }

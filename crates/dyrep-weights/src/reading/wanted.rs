@@ -1,6 +1,6 @@
 //! The names that a network has, to be looked for in a file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use burn::module::Module;
 use dyrep_burn::Structure;
@@ -12,7 +12,10 @@ use crate::params::{Layout, shapes};
 const LEAVES: [&str; 5] = ["weight", "bias", "running_mean", "running_var", "scale"];
 
 /// A network's names. They are compared without what adds no level.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Wanted {
+    /// What they begin with: next to no name of another network does.
+    begins: BTreeSet<String>,
     /// Of all parameters.
     names: HashMap<String, String>,
     /// Of the layers below whose paths there may be branches.
@@ -41,7 +44,10 @@ impl Wanted {
             layers: Structure::of(module).layers().keys().map(plain).collect(),
             linears: shapes.iter().filter_map(linear).collect(),
             units: 0,
+            begins: BTreeSet::new(),
         };
+        let begin = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+        wanted.begins = wanted.names.keys().map(begin).collect();
         let units: HashSet<String> = wanted.names.keys().map(|name| wanted.unit(name)).collect();
         wanted.units = units.len();
         wanted
@@ -61,6 +67,10 @@ impl Wanted {
 
     /// The network's own name for one that it has, or may have when it is grown.
     pub(super) fn find(&self, name: &str) -> Option<Known> {
+        let begin = name.split('.').next().unwrap_or_default();
+        if !self.begins.iter().any(|known| known == begin) {
+            return None;
+        }
         if let Some(own) = self.names.get(name) {
             return Some(Known { name: own.clone(), unit: self.unit(name) });
         }
