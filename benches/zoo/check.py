@@ -6,9 +6,11 @@ Then training forms in the names of published code, made of timm's networks: rea
 
 For each network: its logits on random pictures against `dyrep predict` of the file that `torch.save` makes; the same of the
 deployed file, and of what timm makes by `reparameterize_model`; the deployed file loaded with `strict=True`; its ONNX form in
-onnxruntime. Differences are told of the largest logit, and must be below 1e-4.
+onnxruntime. Differences are told of the largest logit, and must be below 1e-4, or, where a network makes much of rounding,
+below three times what PyTorch's own `f32` differs from its `f64` by.
 """
 
+import copy
 import re
 import subprocess
 import sys
@@ -64,6 +66,17 @@ def qarepvgg(name, **options):
         for at, unit in enumerate(stage):
             stage[at] = QuantisationAware(unit)
     return network
+
+
+def largest(logits, wanted):
+    return float((logits - wanted).abs().max() / wanted.abs().max())
+
+
+def limit(network, pictures, wanted):
+    """What differences may be, and how far rounding alone goes."""
+    with torch.no_grad():
+        rounding = largest(wanted, copy.deepcopy(network).double()(pictures.double()).float())
+    return max(TOLERANCE, 3 * rounding), rounding
 
 
 def renamed(tensors, rules):
@@ -144,11 +157,12 @@ def main():
 
         def row(what, logits):
             nonlocal failed
-            difference = float((logits - wanted).abs().max() / wanted.abs().max())
-            failed |= not difference < TOLERANCE
+            difference = largest(logits, wanted)
+            failed |= not difference < allowed
             rows.append(f"{what} {difference:.1e}")
 
         try:
+            allowed, rounding = limit(network, pictures, wanted)
             file = folder / f"{name}.pth"
             torch.save(network.state_dict(), file)
             row("as it is", predicted(file, *options))
@@ -176,7 +190,9 @@ def main():
             odd = torch.randn(2, 3, 225, 239)
             with torch.no_grad():
                 wanted = network(odd)
-            row("odd sizes", torch.from_numpy(session.run(["logits"], {"input": odd.numpy()})[0]))
+            allowed, odd_rounding = limit(network, odd, wanted)
+            row("odd sides", torch.from_numpy(session.run(["logits"], {"input": odd.numpy()})[0]))
+            rows.append(f"PyTorch's own rounding {rounding:.1e}, odd sides {odd_rounding:.1e}")
         except (RuntimeError, AssertionError) as error:
             failed = True
             rows.append(str(error))
@@ -193,6 +209,7 @@ def main():
             wanted = network(pictures)
         rows = []
         try:
+            allowed, _ = limit(network, pictures, wanted)
             file = folder / "training.pth"
             torch.save({"state_dict": renamed(network.state_dict(), rules)}, file)
             for what, logits in [("as it is", predicted(file)), ("deployed", None)]:
@@ -200,8 +217,8 @@ def main():
                     deployed = folder / "deployed.safetensors"
                     run("deploy", file, deployed, "--force")
                     logits = predicted(deployed)
-                difference = float((logits - wanted).abs().max() / wanted.abs().max())
-                failed |= not difference < TOLERANCE
+                difference = largest(logits, wanted)
+                failed |= not difference < allowed
                 rows.append(f"{what} {difference:.1e}")
         except RuntimeError as error:
             failed = True
