@@ -45,7 +45,8 @@ fn published_files_are_known_by_their_tensors(
 #[test]
 fn every_network_is_known_by_its_tensors() {
     let (device, folder) = (under_test(), tempfile::tempdir().unwrap());
-    for name in ModelName::all() {
+    // QARepVGG is RepVGG with other branches, and these are replaced.
+    for name in ModelName::all().filter(|name| !name.name().starts_with("qa")) {
         let (name, config) = narrow(name.name(), 7);
         let [large, small] = [config.clone().with_in_channels(1), config.with_stem(Stem::Small)];
         for (config, kinds) in [(large, [0, 2]), (small, [1, 2])] {

@@ -11,6 +11,7 @@ mod common;
 use std::path::Path;
 
 use burn::module::Module;
+use burn::nn::BatchNormConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use common::{CLASSES, expected, narrow, randomised};
 use dyrep_burn::{Preset, deploy};
@@ -42,12 +43,15 @@ fn trained(config: &ModelConfig) -> Model {
         // A row of 43 layers without shortcuts gives nothing on unless each is normalised by what it sees, and makes much
         // of rounding unless most values pass its ReLUs.
         ModelConfig::MobileOne(_) => trained_around(config, 1.0, 60),
-        // A norm of averages has seen as many values as there were pictures: too few for its statistics.
-        ModelConfig::RepVit(_) => scatter(trained_around(config, 0.0, 0), |name| match name {
-            "running_mean" => Some((0.0, 0.3)),
-            "running_var" => Some((0.6, 0.3)),
-            _ => None,
-        }),
+        ModelConfig::RepVit(_) => {
+            let mut network = trained_around(config, 0.0, 14);
+            // A norm of averages has seen as many values as there were pictures: too few for statistics.
+            if let Model::RepVit(network) = &mut network {
+                let [channels, _] = network.head.head.l.weight.dims();
+                network.head.head.bn = BatchNormConfig::new(channels).init(&under_test());
+            }
+            network
+        }
         _ => trained_around(config, 0.0, 10),
     }
 }
@@ -87,12 +91,12 @@ fn check(what: &str, network: &Model, file: &Path, shapes: &[[usize; 4]]) {
         let difference = relative_difference(got.clone(), wanted);
         // Rounding grows along a row of 43 layers.
         let bound = if what.starts_with("mobileone") { 5.0 * ELSEWHERE } else { ELSEWHERE };
-
         assert!(difference < allowed(bound), "{what}: {difference:.1e}");
-        let dimmed = network.forward(pictures.mul_scalar(0.5));
-        let difference = relative_difference(got, dimmed);
-
-        assert!(difference > CONTROL, "{what}, dimmed: {difference:.1e}");
+        let other = network.forward(pictures.mul_scalar(0.5).add_scalar(3.0));
+        let far = relative_difference(got, other);
+        // What RepViT averages differs little between some pictures, as little as 3e-4, and rounding by less than 3e-6.
+        let control = if what.starts_with("repvit") { 30.0 * difference } else { CONTROL };
+        assert!(far > control, "{what}, other pictures: {far:.1e}");
     }
     let [_, channels, height, width] = shapes[0];
     let values = vec![0.0; (channels + 1) * height * width];
@@ -113,7 +117,10 @@ fn check_family(family: &str, branches: Preset) {
         assert_eq!(fixed, family == "vgg1" && stem == Stem::Imagenet, "{name}");
         let (options, shapes) = match fixed {
             true => (OnnxOptions::new().with_size([64, 48]), [[1, 3, 64, 48], [3, 3, 64, 48]]),
-            false => (OnnxOptions::new(), [[1, 3, 64, 64], [3, 3, 32, 48]]),
+            false => (
+                OnnxOptions::new(),
+                [[1, 3, 64, 64], if family == "repvit" { [3, 3, 64, 96] } else { [3, 3, 32, 48] }],
+            ),
         };
         write_onnx(&network, &Label::default(), &options, &file).unwrap();
         check(&format!("{name}, {stem:?}"), &network, &file, &shapes);

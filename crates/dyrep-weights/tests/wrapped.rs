@@ -357,3 +357,43 @@ fn shards_are_read_through_their_index() {
     std::fs::write(&index, "{\"a\": 1}").unwrap();
     assert!(open(&index).unwrap_err().to_string().contains("index of sharded weights"));
 }
+
+/// Averages whose names have lost their dots are those of the parameters beside them; statistics are the trained ones.
+#[rstest]
+fn averages_with_flat_names(
+    #[values("ema_", "backbone.ema_", "model_ema.")] mark: &str,
+    #[values("", "model.", "backbone.")] prefix: &str,
+) {
+    let plain = exported(&fresh());
+    let halves = |(name, (dtype, shape, _)): (&String, &(Dtype, Vec<usize>, Vec<u8>))| {
+        let values = shape.iter().product::<usize>();
+        (name.clone(), (*dtype, shape.clone(), 0.5f32.to_le_bytes().repeat(values)))
+    };
+    let average: State = plain.iter().map(halves).collect();
+    let mut all = State::new();
+    for (name, tensor) in &plain {
+        all.insert(format!("state_dict.{prefix}{name}"), tensor.clone());
+    }
+    let mut wanted = plain.clone();
+    for (name, tensor) in &average {
+        if name.contains("running_") {
+            continue;
+        }
+        let flat = match mark {
+            "ema_" => format!("{prefix}{name}").replace('.', "_"),
+            "backbone.ema_" if prefix == "backbone." => name.replace('.', "_"),
+            "model_ema." if prefix != "backbone." => name.replace('.', ""),
+            _ => return,
+        };
+        all.insert(format!("state_dict.{mark}{flat}"), tensor.clone());
+        wanted.insert(name.clone(), tensor.clone());
+    }
+    all.insert("state_dict.model_ema.decay".to_owned(), number(0.999));
+    let (_folder, path) = written(&all);
+    let loaded = |part| {
+        let weights = OpenOptions::new().part(part).open(&path).unwrap();
+        exported(&weights.load_into(fresh()).unwrap().0)
+    };
+    assert_eq!(loaded(Part::Average), wanted);
+    assert_eq!(loaded(Part::Trained), plain);
+}

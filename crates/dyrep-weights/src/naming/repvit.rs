@@ -25,6 +25,8 @@ pub(super) const NETWORK: Dialect = Dialect {
     recognise: |parts| {
         parts.all(&["token_mixer", "channel_mixer", "spatial_downsample"])
             && !parts.any(&["kxk", "token_norm"])
+            // Trained, or fused: ours have the one and not the other.
+            && (parts.any(&["conv"]) || !parts.any(&["c"]))
     },
     translate: |parts| {
         let ours: Vec<&str> = match parts {

@@ -10,6 +10,7 @@
 //!
 //! No values here, but for one question: whether two parts that may both be meant are the same.
 
+mod averages;
 mod fit;
 mod usual;
 mod wanted;
@@ -127,8 +128,15 @@ impl Entries {
             let parts = name.split('.').filter(|part| !words::is_shell(part));
             Some(Entry { parts: parts.map(str::to_owned).collect(), stored: stored.clone() })
         };
-        let list: Vec<Entry> = tensors.iter().filter_map(entry).collect();
+        let mut list: Vec<Entry> = tensors.iter().filter_map(entry).collect();
         let average = *part == Part::Average;
+        if average {
+            let dotted = averages::with_dots(&list);
+            let flat =
+                |entry: &Entry| dotted.iter().any(|one| one.stored.origin == entry.stored.origin);
+            list.retain(|entry| !flat(entry));
+            list.extend(dotted);
+        }
         let has_average =
             || list.iter().any(|entry| entry.parts.iter().any(|part| words::is_average(part)));
         if list.is_empty() || (average && !has_average()) {

@@ -133,6 +133,7 @@ pub(super) fn is_left_over<'a>(mut parts: impl DoubleEndedIterator<Item = &'a st
         |part: &str| OBSERVERS.contains(&part) || part.starts_with("activation_post_process_");
     PROFILES.contains(&last)
         || observer(last)
+        || is_average(last)
         || parts.any(|part| {
             let known = |word: &str| OF_TRAINING.iter().any(|k| word.eq_ignore_ascii_case(k));
             observer(part) || words(part).any(known) || is_average(part)
