@@ -379,5 +379,10 @@ fn passed_over(left_out: &LeftOut) -> String {
 
 /// One a line, the first few.
 fn lines(samples: &[String]) -> String {
-    samples.iter().flat_map(|sample| ["\n  ", sample]).collect()
+    const SHOWN: usize = 10;
+    let mut text: String = samples.iter().take(SHOWN).flat_map(|one| ["\n  ", one]).collect();
+    if let Some(more) = samples.len().checked_sub(SHOWN + 1) {
+        text.push_str(&format!("\n  and {} more", more + 1));
+    }
+    text
 }

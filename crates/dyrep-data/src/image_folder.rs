@@ -9,8 +9,7 @@ use crate::error::DataError;
 use crate::ilsvrc::{GroundTruth, GroundTruthError};
 use crate::image::Image;
 use crate::left_out::LeftOut;
-use crate::parts::PartError;
-use crate::parts::refuse_parts;
+use crate::parts::{check_among, refuse_parts};
 use crate::reading::Reading;
 use crate::scan::{Bounds, Found, Scan, read_file};
 
@@ -18,8 +17,8 @@ use crate::scan::{Bounds, Found, Scan, read_file};
 ///
 /// Classes are sorted by the bytes of their names and numbered from 0; the samples follow class by
 /// class, in torchvision's order, so labels and indices agree with it. Images are files at any depth below
-/// their class whose names end, in any case, in one of torchvision's endings but `.mat`, or in `.jpe`,
-/// `.jfif`, `.gif`, `.pbm` or `.pnm`; what they are is told by their contents. Hidden entries are
+/// their class whose names end, in any case, in one of torchvision's endings, or in `.jpe`, `.jfif`,
+/// `.gif`, `.pbm` or `.pnm`; what they are is told by their contents. Hidden entries are
 /// ignored, other files counted ([`Dataset::left_out`]). Links to folders, and out of the root, are
 /// refused unless [`Reading::follow_links`].
 ///
@@ -80,8 +79,9 @@ impl ImageFolder {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); [`PartError::UnknownClasses`] if a folder is none of the classes;
-    /// [`DataError::EmptyClass`] if a class has files, but none of them is a picture.
+    /// As [`open`](Self::open); [`PartError::UnknownClasses`](crate::PartError::UnknownClasses) if a
+    /// folder is none of the classes, [`PartError::ClassTwice`](crate::PartError::ClassTwice) if one is
+    /// named twice; [`DataError::EmptyClass`] if a class has files, but none of them is a picture.
     pub fn open_of(
         root: impl AsRef<Path>,
         classes: &[String],
@@ -90,14 +90,7 @@ impl ImageFolder {
         let (root, reading) = (root.as_ref(), reading.into());
         let mut scan = Scan::new(root, reading.follow_links)?;
         let folders = scan.classes()?;
-        let not_among = |names: &[String], others: &[String]| -> Vec<String> {
-            names.iter().filter(|name| !others.contains(name)).cloned().collect()
-        };
-        let unknown = not_among(&folders, classes);
-        if !unknown.is_empty() {
-            let (path, missing) = (root.to_owned(), not_among(classes, &folders));
-            return Err(DataError::Parts(PartError::UnknownClasses { path, unknown, missing }));
-        }
+        check_among(root, &folders, classes)?;
         let mut samples = Vec::new();
         for (class, name) in (0..).zip(classes).filter(|(_, name)| folders.contains(name)) {
             let Found { images, left_out } = scan.images(name)?;

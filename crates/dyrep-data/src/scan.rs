@@ -39,8 +39,8 @@ pub(crate) struct Scan {
     root: PathBuf,
     resolved: PathBuf,
     follow_links: bool,
-    /// What links to folders point to, each read once.
-    linked: BTreeSet<PathBuf>,
+    /// Folders that are read, without links, each once; none where links are not followed.
+    entered: BTreeSet<PathBuf>,
     left_out: LeftOut,
 }
 
@@ -55,8 +55,8 @@ impl Scan {
             return Err(DataError::NotAFolder { path: root.to_owned() });
         }
         let resolved = root.canonicalize().map_err(|source| unreadable(root, source))?;
-        let (root, linked, left_out) = (root.to_owned(), BTreeSet::new(), LeftOut::default());
-        Ok(Self { root, resolved, follow_links, linked, left_out })
+        let (root, entered, left_out) = (root.to_owned(), BTreeSet::new(), LeftOut::default());
+        Ok(Self { root, resolved, follow_links, entered, left_out })
     }
 
     /// Where files have to lie: the folder's path without links, or anywhere if links are followed.
@@ -75,7 +75,10 @@ impl Scan {
         for entry in entries(&self.root)? {
             let name = entry.file_name();
             match self.kind(&entry)? {
-                Kind::Folder => folders.push(name),
+                Kind::Folder => {
+                    self.enter_folder(&entry.path())?;
+                    folders.push(name);
+                }
                 Kind::Linked(target) => {
                     self.enter(&entry.path(), &self.root.clone(), target)?;
                     folders.push(name);
@@ -118,7 +121,10 @@ impl Scan {
             for entry in entries(&top.join(&folder))? {
                 let name = entry.file_name();
                 match self.kind(&entry)? {
-                    Kind::Folder => pending.push(folder.join(name)),
+                    Kind::Folder => {
+                        self.enter_folder(&entry.path())?;
+                        pending.push(folder.join(name));
+                    }
                     Kind::Linked(target) => {
                         self.enter(&entry.path(), &top.join(&folder), target)?;
                         pending.push(folder.join(name));
@@ -186,13 +192,29 @@ impl Scan {
     }
 
     /// Notes that a link in `folder` is followed to a folder. One that holds the link would be read
-    /// without end, and one that another link points to twice.
+    /// without end, and one that is read already twice.
     fn enter(&mut self, link: &Path, folder: &Path, target: PathBuf) -> Result<(), DataError> {
         let from = folder.canonicalize().map_err(|source| unreadable(folder, source))?;
-        if !from.starts_with(&target) && self.linked.insert(target.clone()) {
+        if !from.starts_with(&target) && self.entered.insert(target.clone()) {
             return Ok(());
         }
         Err(DataError::Parts(PartError::LinkedTwice { path: link.to_owned(), target }))
+    }
+
+    /// Notes that a folder is read to which a link may lead, too, or that lies in one to which another
+    /// does.
+    fn enter_folder(&mut self, folder: &Path) -> Result<(), DataError> {
+        if !self.follow_links {
+            return Ok(());
+        }
+        let target = folder.canonicalize().map_err(|source| unreadable(folder, source))?;
+        match self.entered.insert(target.clone()) {
+            true => Ok(()),
+            false => {
+                let path = folder.to_owned();
+                Err(DataError::Parts(PartError::LinkedTwice { path, target }))
+            }
+        }
     }
 }
 
@@ -284,7 +306,7 @@ pub(crate) fn has_image_extension(path: &Path) -> bool {
 }
 
 /// `.jpg` of `1.JPG`.
-fn ending(name: &OsStr) -> String {
+pub(crate) fn ending(name: &OsStr) -> String {
     let ending = Path::new(name).extension().unwrap_or_default();
     format!(".{}", ending.to_string_lossy().to_lowercase())
 }

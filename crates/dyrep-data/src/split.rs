@@ -8,7 +8,7 @@ use crate::error::DataError;
 use crate::ilsvrc;
 use crate::image_folder::ImageFolder;
 use crate::parts::PartError;
-use crate::parts::{Layout, TRAINING, VALIDATION};
+use crate::parts::{ARCHIVES, Layout, TRAINING, VALIDATION};
 use crate::reading::Reading;
 use crate::scan::Scan;
 use crate::tar_folder::TarFolder;
@@ -112,8 +112,11 @@ fn open(
     classes: Option<&[String]>,
 ) -> Result<Part, DataError> {
     if path.is_file() {
-        let dataset = Arc::new(TarFolder::open(&path, reading.decoding)?);
-        return Ok(Part { dataset, path });
+        let archive = match classes {
+            Some(classes) => TarFolder::open_of(&path, classes, reading.decoding)?,
+            None => TarFolder::open(&path, reading.decoding)?,
+        };
+        return Ok(Part { dataset: Arc::new(archive), path });
     }
     let opened = match classes {
         Some(classes) => ImageFolder::open_of(&path, classes, reading),
@@ -121,7 +124,8 @@ fn open(
     };
     let folder = match (opened, classes) {
         (Err(DataError::NoClasses { .. }), Some(classes)) if is_flat(&path, reading)? => {
-            ImageFolder::open_flat(&path, &ilsvrc::find(root)?, classes, reading)?
+            let truth = ilsvrc::find(root, &path)?;
+            ImageFolder::open_flat(&path, &truth, classes, reading)?
         }
         (opened, _) => opened?,
     };
@@ -149,14 +153,13 @@ fn beside(error: DataError, train: &Part) -> DataError {
 
 fn missing(root: &Path, wanted: Wanted) -> DataError {
     let (part, names) = match wanted {
-        Wanted::Training => ("training", &TRAINING[..]),
-        Wanted::Validation => ("validation", &VALIDATION[..]),
+        Wanted::Training => {
+            let (folders, archives) = (TRAINING.join(", "), ARCHIVES.join(", "));
+            ("training", format!("a folder named {folders}, or an archive named {archives}"))
+        }
+        Wanted::Validation => ("validation", format!("a folder named {}", VALIDATION.join(", "))),
     };
-    DataError::Parts(PartError::PartMissing {
-        path: root.to_owned(),
-        part,
-        names: names.join(", "),
-    })
+    DataError::Parts(PartError::PartMissing { path: root.to_owned(), part, names })
 }
 
 impl std::fmt::Debug for Part {

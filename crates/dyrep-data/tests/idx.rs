@@ -208,3 +208,19 @@ fn what_is_missing_is_named_with_its_spellings() {
     let error = Idx::open(root.path().join("nowhere")).unwrap_err();
     assert!(matches!(error, DataError::FolderMissing { .. }), "{error}");
 }
+
+/// Some unpack each file into a folder that is called as the file.
+#[test]
+fn folders_with_the_names_of_files_are_looked_into() {
+    let files = files([3, 2], [4, 5], &mut SampleRng::new(7, 0, 0));
+    let (plain, nested) = (folder(&files), tempdir().unwrap());
+    for (name, bytes) in NAMES.iter().zip(&files) {
+        fs::create_dir(nested.path().join(name)).unwrap();
+        fs::write(nested.path().join(name).join(name), bytes).unwrap();
+    }
+    let [want, got] = [&plain, &nested].map(|root| Idx::open(root.path()).unwrap());
+    for (want, got) in want.iter().zip(&got) {
+        assert_eq!(want.len(), got.len());
+        assert!((0..want.len()).all(|at| want.image(at).unwrap() == got.image(at).unwrap()));
+    }
+}

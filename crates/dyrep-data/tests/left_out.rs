@@ -135,11 +135,23 @@ mod links {
     #[case::root(&[("loop", "")])]
     #[case::one_another(&[("a/x", "b"), ("b/y", "a")])]
     #[case::twice(&[("c", "a"), ("d", "a")])]
+    #[case::what_is_there_already(&[("c", "a")])]
     fn circles_of_links_end(#[case] links: &[(&str, &str)]) {
         let root = folder(&[]);
         for (link, target) in links {
             symlink(root.path().join(target), root.path().join(link)).unwrap();
         }
+        let error = ImageFolder::open(root.path(), FOLLOWING()).unwrap_err();
+        assert!(matches!(error, DataError::Parts(PartError::LinkedTwice { .. })), "{error}");
+    }
+
+    /// A link to a folder, and one to what lies in it.
+    #[test]
+    fn a_part_of_what_is_linked_is_read_once() {
+        let (pool, root) = (folder(&[]), folder(&[]));
+        fs::create_dir(pool.path().join("a/sub")).unwrap();
+        symlink(pool.path().join("a/sub"), root.path().join("a/inner")).unwrap();
+        symlink(pool.path().join("a"), root.path().join("z")).unwrap();
         let error = ImageFolder::open(root.path(), FOLLOWING()).unwrap_err();
         assert!(matches!(error, DataError::Parts(PartError::LinkedTwice { .. })), "{error}");
     }

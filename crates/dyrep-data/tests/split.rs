@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{rgb, save};
 use dyrep_data::{
@@ -184,4 +185,58 @@ fn an_archive_of_parts_is_no_set_of_classes() {
     tar.finish().unwrap();
     let error = dyrep_data::TarFolder::open(&archive, Channels::Rgb).unwrap_err();
     assert!(matches!(error, DataError::Parts(PartError::PartsForClasses { .. })), "{error}");
+}
+
+/// An archive of small PNG files at the given paths.
+fn archive_of(files: &[&str], path: &Path) {
+    let folder = folder_of(files);
+    let mut tar = tar::Builder::new(fs::File::create(path).unwrap());
+    tar.append_dir_all("", folder.path()).unwrap();
+    tar.finish().unwrap();
+}
+
+/// The labels of a part that is an archive are those of the classes asked for, too.
+#[test]
+fn an_archive_has_the_classes_asked_for() {
+    let root = tempdir().unwrap();
+    archive_of(&["ant/1.png", "ant/2.png", "zebra/1.png"], &root.path().join("train.tar"));
+    let part = |classes: &[&str]| {
+        let classes: Vec<String> = classes.iter().map(|class| (*class).to_owned()).collect();
+        open_part(root.path(), Wanted::Training, Channels::Rgb, Some(&classes))
+    };
+    let turned = part(&["zebra", "yak", "ant"]).unwrap().dataset;
+    assert_eq!(turned.classes(), ["zebra", "yak", "ant"]);
+    let named = |index| (turned.label(index), turned.name(index).contains("zebra"));
+    assert_eq!([0, 1, 2].map(named), [(0, true), (2, false), (2, false)]);
+    let error = part(&["zebra"]).unwrap_err();
+    assert!(matches!(error, DataError::Parts(PartError::UnknownClasses { .. })), "{error}");
+}
+
+#[test]
+fn no_class_is_asked_for_twice() {
+    let root = folder_of(&["a/1.png", "b/1.png"]);
+    let classes = ["a", "b", "a"].map(str::to_owned);
+    let error = ImageFolder::open_of(root.path(), &classes, Channels::Rgb).unwrap_err();
+    let DataError::Parts(PartError::ClassTwice { class }) = &error else { panic!("{error}") };
+    assert_eq!(class, "a");
+}
+
+/// An archive is a part as well as a folder is.
+#[test]
+fn archives_are_named_among_the_parts() {
+    let root = folder_of(&["devkit/a/1.png"]);
+    archive_of(&["a/1.png"], &root.path().join("train.tar"));
+    let error = open_part(root.path(), Wanted::Training, Channels::Rgb, None).unwrap_err();
+    assert!(error.to_string().contains("train.tar may be a part"), "{error}");
+    let error =
+        open_part(folder_of(&["val/a/1.png"]).path(), Wanted::Training, Channels::Rgb, None);
+    assert!(error.unwrap_err().to_string().contains("an archive named train.tar"));
+}
+
+/// The folder without a ground truth is the one that is there.
+#[test]
+fn a_flat_part_is_named() {
+    let root = folder_of(&["train/a/1.png", "valid/1.png"]);
+    let error = open_part(root.path(), Wanted::Validation, Channels::Rgb, None).unwrap_err();
+    assert!(error.to_string().contains(&*root.path().join("valid").to_string_lossy()), "{error}");
 }

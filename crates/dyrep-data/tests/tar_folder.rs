@@ -367,3 +367,51 @@ fn the_training_part_may_be_an_archive() {
     let error = parts().unwrap_err();
     assert!(matches!(error, DataError::Parts(PartError::ClassesDiffer { .. })), "{error}");
 }
+
+/// What an archive without entries for its folders holds beside pictures is of some class, too.
+#[test]
+fn a_class_of_other_files_is_noticed() {
+    let png = png();
+    let files: [(&[u8], &[u8]); 4] =
+        [(b"cat/1.png", &png), (b"cat/a.txt", b""), (b"dog/1.heic", b""), (b"emu/1.png", &png)];
+    let error = open(&tar_of(&files)).1.unwrap_err();
+    let DataError::EmptyClass { path, left_out } = &error else { panic!("{error}") };
+    assert!(path.ends_with("x.tar/dog"), "{error}");
+    assert_eq!(left_out.to_string(), "1 .heic");
+}
+
+/// What lies beside the folder around all classes is no class, whatever its name; what is passed over is counted.
+#[rstest]
+#[case(&["docs/read.me"], "1 .me")]
+#[case(&["devkit_t12/data/synsets.txt", "train/about.txt"], "2 .txt")]
+fn what_lies_beside_the_classes_is_passed_over(#[case] beside: &[&str], #[case] left_out: &str) {
+    let png = png();
+    let mut files: Vec<(&[u8], &[u8])> = vec![(b"train/a/1.png", &png), (b"train/b/1.png", &png)];
+    files.extend(beside.iter().map(|name| (name.as_bytes(), &b""[..])));
+    let (_kept, data) = open(&tar_of(&files));
+    let data = data.unwrap();
+    assert_eq!(data.classes(), ["a", "b"]);
+    assert_eq!(data.left_out().to_string(), left_out);
+}
+
+#[test]
+fn pictures_outside_of_the_classes_are_counted() {
+    let png = png();
+    let (_kept, data) = open(&tar_of(&[(b"a/1.png", &png), (b"b/1.png", &png), (b"c.png", &png)]));
+    let data = data.unwrap();
+    assert_eq!(
+        (data.len(), data.left_out().to_string()),
+        (2, "1 .png outside of the classes".into())
+    );
+}
+
+/// Every picture keeps its name, and those in an archive inside that of the archive before it.
+#[test]
+fn names_have_a_largest_length() {
+    let long = format!("{}.png", "x/".repeat(3000));
+    let mut tar = Builder::new(Vec::new());
+    tar.append_pax_extensions([("path", long.as_bytes())]).unwrap();
+    tar.append(&header(b"a/1.png", EntryType::Regular, 0), &[][..]).unwrap();
+    let error = refusal(&tar.into_inner().unwrap());
+    assert!(error.to_string().contains("a name longer than any system's"), "{error}");
+}

@@ -192,7 +192,9 @@ fn find(
     let name = |stem: &&str| ['-', '.'].map(|mark| format!("{stem}-{of}{mark}idx{sizes}-ubyte"));
     let looked_for: Vec<String> = stems.iter().flat_map(name).collect();
     let paths = looked_for.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]);
-    match paths.map(|name| root.join(name)).find(|path| path.exists()) {
+    // Some unpack each file into a folder of its name.
+    let paths = paths.flat_map(|name| [root.join(&name), root.join(&name).join(&name)]);
+    match paths.into_iter().find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => Err(IdxError::NotFound { what, root: root.to_owned(), looked_for }.into()),
     }

@@ -28,11 +28,11 @@ const GROUND_TRUTHS: [&str; 3] = [
 /// Which lists of classes by number are looked for: in that folder, and beside the ground truth.
 const SYNSETS: [&str; 2] = ["map_clsloc.txt", "synsets.txt"];
 
-/// The ground truth of the flat folder `<root>/val`, from the files beside it.
-pub(crate) fn find(root: &Path) -> Result<GroundTruth, DataError> {
+/// The ground truth of the flat folder `part`, from the files in `root` beside it.
+pub(crate) fn find(root: &Path, part: &Path) -> Result<GroundTruth, DataError> {
     let looked_for: Vec<PathBuf> = GROUND_TRUTHS.iter().map(|name| root.join(name)).collect();
     let Some(path) = looked_for.iter().find(|path| path.exists()) else {
-        let folder = root.join("val");
+        let folder = part.to_owned();
         return Err(GroundTruthError::Missing { folder, looked_for }.into());
     };
     let beside = path.parent().filter(|beside| *beside != root);

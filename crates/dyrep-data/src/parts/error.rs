@@ -6,24 +6,26 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartError {
-    /// A link to a folder that holds the link, or that another link leads to: its pictures would count
-    /// without end, or twice.
-    #[error("{}: symbolic link to {}, which is read already", path.display(), target.display())]
+    /// A folder that links lead to and that is read already, or that holds the link: its pictures would
+    /// count twice, or without end.
+    #[error(
+        "{}: by symbolic links this is {}, which is read already", path.display(), target.display()
+    )]
     LinkedTwice {
-        /// The link.
+        /// The link, or a folder that is reached otherwise, too.
         path: PathBuf,
-        /// Where it leads.
+        /// The folder without links.
         target: PathBuf,
     },
 
     /// A data set lacks a part.
-    #[error("{}: no {part} part; expected a folder named {names}", path.display())]
+    #[error("{}: no {part} part; expected {names}", path.display())]
     PartMissing {
         /// The data set's folder.
         path: PathBuf,
         /// `training` or `validation`.
         part: &'static str,
-        /// The names that it may have.
+        /// What it may be, with the names that it may have.
         names: String,
     },
 
@@ -66,6 +68,13 @@ pub enum PartError {
         unknown: Vec<String>,
         /// Expected ones that it has no folder of.
         missing: Vec<String>,
+    },
+
+    /// A class is asked for twice: its pictures would count under two labels.
+    #[error("the class `{class}` is asked for twice")]
+    ClassTwice {
+        /// Its name.
+        class: String,
     },
 
     /// A part has classes that the part with the labels has not.

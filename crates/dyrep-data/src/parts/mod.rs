@@ -17,7 +17,7 @@ pub(crate) const TRAINING: [&str; 2] = ["train", "training"];
 /// Names of the validation part. Only where there is no other, the part for testing is it.
 pub(crate) const VALIDATION: [&str; 5] = ["val", "validation", "valid", "test", "testing"];
 /// Archives that the training part may be, in place of a folder.
-const ARCHIVES: [&str; 2] = ["train.tar", "ILSVRC2012_img_train.tar"];
+pub(crate) const ARCHIVES: [&str; 2] = ["train.tar", "ILSVRC2012_img_train.tar"];
 
 /// What a folder's folders are.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Layout {
     /// [`PartError::PartsOrClasses`](crate::PartError::PartsOrClasses) if some folders have names of parts and others have not, unless
     /// there are both parts; and if the folder cannot be read.
     pub(crate) fn of(root: &Path) -> Result<Self, DataError> {
-        let archive = ARCHIVES.iter().map(|name| root.join(name)).find(|path| path.exists());
+        let archive = ARCHIVES.iter().find(|name| root.join(name).exists());
         let folders = folder_names(root)?;
         let (parts, others): (Vec<_>, Vec<_>) = folders.into_iter().partition(|name| is_part(name));
         let find = |names: &[&str]| {
@@ -47,12 +47,14 @@ impl Layout {
             };
             names.iter().find_map(named).map(|part| root.join(part))
         };
-        let (training, validation) = (find(&TRAINING).or(archive), find(&VALIDATION));
+        let archived = archive.map(|name| root.join(name));
+        let (training, validation) = (find(&TRAINING).or(archived), find(&VALIDATION));
         if parts.is_empty() && training.is_none() {
             return Ok(Self::Classes);
         }
         let both = training.is_some() && validation.is_some();
         if !both && !others.is_empty() {
+            let parts = parts.into_iter().chain(archive.map(|name| (*name).to_owned())).collect();
             return Err(DataError::Parts(PartError::PartsOrClasses {
                 path: root.to_owned(),
                 parts,
@@ -66,6 +68,34 @@ impl Layout {
 /// Whether a folder of this name is taken for a part.
 pub(crate) fn is_part(name: &str) -> bool {
     TRAINING.iter().chain(&VALIDATION).any(|part| name.eq_ignore_ascii_case(part))
+}
+
+/// Holds the classes that are there against those asked for, whose order decides.
+///
+/// # Errors
+///
+/// One asked for twice; [`PartError::UnknownClasses`] if one is there that is not asked for.
+pub(crate) fn check_among(
+    root: &Path,
+    found: &[String],
+    classes: &[String],
+) -> Result<(), DataError> {
+    let mut sorted: Vec<&String> = classes.iter().collect();
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(DataError::Parts(PartError::ClassTwice { class: twice[0].clone() }));
+    }
+    let not_among = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|name| !others.contains(name)).cloned().collect()
+    };
+    let unknown = not_among(found, classes);
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => {
+            let (path, missing) = (root.to_owned(), not_among(classes, found));
+            Err(DataError::Parts(PartError::UnknownClasses { path, unknown, missing }))
+        }
+    }
 }
 
 /// Refuses classes that are parts, all of them.

@@ -1,6 +1,6 @@
 //! The samples of an archive: which images it holds, of which class, and where.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::walk::{Entry, Kind, Walk};
 use crate::error::DataError;
 use crate::left_out::LeftOut;
 use crate::parts::refuse_parts;
-use crate::scan::has_image_extension;
+use crate::scan::{ending, has_image_extension};
 
 /// An image in the archive.
 #[derive(Clone)]
@@ -27,9 +27,9 @@ pub(super) struct Sample {
 #[derive(Default)]
 struct Found {
     images: Vec<(Box<[u8]>, Range<u64>)>,
-    /// Folders that the archive names, so that those without images are noticed.
-    folders: BTreeSet<Vec<u8>>,
-    left_out: LeftOut,
+    /// Folders that the archive has, named by themselves or by what lies in them, so that those without
+    /// images are noticed; and what was passed over in each.
+    folders: BTreeMap<Vec<u8>, LeftOut>,
 }
 
 /// What an archive is as a data set.
@@ -45,9 +45,19 @@ pub(super) fn index(file: &SharedFile, archive: &Path, length: u64) -> Result<In
     let mut found = Found::default();
     found.walk(file, archive, archive, &[], 0..length)?;
     let skipped = found.outer();
-    let Found { mut images, folders, left_out } = found;
+    let Found { mut images, folders } = found;
+    let mut left_out = LeftOut::default();
+    folders.values().for_each(|passed_over| left_out.extend(passed_over));
     let name = |image: &(Box<[u8]>, _)| -> Vec<u8> { image.0[skipped..].to_vec() };
-    images.retain(|image| names::split(&image.0[skipped..]).is_some());
+    images.retain(|image| {
+        let of_a_class = names::split(&image.0[skipped..]).is_some();
+        if !of_a_class {
+            let ending = ending(names::path(&image.0).as_os_str());
+            left_out.count(format!("{ending} outside of the classes"));
+        }
+        of_a_class
+    });
+    let prefix = images.first().map_or(vec![], |image| image.0[..skipped].to_vec());
     images
         .sort_unstable_by(|a, b| names::split(&a.0[skipped..]).cmp(&names::split(&b.0[skipped..])));
     if let Some(twice) = images.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -71,14 +81,19 @@ pub(super) fn index(file: &SharedFile, archive: &Path, length: u64) -> Result<In
         return Err(DataError::NoClasses { path: archive.to_owned() });
     }
     refuse_parts(archive, &classes)?;
-    for folder in &folders {
-        let class = folder.get(skipped..).unwrap_or_default().split(|&byte| byte == b'/').next();
-        let class = class.unwrap_or_default();
-        let known =
-            |class: &[u8]| classes.binary_search_by(|have| have.as_bytes().cmp(class)).is_ok();
-        if !class.is_empty() && !known(class) {
-            let path = archive.join(names::path(&folder[..skipped + class.len()]));
-            return Err(DataError::EmptyClass { path, left_out });
+    // What lies beside the folders around all classes is none of them.
+    let class_of = |folder: &Vec<u8>| -> Option<Vec<u8>> {
+        let class = folder.strip_prefix(&prefix[..])?.split(|&byte| byte == b'/').next()?;
+        (!class.is_empty()).then(|| class.to_vec())
+    };
+    for class in folders.keys().filter_map(class_of) {
+        if classes.binary_search_by(|have| have.as_bytes().cmp(&class)).is_err() {
+            let mut own = LeftOut::default();
+            let inside =
+                folders.iter().filter(|(folder, _)| class_of(folder).as_ref() == Some(&class));
+            inside.for_each(|(_, passed_over)| own.extend(passed_over));
+            let path = archive.join(names::path(&[&prefix[..], &class].concat()));
+            return Err(DataError::EmptyClass { path, left_out: own });
         }
     }
     Ok(Index { classes, samples, left_out })
@@ -107,7 +122,7 @@ impl Found {
             match kind {
                 Kind::Other(what) => return Err(refused(format!("it is {what}")).into()),
                 Kind::Folder => {
-                    self.folders.insert(parts.join(&b'/'));
+                    self.folders.entry(parts.join(&b'/')).or_default();
                 }
                 Kind::File if has_image_extension(&names::path(last)) => {
                     self.images.push((parts.join(&b'/').into(), range));
@@ -115,19 +130,27 @@ impl Found {
                 // One inside the archive stands for a folder of its name.
                 Kind::File if inside.is_empty() => {
                     let Some(stem) = folder_of(last) else {
-                        self.left_out.add(names::path(last).as_os_str());
+                        self.pass_over(&parts);
                         continue;
                     };
                     let mut folder = parts.clone();
                     *folder.last_mut().expect("it has a last part") = stem;
-                    self.folders.insert(folder.join(&b'/'));
+                    self.folders.entry(folder.join(&b'/')).or_default();
                     let nested: PathBuf = archive.join(names::path(&own.join(&b'/')));
                     self.walk(file, archive, &nested, &folder, range)?;
                 }
-                Kind::File => self.left_out.add(names::path(last).as_os_str()),
+                Kind::File => self.pass_over(&parts),
             }
         }
         Ok(())
+    }
+
+    /// Counts a file that is no picture, in its folder.
+    fn pass_over(&mut self, parts: &[&[u8]]) {
+        if let Some((name, folder)) = parts.split_last() {
+            let folder = self.folders.entry(folder.join(&b'/')).or_default();
+            folder.add(names::path(name).as_os_str());
+        }
     }
 
     /// The length of the folders around all classes, as in a tar of `train/<class>/<image>`.

@@ -17,6 +17,7 @@ use crate::decode::Decoding;
 use crate::error::DataError;
 use crate::image::Image;
 use crate::left_out::LeftOut;
+use crate::parts::check_among;
 use crate::scan::{MAX_BYTES, check_regular, unreadable};
 
 /// A tar of one folder per class, or of one tar per class as `ILSVRC2012_img_train.tar` is.
@@ -59,6 +60,32 @@ impl TarFolder {
         let file = SharedFile::open(&path).map_err(|source| unreadable(&path, source))?;
         let Index { classes, samples, left_out } = index(&file, &path, length)?;
         Ok(Self { path, file, decoding, classes, samples, left_out })
+    }
+
+    /// The same with the given classes in their order, whatever the order of the archive's: the labels
+    /// are those of the part, or of the network, that the classes are of. A class may be missing; then
+    /// it has no samples.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); [`PartError::UnknownClasses`](crate::PartError::UnknownClasses) if the
+    /// archive has a class that is none of them, [`PartError::ClassTwice`](crate::PartError::ClassTwice)
+    /// if one is named twice.
+    pub fn open_of(
+        path: impl AsRef<Path>,
+        classes: &[String],
+        decoding: impl Into<Decoding>,
+    ) -> Result<Self, DataError> {
+        let mut opened = Self::open(path, decoding)?;
+        check_among(&opened.path, &opened.classes, classes)?;
+        let label = |name: &String| classes.iter().position(|class| class == name);
+        let labels: Vec<usize> = opened.classes.iter().filter_map(label).collect();
+        for sample in &mut opened.samples {
+            sample.class = labels[sample.class as usize] as u32;
+        }
+        opened.samples.sort_by_key(|sample| sample.class);
+        opened.classes = classes.to_vec();
+        Ok(opened)
     }
 
     /// A sample as if it were a file below the archive.

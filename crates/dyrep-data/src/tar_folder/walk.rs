@@ -19,6 +19,10 @@ const BLOCK: u64 = 512;
 /// The longest extended header that is read. Names have some hundred bytes.
 const MAX_EXTENDED: u64 = 1 << 20;
 
+/// The longest name that is taken, in bytes, as long as a path may be where archives are made. Each
+/// picture keeps its own.
+const LONGEST_NAME: usize = 4096;
+
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -83,6 +87,9 @@ impl<'a> Walk<'a> {
                 kind => {
                     let range = self.contents(extended.size.unwrap_or(size))?;
                     let name = extended.name.unwrap_or_else(|| header.path_bytes().into_owned());
+                    if name.len() > LONGEST_NAME {
+                        return Err(self.bad(at, "a name longer than any system's"));
+                    }
                     let kind =
                         if extended.sparse { Kind::Other("a sparse file") } else { of(kind) };
                     // Before there was a mark for folders, a slash was it.
