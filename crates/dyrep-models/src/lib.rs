@@ -13,6 +13,7 @@ mod interpret;
 mod mobilenet_v1;
 mod mobilenet_v2;
 mod mobileone;
+mod network;
 mod parts;
 mod record;
 mod registry;
@@ -32,6 +33,7 @@ pub use mobilenet_v2::{
     ConvAndNorm, InvertedLayers, InvertedResidual, MobileNetV2, MobileNetV2Config, MobileNetV2Layer,
 };
 pub use mobileone::{MobileOne, MobileOneConfig};
+pub use network::Network;
 pub use parts::{Activation, Stem};
 pub use registry::{MODELS, Model, ModelConfig, ModelName};
 pub use repvgg::{RepVgg, RepVggConfig};

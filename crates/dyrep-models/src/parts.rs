@@ -229,6 +229,8 @@ macro_rules! common_options {
 /// The methods that every network has, from its `trunk`, which shows each stage's output, and its `head`.
 macro_rules! network_methods {
     ($network:ty) => {
+        $crate::network::is_network!($network);
+
         impl $network {
             /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
             #[must_use]

@@ -12,6 +12,7 @@ use crate::graph::Graph;
 use crate::mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 use crate::mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 use crate::mobileone::{MobileOne, MobileOneConfig};
+use crate::network::is_network;
 use crate::parts::{Activation, Stem};
 use crate::repvgg::{RepVgg, RepVggConfig};
 use crate::repvit::{RepVit, RepVitConfig};
@@ -174,6 +175,8 @@ macro_rules! registry {
                 }
             }
         }
+
+        is_network!(Model);
 
         impl ConvNorms for Model {
             fn conv_norms(&self) -> Vec<ConvNorm<'_>> {

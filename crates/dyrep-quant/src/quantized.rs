@@ -12,7 +12,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::fuse::NormAffine;
 use dyrep_burn::{layers, with_inputs};
-use dyrep_models::ConvNorms;
+use dyrep_models::{ConvNorms, Network};
 
 use crate::error::QuantError;
 use crate::grid::{InputScale, LARGEST, LayerScales};
@@ -66,6 +66,21 @@ fn is_silent(norm: &BatchNorm) -> bool {
     let NormAffine { scale, shift } = NormAffine::of(norm);
     let largest = |tensor: Tensor<1>| tensor.abs().max().into_scalar::<f32>();
     largest(scale - 1.0) <= SILENT && largest(shift) <= SILENT
+}
+
+/// In INT8, as [`run`](Quantized::run) computes. Parameters and multiply-adds are those of the network that it holds.
+impl<M: Network> Network for Quantized<M> {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.run(|network| network.forward(images))
+    }
+
+    fn params(&self) -> usize {
+        self.network().params()
+    }
+
+    fn flops(&self, picture: [usize; 3]) -> u64 {
+        self.network().flops(picture)
+    }
 }
 
 impl<M: Module> Quantized<M> {

@@ -9,59 +9,10 @@ use burn::module::{
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
 use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
-use dyrep_models::{MobileNetV1, Model, RepVgg, ResNet, Vgg};
-use dyrep_quant::Quantized;
+use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::pictures::Pictures;
-
-/// A network from pictures to logits.
-pub trait Network: Module + ModuleDisplay + 'static {
-    /// Logits `[batch, classes]` of pictures `[batch, channels, height, width]`.
-    fn forward(&self, images: Tensor<4>) -> Tensor<2>;
-
-    /// Learnable parameters.
-    fn params(&self) -> usize;
-
-    /// Multiply-adds for a picture of `[channels, height, width]`.
-    fn flops(&self, picture: [usize; 3]) -> u64;
-}
-
-/// Networks of the zoo have these methods already.
-macro_rules! networks {
-    ($($network:ty)*) => {$(
-        impl Network for $network {
-            fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-                self.forward(images)
-            }
-
-            fn params(&self) -> usize {
-                self.params()
-            }
-
-            fn flops(&self, picture: [usize; 3]) -> u64 {
-                self.flops(picture)
-            }
-        }
-    )*};
-}
-
-networks! { Model ResNet Vgg MobileNetV1 RepVgg }
-
-/// In INT8, as [`Quantized::run`] computes. Parameters and multiply-adds are those of the network that it holds.
-impl<N: Network> Network for Quantized<N> {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.run(|network| network.forward(images))
-    }
-
-    fn params(&self) -> usize {
-        self.network().params()
-    }
-
-    fn flops(&self, picture: [usize; 3]) -> u64 {
-        self.network().flops(picture)
-    }
-}
 
 /// Cross-entropy, and what training makes of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::{Report, deploy, verify};
 use dyrep_data::Loader;
+use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Network;
 use crate::error::TrainError;
 use crate::evaluate::{Accuracy, evaluate};
 use crate::input::InputSpec;

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use burn::tensor::Device;
 use dyrep_data::{DataError, Loader};
+use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Network;
 use crate::input::InputSpec;
 
 /// How many of how many.

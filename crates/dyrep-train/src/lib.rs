@@ -31,11 +31,12 @@ mod schedule;
 
 pub use burn_train::Interrupter;
 pub use checkpoint::{Broken, Checkpoints, Part};
-pub use classifier::{Classifier, Loss, Network};
+pub use classifier::{Classifier, Loss};
 pub use data::{Part as DataPart, evaluation, input, notices, part, sets};
 pub use deployment::{Cost, Deployment};
 pub use device::{available, default_name, device};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
+pub use dyrep_models::Network;
 pub use error::{DeviceError, TrainError};
 pub use evaluate::{Accuracy, evaluate, evaluate_with};
 pub use failure::Failure;

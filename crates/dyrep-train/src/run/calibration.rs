@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dyrep_data::{Batch, DataError, Epoch, Loader};
+use dyrep_models::Network;
 
-use crate::classifier::{Classifier, Network};
+use crate::classifier::Classifier;
 use crate::device::home;
 use crate::dyrep::BoxedError;
 use crate::input::InputSpec;

@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 use dyrep_burn::{Cost, InputSizes, LayerStructure, Structure, layers};
+use dyrep_models::Network;
 
-use crate::classifier::Network;
 use crate::device::home;
 
 /// A network's layers, and what it costs.

@@ -25,12 +25,13 @@ use burn_train::{
 };
 use dyrep_burn::{ControllerConfig, EventLog, Structure};
 use dyrep_data::{Loader, Mixer};
+use dyrep_models::Network;
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
 pub use record::{RunRecord, RunState};
 
 use crate::checkpoint::{Broken, Checkpoints};
-use crate::classifier::{Classifier, Loss, Network};
+use crate::classifier::{Classifier, Loss};
 use crate::device::home;
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
