@@ -124,17 +124,22 @@ fn killed_at_random_moments() {
     assert_as_undisturbed(folder.path());
 }
 
+/// By a user, and by a cluster that wants its machine back.
 #[test]
-fn interrupted_by_ctrl_c() {
+fn interrupted_by_signals() {
+    ["-INT", "-TERM"].into_iter().for_each(interrupted_by);
+}
+
+fn interrupted_by(signal: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut child = command(folder.path()).spawn().unwrap();
     wait_for_an_epoch(folder.path(), &mut child);
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("stopped by Ctrl-C; go on with `--resume"), "{said}");
+    assert!(said.contains("stopped by Ctrl-C or SIGTERM; go on with `--resume"), "{said}");
     finish(folder.path());
     assert_as_undisturbed(folder.path());
 }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use burn::tensor::Device;
 use dyrep_burn::{Event, EventLog, Structure, write_atomically};
 use dyrep_train::recipe::Recipe;
-use dyrep_train::{Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run};
+use dyrep_train::{Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run, RunRecord};
 use dyrep_weights::{Label, write_burnpack};
 use serde::Serialize;
 
@@ -123,7 +123,14 @@ impl Job {
         let names = self.device_names();
         let devices: Vec<Device> =
             names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
-        let mut plan = Plan::new(recipe, &devices)?;
+        let absolute = absolute(recipe)?;
+        let mut plan = match resume {
+            true => {
+                let began = RunRecord::load(&RunRecord::path(folder))?.start;
+                Plan::resuming(&absolute, &devices, &began)?
+            }
+            false => Plan::new(&absolute, &devices)?,
+        };
         let on = names.join(", ");
         (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
         say(*lines, &format!("{}, {}", plan.training.title, plan.training.description));
@@ -139,7 +146,7 @@ impl Job {
         }
 
         let interrupter = Interrupter::new();
-        stop_on_ctrl_c(&interrupter)?;
+        stop_on_signals(&interrupter)?;
         let (validation, input) = (Arc::clone(&plan.validation), plan.training.input.clone());
         let shown = if *dashboard { Lines::Hidden } else { *lines };
         let run = Run {
@@ -225,18 +232,36 @@ fn describe(recipe: &Recipe, plan: &Plan, device: &str) -> (String, String) {
     (title, description)
 }
 
+/// The recipe whose paths mean the same wherever the run is gone on with.
+fn absolute(recipe: &Recipe) -> Result<Recipe, Failure> {
+    let mut recipe = recipe.clone();
+    for path in [&mut recipe.data.path, &mut recipe.model.weights].into_iter().flatten() {
+        *path =
+            std::path::absolute(&*path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(recipe)
+}
+
 fn data_name(recipe: &Recipe) -> String {
     let shipped = || "the shipped digits".to_owned();
     recipe.data.path.as_ref().map_or_else(shipped, |path| path.display().to_string())
 }
 
-/// Ctrl-C ends the training at the next step; a second one ends the program.
-fn stop_on_ctrl_c(interrupter: &Interrupter) -> Result<(), Failure> {
-    let interrupter = interrupter.clone();
-    Ok(ctrlc::set_handler(move || {
-        if interrupter.should_stop() {
-            std::process::exit(INTERRUPTED.into());
-        }
-        interrupter.stop(Some("Ctrl-C"));
-    })?)
+/// Ctrl-C, and what asks a program to end (SIGTERM, SIGHUP), ends the training at the next step; a second one ends the
+/// program. It goes to the training that began last.
+fn stop_on_signals(interrupter: &Interrupter) -> Result<(), Failure> {
+    static LATEST: Mutex<Option<Interrupter>> = Mutex::new(None);
+    static HANDLED: OnceLock<Result<(), String>> = OnceLock::new();
+    let latest = || LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    *latest() = Some(interrupter.clone());
+    let handled = HANDLED.get_or_init(|| {
+        let stop = move || match &*latest() {
+            Some(interrupter) if !interrupter.should_stop() => {
+                interrupter.stop(Some("Ctrl-C or SIGTERM"));
+            }
+            _ => std::process::exit(INTERRUPTED.into()),
+        };
+        ctrlc::set_handler(stop).map_err(|error| error.to_string())
+    });
+    Ok(handled.clone()?)
 }

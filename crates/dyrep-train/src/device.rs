@@ -3,7 +3,9 @@
 //! `flex` and `ndarray` run on the CPU; `cuda`, `rocm`, `vulkan`, `wgpu` and `metal` on a GPU, the best one,
 //! or with `:N` the N-th that the backend lists. A backend is there if its cargo feature is.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -148,10 +150,39 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
         .map_err(|reason| DeviceError::Unavailable { name: name.to_owned(), reason })
 }
 
+thread_local! {
+    /// Whether panics of this thread are not told: they become errors.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps this thread's panics from being told, and no other's.
+struct Quiet(bool);
+
+impl Quiet {
+    fn new() -> Self {
+        static HOOK: Once = Once::new();
+        // What tells of panics is the process's, and is put in place once.
+        HOOK.call_once(|| {
+            let told = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                if !QUIET.get() {
+                    told(panic);
+                }
+            }));
+        });
+        Self(QUIET.replace(true))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        QUIET.set(self.0);
+    }
+}
+
 /// Opens a device and computes on it. Backends panic where a driver is missing: that becomes the reason.
 fn try_out(open: Open, number: Option<usize>) -> Result<Device, String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    let _quiet = Quiet::new();
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let device = open(number)?;
         let sum = Tensor::<1>::ones([2], &device).sum().into_data();
@@ -160,7 +191,6 @@ fn try_out(open: Open, number: Option<usize>) -> Result<Device, String> {
             other => Err(format!("1 + 1 gave {other:?} on it")),
         }
     }));
-    std::panic::set_hook(hook);
     opened.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

@@ -153,6 +153,50 @@ pub enum TrainError {
         /// The folder.
         path: std::path::PathBuf,
     },
+    /// Another process is at the run.
+    #[error("{}: another process trains in this folder", path.display())]
+    InUse {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+    /// A structure that a run cannot have begun with.
+    #[error("the structure that the run began with: {source}")]
+    Began {
+        /// What is wrong.
+        source: Box<dyrep_burn::StructureError>,
+    },
+    /// What a run that goes on may not change.
+    #[error(
+        "`{key}` is {now} and was {before} when the run began: a resumed run cannot change it; start a new run with \
+         `--weights` if you want to go on from its weights"
+    )]
+    Changed {
+        /// The key of the recipe.
+        key: String,
+        /// Its value in the run.
+        before: String,
+        /// Its value now.
+        now: String,
+    },
+    /// What is no number at a run's end.
+    #[error(
+        "{what} is not a finite number after the last step: training diverged; try a lower learning rate than \
+         {learning_rate}"
+    )]
+    NotFinite {
+        /// A parameter, or the loss on the validation pictures.
+        what: String,
+        /// The rate at its highest.
+        learning_rate: f64,
+    },
+    /// A data set with nothing to tell apart.
+    #[error("{}: one class, `{class}`: there is nothing to learn; expected two at least", path.display())]
+    OneClass {
+        /// Where the set is.
+        path: std::path::PathBuf,
+        /// Its name.
+        class: String,
+    },
     /// A run's record that cannot be read.
     #[error("{}: not the record of a run: {reason}", path.display())]
     Record {

@@ -45,6 +45,6 @@ pub use optimizer::SgdRecipe;
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use run::{
-    Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
+    Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
 };
 pub use schedule::{Decay, Schedule};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dyrep_burn::{ControllerConfig, PathPatterns, PatternError};
+use dyrep_burn::{ControllerConfig, PathPatterns, PatternError, Structure};
 use dyrep_data::{
     Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, TransformSpec,
 };
@@ -51,13 +51,45 @@ impl Plan {
     /// # Panics
     /// If there is no device.
     pub fn new(recipe: &Recipe, devices: &[Device]) -> Result<Self, TrainError> {
+        Self::starting(recipe, devices, |network| start(recipe, network))
+    }
+
+    /// The same for a run that goes on: its network began with the structure `began`, and its weights are in its
+    /// checkpoint, so that the file of weights that it once started from is not needed.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); a structure that is another network's.
+    ///
+    /// # Panics
+    /// If there is no device.
+    pub fn resuming(
+        recipe: &Recipe,
+        devices: &[Device],
+        began: &Structure,
+    ) -> Result<Self, TrainError> {
+        Self::starting(recipe, devices, |network| {
+            let refused = |source| TrainError::Began { source: Box::new(source) };
+            let network = began.apply(network).map_err(refused)?;
+            Ok((network, None))
+        })
+    }
+
+    fn starting(
+        recipe: &Recipe,
+        devices: &[Device],
+        start: impl FnOnce(Model) -> Result<(Model, Option<Report>), TrainError>,
+    ) -> Result<Self, TrainError> {
         let parts = sets(&recipe.data)?;
         let notices = parts.iter().flat_map(notices).collect();
         let [train, validation] = loaders(recipe, parts)?;
+        if let [class] = train.dataset().classes() {
+            let path = recipe.data.path.clone().unwrap_or_default();
+            return Err(TrainError::OneClass { path, class: class.clone() });
+        }
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
-        let (network, loaded) = start(recipe, config.init(&device)?)?;
+        let (network, loaded) = start(config.init(&device)?)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
         let training = training(recipe, train.batches().div_ceil(of_step))?;
         let label = Label {

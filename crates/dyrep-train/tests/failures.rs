@@ -10,12 +10,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use burn_train::Interrupter;
-use common::{First, Options, assert_same_bits};
+use common::{First, Options, assert_same_bits, loaders};
 use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule, TrainError,
+    Amendment, Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule,
+    TrainError,
 };
 
 fn newest(folder: &Path) -> Option<usize> {
@@ -46,6 +47,62 @@ fn a_loss_that_is_no_number() {
     assert!(matches!(record.state, RunState::Failed(_)), "{:?}", record.state);
     resumed(folder.path(), 2).run().unwrap();
     assert_eq!(newest(folder.path()), Some(2));
+}
+
+/// A last step that leaves weights of which nothing can be computed is no end of a training.
+#[test]
+fn a_last_step_that_diverges() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::new(1, folder.path());
+    options.loaders = loaders(64, 0);
+    options.training.schedule = Schedule::cosine(1e30, 1);
+    options.training.controller = None;
+    let error = options.run().unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    let record = RunRecord::load(&RunRecord::path(folder.path())).unwrap();
+    assert!(matches!(record.state, RunState::Failed(_)), "{:?}", record.state);
+}
+
+#[test]
+fn two_processes_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    one_epoch(folder.path());
+    let other = fs::File::open(folder.path().join("run.lock")).unwrap();
+    other.lock().unwrap();
+    let error = resumed(folder.path(), 2).run().unwrap_err();
+    assert!(matches!(error, TrainError::InUse { .. }), "{error}");
+    drop(other);
+    resumed(folder.path(), 2).run().unwrap();
+}
+
+/// A resume is told by its record, and the next one goes on with what it changed.
+#[test]
+fn what_a_resume_changes_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    for (epochs, recipe) in [(1, "one"), (2, "two"), (3, "two")] {
+        let mut options = Options { resume: epochs > 1, ..resumed(folder.path(), epochs) };
+        recipe.clone_into(&mut options.training.recipe);
+        options.run().unwrap();
+    }
+    let record = RunRecord::load(&RunRecord::path(folder.path())).unwrap();
+    let before = Amendment { epochs: 1, recipe: "one".to_owned() };
+    assert_eq!((record.recipe.as_str(), &record.history[..]), ("two", &[before][..]));
+}
+
+/// The rest of an accumulation is a step of its batches alone.
+#[test]
+fn a_step_of_fewer_batches_is_a_whole_step() {
+    let network = |accumulate| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(2, folder.path());
+        options.loaders = loaders(64, 0);
+        options.training.schedule = Schedule::cosine(0.05, 2);
+        options.training.controller = None;
+        options.training.accumulate = accumulate;
+        options.run().unwrap().network
+    };
+    // Powers of two round nothing.
+    assert_same_bits(&network(4), &network(1));
 }
 
 #[test]
@@ -165,6 +222,10 @@ fn stopped_from_outside() {
     let stopped = options.run().unwrap();
     assert_eq!(stopped.stopped.as_deref(), Some("Ctrl-C"));
     assert_eq!(stopped.record.state, RunState::Stopped("Ctrl-C".to_owned()));
+    // Whoever may still write to a folder keeps it.
+    let error = resumed(folder.path(), 5).run().unwrap_err();
+    assert!(matches!(error, TrainError::InUse { .. }), "{error}");
+    drop(stopped);
     let got = resumed(folder.path(), 5).run().unwrap();
     assert_same_bits(&got.network, &Options::new(5, whole.path()).run().unwrap().network);
 }

@@ -113,9 +113,14 @@ impl Changes {
             let path = RunRecord::path(folder);
             let text = RunRecord::load(&path)?.recipe;
             let origin = path.display().to_string();
-            return Ok(Recipe::parse(&text, &origin, &changes).map_err(TrainError::from)?);
+            let read = |changes: &[Override]| {
+                Recipe::parse(&text, &origin, changes).map_err(TrainError::from)
+            };
+            let (before, now) = (read(&[])?, read(&changes)?);
+            now.check_resumed(&before)?;
+            return Ok(now);
         }
-        let is_file = Path::new(name).extension().is_some() || Path::new(name).exists();
+        let is_file = Path::new(name).extension().is_some() || Path::new(name).is_file();
         let recipe = match is_file {
             true => Recipe::load(name, &changes),
             false => Recipe::builtin(name, &changes),
@@ -137,16 +142,18 @@ impl Changes {
         let mut change = |key: &str, value: Option<String>| {
             changes.extend(value.map(|value| format!("{key}={value}")));
         };
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let path =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| quoted(&path.to_string_lossy()));
+        let name = |name: &Option<String>| name.as_deref().map(quoted);
         change("model.weights", path(&self.weights));
-        change("model.part", self.part.as_deref().map(quoted));
+        change("model.part", name(&self.part));
         let renames: Vec<String> = self.rename.iter().map(|text| quoted(text)).collect();
         change("model.rename", (!renames.is_empty()).then(|| format!("[{}]", renames.join(", "))));
         change("model.norm_epsilon", self.norm_epsilon.map(|epsilon| format!("{epsilon:?}")));
         change("model.partial", self.partial.then(|| "true".to_owned()));
         let text = |value: &Option<usize>| value.as_ref().map(ToString::to_string);
-        change("strategy.name", self.strategy.clone());
-        change("strategy.score", self.score.clone());
+        change("strategy.name", name(&self.strategy));
+        change("strategy.score", name(&self.score));
         change("schedule.epochs", text(&self.epochs));
         change("strategy.interval", text(&self.interval));
         change("optimizer.batch_size", text(&self.batch_size));
@@ -156,7 +163,7 @@ impl Changes {
         change("run.threads", text(&self.threads));
         change("run.seed", self.seed.map(|seed| seed.to_string()));
         change("data.path", path(&self.data));
-        change("data.channels", self.channels.clone());
+        change("data.channels", name(&self.channels));
         change("data.max_pixels", text(&self.max_pixels));
         change("data.follow_links", self.follow_links.then(|| "true".to_owned()));
         changes.extend(self.set.iter().cloned());

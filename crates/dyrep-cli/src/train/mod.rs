@@ -30,7 +30,7 @@ pub struct TrainArgs {
     out: Option<PathBuf>,
 
     /// Go on with the run in this folder from its newest whole checkpoint
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "data", "out"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out"])]
     resume: Option<PathBuf>,
 
     /// Devices: `flex` or `ndarray` (CPU), `cuda`, `rocm`, `vulkan`, `wgpu`, `metal`, or `cuda:1` and so on; several, with

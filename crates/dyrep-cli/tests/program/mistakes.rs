@@ -54,6 +54,57 @@ fn files_that_will_not_do_are_named() {
     }
 }
 
+/// A value is what it stands for, whatever it looks like.
+#[test]
+fn paths_are_paths() {
+    let complaint = dyrep(&["train", "imagenet_resnet18", "--data", "2012"]).complaint(1);
+    assert!(complaint.contains("2012") && !complaint.contains("string"), "{complaint}");
+}
+
+#[test]
+fn one_class_is_nothing_to_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = flowers(folder.path(), 1);
+    let arguments = ["train", "imagenet_resnet18", "--data", text(&data), "--image-size", "16"];
+    let complaint = dyrep(&arguments).complaint(1);
+    assert!(complaint.contains("one class"), "{complaint}");
+}
+
+/// A run goes on where its data went, without the file that it began with, and refuses what its checkpoint does not fit.
+#[test]
+fn a_run_goes_on_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = network(folder.path());
+    let (data, run) = (folder.path().join("flowers"), folder.path().join("again"));
+    let own = folder.path().join("weights.bpk");
+    std::fs::copy(&weights, &own).unwrap();
+    let arguments = ["train", "imagenet_resnet18", "--data", text(&data), "--out", text(&run)];
+    let small = ["--image-size", "16", "--width", "2", "--epochs", "1", "--batch-size", "12"];
+    let quick = ["--set", "strategy.calibration_batches=1", "--threads", "0", "--weights"];
+    dyrep(&[&arguments[..], &small, &quick, &[text(&own)]].concat()).good();
+    std::fs::remove_file(&own).unwrap();
+    let moved = folder.path().join("moved");
+    std::fs::rename(&data, &moved).unwrap();
+    let resume = |more: &[&str]| dyrep(&[&["train", "--resume", text(&run)][..], more].concat());
+    assert!(resume(&["--epochs", "2"]).complaint(1).contains("flowers"));
+    let refused = resume(&["--data", text(&moved), "--batch-size", "7"]).complaint(1);
+    assert!(refused.contains("`optimizer.batch_size` is 7 and was 12"), "{refused}");
+    let refused = resume(&["--data", text(&moved), "--image-size", "32"]).complaint(1);
+    assert!(refused.contains("`data.image_size` is 32 and was 16"), "{refused}");
+    resume(&["--data", text(&moved), "--epochs", "2"]).good();
+    // What was changed once holds for the next resume, from wherever it is made.
+    let elsewhere = command()
+        .args(["train", "--resume", text(&run), "--set", "schedule.epochs=3"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    crate::Ran::of(elsewhere).good();
+    let record = std::fs::read_to_string(run.join("run.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["epochs"].as_array().unwrap().len(), 3);
+    assert_eq!(record["history"].as_array().unwrap().len(), 2);
+}
+
 /// A network of three classes, for colour.
 fn network(folder: &std::path::Path) -> std::path::PathBuf {
     let (data, run) = (flowers(folder, 3), folder.join("run"));

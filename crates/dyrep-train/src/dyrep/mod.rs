@@ -69,6 +69,7 @@ struct Setup<M> {
     controller: Option<(ControllerConfig, Arc<dyn CalibrationData<M>>)>,
     decay: Option<f64>,
     clip: Option<f64>,
+    last_step: Option<f64>,
     recalibration: Option<(usize, Arc<dyn CalibrationData<M>>)>,
     seed: Option<u64>,
     interrupter: Option<Interrupter>,
@@ -107,6 +108,7 @@ impl<M: Module> DyRep<M> {
             controller: None,
             decay: None,
             clip: None,
+            last_step: None,
             recalibration: None,
             seed: None,
             interrupter: None,
@@ -157,6 +159,18 @@ impl<M: Module> DyRep<M> {
     pub fn with_clipping(mut self, norm: f64) -> Self {
         assert!(norm > 0.0, "the norm to clip to must be above 0, got {norm}");
         self.setup_mut().clip = Some(norm);
+        self
+    }
+
+    /// Multiplies the gradients of each epoch's last step, in which fewer batches are added up than in all others: by those
+    /// of a step, divided by those of the last one.
+    ///
+    /// # Panics
+    /// If the factor is not above 0.
+    #[must_use]
+    pub fn with_last_step(mut self, factor: f64) -> Self {
+        assert!(factor > 0.0, "the factor must be above 0, got {factor}");
+        self.setup_mut().last_step = Some(factor);
         self
     }
 
@@ -327,6 +341,11 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         rate: ModuleLearningRate,
         mut gradients: GradientsParams,
     ) -> Self {
+        if let Some(factor) = self.setup.last_step
+            && (self.steps + 1).is_multiple_of(self.setup.steps_per_epoch)
+        {
+            clip::scale(&self.model, &mut gradients, factor);
+        }
         if let Some(controller) = &mut self.controller {
             controller.observe(&self.model, &gradients);
         }
@@ -343,8 +362,8 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         rate: ModuleLearningRate,
         mut gradients: MultiGradientsParams,
     ) -> Self {
-        let Setup { controller, clip, .. } = &*self.setup;
-        if controller.is_none() && clip.is_none() {
+        let Setup { controller, clip, last_step, .. } = &*self.setup;
+        if controller.is_none() && clip.is_none() && last_step.is_none() {
             self.model = self.model.optimize_multi(optimizer, rate, gradients);
             return self.stepped(optimizer);
         }

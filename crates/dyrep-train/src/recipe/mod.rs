@@ -19,6 +19,7 @@ mod growth;
 mod optimization;
 mod overrides;
 mod read;
+mod resumed;
 mod run;
 mod selection;
 mod shipped;

@@ -6,6 +6,7 @@
 //! ```
 
 mod calibration;
+mod folder;
 mod layout;
 mod progress;
 mod record;
@@ -16,7 +17,7 @@ mod time;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use burn_train::metric::{AccuracyMetric, LossMetric};
 use burn_train::{
@@ -28,7 +29,7 @@ use dyrep_data::{Loader, Mixer};
 use dyrep_models::Network;
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
-pub use record::{RunRecord, RunState};
+pub use record::{Amendment, RunRecord, RunState};
 
 use crate::checkpoint::{Broken, Checkpoints};
 use crate::classifier::{Classifier, Loss};
@@ -40,6 +41,7 @@ use crate::optimizer::SgdRecipe;
 use crate::pictures::Batches;
 use crate::schedule::Schedule;
 use calibration::Calibration;
+use folder::Held;
 use layout::Layout;
 use recorder::{Known, Recorder};
 
@@ -106,7 +108,7 @@ pub struct Run<'a, N> {
     pub progress: Box<dyn Progress + Send>,
 }
 
-/// A run that has ended.
+/// A run that has ended. Its folder is no other process's as long as this is there.
 #[derive(Debug)]
 pub struct Ended<N> {
     /// The network in evaluation mode: its average, where one was kept.
@@ -143,6 +145,7 @@ impl<N: Network> Run<'_, N> {
     /// as it was.
     pub fn train(self) -> Result<Ended<N>, TrainError> {
         self.check()?;
+        let held = Held::take(&self.folder)?;
         let checkpoints = Checkpoints::open(self.folder.join("checkpoint"), self.training.keep)?;
         let mut progress = self.progress;
         let from = match self.resume {
@@ -162,6 +165,7 @@ impl<N: Network> Run<'_, N> {
         let layout = Layout::of(&self.network, &picture);
         let record = record(&layout, &training, from, &self.folder)?;
         let known = Known {
+            held,
             folder: self.folder.clone(),
             schedule: training.schedule.clone(),
             batches: [batches, parts],
@@ -176,7 +180,12 @@ impl<N: Network> Run<'_, N> {
         let network = self.network.train().fork(&main.clone().autodiff());
         let model = Classifier::new(network, training.loss, parts);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
-        let model = wrap(model, steps_per_epoch, &training, calibration, &recorder)?
+        // An epoch's last step may have fewer batches; each then counts for more.
+        let rest = batches % training.accumulate;
+        let last_step =
+            (devices.len() == 1 && rest > 0).then(|| training.accumulate as f64 / rest as f64);
+        let steps = (steps_per_epoch, last_step);
+        let model = wrap(model, steps, &training, calibration, &recorder)?
             .with_interrupter(self.interrupter.clone());
         let failure = model.failure();
         if let Some(epoch) = from {
@@ -230,6 +239,19 @@ impl<N: Network> Run<'_, N> {
             let _ = recorder.update(|record| record.state = RunState::Failed(error.to_string()));
             return Err(error);
         }
+        let log = model.log().cloned();
+        let network = model.into_model().network;
+        let last_loss = recorder.record().epochs.last().map(|epoch| epoch.valid_loss);
+        let lost = not_finite(&network).map(|parameter| format!("`{parameter}`")).or_else(|| {
+            let loss = last_loss.filter(|loss| interrupted.is_none() && !loss.is_finite())?;
+            Some(format!("the validation loss, {loss},"))
+        });
+        if let Some(what) = lost {
+            let learning_rate = training.schedule.rate;
+            let error = TrainError::NotFinite { what, learning_rate };
+            let _ = recorder.update(|record| record.state = RunState::Failed(error.to_string()));
+            return Err(error);
+        }
         let stopped = interrupted.map(|it| it.reason.unwrap_or_else(|| "stopped".to_owned()));
         recorder.update(|record| {
             record.state = match &stopped {
@@ -237,14 +259,7 @@ impl<N: Network> Run<'_, N> {
                 None => RunState::Finished,
             };
         })?;
-        let log = model.log().cloned();
-        Ok(Ended {
-            network: model.into_model().network,
-            log,
-            record: recorder.record(),
-            stopped,
-            recorder,
-        })
+        Ok(Ended { network, log, record: recorder.record(), stopped, recorder })
     }
 
     fn check(&self) -> Result<(), TrainError> {
@@ -318,6 +333,12 @@ fn record(
                 return Err(TrainError::Resume { path, epoch, reason });
             }
             record.truncate(epoch);
+            if record.recipe != *recipe {
+                let before = std::mem::replace(&mut record.recipe, recipe.clone());
+                record.history.push(Amendment { epochs: epoch, recipe: before });
+            }
+            record.title.clone_from(title);
+            record.description.clone_from(description);
             record
         }
         None => {
@@ -337,9 +358,31 @@ fn difference<'a>(left: &'a Structure, right: &'a Structure) -> Option<&'a str> 
     paths.find(differs).map(String::as_str)
 }
 
+/// The first parameter or statistic that is not finite.
+fn not_finite<N: Network>(network: &N) -> Option<String> {
+    struct Search(Vec<String>, Option<String>);
+    impl ModuleVisitor for Search {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.0.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let finite = || param.val().into_data().iter::<f32>().all(f32::is_finite);
+            if self.1.is_none() && !finite() {
+                self.1 = Some(self.0.join("."));
+            }
+        }
+    }
+    let mut search = Search(vec![], None);
+    network.visit(&mut search);
+    search.1
+}
+
 fn wrap<N: Network>(
     model: Classifier<N>,
-    steps_per_epoch: usize,
+    (steps_per_epoch, last_step): (usize, Option<f64>),
     training: &Training,
     calibration: Calibration,
     recorder: &Recorder,
@@ -353,6 +396,9 @@ fn wrap<N: Network>(
     }
     if let Some(norm) = training.clip_norm {
         model = model.with_clipping(norm);
+    }
+    if let Some(scale) = last_step {
+        model = model.with_last_step(scale);
     }
     let calibration = Arc::new(calibration);
     let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);

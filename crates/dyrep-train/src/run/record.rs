@@ -27,6 +27,16 @@ pub enum RunState {
     Failed(String),
 }
 
+/// A resume with another recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amendment {
+    /// Epochs that were done.
+    pub epochs: usize,
+    /// The recipe until then, as TOML.
+    pub recipe: String,
+}
+
 /// Everything about a run but its weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,8 +46,11 @@ pub struct RunRecord {
     pub title: String,
     /// On what, and where.
     pub description: String,
-    /// The recipe, as TOML.
+    /// The recipe that it is trained by now, as TOML.
     pub recipe: String,
+    /// How the recipe was before each resume that changed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Amendment>,
     /// When it began and when this was written, in seconds since 1970.
     pub times: [u64; 2],
     /// Epochs that it is to have.
@@ -70,6 +83,7 @@ impl RunRecord {
             title,
             description,
             recipe,
+            history: vec![],
             times: [now, now],
             epochs_planned: 0,
             state: RunState::Running,

@@ -13,6 +13,7 @@ use burn_train::{EarlyStoppingStrategy, Interrupter};
 use dyrep_burn::{Adjustment, Cost, Structure};
 use dyrep_data::Loader;
 
+use super::folder::Held;
 use super::progress::{EpochReport, Progress, StepReport};
 use super::record::RunRecord;
 use crate::error::TrainError;
@@ -37,6 +38,9 @@ impl std::fmt::Debug for Recorder {
 
 /// What the recorder must know of the run.
 pub(super) struct Known {
+    /// Held until the run's last file is written.
+    #[allow(dead_code, reason = "it is held")]
+    pub(super) held: Held,
     pub(super) folder: PathBuf,
     pub(super) schedule: Schedule,
     /// Batches of an epoch, and those of a step.
