@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+mod archive;
 mod common;
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use archive::{header, open, png, tar_of};
 use common::{rgb, save};
 use dyrep_data::{
     Batch, Channels, DataError, Dataset, ImageFolder, Loader, LoaderConfig, PartError, Pipeline,
@@ -16,41 +18,6 @@ use dyrep_data::{
 use rstest::rstest;
 use tar::{Builder, EntryType, Header};
 use tempfile::{TempDir, tempdir};
-
-fn png() -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    rgb(5, 4).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
-
-/// A header whose name is written as it is, whatever it may be.
-fn header(name: &[u8], kind: EntryType, size: usize) -> Header {
-    let mut header = Header::new_gnu();
-    header.as_old_mut().name[..name.len()].copy_from_slice(name);
-    header.set_entry_type(kind);
-    header.set_size(size as u64);
-    header.set_mode(0o644);
-    header.set_cksum();
-    header
-}
-
-/// An archive of files of the given names and contents.
-fn tar_of(files: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let mut tar = Builder::new(Vec::new());
-    for (name, contents) in files {
-        tar.append(&header(name, EntryType::Regular, contents.len()), *contents).unwrap();
-    }
-    tar.into_inner().unwrap()
-}
-
-/// Writes an archive and opens it.
-fn open(archive: &[u8]) -> (TempDir, Result<TarFolder, DataError>) {
-    let root = tempdir().unwrap();
-    let path = root.path().join("x.tar");
-    fs::write(&path, archive).unwrap();
-    let opened = TarFolder::open(&path, Channels::Rgb);
-    (root, opened)
-}
 
 fn refusal(archive: &[u8]) -> TarError {
     match open(archive).1.unwrap_err() {
@@ -366,43 +333,6 @@ fn the_training_part_may_be_an_archive() {
     fs::write(&archive, tar_of(&[(b"a.tar", &a)])).unwrap();
     let error = parts().unwrap_err();
     assert!(matches!(error, DataError::Parts(PartError::ClassesDiffer { .. })), "{error}");
-}
-
-/// What an archive without entries for its folders holds beside pictures is of some class, too.
-#[test]
-fn a_class_of_other_files_is_noticed() {
-    let png = png();
-    let files: [(&[u8], &[u8]); 4] =
-        [(b"cat/1.png", &png), (b"cat/a.txt", b""), (b"dog/1.heic", b""), (b"emu/1.png", &png)];
-    let error = open(&tar_of(&files)).1.unwrap_err();
-    let DataError::EmptyClass { path, left_out } = &error else { panic!("{error}") };
-    assert!(path.ends_with("x.tar/dog"), "{error}");
-    assert_eq!(left_out.to_string(), "1 .heic");
-}
-
-/// What lies beside the folder around all classes is no class, whatever its name; what is passed over is counted.
-#[rstest]
-#[case(&["docs/read.me"], "1 .me")]
-#[case(&["devkit_t12/data/synsets.txt", "train/about.txt"], "2 .txt")]
-fn what_lies_beside_the_classes_is_passed_over(#[case] beside: &[&str], #[case] left_out: &str) {
-    let png = png();
-    let mut files: Vec<(&[u8], &[u8])> = vec![(b"train/a/1.png", &png), (b"train/b/1.png", &png)];
-    files.extend(beside.iter().map(|name| (name.as_bytes(), &b""[..])));
-    let (_kept, data) = open(&tar_of(&files));
-    let data = data.unwrap();
-    assert_eq!(data.classes(), ["a", "b"]);
-    assert_eq!(data.left_out().to_string(), left_out);
-}
-
-#[test]
-fn pictures_outside_of_the_classes_are_counted() {
-    let png = png();
-    let (_kept, data) = open(&tar_of(&[(b"a/1.png", &png), (b"b/1.png", &png), (b"c.png", &png)]));
-    let data = data.unwrap();
-    assert_eq!(
-        (data.len(), data.left_out().to_string()),
-        (2, "1 .png outside of the classes".into())
-    );
 }
 
 /// Every picture keeps its name, and those in an archive inside that of the archive before it.

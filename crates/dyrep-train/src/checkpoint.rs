@@ -110,6 +110,15 @@ impl Checkpoints {
         Ok((None, broken))
     }
 
+    /// Whether there is one, whole or not.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn any(&self) -> Result<bool, TrainError> {
+        let failed = |source| TrainError::Folder { path: self.folder.clone(), source };
+        self.epochs().map(|epochs| !epochs.is_empty()).map_err(failed)
+    }
+
     /// The epochs that have a manifest, in order.
     fn epochs(&self) -> io::Result<Vec<usize>> {
         let mut epochs = vec![];
@@ -189,10 +198,12 @@ impl Checkpoints {
         let manifest = Manifest { version: VERSION, epoch, files };
         let text = serde_json::to_vec_pretty(&manifest)?;
         write_atomically(&self.manifest(epoch), &text)?;
-        // Only now: at every moment one whole checkpoint is there.
-        let mut old = self.epochs()?;
+        // Only now: at every moment one whole checkpoint is there. What claims to come later is of before a resume that
+        // did not take it.
+        let (mut old, later): (Vec<_>, Vec<_>) =
+            self.epochs()?.into_iter().partition(|other| *other <= epoch);
         old.truncate(old.len().saturating_sub(self.keep.max(1)));
-        old.into_iter().try_for_each(|epoch| self.remove(epoch))
+        old.into_iter().chain(later).try_for_each(|epoch| self.remove(epoch))
     }
 
     /// First what says that the epoch is whole.
@@ -303,6 +314,20 @@ mod tests {
             let (epoch, broken) = checkpoints.newest().unwrap();
             assert_eq!((epoch, broken.len()), (Some(1), 1), "{name}");
             assert!(broken[0].reason.contains(name), "{}", broken[0].reason);
+        }
+    }
+
+    /// A resume goes on before a checkpoint that was not whole, which is not the newest for its number.
+    #[test]
+    fn stale_checkpoints_do_not_take_the_place_of_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(folder.path(), 1).unwrap();
+        save(&checkpoints, 9, 3);
+        fs::write(folder.path().join("model-9.bpk"), "cut").unwrap();
+        for epoch in [3, 4] {
+            save(&checkpoints, epoch, 3);
+            assert_eq!(newest(folder.path()), (Some(epoch), vec![]));
+            assert_eq!(checkpoints.epochs().unwrap(), [epoch]);
         }
     }
 

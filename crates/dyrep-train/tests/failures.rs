@@ -109,8 +109,13 @@ fn a_step_of_fewer_batches_is_a_whole_step() {
 fn a_run_is_not_written_over() {
     let folder = tempfile::tempdir().unwrap();
     one_epoch(folder.path());
-    let error = Options::new(5, folder.path()).run().unwrap_err();
-    assert!(error.to_string().contains("holds a run already"), "{error}");
+    for record in [true, false] {
+        if !record {
+            fs::remove_file(RunRecord::path(folder.path())).unwrap();
+        }
+        let error = Options::new(5, folder.path()).run().unwrap_err();
+        assert!(error.to_string().contains("holds a run already"), "{error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod common;
 use std::path::Path;
 
 use common::{Options, assert_same_bits};
+use dyrep_train::Schedule;
 
 /// The first epochs of a run of five.
 fn part(folder: &Path, epochs: usize, average: Option<f64>, resume: bool) -> Options<'_> {
@@ -36,4 +37,25 @@ fn k_steps_saved_and_loaded_and_the_rest_are_all_steps() {
         assert_eq!(got.log, want.log);
         assert_same_bits(&got.network, &want.network);
     }
+}
+
+/// A run that has stopped early is at its end: resumed, it trains no further.
+#[test]
+fn a_run_that_stopped_early_stays_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |resume| {
+        let mut options = part(folder.path(), 12, None, resume);
+        // Nothing is learnt, so nothing gets better.
+        options.training.schedule = Schedule::cosine(1e-12, 48);
+        options.training.controller = None;
+        options.training.patience = Some(2);
+        options.run().unwrap()
+    };
+    let stopped = run(false);
+    assert!(stopped.record.epochs.len() < 12);
+    let (network, record) = (stopped.network.clone(), stopped.record.clone());
+    drop(stopped);
+    let again = run(true);
+    assert_eq!(again.record.epochs, record.epochs);
+    assert_same_bits(&again.network, &network);
 }

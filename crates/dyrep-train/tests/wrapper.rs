@@ -24,7 +24,7 @@ use burn_train::{
 use common::{bits, controller, loaders, network};
 use dyrep_burn::{AdjustOptions, Calibration, Change, Event, NormRule, Preset, grow};
 use dyrep_models::ResNet;
-use dyrep_tests::under_test;
+use dyrep_tests::{params, under_test};
 use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss};
 
 type Model = DyRep<Classifier<ResNet>>;
@@ -131,6 +131,30 @@ fn the_average_follows_a_growth() {
     let averaged = ended.model.into_model().network;
     assert!(forms(&averaged).iter().any(|(_, form)| form.branch_count() > 1));
     assert_ne!(forms(&averaged), forms(&network()));
+}
+
+/// The average of a short training is of its weights, not of those that it began with, however slow it is to be.
+#[test]
+fn a_slow_average_warms_up() {
+    let plain = |decay: Option<f64>| {
+        let folder = tempfile::tempdir().unwrap();
+        let model = DyRep::new(Classifier::new(network(), Loss::default(), 1), 4);
+        let model = match decay {
+            Some(decay) => model.with_average(decay),
+            None => model,
+        };
+        let ended = launch(training(folder.path()).num_epochs(2), model);
+        let weights = ended.model.into_model().network;
+        params::read(&weights)["layer4.1.conv2.weight"].iter::<f64>().collect::<Vec<_>>()
+    };
+    let first =
+        params::read(&network().valid())["layer4.1.conv2.weight"].iter::<f64>().collect::<Vec<_>>();
+    let [last, average] = [None, Some(0.9999)].map(plain);
+    let moved = |to: &[f64]| -> f64 {
+        first.iter().zip(to).map(|(first, to)| (first - to).powi(2)).sum::<f64>().sqrt()
+    };
+    let share = moved(&average) / moved(&last);
+    assert!((0.3..1.0).contains(&share), "{share}");
 }
 
 /// Growing is neutral for whoever's weights they are: the fixed part of what `DyRep` does to its average.

@@ -1,5 +1,8 @@
 //! Pictures made on the spot.
 
+// Each test file uses some of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::Path;
 

@@ -134,8 +134,9 @@ impl<M: Module> DyRep<M> {
         Ok(self)
     }
 
-    /// Keeps an exponential moving average of the weights, `a ← decay · a + (1 − decay) · w` after each step, batch
-    /// norms' statistics included. It is what evaluation sees, and follows every change of structure.
+    /// Keeps an exponential moving average of the weights, `a ← d · a + (1 − d) · w` after each step, batch norms'
+    /// statistics included; after n steps d is min(`decay`, (1 + n) / (10 + n)), so that a short training's average is not
+    /// of the weights that it began with. It is what evaluation sees, and follows every change of structure.
     ///
     /// # Panics
     /// If the decay is not between 0 and 1.
@@ -251,6 +252,7 @@ impl<M: Module> DyRep<M> {
     fn stepped(mut self, optimizer: &mut ModuleOptimizer) -> Self {
         self.steps += 1;
         if let (Some(average), Some(decay)) = (self.average.take(), self.setup.decay) {
+            let decay = warmed_up(decay, self.steps);
             self.average = Some(average.moved(&self.model, decay));
         }
         if self.steps.is_multiple_of(self.setup.steps_per_epoch) {
@@ -325,6 +327,11 @@ impl<M: Module> DyRep<M> {
         };
         self.setup.failure.stop(interrupter, error);
     }
+}
+
+/// What an average keeps of itself at a step, so many being done.
+fn warmed_up(decay: f64, steps: usize) -> f64 {
+    decay.min((1 + steps) as f64 / (10 + steps) as f64)
 }
 
 impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {

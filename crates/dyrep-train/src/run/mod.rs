@@ -12,28 +12,28 @@ mod progress;
 mod record;
 mod recorder;
 mod report;
+mod resume;
 mod time;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use burn_train::metric::{AccuracyMetric, LossMetric};
 use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
     TrainingStrategy,
 };
-use dyrep_burn::{ControllerConfig, EventLog, Structure};
+use dyrep_burn::{ControllerConfig, EventLog};
 use dyrep_data::{Loader, Mixer};
 use dyrep_models::Network;
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
 pub use record::{Amendment, RunRecord, RunState};
 
-use crate::checkpoint::{Broken, Checkpoints};
+use crate::checkpoint::Checkpoints;
 use crate::classifier::{Classifier, Loss};
-use crate::device::home;
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
@@ -44,6 +44,7 @@ use calibration::Calibration;
 use folder::Held;
 use layout::Layout;
 use recorder::{Known, Recorder};
+use resume::{check_checkpoint, newest, record};
 
 /// How to train a classifier.
 #[derive(Clone, Debug)]
@@ -150,7 +151,8 @@ impl<N: Network> Run<'_, N> {
         let mut progress = self.progress;
         let from = match self.resume {
             true => newest(&checkpoints, &mut *progress)?,
-            false if RunRecord::path(&self.folder).exists() => {
+            // Checkpoints of no run are of one whose record is gone.
+            false if RunRecord::path(&self.folder).exists() || checkpoints.any()? => {
                 return Err(TrainError::Exists { path: self.folder });
             }
             false => None,
@@ -164,6 +166,11 @@ impl<N: Network> Run<'_, N> {
         let picture = picture(&self.validation, &training.input, &main)?;
         let layout = Layout::of(&self.network, &picture);
         let record = record(&layout, &training, from, &self.folder)?;
+        // A run that has stopped early has its last epoch.
+        let last_epoch = match (from, training.patience) {
+            (Some(epoch), Some(patience)) if record.epochs_since_best() >= patience => epoch,
+            _ => training.epochs,
+        };
         let known = Known {
             held,
             folder: self.folder.clone(),
@@ -212,7 +219,7 @@ impl<N: Network> Run<'_, N> {
             .with_checkpointing_strategy(recorder.strategy(training.keep > 0))
             .with_training_strategy(TrainingStrategy::Default(execution))
             .with_interrupter(self.interrupter.clone())
-            .num_epochs(training.epochs);
+            .num_epochs(last_epoch);
         if !self.dashboard {
             burn = burn.renderer(Box::new(progress::NoRenderer));
         }
@@ -289,22 +296,6 @@ impl<N: Network> Run<'_, N> {
     }
 }
 
-/// The epoch to go on from, if there is one.
-fn newest(
-    checkpoints: &Checkpoints,
-    progress: &mut dyn Progress,
-) -> Result<Option<usize>, TrainError> {
-    let (newest, mut broken) = checkpoints.newest()?;
-    if newest.is_none() && !broken.is_empty() {
-        let Broken { epoch, reason } = broken.remove(0);
-        return Err(TrainError::Resume { path: checkpoints.folder().to_owned(), epoch, reason });
-    }
-    for Broken { epoch, reason } in broken {
-        progress.on_warning(&format!("the checkpoint of epoch {epoch} is not whole: {reason}"));
-    }
-    Ok(newest)
-}
-
 /// A validation picture, `[1, channels, height, width]`.
 fn picture(
     validation: &Loader,
@@ -314,48 +305,6 @@ fn picture(
     // Of a whole batch, since a file that cannot be used is left out.
     let batch = validation.epoch(0).next().unwrap_or_else(|| unreachable!("never empty"))?;
     Ok(input.images(&batch, device).narrow(0, 0, 1))
-}
-
-/// The run's record: a new one, or the folder's up to the checkpoint.
-fn record(
-    layout: &Layout,
-    training: &Training,
-    from: Option<usize>,
-    folder: &Path,
-) -> Result<RunRecord, TrainError> {
-    let Training { title, description, recipe, epochs, .. } = training;
-    let mut record = match from {
-        Some(epoch) => {
-            let mut record = RunRecord::load(&RunRecord::path(folder))?;
-            if let Some(layer) = difference(&record.start, &layout.structure) {
-                let reason = format!("the run began with another network: layer `{layer}` differs");
-                let path = folder.to_owned();
-                return Err(TrainError::Resume { path, epoch, reason });
-            }
-            record.truncate(epoch);
-            if record.recipe != *recipe {
-                let before = std::mem::replace(&mut record.recipe, recipe.clone());
-                record.history.push(Amendment { epochs: epoch, recipe: before });
-            }
-            record.title.clone_from(title);
-            record.description.clone_from(description);
-            record
-        }
-        None => {
-            let start = layout.structure.clone();
-            RunRecord::new(title.clone(), description.clone(), recipe.clone(), start)
-        }
-    };
-    record.epochs_planned = *epochs;
-    record.layers.clone_from(&layout.layers);
-    Ok(record)
-}
-
-/// The first layer that is not the same in both.
-fn difference<'a>(left: &'a Structure, right: &'a Structure) -> Option<&'a str> {
-    let mut paths = left.layers().keys().chain(right.layers().keys());
-    let differs = |path: &&String| left.layers().get(*path) != right.layers().get(*path);
-    paths.find(differs).map(String::as_str)
 }
 
 /// The first parameter or statistic that is not finite.
@@ -409,25 +358,4 @@ fn wrap<N: Network>(
         model = model.with_controller(config.clone(), run)?;
     }
     Ok(model)
-}
-
-/// Burn panics at a record that does not fit; this says what is wrong before.
-fn check_checkpoint<N: Network>(
-    model: &DyRep<Classifier<N>>,
-    checkpoints: &Checkpoints,
-    epoch: usize,
-) -> Result<(), TrainError> {
-    use burn::store::ModuleRecord;
-    use burn_train::checkpoint::Checkpointer;
-
-    let [part, ..] = checkpoints.checkpointers();
-    let refused = |reason: String| TrainError::Resume {
-        path: checkpoints.folder().to_owned(),
-        epoch,
-        reason,
-    };
-    let record: ModuleRecord = part.restore(epoch).map_err(|error| refused(error.to_string()))?;
-    // Statistics are shared between clones: a copy of its own is tried.
-    let copy = model.clone().fork(&home(model));
-    copy.try_load_record(record).map(drop).map_err(|error| refused(error.to_string()))
 }
