@@ -8,12 +8,12 @@ use dyrep_burn::{Difference, deploy, verify};
 use dyrep_models::Model;
 use serde::Serialize;
 
-use crate::Failure;
 use crate::answer::Answer;
 use crate::file::{Form, KindArgs, OutArgs, Written, noise};
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::text::{bytes, count, number, short};
 use crate::verify::{ROUNDED, TOLERANCE, moved_by_rounding};
+use crate::{Failure, NotHeld};
 
 /// Fuse every block into one convolution and write the network to ship
 ///
@@ -115,12 +115,11 @@ impl DeployArgs {
             blocks && report.model.relative <= ROUNDINGS * rounding
         };
         if !rounding.is_none_or(only_rounding) {
-            return Err(format!(
+            return Err(Box::new(NotHeld(format!(
                 "{}: not written: the deployed outputs differ by {:.1e} of the largest",
                 self.out.out.display(),
                 report.model.relative
-            )
-            .into());
+            ))));
         }
         let folds = self.fold_bn || self.told.folds(kind);
         let form = if folds { Form::Folded } else { Form::Deployed };

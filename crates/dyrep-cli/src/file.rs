@@ -62,6 +62,14 @@ pub(crate) struct OutArgs {
     force: bool,
 }
 
+/// Refuses to write over a file, unless that was asked for.
+pub(crate) fn check_free(file: &Path, force: bool) -> Result<(), Failure> {
+    match file.exists() && !force {
+        true => Err(format!("{}: it is there already; --force replaces it", file.display()).into()),
+        false => Ok(()),
+    }
+}
+
 /// What some kinds of file can be told.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct KindArgs {
@@ -74,7 +82,7 @@ pub(crate) struct KindArgs {
     #[arg(long, value_name = "N", value_parser = opset)]
     opset: Option<Opset>,
 
-    /// Of .safetensors: `timm` gives a deployed RepVGG or MobileOne the names of timm's re-parameterised one, `reparam_conv`
+    /// Of .safetensors: `timm` gives a deployed RepVGG, MobileOne or RepViT the names of timm's re-parameterised one, `reparam_conv`
     #[arg(long, value_name = "NAME", value_parser = ["timm"], hide_possible_values = true)]
     names: Option<String>,
 }
@@ -137,13 +145,7 @@ impl OutArgs {
     /// The kind of file, if it may be written.
     pub(crate) fn kind(&self) -> Result<Kind, Failure> {
         let kind = Kind::of(&self.out)?;
-        match self.out.exists() && !self.force {
-            true => {
-                Err(format!("{}: it is there already; --force replaces it", self.out.display())
-                    .into())
-            }
-            false => Ok(kind),
-        }
+        check_free(&self.out, self.force).map(|()| kind)
     }
 
     /// Writes `loaded` in a form.

@@ -125,12 +125,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A check that did not hold.
+#[derive(Debug)]
+pub(crate) struct NotHeld(pub(crate) String);
+
+impl std::fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotHeld {}
+
 /// Says in one line on standard error what failed; the exit code of a failure.
 #[must_use]
 pub fn complain(error: &Failure) -> ExitCode {
     // Standard error may be closed; there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "error: {error}");
-    ExitCode::FAILURE
+    match error.is::<NotHeld>() {
+        true => NOT_HELD.into(),
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// A panic is a fault of the program and not of its user: it is said so, in one line, unless a backtrace is asked for.

@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::Failure;
 use crate::answer::Answer;
 use crate::data::{Files, LoadArgs, StrictArgs, Unusable, at_least_one, tensors};
+use crate::file::check_free;
 use crate::network::{DeviceArgs, Loaded, NetworkArgs};
 use crate::terminal::bar;
-use crate::text::{cut, number};
+use crate::text::cut;
 
 /// Say what pictures show, or compute the logits of a batch
 #[derive(Debug, Args)]
@@ -43,6 +44,10 @@ pub(crate) struct PredictArgs {
     /// Write the logits, `[batch, classes]`, to this safetensors file as `logits`; its metadata name the input of each row
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
+
+    /// Replace the file of --logits if it is there
+    #[arg(long, requires = "logits")]
+    force: bool,
 
     /// Classes that are told of each picture
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
@@ -117,6 +122,9 @@ impl PredictArgs {
         let device = self.device.open()?;
         let loaded = self.network.load(&self.file, &device)?;
         let classes = loaded.config.classes();
+        if let Some(file) = &self.logits {
+            check_free(file, self.force)?;
+        }
         let (names, rows, unusable, left_out) = match &self.batch {
             Some(file) => {
                 let channels = loaded.config.in_channels();
@@ -174,9 +182,8 @@ fn logits(
     let classes = loaded.config.classes();
     match rows.iter().position(|logit| !logit.is_finite()) {
         Some(at) => Err(format!(
-            "the logits of {} of {} are no finite numbers",
-            number(at / classes + 1, "the first picture", "th picture"),
-            size
+            "the logits of picture {} of {size} are no finite numbers",
+            at / classes + 1
         )
         .into()),
         None => Ok(rows),

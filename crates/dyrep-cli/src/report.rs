@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
+use crate::file::check_free;
 use crate::terminal;
 use crate::text::{number, wrapped};
 
@@ -28,6 +29,10 @@ pub(crate) struct ReportArgs {
     /// Where the report goes [default: report.html in the run's folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Replace the file of --out if it is there
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +85,9 @@ impl fmt::Display for Reported {
 
 impl ReportArgs {
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
+        if let Some(out) = &self.out {
+            check_free(out, self.force)?;
+        }
         let record = RunRecord::load(&RunRecord::path(&self.run))?;
         let report = self.out.clone().unwrap_or_else(|| self.run.join("report.html"));
         write_atomically(&report, record.report().as_bytes())

@@ -67,6 +67,9 @@ fn a_grey_network_reads_colour_pictures_everywhere() {
     // The same pixels and the same normalisation by hand: mean and deviation are in the file.
     let found = folder.path().join("found.safetensors");
     json(&["predict", text(&alone), text(&pictures), "--logits", text(&found)]);
+    let again = ["predict", text(&alone), text(&pictures), "--logits", text(&found)];
+    assert!(dyrep(&again).complaint(1).contains("--force replaces it"));
+    json(&[&again[..], &["--force"]].concat());
     let (logits, shape) = tensor(&found, "logits");
     assert_eq!(shape, [VALIDATION as usize, 3]);
     assert!(logits.iter().all(|logit| logit.is_finite()));
