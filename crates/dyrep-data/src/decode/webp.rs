@@ -1,5 +1,6 @@
-//! What a WebP says of its frames, held against the picture that it says it is (the container's specification,
-//! developers.google.com/speed/webp/docs/riff_container; RFC 6386, section 9.1, for the size of a lossy frame).
+//! What a WebP says of its chunks and frames, held against the file and the picture that it says it is (the container's
+//! specification, developers.google.com/speed/webp/docs/riff_container; RFC 6386, section 9.1, for the size of a lossy
+//! frame).
 //!
 //! Its decoder takes memory for a frame as large as the frame declares, in whatever picture it lies.
 
@@ -12,20 +13,38 @@ const FRAME_HEADER: usize = 16;
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let mut chunks = chunks(bytes.get(HEADER..).unwrap_or_default());
     // Without this chunk there is one frame, which is the picture.
-    let Some((b"VP8X", features)) = chunks.next() else { return Ok(()) };
-    let Some(picture) = size_of_24_bits(features, 4) else { return Ok(()) };
-    for (kind, data) in chunks {
-        match kind {
+    let Some(first) = chunks.next().filter(|chunk| chunk.kind == b"VP8X") else { return Ok(()) };
+    let Some(picture) = first.data().and_then(|features| size_of_24_bits(features, 4)) else {
+        return Ok(());
+    };
+    for chunk in chunks {
+        let Some(data) = chunk.data() else { break };
+        match chunk.kind {
             b"ANMF" => {
-                let inside = self::chunks(data.get(FRAME_HEADER..).unwrap_or_default());
-                for (kind, data) in inside {
-                    fits(frame(kind, data), picture)?;
+                for inside in self::chunks(data.get(FRAME_HEADER..).unwrap_or_default()) {
+                    let Some(data) = inside.data() else { break };
+                    fits(frame(inside.kind, data), picture)?;
                 }
             }
-            _ => fits(frame(kind, data), picture)?,
+            kind => fits(frame(kind, data), picture)?,
         }
     }
     Ok(())
+}
+
+/// Whether the file holds all of its chunks. No decoder then takes memory for one that it lacks.
+pub(super) fn is_whole(bytes: &[u8]) -> bool {
+    let length = bytes.get(4..).and_then(|rest| rest.first_chunk());
+    let Some(length) = length.map(|&length| u32::from_le_bytes(length) as usize) else {
+        return false;
+    };
+    let end = length.saturating_add(8);
+    let fits = |chunk: Chunk<'_>| {
+        let at = bytes.len() - chunk.rest.len();
+        // Padding to an even length may be missing at the very end.
+        at > end || at.saturating_add(chunk.rounded()) <= end.saturating_add(1)
+    };
+    end <= bytes.len() && chunks(bytes.get(HEADER..).unwrap_or_default()).all(fits)
 }
 
 fn fits(frame: Option<[u32; 2]>, picture: [u32; 2]) -> Result<(), String> {
@@ -38,15 +57,34 @@ fn fits(frame: Option<[u32; 2]>, picture: [u32; 2]) -> Result<(), String> {
     }
 }
 
-/// Names and data of chunks; one that is cut ends them.
-fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+struct Chunk<'a> {
+    kind: &'a [u8; 4],
+    /// Of its data, as it declares.
+    length: usize,
+    /// From its data to the end of what was walked.
+    rest: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    /// Nothing if it is cut.
+    fn data(&self) -> Option<&'a [u8]> {
+        self.rest.get(..self.length)
+    }
+
+    /// Its length with what pads it to an even one.
+    fn rounded(&self) -> usize {
+        self.length.saturating_add(self.length % 2)
+    }
+}
+
+/// The chunks that begin in `bytes`; one that is cut is the last.
+fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     std::iter::from_fn(move || {
         let (kind, rest) = bytes.split_first_chunk::<4>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let data = rest.get(..length)?;
-        bytes = rest.get(length + length % 2..).unwrap_or_default();
-        Some((kind, data))
+        let chunk = Chunk { kind, length: u32::from_le_bytes(*length) as usize, rest };
+        bytes = rest.get(chunk.rounded()..).unwrap_or_default();
+        Some(chunk)
     })
 }
 
@@ -77,6 +115,7 @@ fn size_of_24_bits(data: &[u8], at: usize) -> Option<[u32; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
         let mut bytes = [&kind[..], &(data.len() as u32).to_le_bytes(), data].concat();
@@ -118,5 +157,28 @@ mod tests {
         // The only frame is the picture.
         assert_eq!(check(&webp(&[lossy(0x3fff, 0x3fff)])), Ok(()));
         assert_eq!(check(b"RIFF"), Ok(()));
+    }
+    fn riff(declared: u32, chunks: &[(u32, usize)]) -> Vec<u8> {
+        let mut bytes = [b"RIFF", &declared.to_le_bytes()[..], b"WEBP"].concat();
+        for &(length, there) in chunks {
+            bytes.extend(b"VP8 ");
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(vec![7; there]);
+        }
+        bytes
+    }
+
+    #[rstest]
+    #[case::whole(riff(16, &[(4, 4)]), true)]
+    #[case::two(riff(28, &[(4, 4), (4, 4)]), true)]
+    #[case::padded(riff(16, &[(3, 4)]), true)]
+    #[case::padding_left_out(riff(15, &[(3, 3)]), true)]
+    #[case::bytes_behind(riff(16, &[(4, 9)]), true)]
+    #[case::cut(riff(16, &[(4, 3)]), false)]
+    #[case::cut_at_a_chunk(riff(28, &[(4, 4)]), false)]
+    #[case::chunk_beyond_the_end(riff(16, &[(u32::MAX, 4)]), false)]
+    #[case::cut_in_front(b"RIFF\x10\0\0".to_vec(), false)]
+    fn only_whole_files_have_their_chunks(#[case] bytes: Vec<u8>, #[case] whole: bool) {
+        assert_eq!(is_whole(&bytes), whole);
     }
 }
