@@ -16,7 +16,7 @@ use super::{Decoding, colours, tiff, webp};
 
 /// The memory that a decoder may take beside the pixels, in bytes: for a line of them, a strip or a
 /// tile, and for texts and colour profiles, which may unpack to a thousand times their length.
-const BESIDE_PIXELS: u64 = 64 * 1024 * 1024;
+pub(super) const BESIDE_PIXELS: u64 = 64 * 1024 * 1024;
 
 /// A file whose header has been read.
 pub(super) struct Still<'a>(Box<dyn ImageDecoder + 'a>);

@@ -1,8 +1,10 @@
 //! What a TIFF says of its first picture, held against the file (revision 6.0, section 2). What cannot be followed is
 //! left to the decoder.
 //!
-//! Its decoder takes memory for as many values as an entry declares, before it reads any.
+//! Its decoder takes memory for as many values as an entry declares, before it reads any, and for rows as long as a
+//! strip or tile says (`chunks.rs`).
 
+mod chunks;
 mod directory;
 
 use self::directory::Directory;
@@ -10,7 +12,8 @@ use self::directory::Directory;
 /// Places and lengths of strips, then those of tiles.
 const PARTS: [[u16; 2]; 2] = [[273, 279], [324, 325]];
 
-/// Refuses an entry of the first directory that declares more values than the file has bytes for.
+/// Refuses an entry of the first directory that declares more values than the file has bytes for, and strips or tiles
+/// that would take much more memory than the picture.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let Some(directory) = Directory::of(bytes) else { return Ok(()) };
     for entry in directory.entries() {
@@ -23,7 +26,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    chunks::check(directory)
 }
 
 /// Whether the strips or tiles of the first picture lie inside the file.
@@ -44,16 +47,16 @@ mod tests {
     #[rstest]
     fn values_lie_in_the_file(#[values(true, false)] little: bool) {
         for (kind, each) in [(1, 1), (3, 2), (4, 4), (5, 8), (16, 8)] {
-            let holding = |values| file(little, &[(258, kind, values, 0)], 400);
+            let holding = |values| file(little, &[(700, kind, values, 0)], 400);
             let most = (holding(0).len() / each) as u32;
             assert_eq!(check(&holding(most)), Ok(()));
             for values in [most + 1, 8_000_000, u32::MAX] {
                 let reason = check(&holding(values)).unwrap_err();
-                let told = format!("tag 258 declares {values} values");
+                let told = format!("tag 700 declares {values} values");
                 assert!(reason.starts_with(&told), "{reason}");
             }
         }
-        let whole = file(little, &[(258, 3, 9_000, 0)], 0);
+        let whole = file(little, &[(700, 3, 9_000, 0)], 0);
         for length in 0..whole.len() {
             let _any = check(&whole[..length]);
         }
