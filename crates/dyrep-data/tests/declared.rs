@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+#[path = "common/progressive.rs"]
+mod progressive;
 #[path = "common/tiff.rs"]
 mod tiff;
 
 use dyrep_data::{Channels, Contents, DataError, Image};
+use progressive::progressive;
 use rstest::rstest;
 use tiff::Tiff;
 
@@ -49,4 +52,56 @@ fn samples_that_a_tiff_does_not_show_are_passed_over() {
     };
     let image = decode(&of(5, &[10, 20, 30, 1, 2, 40, 50, 60, 3, 4])).unwrap();
     assert_eq!(image.pixels(), [10, 20, 30, 40, 50, 60]);
+}
+
+/// A grey JPEG of one colour, coded progressively, that declares so many pixels and has a scan for a few.
+fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    let mut bytes = progressive(8, 1);
+    let frame = bytes.windows(2).position(|two| two == [0xFF, 0xC2]).unwrap();
+    bytes[frame + 5..frame + 7].copy_from_slice(&height.to_be_bytes());
+    bytes[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
+    bytes
+}
+
+/// Colours, or greys if it is so, packed as JPEG.
+fn packed(width: u16, height: u16) -> Tiff {
+    Tiff::rgb(width, height).with(262, &[1]).with(277, &[1]).with(258, &[8]).with(259, &[7])
+}
+
+/// Tables in front of a JPEG may hold all of its header.
+fn split(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let scan = jpeg.windows(2).position(|two| two == [0xFF, 0xDA]).unwrap();
+    ([&jpeg[..scan], &[0xFF, 0xD9]].concat(), [&[0xFF, 0xD8], &jpeg[scan..]].concat())
+}
+
+#[test]
+fn a_jpeg_in_a_tiff_is_decoded_where_it_fits() {
+    let grey = vec![128; 8 * 8 * 3];
+    let (tables, scan) = split(&jpeg(8, 8));
+    for bytes in [
+        packed(8, 8).strip(&jpeg(8, 8)),
+        // One strip of more rows than there are, as some write it.
+        packed(8, 8).long(278, u32::MAX).strip(&jpeg(8, 8)),
+        packed(8, 8).long(322, 16).long(323, 16).tile(&jpeg(16, 16)),
+        packed(8, 8).bytes(347, &tables).strip(&scan),
+    ] {
+        assert_eq!(decode(&bytes).unwrap().pixels(), grey);
+    }
+}
+
+/// The decoder would take a gigabyte for it.
+#[test]
+fn a_jpeg_is_no_larger_than_its_part_of_the_tiff() {
+    let large = jpeg(16_384, 16_384);
+    let (tables, scan) = split(&large);
+    for (bytes, told) in [
+        (packed(8, 8).strip(&large), "strip or tile of 8x8"),
+        (packed(8, 8).long(278, u32::MAX).strip(&jpeg(8, 9)), "strip or tile of 8x8"),
+        (packed(8, 8).bytes(347, &tables).strip(&scan), "strip or tile of 8x8"),
+        (packed(8, 8).long(322, 16).long(323, 16).tile(&jpeg(17, 8)), "strip or tile of 16x16"),
+        // Nor much larger than the picture.
+        (packed(8, 8).long(322, 16_384).long(323, 16_384).tile(&large), "picture of 8x8"),
+    ] {
+        assert!(reason(&bytes).contains(told), "{}", reason(&bytes));
+    }
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod common;
+#[path = "common/progressive.rs"]
+mod progressive;
 #[path = "common/spoiled.rs"]
 mod spoiled;
 
@@ -17,8 +19,9 @@ use dyrep_data::{Channels, DataError, Dataset, ImageFolder};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use image::ImageFormat;
+use progressive::progressive;
 use rstest::rstest;
-use spoiled::{encode, folder, open, progressive};
+use spoiled::{encode, folder, open};
 use tempfile::tempdir;
 
 /// What a file may take at the very most, on a loaded machine without optimisation.

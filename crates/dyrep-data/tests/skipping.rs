@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod common;
+#[path = "common/progressive.rs"]
+mod progressive;
 #[path = "common/spoiled.rs"]
 mod spoiled;
 
@@ -12,7 +14,8 @@ use std::sync::Arc;
 
 use dyrep_data::{Batch, DataError, Dataset, Loader, LoaderConfig, Pipeline};
 use image::{ImageFormat, Rgb, RgbImage};
-use spoiled::{encode, folder, open, progressive};
+use progressive::progressive;
+use spoiled::{encode, folder, open};
 use tempfile::{TempDir, tempdir};
 
 /// Eight pictures that cannot be used, of different kinds, among 40.

@@ -2,11 +2,13 @@
 //! left to the decoder.
 //!
 //! Its decoder takes memory for as many values as an entry declares, before it reads any, and for rows as long as a
-//! strip or tile says (`chunks.rs`).
+//! strip or tile says (`chunks.rs`), or a JPEG in one as large as that says (`jpeg.rs`).
 
 mod chunks;
 mod directory;
+mod jpeg;
 
+use self::chunks::Layout;
 use self::directory::Directory;
 
 /// Places and lengths of strips, then those of tiles.
@@ -26,7 +28,9 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
             ));
         }
     }
-    chunks::check(directory)
+    let layout = Layout::of(directory)?;
+    chunks::check(&layout)?;
+    jpeg::check(directory, &layout)
 }
 
 /// Whether the strips or tiles of the first picture lie inside the file.

@@ -22,6 +22,11 @@ impl Tiff {
         self.set(Entry { tag, kind: 3, count: values.len(), values: bytes })
     }
 
+    /// Bytes.
+    pub(crate) fn bytes(self, tag: u16, values: &[u8]) -> Self {
+        self.set(Entry { tag, kind: 7, count: values.len(), values: values.to_vec() })
+    }
+
     /// One value of 32 bits.
     pub(crate) fn long(self, tag: u16, value: u32) -> Self {
         self.set(Entry { tag, kind: 4, count: 1, values: value.to_le_bytes().to_vec() })

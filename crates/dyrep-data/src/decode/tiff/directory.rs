@@ -5,7 +5,8 @@
 /// The first directory. Files of more than 4 GiB (`BigTIFF`) are of no kind that is read.
 #[derive(Clone, Copy)]
 pub(super) struct Directory<'a> {
-    bytes: &'a [u8],
+    /// All of the file.
+    pub(super) bytes: &'a [u8],
     little: bool,
     /// Where the first entry is.
     first: usize,
