@@ -105,3 +105,14 @@ fn a_jpeg_is_no_larger_than_its_part_of_the_tiff() {
         assert!(reason(&bytes).contains(told), "{}", reason(&bytes));
     }
 }
+
+/// Behind the end of the file, as it tells it, is a chunk that is cut. The decoder would take 402 MB for the frame in it.
+#[test]
+fn a_webps_frame_is_no_larger_than_it() {
+    let features = [&b"VP8X\x0a\0\0\0"[..], &[0, 0, 0, 0, 6, 0, 0, 4, 0, 0]].concat();
+    let frame =
+        [&b"VP8 \xf0\xff\xff\x7f"[..], &[0, 0, 0, 0x9d, 1, 0x2a, 255, 63, 255, 63]].concat();
+    let bytes = [&b"RIFF\x16\0\0\0WEBP"[..], &features, &frame, &[0; 100]].concat();
+    let told = "a frame of 16383x16383 in a picture of 7x5";
+    assert_eq!(reason(&bytes), told);
+}

@@ -9,30 +9,30 @@ const HEADER: usize = 12;
 /// Bytes of an animation's frame in front of its own chunks.
 const FRAME_HEADER: usize = 16;
 
-/// Refuses a frame that is larger than the picture.
+/// Chunks that the decoder reads.
+const KINDS: [&[u8; 4]; 8] =
+    [b"ALPH", b"ANIM", b"ANMF", b"EXIF", b"ICCP", b"VP8 ", b"VP8L", b"XMP "];
+
+/// Refuses a frame that is larger than the picture. What a chunk begins with counts, whatever length it declares: the
+/// decoder reads on where a chunk is cut or shorter than what should be in it.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let mut chunks = chunks(bytes.get(HEADER..).unwrap_or_default());
     // Without this chunk there is one frame, which is the picture.
     let Some(first) = chunks.next().filter(|chunk| chunk.kind == b"VP8X") else { return Ok(()) };
-    let Some(picture) = first.data().and_then(|features| size_of_24_bits(features, 4)) else {
-        return Ok(());
-    };
+    let Some(picture) = size_of_24_bits(first.rest, 4) else { return Ok(()) };
     for chunk in chunks {
-        let Some(data) = chunk.data() else { break };
-        match chunk.kind {
-            b"ANMF" => {
-                for inside in self::chunks(data.get(FRAME_HEADER..).unwrap_or_default()) {
-                    let Some(data) = inside.data() else { break };
-                    fits(frame(inside.kind, data), picture)?;
-                }
-            }
-            kind => fits(frame(kind, data), picture)?,
+        fits(&chunk, picture)?;
+        if chunk.kind == b"ANMF" {
+            let inside = chunk.rest.get(FRAME_HEADER..).unwrap_or_default();
+            // Transparency and colours.
+            self::chunks(inside).take(2).try_for_each(|chunk| fits(&chunk, picture))?;
         }
     }
     Ok(())
 }
 
-/// Whether the file holds all of its chunks. No decoder then takes memory for one that it lacks.
+/// Whether the file holds all of its chunks. No decoder then takes memory for one that it lacks; ours looks behind the
+/// end for more of them, where whatever else may follow.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
     let length = bytes.get(4..).and_then(|rest| rest.first_chunk());
     let Some(length) = length.map(|&length| u32::from_le_bytes(length) as usize) else {
@@ -41,14 +41,17 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
     let end = length.saturating_add(8);
     let fits = |chunk: Chunk<'_>| {
         let at = bytes.len() - chunk.rest.len();
+        if at > end {
+            return !(chunk.is_cut() && KINDS.contains(&chunk.kind));
+        }
         // Padding to an even length may be missing at the very end.
-        at > end || at.saturating_add(chunk.rounded()) <= end.saturating_add(1)
+        at.saturating_add(chunk.rounded()) <= end.saturating_add(1)
     };
     end <= bytes.len() && chunks(bytes.get(HEADER..).unwrap_or_default()).all(fits)
 }
 
-fn fits(frame: Option<[u32; 2]>, picture: [u32; 2]) -> Result<(), String> {
-    match frame {
+fn fits(chunk: &Chunk<'_>, picture: [u32; 2]) -> Result<(), String> {
+    match chunk.frame() {
         Some([width, height]) if width > picture[0] || height > picture[1] => Err(format!(
             "a frame of {width}x{height} in a picture of {}x{}",
             picture[0], picture[1]
@@ -65,15 +68,31 @@ struct Chunk<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Chunk<'a> {
-    /// Nothing if it is cut.
-    fn data(&self) -> Option<&'a [u8]> {
-        self.rest.get(..self.length)
-    }
-
+impl Chunk<'_> {
     /// Its length with what pads it to an even one.
     fn rounded(&self) -> usize {
         self.length.saturating_add(self.length % 2)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.length > self.rest.len()
+    }
+
+    /// Width and height that a frame of pixels declares.
+    fn frame(&self) -> Option<[u32; 2]> {
+        match self.kind {
+            b"VP8 " => {
+                let sides: &[u8; 4] = self.rest.get(6..)?.first_chunk()?;
+                let side =
+                    |at: usize| u32::from(u16::from_le_bytes([sides[at], sides[at + 1]]) & 0x3fff);
+                Some([side(0), side(2)])
+            }
+            b"VP8L" => {
+                let bits = u32::from_le_bytes(*self.rest.get(1..)?.first_chunk()?);
+                Some([(bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1])
+            }
+            _ => None,
+        }
     }
 }
 
@@ -86,23 +105,6 @@ fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
         bytes = rest.get(chunk.rounded()..).unwrap_or_default();
         Some(chunk)
     })
-}
-
-/// Width and height that a frame of pixels declares.
-fn frame(kind: &[u8; 4], data: &[u8]) -> Option<[u32; 2]> {
-    match kind {
-        b"VP8 " => {
-            let sides: &[u8; 4] = data.get(6..)?.first_chunk()?;
-            let side =
-                |at: usize| u32::from(u16::from_le_bytes([sides[at], sides[at + 1]]) & 0x3fff);
-            Some([side(0), side(2)])
-        }
-        b"VP8L" => {
-            let bits = u32::from_le_bytes(*data.get(1..)?.first_chunk()?);
-            Some([(bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1])
-        }
-        _ => None,
-    }
 }
 
 /// Two sides, each less one in 24 bits.
@@ -154,6 +156,34 @@ mod tests {
             let reason = check(&webp(&[picture.clone(), bad])).unwrap_err();
             assert!(reason.contains("7x5"), "{reason}");
         }
+        // A chunk is cut, or shorter than what the decoder reads of it, and counts.
+        let declaring = |mut chunk: Vec<u8>, length: u32| {
+            chunk[4..8].copy_from_slice(&length.to_le_bytes());
+            chunk
+        };
+        let transparent = |alpha: &[u8], frame: Vec<u8>| {
+            let inside = [vec![0; 16], chunk(b"ALPH", alpha), frame].concat();
+            // As if what pads the first did not count.
+            let length = inside.len() - alpha.len() % 2;
+            declaring(chunk(b"ANMF", &inside), length as u32)
+        };
+        for (good, bad) in [
+            (declaring(lossy(7, 5), 0x7fff_fff0), declaring(lossy(0x3fff, 0x3fff), 0x7fff_fff0)),
+            (declaring(lossless(7, 5), 0), declaring(lossless(7, 6), 0)),
+            (
+                declaring(animated(lossy(7, 5)), u32::MAX),
+                declaring(animated(lossy(8, 5)), u32::MAX),
+            ),
+            (declaring(animated(lossy(7, 5)), 24), declaring(animated(lossy(8, 5)), 24)),
+            (transparent(b"odd", lossy(7, 5)), transparent(b"odd", lossy(7, 6))),
+        ] {
+            assert_eq!(check(&webp(&[picture.clone(), good])), Ok(()));
+            assert!(check(&webp(&[picture.clone(), bad])).is_err());
+        }
+        // So does the first one, of 32×5 pixels: what tells it is a frame's beginning, too.
+        let told = [&b"ANMF\x1f\0\0\x04\0\0"[..], &[0; 14], &lossy(33, 5)].concat();
+        let reason = check(&webp(&[declaring(chunk(b"VP8X", &told), 0)])).unwrap_err();
+        assert!(reason.contains("32x5"), "{reason}");
         // The only frame is the picture.
         assert_eq!(check(&webp(&[lossy(0x3fff, 0x3fff)])), Ok(()));
         assert_eq!(check(b"RIFF"), Ok(()));
@@ -177,6 +207,8 @@ mod tests {
     #[case::cut(riff(16, &[(4, 3)]), false)]
     #[case::cut_at_a_chunk(riff(28, &[(4, 4)]), false)]
     #[case::chunk_beyond_the_end(riff(16, &[(u32::MAX, 4)]), false)]
+    #[case::cut_behind_the_end(riff(16, &[(4, 4), (9, 4)]), false)]
+    #[case::something_behind_the_end([&riff(16, &[(4, 4)])[..], b"any text, not a chunk"].concat(), true)]
     #[case::cut_in_front(b"RIFF\x10\0\0".to_vec(), false)]
     fn only_whole_files_have_their_chunks(#[case] bytes: Vec<u8>, #[case] whole: bool) {
         assert_eq!(is_whole(&bytes), whole);
