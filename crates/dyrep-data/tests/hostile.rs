@@ -128,6 +128,17 @@ fn peak_memory() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0) << 10
 }
 
+/// Behind the end of the file, as it tells it, is a chunk that is cut. The decoder would take 402 MB for the frame in it.
+#[test]
+fn a_webps_frame_is_no_larger_than_it() {
+    let features = [&b"VP8X\x0a\0\0\0"[..], &[0, 0, 0, 0, 6, 0, 0, 4, 0, 0]].concat();
+    let frame =
+        [&b"VP8 \xf0\xff\xff\x7f"[..], &[0, 0, 0, 0x9d, 1, 0x2a, 255, 63, 255, 63]].concat();
+    let bytes = [&b"RIFF\x16\0\0\0WEBP"[..], &features, &frame, &[0; 100]].concat();
+    let error = error_of("x.webp", |path| fs::write(path, &bytes).unwrap());
+    assert!(error.to_string().contains("a frame of 16383x16383 in a picture of 7x5"), "{error}");
+}
+
 /// Sparse: it takes no space on the disk, and would take half a gigabyte in memory.
 #[test]
 fn a_large_file_is_refused_by_its_length() {

@@ -4,7 +4,8 @@
 //! A sample c of opacity a over a background b is (c·a + b·(m − a)) / m, where m is the largest
 //! value of a sample: Pillow's `alpha_composite` over an opaque picture. It is rounded once, to
 //! nearest, together with the step from 16 bits to 8. Where a is m, which is all of an opaque alpha
-//! channel, that is c itself.
+//! channel, that is c itself. Samples that have been multiplied by their opacity, as a TIFF's may, are
+//! (c·m + b·(m − a)) / m.
 
 use image::DynamicImage;
 
@@ -26,17 +27,28 @@ pub(super) fn rgb_to_luma(pixels: &mut Vec<u8>) {
     pixels.truncate(count);
 }
 
-/// The pixels of `image` as `channels` of 8 bits, interleaved, over `background`.
+/// What the samples of a transparent pixel are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alpha {
+    /// The colour, whatever its opacity.
+    Straight,
+    /// The colour multiplied by its opacity (associated, premultiplied). None is larger than that; Pillow, too, takes
+    /// what is for as much.
+    Premultiplied,
+}
+
+/// The pixels of `image`, of such transparency, as `channels` of 8 bits, interleaved, over `background`.
 ///
 /// # Errors
 ///
 /// For samples that are no whole numbers, the reason.
 pub(super) fn flatten(
     image: DynamicImage,
+    alpha: Alpha,
     channels: Channels,
     background: [u8; 3],
 ) -> Result<Vec<u8>, String> {
-    let over = Over { channels, background };
+    let over = Over { alpha, channels, background };
     Ok(match (image, channels) {
         (DynamicImage::ImageLuma8(grey), Channels::Grey) => grey.into_raw(),
         (DynamicImage::ImageRgb8(colour), Channels::Rgb) => colour.into_raw(),
@@ -73,6 +85,7 @@ impl Sample for u16 {
 
 #[derive(Clone, Copy)]
 struct Over {
+    alpha: Alpha,
     channels: Channels,
     background: [u8; 3],
 }
@@ -87,7 +100,7 @@ impl Over {
             let opacity = if has_alpha { pixel[STORED - 1].into() } else { S::MOST };
             let rgb = std::array::from_fn(|channel| {
                 let sample = pixel[if has_colour { channel } else { 0 }].into();
-                over::<S>(sample, opacity, self.background[channel])
+                over::<S>(self.part::<S>(sample, opacity), opacity, self.background[channel])
             });
             match self.channels {
                 Channels::Grey => composed.push(luma(rgb)),
@@ -96,14 +109,21 @@ impl Over {
         }
         composed
     }
+
+    fn part<S: Sample>(self, sample: u64, opacity: u64) -> u64 {
+        match self.alpha {
+            Alpha::Straight => sample * opacity,
+            Alpha::Premultiplied => sample.min(opacity) * S::MOST,
+        }
+    }
 }
 
-/// A sample over the background, in 8 bits.
-fn over<S: Sample>(sample: u64, opacity: u64, background: u8) -> u8 {
+/// A sample's part, of the largest sample times the largest opacity, over the background, in 8 bits.
+fn over<S: Sample>(part: u64, opacity: u64, background: u8) -> u8 {
     // How many steps of the sample's range are one of 8 bits: 1 or 257.
     let step = S::MOST / 255;
     let behind = u64::from(background) * step;
-    let parts = sample * opacity + behind * (S::MOST - opacity);
+    let parts = part + behind * (S::MOST - opacity);
     let whole = S::MOST * step;
     ((parts + whole / 2) / whole) as u8
 }
@@ -116,10 +136,10 @@ mod tests {
     fn what_is_opaque_or_not_there_is_exact() {
         for value in 0..=255 {
             for other in 0..=255 {
-                assert_eq!(over::<u8>(value, 255, other), value as u8);
-                assert_eq!(over::<u8>(value, 0, other), other);
-                assert_eq!(over::<u16>(value * 257, 65_535, other), value as u8);
-                assert_eq!(over::<u16>(value * 257, 0, other), other);
+                assert_eq!(over::<u8>(value * 255, 255, other), value as u8);
+                assert_eq!(over::<u8>(0, 0, other), other);
+                assert_eq!(over::<u16>(value * 257 * 65_535, 65_535, other), value as u8);
+                assert_eq!(over::<u16>(0, 0, other), other);
             }
         }
     }
@@ -135,10 +155,10 @@ mod tests {
                     let sample = sample as f64 / most * 255.0;
                     sample * opacity + f64::from(background) * (1.0 - opacity)
                 };
-                let found = f64::from(over::<u16>(sample, opacity, background));
+                let found = f64::from(over::<u16>(sample * opacity, opacity, background));
                 assert!((found - real(sample, opacity, 65_535.0)).abs() <= 0.5 + 1e-9);
                 let (sample, opacity) = (sample % 256, opacity % 256);
-                let found = f64::from(over::<u8>(sample, opacity, background));
+                let found = f64::from(over::<u8>(sample * opacity, opacity, background));
                 assert!((found - real(sample, opacity, 255.0)).abs() <= 0.5 + 1e-9);
             }
         }

@@ -7,6 +7,8 @@
 //! | RGB, palette, YCbCr, CMYK | its luma, as Pillow's `convert("L")` | converted |
 //! | with transparency | over [`Decoding::background`], then as above | over [`Decoding::background`] |
 //!
+//! A TIFF whose colours have been multiplied by their opacity is composed as what it is.
+//!
 //! 16-bit samples are scaled to 8 bits, rounding to nearest; fewer than 8 bits are expanded. CMYK is
 //! taken for inverted in a JPEG, as Adobe writes it and Pillow reads it. Of several pictures in a
 //! file, the first one counts.

@@ -12,14 +12,18 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation as Exif;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
 
-use super::{Decoding, colours, tiff, webp};
+use super::colours::{self, Alpha};
+use super::{Decoding, tiff, webp};
 
 /// The memory that a decoder may take beside the pixels, in bytes: for a line of them, a strip or a
 /// tile, and for texts and colour profiles, which may unpack to a thousand times their length.
 pub(super) const BESIDE_PIXELS: u64 = 64 * 1024 * 1024;
 
 /// A file whose header has been read.
-pub(super) struct Still<'a>(Box<dyn ImageDecoder + 'a>);
+pub(super) struct Still<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
+    alpha: Alpha,
+}
 
 impl<'a> Still<'a> {
     /// Reads the header only: refusals come before any pixel is allocated.
@@ -29,25 +33,30 @@ impl<'a> Still<'a> {
             ImageFormat::Tiff => tiff::check(bytes)?,
             _ => {}
         }
-        decoder(format, Cursor::new(bytes)).map(Self).map_err(|error| text(&error))
+        let alpha = match format {
+            ImageFormat::Tiff => tiff::alpha(bytes),
+            _ => Alpha::Straight,
+        };
+        let decoder = decoder(format, Cursor::new(bytes)).map_err(|error| text(&error))?;
+        Ok(Self { decoder, alpha })
     }
 
     pub(super) fn size(&self) -> (u32, u32) {
-        self.0.dimensions()
+        self.decoder.dimensions()
     }
 
     /// How the file says that it is to be turned, in front of the pixels.
     pub(super) fn turn(&mut self) -> Option<Exif> {
-        self.0.orientation().ok()
+        self.decoder.orientation().ok()
     }
 
     /// The pixels in 8 bits, interleaved.
     pub(super) fn decode(mut self, decoding: &Decoding) -> Result<Vec<u8>, String> {
         let mut limits = Limits::default();
-        limits.max_alloc = Some(self.0.total_bytes().saturating_add(BESIDE_PIXELS));
-        self.0.set_limits(limits).map_err(|error| text(&error))?;
-        let image = DynamicImage::from_decoder(self.0).map_err(|error| text(&error))?;
-        colours::flatten(image, decoding.channels, decoding.background)
+        limits.max_alloc = Some(self.decoder.total_bytes().saturating_add(BESIDE_PIXELS));
+        self.decoder.set_limits(limits).map_err(|error| text(&error))?;
+        let image = DynamicImage::from_decoder(self.decoder).map_err(|error| text(&error))?;
+        colours::flatten(image, self.alpha, decoding.channels, decoding.background)
     }
 }
 

@@ -8,11 +8,17 @@ mod chunks;
 mod directory;
 mod jpeg;
 
+use super::colours::Alpha;
+
 use self::chunks::Layout;
 use self::directory::Directory;
 
 /// Places and lengths of strips, then those of tiles.
 const PARTS: [[u16; 2]; 2] = [[273, 279], [324, 325]];
+
+/// What the samples beside the colours are, and the value of an opacity by which they have been multiplied.
+const BESIDE_COLOURS: u16 = 338;
+const ASSOCIATED: u64 = 1;
 
 /// Refuses an entry of the first directory that declares more values than the file has bytes for, and strips or tiles
 /// that would take much more memory than the picture.
@@ -40,6 +46,12 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
         let mut parts = directory.values(places).zip(directory.values(lengths));
         parts.all(|(place, length)| place.saturating_add(length) <= bytes.len() as u64)
     })
+}
+
+/// What the first sample beside the colours says of them, if it says anything.
+pub(super) fn alpha(bytes: &[u8]) -> Alpha {
+    let kinds = Directory::of(bytes).and_then(|directory| directory.values(BESIDE_COLOURS).next());
+    if kinds == Some(ASSOCIATED) { Alpha::Premultiplied } else { Alpha::Straight }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Files that declare far more than they hold: refused in front of the memory that their decoders would take for it.
+//! TIFFs that no encoder here writes. Those that declare far more than they hold are refused in front of the memory that
+//! their decoder would take for it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
@@ -7,7 +8,7 @@ mod progressive;
 #[path = "common/tiff.rs"]
 mod tiff;
 
-use dyrep_data::{Channels, Contents, DataError, Image};
+use dyrep_data::{Channels, Contents, DataError, Decoding, Image};
 use progressive::progressive;
 use rstest::rstest;
 use tiff::Tiff;
@@ -32,7 +33,7 @@ fn reason(bytes: &[u8]) -> String {
 #[case::four(4, u32::MAX)]
 #[case::many(u16::MAX, u32::MAX)]
 #[case::more_samples_than_width(u16::MAX, 1 << 20)]
-fn a_tiffs_tiles_are_not_much_wider_than_it(#[case] samples: u16, #[case] tile: u32) {
+fn tiles_are_not_much_wider_than_the_picture(#[case] samples: u16, #[case] tile: u32) {
     let unused = vec![0; usize::from(samples) - 3];
     let bytes = Tiff::rgb(1, 1)
         .with(277, &[samples])
@@ -45,7 +46,7 @@ fn a_tiffs_tiles_are_not_much_wider_than_it(#[case] samples: u16, #[case] tile: 
 }
 
 #[test]
-fn samples_that_a_tiff_does_not_show_are_passed_over() {
+fn samples_that_are_not_shown_are_passed_over() {
     let of = |samples: u16, data: &[u8]| {
         let unused = vec![0; usize::from(samples) - 3];
         Tiff::rgb(2, 1).with(277, &[samples]).with(258, &[8]).with(338, &unused).strip(data)
@@ -75,7 +76,7 @@ fn split(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn a_jpeg_in_a_tiff_is_decoded_where_it_fits() {
+fn a_jpeg_inside_is_decoded_where_it_fits() {
     let grey = vec![128; 8 * 8 * 3];
     let (tables, scan) = split(&jpeg(8, 8));
     for bytes in [
@@ -91,7 +92,7 @@ fn a_jpeg_in_a_tiff_is_decoded_where_it_fits() {
 
 /// The decoder would take a gigabyte for it.
 #[test]
-fn a_jpeg_is_no_larger_than_its_part_of_the_tiff() {
+fn a_jpeg_inside_is_no_larger_than_its_part() {
     let large = jpeg(16_384, 16_384);
     let (tables, scan) = split(&large);
     for (bytes, told) in [
@@ -106,13 +107,25 @@ fn a_jpeg_is_no_larger_than_its_part_of_the_tiff() {
     }
 }
 
-/// Behind the end of the file, as it tells it, is a chunk that is cut. The decoder would take 402 MB for the frame in it.
-#[test]
-fn a_webps_frame_is_no_larger_than_it() {
-    let features = [&b"VP8X\x0a\0\0\0"[..], &[0, 0, 0, 0, 6, 0, 0, 4, 0, 0]].concat();
-    let frame =
-        [&b"VP8 \xf0\xff\xff\x7f"[..], &[0, 0, 0, 0x9d, 1, 0x2a, 255, 63, 255, 63]].concat();
-    let bytes = [&b"RIFF\x16\0\0\0WEBP"[..], &features, &frame, &[0; 100]].concat();
-    let told = "a frame of 16383x16383 in a picture of 7x5";
-    assert_eq!(reason(&bytes), told);
+/// Samples that have been multiplied by their opacity (1 in tag 338) are composed as they are, c + b·(1 − a); those of
+/// more than their opacity count as much. The same where they have 16 bits, here 257 times as much.
+#[rstest]
+fn transparency_may_be_in_the_colours(#[values(8, 16)] bits: u16) {
+    let samples: [u16; 16] = [10, 64, 128, 128, 12, 200, 99, 255, 0, 0, 0, 0, 200, 128, 9, 128];
+    let data: Vec<u8> = match bits {
+        8 => samples.iter().map(|&sample| sample as u8).collect(),
+        _ => samples.iter().flat_map(|&sample| (257 * sample).to_le_bytes()).collect(),
+    };
+    let pixels = |kind: u16, background: [u8; 3]| {
+        let tiff = Tiff::rgb(4, 1).with(277, &[4]).with(258, &[bits; 4]).with(338, &[kind]);
+        let decoding = Decoding { background, ..Channels::Rgb.into() };
+        let contents = Contents::File { path: "x".into(), decoding };
+        contents.decode(&tiff.strip(&data)).unwrap().into_pixels()
+    };
+    let multiplied = [137, 191, 255, 12, 200, 99, 255, 255, 255, 255, 255, 136];
+    assert_eq!(pixels(1, [255; 3]), multiplied);
+    let multiplied = [10, 89, 179, 12, 200, 99, 0, 51, 102, 128, 153, 60];
+    assert_eq!(pixels(1, [0, 51, 102]), multiplied);
+    let straight = [132, 159, 191, 12, 200, 99, 255, 255, 255, 227, 191, 132];
+    assert_eq!(pixels(2, [255; 3]), straight);
 }
