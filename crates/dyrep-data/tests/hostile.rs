@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{rgb, save};
-use dyrep_data::{Channels, DataError, Dataset, ImageFolder};
+use dyrep_data::{Channels, Contents, DataError, Dataset, ImageFolder};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use image::ImageFormat;
@@ -137,6 +137,23 @@ fn a_webps_frame_is_no_larger_than_it() {
     let bytes = [&b"RIFF\x16\0\0\0WEBP"[..], &features, &frame, &[0; 100]].concat();
     let error = error_of("x.webp", |path| fs::write(path, &bytes).unwrap());
     assert!(error.to_string().contains("a frame of 16383x16383 in a picture of 7x5"), "{error}");
+}
+
+/// Of no pixels, in one direction or both; the decoder of GIFs takes them for pictures.
+#[rstest]
+#[case(0, 0)]
+#[case(0, 5)]
+#[case(7, 0)]
+fn a_picture_has_pixels(#[case] width: u8, #[case] height: u8) {
+    // One pixel, where there is none.
+    let frame = [0x2C, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0];
+    let head = [&b"GIF89a"[..], &[width, 0, height, 0, 0x80, 0, 0], &[9; 6]].concat();
+    let gif = [&head[..], &frame, b";"].concat();
+    let error = error_of("x.gif", |path| fs::write(path, &gif).unwrap());
+    assert!(matches!(error, DataError::Undecodable { .. }), "{error}");
+    let decoding = Channels::Rgb.into();
+    let error = Contents::File { path: "x.gif".into(), decoding }.decode(&gif).unwrap_err();
+    assert!(error.to_string().contains("x.gif"), "{error}");
 }
 
 /// Sparse: it takes no space on the disk, and would take half a gigabyte in memory.

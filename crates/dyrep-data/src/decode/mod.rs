@@ -72,7 +72,7 @@ impl Decoder {
     /// # Errors
     ///
     /// A [`DataError`] with the path if it is empty, of no kind that is read, truncated or corrupt,
-    /// or declares too many pixels.
+    /// or declares too many pixels or none.
     pub(crate) fn open<'a>(
         &'a mut self,
         path: &'a Path,
@@ -89,6 +89,9 @@ impl Decoder {
             other => Kind::Still(Still::open(other, bytes).map_err(failed)?),
         };
         let (width, height) = kind.size();
+        if width == 0 || height == 0 {
+            return Err(failed(format!("it declares {width}x{height} pixels")));
+        }
         let limit = decoding.max_pixels.min(Image::LARGEST);
         if u64::from(width) * u64::from(height) > limit {
             let path = path.to_owned();
