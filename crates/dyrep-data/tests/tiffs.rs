@@ -107,6 +107,13 @@ fn a_jpeg_inside_is_no_larger_than_its_part() {
     }
 }
 
+/// Refused for what they are before they are unpacked, which would take 24 bytes a pixel.
+#[test]
+fn samples_are_whole_numbers() {
+    let tiff = Tiff::rgb(4, 1).with(258, &[32; 3]).with(339, &[3; 3]).with(259, &[8]);
+    assert_eq!(reason(&tiff.strip(b"not packed")), "its samples are Rgb32F; expected 8 or 16 bits");
+}
+
 /// Samples that have been multiplied by their opacity (1 in tag 338) are composed as they are, c + b·(1 − a); those of
 /// more than their opacity count as much. The same where they have 16 bits, here 257 times as much.
 #[rstest]

@@ -7,7 +7,7 @@
 //! channel, that is c itself. Samples that have been multiplied by their opacity, as a TIFF's may, are
 //! (c·m + b·(m − a)) / m.
 
-use image::DynamicImage;
+use image::{ColorType, DynamicImage};
 
 use super::Channels;
 
@@ -64,10 +64,21 @@ pub(super) fn flatten(
         (DynamicImage::ImageLumaA16(it), _) => over.compose::<2, u16>(it.as_raw()),
         (DynamicImage::ImageRgb16(it), _) => over.compose::<3, u16>(it.as_raw()),
         (DynamicImage::ImageRgba16(it), _) => over.compose::<4, u16>(it.as_raw()),
-        (other, _) => {
-            return Err(format!("its samples are {:?}; expected 8 or 16 bits", other.color()));
-        }
+        (other, _) => return Err(unread(other.color())),
     })
+}
+
+/// Refuses samples that are no whole numbers.
+pub(super) fn check(colour: ColorType) -> Result<(), String> {
+    use ColorType::{L8, L16, La8, La16, Rgb8, Rgb16, Rgba8, Rgba16};
+    match colour {
+        L8 | La8 | Rgb8 | Rgba8 | L16 | La16 | Rgb16 | Rgba16 => Ok(()),
+        other => Err(unread(other)),
+    }
+}
+
+fn unread(colour: ColorType) -> String {
+    format!("its samples are {colour:?}; expected 8 or 16 bits")
 }
 
 /// A whole number of a sample's range.

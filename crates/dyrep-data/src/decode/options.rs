@@ -80,8 +80,9 @@ pub struct Decoding {
     /// be nothing at all.
     pub background: [u8; 3],
     /// The most pixels, width × height, that a file may declare: [`Image::MAX_PIXELS`] unless asked
-    /// for, and never more than [`Image::LARGEST`]. A picture takes up to eight bytes a pixel while
-    /// it is decoded, in each thread.
+    /// for, and never more than [`Image::LARGEST`]. A picture takes up to sixteen bytes a pixel while
+    /// it is decoded, in each thread: sixteen for a TIFF of RGBA in 16 bits, eleven for such a PNG,
+    /// seven or eight for RGBA in 8 bits, three for an RGB JPEG or, if it is progressive, nine.
     pub max_pixels: u64,
 }
 

@@ -38,6 +38,7 @@ impl<'a> Still<'a> {
             _ => Alpha::Straight,
         };
         let decoder = decoder(format, Cursor::new(bytes)).map_err(|error| text(&error))?;
+        colours::check(decoder.color_type())?;
         Ok(Self { decoder, alpha })
     }
 
