@@ -140,7 +140,7 @@ def main():
     def predicted(file, *options):
         out = folder / "logits.safetensors"
         out.unlink(missing_ok=True)
-        run("predict", file, "--batch", folder / "batch.safetensors", "--logits", out, *options)
+        run("predict", file, "--batch", folder / "batch.safetensors", "--logits", out, "--force", *options)
         return load_file(out)["logits"]
 
     for name, make, reparameterised, options in NETWORKS:

@@ -114,7 +114,16 @@ fn a_bad_file_stops_nothing_unless_asked_for() {
     fs::write(rose.join("notes.txt"), "").unwrap();
 
     let logits = folder.path().join("logits.safetensors");
-    let predict = ["predict", weights, text(&rose), "--logits", text(&logits), "--batch-size", "2"];
+    let predict = [
+        "predict",
+        weights,
+        text(&rose),
+        "--batch-size",
+        "2",
+        "--force",
+        "--logits",
+        text(&logits),
+    ];
     let ran = dyrep(&[&predict[..], &["--json"]].concat());
     assert_eq!(ran.code, 1, "{}{}", ran.output, ran.errors);
     let found = parsed(&ran);

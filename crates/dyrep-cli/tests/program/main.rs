@@ -114,7 +114,7 @@ fn tensor(file: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
 /// The logits that the program gives for the tensor `input` of a file, a batch of two, and ten classes.
 fn logits(weights: &Path, batch: &Path, folder: &Path, more: &[&str]) -> Vec<f32> {
     let out = folder.join("logits.safetensors");
-    let batch = ["--batch", text(batch), "--tensor", "input", "--logits", text(&out)];
+    let batch = ["--batch", text(batch), "--tensor", "input", "--logits", text(&out), "--force"];
     dyrep(&[&["predict", text(weights)], &batch[..], more].concat()).good();
     let (values, shape) = tensor(&out, "logits");
     assert_eq!(shape, [2, 10]);
