@@ -34,7 +34,7 @@ pub(crate) struct Options {
     pub(crate) recipe: Option<String>,
 
     /// Go on with the run in this folder from its newest whole checkpoint
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "recipe", "out"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "out"])]
     pub(crate) resume: Option<PathBuf>,
 
     /// Devices: `flex` or `ndarray` (CPU), `cuda`, `rocm`, `vulkan`, `wgpu`, `metal`, or `cuda:1` and so on;
