@@ -91,26 +91,42 @@ fn sums_along_axes_of_length_one() {
     let draw = &mut Draw::new(0);
     for (batch, side, wide) in [(2, 1, 1), (3, 1, 5), (1, 4, 1), (1, 1, 1), (2, 3, 4)] {
         let data = draw.data(&[batch, side, wide, 6], -1.0, 1.0);
-        let maps = |device: &Device| {
-            let lying: Tensor<4> = Tensor::from_data(data.clone(), device);
-            lying.permute([0, 3, 1, 2])
+        let lying: Tensor<4> = Tensor::from_data(data.clone(), &under_test());
+        let maps = lying.permute([0, 3, 1, 2]);
+        let (numbers, dims) = (values(&data), [batch, 6, side, wide]);
+        let at = |[n, c, h, w]: [usize; 4]| numbers[((n * side + h) * wide + w) * 6 + c];
+        // Over these axes, computed here.
+        let wanted = |axes: &[usize]| -> Vec<f64> {
+            let kept = |axis: usize| if axes.contains(&axis) { 1 } else { dims[axis] };
+            let summed = |axis: usize| if axes.contains(&axis) { dims[axis] } else { 1 };
+            let all = |of: &dyn Fn(usize) -> usize| {
+                let sizes = [0, 1, 2, 3].map(of);
+                let place = move |mut i: usize| {
+                    let mut place = [0; 4];
+                    for axis in (0..4).rev() {
+                        place[axis] = i % sizes[axis];
+                        i /= sizes[axis];
+                    }
+                    place
+                };
+                (0..sizes.iter().product()).map(place).collect::<Vec<[usize; 4]>>()
+            };
+            let sum = |first: [usize; 4]| {
+                let places = all(&summed).into_iter();
+                places.map(|more| at([0, 1, 2, 3].map(|axis| first[axis] + more[axis]))).sum()
+            };
+            all(&kept).into_iter().map(sum).collect()
         };
-        let (here, flex) = (maps(&under_test()), maps(&Device::flex()));
-        let close = |what: &str, got: Tensor<4>, want: Tensor<4>| {
-            let [got, want] = [got, want].map(|tensor| values(&tensor.into_data()));
-            let difference = relative_difference_of(&got, &want);
-            assert!(difference < allowed(1e-6), "{what} of {batch}×6×{side}×{wide}: {difference}");
+        let close = |what: &str, got: Tensor<4>, sums: Vec<f64>, count: usize| {
+            let want: Vec<f64> = sums.iter().map(|sum| sum / count as f64).collect();
+            let difference = relative_difference_of(&values(&got.into_data()), &want);
+            assert!(difference < allowed(1e-6), "{what} of {dims:?}: {difference}");
         };
-        close("maps", mean_of_maps(here.clone()), mean_of_maps(flex.clone()));
-        for axis in 0..4 {
-            let both = [&here, &flex].map(|maps| sum_axis(maps.clone(), axis));
-            let [got, want] = both;
-            close(&format!("sum {axis}"), got, want);
-            close(
-                &format!("mean {axis}"),
-                mean_axis(here.clone(), axis),
-                mean_axis(flex.clone(), axis),
-            );
+        close("maps", mean_of_maps(maps.clone()), wanted(&[2, 3]), side * wide);
+        for (axis, size) in dims.into_iter().enumerate() {
+            close(&format!("sum {axis}"), sum_axis(maps.clone(), axis), wanted(&[axis]), 1);
+            let mean = mean_axis(maps.clone(), axis);
+            close(&format!("mean {axis}"), mean, wanted(&[axis]), size);
         }
     }
 }

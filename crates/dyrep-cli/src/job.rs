@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use burn::tensor::Device;
 use dyrep_burn::{Event, EventLog, Structure, write_atomically};
 use dyrep_train::recipe::Recipe;
-use dyrep_train::{Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run, RunRecord};
+use dyrep_train::{
+    Checkpoints, Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run, RunRecord,
+};
 use dyrep_weights::{Label, write_burnpack};
 use serde::Serialize;
 
@@ -124,7 +126,9 @@ impl Job {
         let devices: Vec<Device> =
             names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
         let absolute = absolute(recipe)?;
-        let mut plan = match resume {
+        // Without a checkpoint it begins as it began.
+        let goes_on = *resume && Checkpoints::existing(folder.join("checkpoint")).any()?;
+        let mut plan = match goes_on {
             true => {
                 let began = RunRecord::load(&RunRecord::path(folder))?.start;
                 Plan::resuming(&absolute, &devices, &began)?
@@ -146,7 +150,7 @@ impl Job {
         }
 
         let interrupter = Interrupter::new();
-        stop_on_signals(&interrupter)?;
+        let told = stop_on_signals(&interrupter)?;
         let (validation, input) = (Arc::clone(&plan.validation), plan.training.input.clone());
         let shown = if *dashboard { Lines::Hidden } else { *lines };
         let run = Run {
@@ -162,6 +166,8 @@ impl Job {
             progress: Box::new(Terminal::new(recipe.schedule.epochs, shown)),
         };
         let mut ended = run.train()?;
+        // What follows is done again by a resume; nobody waits for it who wants an end.
+        drop(told);
         if let Some(stopped_by) = ended.stopped.take() {
             let (folder, resume_with) = (self.folder, self.resume_with);
             return Ok(Outcome::Stopped(Stopped { stopped_by, folder, resume_with }));
@@ -247,21 +253,48 @@ fn data_name(recipe: &Recipe) -> String {
     recipe.data.path.as_ref().map_or_else(shipped, |path| path.display().to_string())
 }
 
-/// Ctrl-C, and what asks a program to end (SIGTERM, SIGHUP), ends the training at the next step; a second one ends the
-/// program. It goes to the training that began last.
-fn stop_on_signals(interrupter: &Interrupter) -> Result<(), Failure> {
+/// The training that signals end, while this lives; at other times they end the program.
+struct Told;
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        *latest() = None;
+    }
+}
+
+/// The training that began last.
+fn latest() -> MutexGuard<'static, Option<Interrupter>> {
     static LATEST: Mutex<Option<Interrupter>> = Mutex::new(None);
+    LATEST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ctrl-C and SIGTERM end the training at the next step; a second one ends the program.
+fn stop_on_signals(interrupter: &Interrupter) -> Result<Told, Failure> {
     static HANDLED: OnceLock<Result<(), String>> = OnceLock::new();
-    let latest = || LATEST.lock().unwrap_or_else(PoisonError::into_inner);
     *latest() = Some(interrupter.clone());
-    let handled = HANDLED.get_or_init(|| {
-        let stop = move || match &*latest() {
-            Some(interrupter) if !interrupter.should_stop() => {
-                interrupter.stop(Some("Ctrl-C or SIGTERM"));
-            }
-            _ => std::process::exit(INTERRUPTED.into()),
-        };
-        ctrlc::set_handler(stop).map_err(|error| error.to_string())
-    });
-    Ok(handled.clone()?)
+    let stop = || match &*latest() {
+        Some(interrupter) if !interrupter.should_stop() => {
+            interrupter.stop(Some("Ctrl-C or SIGTERM"));
+        }
+        _ => std::process::exit(INTERRUPTED.into()),
+    };
+    HANDLED.get_or_init(|| on_signals(stop).map_err(|error| error.to_string())).clone()?;
+    Ok(Told)
+}
+
+/// Other signals, such as that of a closed terminal, which `nohup` has ignored, stay as they are.
+#[cfg(unix)]
+fn on_signals(f: impl Fn() + Send + 'static) -> Result<(), Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        signals.forever().for_each(|_signal| f());
+    })?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn on_signals(f: impl FnMut() + Send + 'static) -> Result<(), Failure> {
+    Ok(ctrlc::set_handler(f)?)
 }

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -150,6 +151,9 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
         .map_err(|reason| DeviceError::Unavailable { name: name.to_owned(), reason })
 }
 
+/// Threads that try out a device.
+static TRYING: AtomicUsize = AtomicUsize::new(0);
+
 thread_local! {
     /// Whether panics of this thread are not told: they become errors.
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -165,17 +169,25 @@ impl Quiet {
         HOOK.call_once(|| {
             let told = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                if !QUIET.get() {
+                // Backends start devices on threads of their own.
+                let starts = || {
+                    let thread = std::thread::current();
+                    TRYING.load(Ordering::Relaxed) > 0
+                        && thread.name().is_some_and(|name| name.starts_with("DS"))
+                };
+                if !QUIET.get() && !starts() {
                     told(panic);
                 }
             }));
         });
+        TRYING.fetch_add(1, Ordering::Relaxed);
         Self(QUIET.replace(true))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
+        TRYING.fetch_sub(1, Ordering::Relaxed);
         QUIET.set(self.0);
     }
 }

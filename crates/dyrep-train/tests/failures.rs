@@ -49,18 +49,27 @@ fn a_loss_that_is_no_number() {
     assert_eq!(newest(folder.path()), Some(2));
 }
 
-/// A last step that leaves weights of which nothing can be computed is no end of a training.
+/// A last step that leaves weights of which nothing can be computed is no end of a training, and no checkpoint.
 #[test]
 fn a_last_step_that_diverges() {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = Options::new(1, folder.path());
-    options.loaders = loaders(64, 0);
-    options.training.schedule = Schedule::cosine(1e30, 1);
-    options.training.controller = None;
-    let error = options.run().unwrap_err();
+    let run = |epochs, rate| {
+        let mut options = Options::new(epochs, folder.path());
+        options.loaders = loaders(64, 0);
+        options.training.schedule = Schedule::cosine(rate, 4);
+        options.training.controller = None;
+        options.training.keep = 1;
+        options.resume = epochs > 1;
+        options.run()
+    };
+    run(1, 0.05).unwrap();
+    let error = run(2, 1e30).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    assert_eq!(newest(folder.path()), Some(1));
     let record = RunRecord::load(&RunRecord::path(folder.path())).unwrap();
     assert!(matches!(record.state, RunState::Failed(_)), "{:?}", record.state);
+    run(2, 0.05).unwrap();
+    assert_eq!(newest(folder.path()), Some(2));
 }
 
 #[test]

@@ -72,6 +72,18 @@ pub enum WeightsError {
         /// The parts there are.
         found: String,
     },
+    /// A file whose averages are in the place of the weights.
+    #[error(
+        "{}: `{name}` is not the average: mmcv and mmengine put averages in the place of the weights before they save, so that \
+         without `--part` it is the average that is read; a key of the file names what is meant all the same",
+        file.display()
+    )]
+    Swapped {
+        /// The file.
+        file: PathBuf,
+        /// What is called an average.
+        name: String,
+    },
     /// A file of several networks' weights, where it is not said which are meant.
     #[error(
         "{}: weights of this network lie in several parts of it, and they differ: `{parts}`; which of them is meant must \

@@ -333,6 +333,7 @@ fn reading_error(file: &Path, wanted: String, error: ReadingError) -> WeightsErr
         ReadingError::Twice { name, first, second } => {
             WeightsError::Twice { file, name, first, second }
         }
+        ReadingError::Swapped { name } => WeightsError::Swapped { file, name },
         ReadingError::Several(parts) => WeightsError::Several { file, parts: parts.join("`, `") },
     }
 }

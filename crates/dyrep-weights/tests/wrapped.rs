@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod states;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use common::{expected, golden, mobilenet, repvgg, resnet, vgg};
@@ -15,14 +15,12 @@ use dyrep_models::{Model, ModelConfig};
 use dyrep_tests::under_test;
 use dyrep_weights::{OpenOptions, Part, Weights, WeightsError, open};
 use rstest::rstest;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use states::{State, exported, fresh, number, state, written};
 use tempfile::TempDir;
 
 /// Files of weights, each wrapped in so many ways.
 const TRIALS: u64 = 40;
-
-type State = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// Choices that a seed makes.
 struct Chance(u64);
@@ -44,41 +42,9 @@ impl Chance {
     }
 }
 
-/// The weights of a safetensors file, under its own names.
-fn state(file: &Path) -> State {
-    let bytes = std::fs::read(file).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let one = |(name, view): (String, TensorView<'_>)| {
-        (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()))
-    };
-    tensors.tensors().into_iter().map(one).collect()
-}
-
-/// The same of a network, under torchvision's names.
-fn exported(network: &Model) -> State {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("w.safetensors");
-    dyrep_weights::Export::of(network).safetensors(&file).unwrap();
-    state(&file)
-}
-
-fn written(state: &State) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("wrapped.safetensors");
-    let views = state.iter().map(|(name, (dtype, shape, bytes))| {
-        (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
-    });
-    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
-    (folder, path)
-}
-
 fn opened(state: &State) -> (TempDir, Weights) {
     let (folder, path) = written(state);
     (folder, open(path).unwrap())
-}
-
-fn number(value: f64) -> (Dtype, Vec<usize>, Vec<u8>) {
-    (Dtype::F64, vec![1], value.to_le_bytes().to_vec())
 }
 
 fn ones(shape: &[usize]) -> (Dtype, Vec<usize>, Vec<u8>) {
@@ -256,10 +222,6 @@ fn a_network_with_more_in_it_is_another() {
     assert!(matches!(opened(&state).1.load_into(fresh()), Err(WeightsError::Mismatch { .. })));
 }
 
-fn fresh() -> Model {
-    resnet().init(&under_test()).unwrap()
-}
-
 /// Of several networks in one file it is said which is meant, unless they are the same.
 #[test]
 fn several_networks_are_told_apart() {
@@ -356,44 +318,4 @@ fn shards_are_read_through_their_index() {
     }
     std::fs::write(&index, "{\"a\": 1}").unwrap();
     assert!(open(&index).unwrap_err().to_string().contains("index of sharded weights"));
-}
-
-/// Averages whose names have lost their dots are those of the parameters beside them; statistics are the trained ones.
-#[rstest]
-fn averages_with_flat_names(
-    #[values("ema_", "backbone.ema_", "model_ema.")] mark: &str,
-    #[values("", "model.", "backbone.")] prefix: &str,
-) {
-    let plain = exported(&fresh());
-    let halves = |(name, (dtype, shape, _)): (&String, &(Dtype, Vec<usize>, Vec<u8>))| {
-        let values = shape.iter().product::<usize>();
-        (name.clone(), (*dtype, shape.clone(), 0.5f32.to_le_bytes().repeat(values)))
-    };
-    let average: State = plain.iter().map(halves).collect();
-    let mut all = State::new();
-    for (name, tensor) in &plain {
-        all.insert(format!("state_dict.{prefix}{name}"), tensor.clone());
-    }
-    let mut wanted = plain.clone();
-    for (name, tensor) in &average {
-        if name.contains("running_") {
-            continue;
-        }
-        let flat = match mark {
-            "ema_" => format!("{prefix}{name}").replace('.', "_"),
-            "backbone.ema_" if prefix == "backbone." => name.replace('.', "_"),
-            "model_ema." if prefix != "backbone." => name.replace('.', ""),
-            _ => return,
-        };
-        all.insert(format!("state_dict.{mark}{flat}"), tensor.clone());
-        wanted.insert(name.clone(), tensor.clone());
-    }
-    all.insert("state_dict.model_ema.decay".to_owned(), number(0.999));
-    let (_folder, path) = written(&all);
-    let loaded = |part| {
-        let weights = OpenOptions::new().part(part).open(&path).unwrap();
-        exported(&weights.load_into(fresh()).unwrap().0)
-    };
-    assert_eq!(loaded(Part::Average), wanted);
-    assert_eq!(loaded(Part::Trained), plain);
 }

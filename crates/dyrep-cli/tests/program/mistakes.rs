@@ -103,6 +103,29 @@ fn a_run_goes_on_elsewhere() {
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["epochs"].as_array().unwrap().len(), 3);
     assert_eq!(record["history"].as_array().unwrap().len(), 2);
+    // Other classes under the same numbers are another training.
+    for part in ["train", "val"] {
+        std::fs::rename(moved.join(part).join("rose"), moved.join(part).join("zinnia")).unwrap();
+    }
+    let refused = resume(&["--epochs", "4"]).complaint(1);
+    assert!(refused.contains("the run began with the class `rose`"), "{refused}");
+}
+
+/// Before its first checkpoint a run has nothing but what it began with.
+#[test]
+fn a_run_without_a_checkpoint_begins_with_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = network(folder.path());
+    let (data, run) = (folder.path().join("flowers"), folder.path().join("again"));
+    let arguments = ["train", "imagenet_resnet18", "--data", text(&data), "--out", text(&run)];
+    let small = ["--image-size", "16", "--width", "2", "--epochs", "1", "--batch-size", "12"];
+    let quick = ["--set", "strategy.calibration_batches=1", "--threads", "0"];
+    let none = ["--set", "run.checkpoints_kept=0", "--weights", text(&weights)];
+    dyrep(&[&arguments[..], &small, &quick, &none].concat()).good();
+    let again = dyrep(&["train", "--resume", text(&run)]);
+    assert!(again.output.contains("starts from weights"), "{}", again.output);
+    std::fs::remove_file(&weights).unwrap();
+    assert!(dyrep(&["train", "--resume", text(&run)]).complaint(1).contains("trained.bpk"));
 }
 
 /// A network of three classes, for colour.

@@ -146,9 +146,9 @@ impl<N: Network> Run<'_, N> {
     /// as it was.
     pub fn train(self) -> Result<Ended<N>, TrainError> {
         self.check()?;
-        let held = Held::take(&self.folder)?;
-        let checkpoints = Checkpoints::open(self.folder.join("checkpoint"), self.training.keep)?;
         let mut progress = self.progress;
+        let held = Held::take(&self.folder, &mut *progress)?;
+        let checkpoints = Checkpoints::open(self.folder.join("checkpoint"), self.training.keep)?;
         let from = match self.resume {
             true => newest(&checkpoints, &mut *progress)?,
             // Checkpoints of no run are of one whose record is gone.
@@ -165,7 +165,8 @@ impl<N: Network> Run<'_, N> {
         let main = devices[0].clone();
         let picture = picture(&self.validation, &training.input, &main)?;
         let layout = Layout::of(&self.network, &picture);
-        let record = record(&layout, &training, from, &self.folder)?;
+        let classes = self.train.dataset().classes();
+        let record = record(&layout, (&training, classes), from, &self.folder)?;
         // A run that has stopped early has its last epoch.
         let last_epoch = match (from, training.patience) {
             (Some(epoch), Some(patience)) if record.epochs_since_best() >= patience => epoch,

@@ -48,6 +48,9 @@ pub struct RunRecord {
     pub description: String,
     /// The recipe that it is trained by now, as TOML.
     pub recipe: String,
+    /// The names of its classes, in the order of the logits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// How the recipe was before each resume that changed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Amendment>,
@@ -83,6 +86,7 @@ impl RunRecord {
             title,
             description,
             recipe,
+            classes: vec![],
             history: vec![],
             times: [now, now],
             epochs_planned: 0,

@@ -303,7 +303,14 @@ impl CheckpointingStrategy for Save {
         store: &EventStoreClient,
     ) -> Vec<CheckpointingAction> {
         catch_up(epoch, store);
-        match self.save && !self.recorder.lock().known.interrupter.should_stop() {
+        let mut inner = self.recorder.lock();
+        let lost = inner.record.epochs.last().is_some_and(|last| !last.valid_loss.is_finite());
+        if lost && self.save {
+            inner.progress.on_warning(&format!(
+                "no checkpoint of epoch {epoch}: its validation loss is no finite number"
+            ));
+        }
+        match self.save && !lost && !inner.known.interrupter.should_stop() {
             true => vec![CheckpointingAction::Save],
             false => vec![],
         }

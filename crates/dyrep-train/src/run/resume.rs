@@ -34,7 +34,7 @@ pub(super) fn newest(
 /// The run's record: a new one, or the folder's up to the checkpoint.
 pub(super) fn record(
     layout: &Layout,
-    training: &Training,
+    (training, classes): (&Training, &[String]),
     from: Option<usize>,
     folder: &Path,
 ) -> Result<RunRecord, TrainError> {
@@ -46,6 +46,13 @@ pub(super) fn record(
                 let reason = format!("the run began with another network: layer `{layer}` differs");
                 let path = folder.to_owned();
                 return Err(TrainError::Resume { path, epoch, reason });
+            }
+            let mut pairs = record.classes.iter().zip(classes);
+            if let Some((before, now)) = pairs.find(|(before, now)| before != now) {
+                let reason = format!(
+                    "the run began with the class `{before}` where its data now have `{now}`"
+                );
+                return Err(TrainError::Resume { path: folder.to_owned(), epoch, reason });
             }
             record.truncate(epoch);
             if record.recipe != *recipe {
@@ -61,6 +68,7 @@ pub(super) fn record(
             RunRecord::new(title.clone(), description.clone(), recipe.clone(), start)
         }
     };
+    record.classes = classes.to_vec();
     record.epochs_planned = *epochs;
     record.layers.clone_from(&layout.layers);
     Ok(record)

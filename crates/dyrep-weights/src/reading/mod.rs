@@ -16,7 +16,7 @@ mod usual;
 mod wanted;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -95,6 +95,8 @@ pub(crate) enum ReadingError {
     NoPart(Vec<String>),
     /// Two tensors for one parameter.
     Twice { name: String, first: String, second: String },
+    /// What is called an average is what was averaged: its name.
+    Swapped { name: String },
     /// Several parts may be meant.
     Several(Vec<String>),
 }
@@ -131,10 +133,12 @@ impl Entries {
         let mut list: Vec<Entry> = tensors.iter().filter_map(entry).collect();
         let average = *part == Part::Average;
         if average {
+            if let Some(name) = averages::swapped(&list) {
+                return Err(ReadingError::Swapped { name });
+            }
             let dotted = averages::with_dots(&list);
-            let flat =
-                |entry: &Entry| dotted.iter().any(|one| one.stored.origin == entry.stored.origin);
-            list.retain(|entry| !flat(entry));
+            let flat: HashSet<&str> = dotted.iter().map(|one| one.stored.origin.as_str()).collect();
+            list.retain(|entry| !flat.contains(entry.stored.origin.as_str()));
             list.extend(dotted);
         }
         let has_average =
