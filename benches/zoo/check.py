@@ -139,20 +139,23 @@ def main():
 
     def predicted(file, *options):
         out = folder / "logits.safetensors"
-        out.unlink(missing_ok=True)
         run("predict", file, "--batch", folder / "batch.safetensors", "--logits", out, "--force", *options)
         return load_file(out)["logits"]
 
-    for name, make, reparameterised, options in NETWORKS:
-        if only and name not in only:
-            continue
+    def case(make, name):
+        """The network, the pictures it is asked about, and what it says of them."""
         torch.manual_seed(0)
         # Each of its own brightness: a norm of averages must find something to normalise.
         pictures = torch.randn(4, 3, 224, 224) + torch.randn(4, 3, 1, 1)
         network = randomise(make(name, num_classes=1000), pictures)
         save_file({"batch": pictures}, folder / "batch.safetensors")
         with torch.no_grad():
-            wanted = network(pictures)
+            return network, pictures, network(pictures)
+
+    for name, make, reparameterised, options in NETWORKS:
+        if only and name not in only:
+            continue
+        network, pictures, wanted = case(make, name)
         rows = []
 
         def row(what, logits):
@@ -201,22 +204,15 @@ def main():
     for whose, make, name, rules in TRAINING_FORMS:
         if only and whose not in only:
             continue
-        torch.manual_seed(0)
-        pictures = torch.randn(4, 3, 224, 224) + torch.randn(4, 3, 1, 1)
-        network = randomise(make(name, num_classes=1000), pictures)
-        save_file({"batch": pictures}, folder / "batch.safetensors")
-        with torch.no_grad():
-            wanted = network(pictures)
+        network, pictures, wanted = case(make, name)
         rows = []
         try:
             allowed, _ = limit(network, pictures, wanted)
             file = folder / "training.pth"
             torch.save({"state_dict": renamed(network.state_dict(), rules)}, file)
-            for what, logits in [("as it is", predicted(file)), ("deployed", None)]:
-                if logits is None:
-                    deployed = folder / "deployed.safetensors"
-                    run("deploy", file, deployed, "--force")
-                    logits = predicted(deployed)
+            deployed = folder / "deployed.safetensors"
+            run("deploy", file, deployed, "--force")
+            for what, logits in [("as it is", predicted(file)), ("deployed", predicted(deployed))]:
                 difference = largest(logits, wanted)
                 failed |= not difference < allowed
                 rows.append(f"{what} {difference:.1e}")

@@ -119,12 +119,12 @@ impl fmt::Display for Predicted {
 
 impl PredictArgs {
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
-        let device = self.device.open()?;
-        let loaded = self.network.load(&self.file, &device)?;
-        let classes = loaded.config.classes();
         if let Some(file) = &self.logits {
             check_free(file, self.force)?;
         }
+        let device = self.device.open()?;
+        let loaded = self.network.load(&self.file, &device)?;
+        let classes = loaded.config.classes();
         let (names, rows, unusable, left_out) = match &self.batch {
             Some(file) => {
                 let channels = loaded.config.in_channels();

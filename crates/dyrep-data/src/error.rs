@@ -381,8 +381,8 @@ fn passed_over(left_out: &LeftOut) -> String {
 fn lines(samples: &[String]) -> String {
     const SHOWN: usize = 10;
     let mut text: String = samples.iter().take(SHOWN).flat_map(|one| ["\n  ", one]).collect();
-    if let Some(more) = samples.len().checked_sub(SHOWN + 1) {
-        text.push_str(&format!("\n  and {} more", more + 1));
+    if samples.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", samples.len() - SHOWN));
     }
     text
 }

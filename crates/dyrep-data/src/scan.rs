@@ -195,10 +195,7 @@ impl Scan {
     /// without end, and one that is read already twice.
     fn enter(&mut self, link: &Path, folder: &Path, target: PathBuf) -> Result<(), DataError> {
         let from = folder.canonicalize().map_err(|source| unreadable(folder, source))?;
-        if !from.starts_with(&target) && self.entered.insert(target.clone()) {
-            return Ok(());
-        }
-        Err(DataError::Parts(PartError::LinkedTwice { path: link.to_owned(), target }))
+        self.note(link, !from.starts_with(&target), target)
     }
 
     /// Notes that a folder is read to which a link may lead, too, or that lies in one to which another
@@ -208,11 +205,15 @@ impl Scan {
             return Ok(());
         }
         let target = folder.canonicalize().map_err(|source| unreadable(folder, source))?;
-        match self.entered.insert(target.clone()) {
+        self.note(folder, true, target)
+    }
+
+    /// Notes the folder that is reached by `path`, if it may be and is for the first time.
+    fn note(&mut self, path: &Path, may: bool, target: PathBuf) -> Result<(), DataError> {
+        match may && self.entered.insert(target.clone()) {
             true => Ok(()),
             false => {
-                let path = folder.to_owned();
-                Err(DataError::Parts(PartError::LinkedTwice { path, target }))
+                Err(DataError::Parts(PartError::LinkedTwice { path: path.to_owned(), target }))
             }
         }
     }

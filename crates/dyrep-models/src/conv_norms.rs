@@ -108,7 +108,7 @@ pub fn fold_norms<M: ConvNorms>(network: &M) -> M {
     });
     let folded = |pair: NormLinear<'_>| (pair.linear_path.clone(), pair.fold());
     let linears = network.norm_linears().into_iter().map(folded).collect();
-    silence_norms(&network.map(&mut Linears { path: vec![], linears }))
+    silenced(&network, linears)
 }
 
 /// The network with every norm that it lists passing values through in evaluation mode: scale and shift, mean and
@@ -116,43 +116,24 @@ pub fn fold_norms<M: ConvNorms>(network: &M) -> M {
 /// it stay as they are.
 #[must_use]
 pub fn silence_norms<M: ConvNorms>(network: &M) -> M {
+    silenced(network, BTreeMap::new())
+}
+
+/// The same, with linear layers that have other weights and biases, by path.
+fn silenced<M: ConvNorms>(network: &M, linears: BTreeMap<String, (Tensor<2>, Tensor<1>)>) -> M {
     // Running statistics are shared between clones of a module; this gives a copy of its own.
     let network = network.valid();
     let norms = network.folding_norms();
     let epsilons = norms.into_iter().map(|(path, norm)| (path, norm.epsilon)).collect();
-    network.map(&mut Silencer { path: vec![], epsilons })
-}
-
-/// Gives linear layers other values.
-struct Linears {
-    path: Vec<String>,
-    /// Weight and bias by the path of the layer.
-    linears: BTreeMap<String, (Tensor<2>, Tensor<1>)>,
-}
-
-impl ModuleMapper for Linears {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((name, layer)) = self.path.split_last() else { return param };
-        let Some((weight, bias)) = self.linears.get(&layer.join(".")) else { return param };
-        param.map(|old| {
-            let data = if name == "weight" { weight.to_data() } else { bias.to_data() };
-            Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
-        })
-    }
+    network.map(&mut Silencer { path: vec![], epsilons, linears })
 }
 
 struct Silencer {
     path: Vec<String>,
     /// ε by the path of the norm.
     epsilons: BTreeMap<String, f64>,
+    /// Weight and bias by the path of the linear layer.
+    linears: BTreeMap<String, (Tensor<2>, Tensor<1>)>,
 }
 
 impl ModuleMapper for Silencer {
@@ -165,10 +146,17 @@ impl ModuleMapper for Silencer {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((name, norm)) = self.path.split_last() else {
+        let Some((name, layer)) = self.path.split_last() else {
             return param;
         };
-        let Some(epsilon) = self.epsilons.get(&norm.join(".")) else {
+        let layer = layer.join(".");
+        if let Some((weight, bias)) = self.linears.get(&layer) {
+            return param.map(|old| {
+                let data = if name == "weight" { weight.to_data() } else { bias.to_data() };
+                Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
+            });
+        }
+        let Some(epsilon) = self.epsilons.get(&layer) else {
             return param;
         };
         let value = match name.as_str() {

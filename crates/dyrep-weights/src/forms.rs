@@ -61,7 +61,10 @@ pub(crate) fn structure(
 
 /// The form that was found, with the branches of a known one of the same layer that have no parameters.
 fn with_unseen(found: Form, known: &Form) -> Form {
-    let (Form::Block(found), Form::Block(known)) = (found.clone(), known) else { return found };
+    let (found, known) = match (found, known) {
+        (Form::Block(found), Form::Block(known)) => (found, known),
+        (found, _) => return found,
+    };
     let named = |branches: &[BranchForm], wanted: &BranchForm| {
         branches.iter().find(|branch| branch.name == wanted.name).cloned()
     };

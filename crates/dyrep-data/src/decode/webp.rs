@@ -188,6 +188,7 @@ mod tests {
         assert_eq!(check(&webp(&[lossy(0x3fff, 0x3fff)])), Ok(()));
         assert_eq!(check(b"RIFF"), Ok(()));
     }
+
     fn riff(declared: u32, chunks: &[(u32, usize)]) -> Vec<u8> {
         let mut bytes = [b"RIFF", &declared.to_le_bytes()[..], b"WEBP"].concat();
         for &(length, there) in chunks {

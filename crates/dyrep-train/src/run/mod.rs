@@ -238,25 +238,25 @@ impl<N: Network> Run<'_, N> {
         let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
         drop(renderer);
 
-        let failed = recorder.take_failure().or_else(|| failure.take()).or_else(|| {
-            let path = self.folder.join("checkpoint");
-            error.map(|error| TrainError::Loop { reason: error.to_string(), path })
-        });
-        if let Some(error) = failed {
-            // That the record cannot be written either is no more to be said.
-            let _ = recorder.update(|record| record.state = RunState::Failed(error.to_string()));
-            return Err(error);
-        }
         let log = model.log().cloned();
         let network = model.into_model().network;
-        let last_loss = recorder.record().epochs.last().map(|epoch| epoch.valid_loss);
-        let lost = not_finite(&network).map(|parameter| format!("`{parameter}`")).or_else(|| {
-            let loss = last_loss.filter(|loss| interrupted.is_none() && !loss.is_finite())?;
-            Some(format!("the validation loss, {loss},"))
-        });
-        if let Some(what) = lost {
+        let loop_failed = || {
+            let path = self.folder.join("checkpoint");
+            error.map(|error| TrainError::Loop { reason: error.to_string(), path })
+        };
+        let lost = || {
+            let parameter = not_finite(&network).map(|parameter| format!("`{parameter}`"));
+            let what = parameter.or_else(|| {
+                let last = recorder.record().epochs.last().map(|epoch| epoch.valid_loss);
+                let loss = last.filter(|loss| interrupted.is_none() && !loss.is_finite())?;
+                Some(format!("the validation loss, {loss},"))
+            });
             let learning_rate = training.schedule.rate;
-            let error = TrainError::NotFinite { what, learning_rate };
+            what.map(|what| TrainError::NotFinite { what, learning_rate })
+        };
+        let failed = recorder.take_failure().or_else(|| failure.take());
+        if let Some(error) = failed.or_else(loop_failed).or_else(lost) {
+            // That the record cannot be written either is no more to be said.
             let _ = recorder.update(|record| record.state = RunState::Failed(error.to_string()));
             return Err(error);
         }

@@ -14,13 +14,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dialect, Naming, Translated, dyrep};
+use super::{Dialect, Naming, Translated, dyrep, silent_norm};
 use crate::tensor::{Edit, Stored};
 
 /// Separable blocks in each stage of MobileNetV1.
 const STAGES: [usize; 5] = [1, 2, 2, 6, 2];
-/// What norms add to the variance.
-const EPSILON: f32 = 1e-5;
 
 pub(super) const RESNET: Dialect = Dialect {
     naming: Naming::Dbb,
@@ -101,14 +99,7 @@ fn complete(tensors: &mut BTreeMap<String, Stored>) {
         });
         missing.extend(norm.zip(tensor.shape.first().copied()));
     }
-    for (norm, channels) in missing {
-        for (name, value) in
-            [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0 - EPSILON)]
-        {
-            let name = format!("{norm}.{name}");
-            tensors.insert(name.clone(), Stored::constant(name, value, channels));
-        }
-    }
+    tensors.extend(missing.iter().flat_map(|(norm, channels)| silent_norm(norm, *channels)));
 }
 
 /// Stage and place of a separable block by its number in the network.

@@ -148,6 +148,19 @@ impl Dialect {
 
 fn nothing(_tensors: &mut BTreeMap<String, Stored>) {}
 
+/// What norms add to the variance.
+const EPSILON: f32 = 1e-5;
+
+/// The parameters of a norm that passes values through, for a file that has folded it away.
+fn silent_norm(norm: &str, channels: usize) -> [(String, Stored); 4] {
+    let values =
+        [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0 - EPSILON)];
+    values.map(|(name, value)| {
+        let name = format!("{norm}.{name}");
+        (name.clone(), Stored::constant(name, value, channels))
+    })
+}
+
 /// Names that are ours already.
 const fn as_it_is(naming: Naming, recognise: fn(&Parts<'_>) -> bool) -> Dialect {
     Dialect { naming, recognise, translate: Translated::new, complete: nothing }

@@ -10,11 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dialect, Naming, Translated};
+use super::{Dialect, EPSILON, Naming, Translated, silent_norm};
 use crate::tensor::{Number, Stored};
 
-/// What norms add to the variance.
-const EPSILON: f32 = 1e-5;
 /// Convolutions that have a norm behind them.
 const UNITS: [&str; 4] = ["conv1", "conv2", "spatial_downsample", "channel_downsample"];
 const HEAD: &str = "head.head";
@@ -65,16 +63,6 @@ pub(super) const NETWORK: Dialect = Dialect {
         }
     },
 };
-
-/// The parameters of a norm that passes values through.
-fn silent_norm(norm: &str, channels: usize) -> [(String, Stored); 4] {
-    let values =
-        [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0 - EPSILON)];
-    values.map(|(name, value)| {
-        let name = format!("{norm}.{name}");
-        (name.clone(), Stored::constant(name, value, channels))
-    })
-}
 
 /// Puts one classifier in the place of two whose logits are averaged.
 ///
@@ -151,11 +139,12 @@ fn merged(heads: &[Classifier; 2]) -> Result<(Vec<f32>, Vec<f32>), String> {
         let (gamma, beta) = (gamma.values()?, beta.values()?);
         let (own, weight, bias) =
             (Statistics::of(head)?, head.weight.values()?, head.bias.values()?);
+        let maps: Vec<_> = (0..channels).map(|channel| first.to(&own, channel)).collect();
         for class in 0..classes {
             let mut sum = f64::from(bias[class]);
             for channel in 0..channels {
                 let at = class * channels + channel;
-                let (scale, shift) = first.to(&own, channel);
+                let (scale, shift) = maps[channel];
                 let by = f64::from(weight[at]);
                 weights[at] += 0.5 * by * f64::from(gamma[channel]) * scale;
                 sum += by * (f64::from(gamma[channel]) * shift + f64::from(beta[channel]));
