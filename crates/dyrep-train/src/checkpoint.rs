@@ -110,13 +110,16 @@ impl Checkpoints {
         Ok((None, broken))
     }
 
-    /// Whether there is one, whole or not.
+    /// Whether there is one, whole or not; a folder that is not there has none.
     ///
     /// # Errors
     /// A folder that cannot be read.
     pub fn any(&self) -> Result<bool, TrainError> {
-        let failed = |source| TrainError::Folder { path: self.folder.clone(), source };
-        self.epochs().map(|epochs| !epochs.is_empty()).map_err(failed)
+        match self.epochs() {
+            Ok(epochs) => Ok(!epochs.is_empty()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(TrainError::Folder { path: self.folder.clone(), source }),
+        }
     }
 
     /// The epochs that have a manifest, in order.
@@ -329,6 +332,17 @@ mod tests {
             assert_eq!(newest(folder.path()), (Some(epoch), vec![]));
             assert_eq!(checkpoints.epochs().unwrap(), [epoch]);
         }
+    }
+
+    #[test]
+    fn where_there_is_no_folder_there_is_no_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::existing(folder.path().join("checkpoint"));
+        assert!(!checkpoints.any().unwrap());
+        let checkpoints = Checkpoints::open(checkpoints.folder(), 1).unwrap();
+        assert!(!checkpoints.any().unwrap());
+        save(&checkpoints, 1, 3);
+        assert!(checkpoints.any().unwrap());
     }
 
     #[test]
