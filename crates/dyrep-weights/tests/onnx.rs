@@ -24,8 +24,11 @@ use dyrep_tests::under_test;
 use dyrep_weights::{Export, Input, Label, OnnxOptions, Opset, WeightsError, write_onnx};
 use rstest::rstest;
 
-/// Of the largest logit; the largest difference seen is 2e-5.
+/// Of the largest logit; the largest difference seen is 1e-5.
 const ELSEWHERE: f64 = 1e-4;
+/// What a network may make of pictures that are larger by a millionth. One that makes more of it makes as much of rounding,
+/// of which there is another on each processor, and is no network for this test.
+const SHAKEN: f64 = 1e-4;
 /// What another network, or other pictures, must differ by.
 const CONTROL: f64 = 1e-2;
 
@@ -41,10 +44,10 @@ fn pictures(shape: [usize; 4], device: &Device) -> Tensor<4> {
 fn trained(config: &ModelConfig) -> Model {
     match config {
         // A row of 43 layers without shortcuts gives nothing on unless each is normalised by what it sees, and makes much
-        // of rounding unless most values pass its ReLUs.
-        ModelConfig::MobileOne(_) => trained_around(config, 1.0, 60),
+        // of rounding unless most values pass its ReLUs and its last maps have enough of them for statistics.
+        ModelConfig::MobileOne(_) => trained_around(config, 1.0, 30, 128),
         ModelConfig::RepVit(_) => {
-            let mut network = trained_around(config, 0.0, 14);
+            let mut network = trained_around(config, 0.0, 14, 64);
             // A norm of averages has seen as many values as there were pictures: too few for statistics.
             if let Model::RepVit(network) = &mut network {
                 let [channels, _] = network.head.head.l.weight.dims();
@@ -52,12 +55,12 @@ fn trained(config: &ModelConfig) -> Model {
             }
             network
         }
-        _ => trained_around(config, 0.0, 10),
+        _ => trained_around(config, 0.0, 10, 64),
     }
 }
 
-/// The same, with what comes out of norms around `middle`, after so many passes.
-fn trained_around(config: &ModelConfig, middle: f32, passes: usize) -> Model {
+/// The same, with what comes out of norms around `middle`, after so many passes of pictures of so many pixels a side.
+fn trained_around(config: &ModelConfig, middle: f32, passes: usize, side: usize) -> Model {
     let device = under_test().autodiff();
     let network = scatter(config.init(&device).unwrap(), |name| match name {
         "gamma" => Some((1.0, 0.4)),
@@ -65,7 +68,7 @@ fn trained_around(config: &ModelConfig, middle: f32, passes: usize) -> Model {
         "bias" => Some((0.0, 0.5)),
         _ => None,
     });
-    let side = config.smallest_side().max(64);
+    let side = config.smallest_side().max(side);
     for _ in 0..passes {
         let _logits = network.forward(pictures([2, config.in_channels(), side, side], &device));
     }
@@ -89,9 +92,10 @@ fn check(what: &str, network: &Model, file: &Path, shapes: &[[usize; 4]]) {
         let got = elsewhere(&runtime, &pictures);
         let wanted = network.forward(pictures.clone());
         let difference = relative_difference(got.clone(), wanted);
-        // Rounding grows along a row of 43 layers.
-        let bound = if what.starts_with("mobileone") { 5.0 * ELSEWHERE } else { ELSEWHERE };
-        assert!(difference < allowed(bound), "{what}: {difference:.1e}");
+        let shaken = network.forward(pictures.clone().mul_scalar(1.0 + 1e-6_f32));
+        let shaken = relative_difference(network.forward(pictures.clone()), shaken);
+        assert!(shaken < allowed(SHAKEN), "{what}, shaken: {shaken:.1e}");
+        assert!(difference < allowed(ELSEWHERE), "{what}: {difference:.1e}");
         let other = network.forward(pictures.mul_scalar(0.5).add_scalar(3.0));
         let far = relative_difference(got, other);
         // What RepViT averages differs little between some pictures, as little as 3e-4, and rounding by less than 3e-6.
@@ -151,7 +155,7 @@ fn another_runtime_gives_every_networks_logits(
 fn what_is_clipped_is_clipped_elsewhere(#[values("mobilenet_v1_025", "mobilenet_v2")] name: &str) {
     let (name, config) = narrow(name, CLASSES);
     let config = config.with_activation(Activation::Relu6).unwrap();
-    let network = trained_around(&config, 5.0, 60);
+    let network = trained_around(&config, 5.0, 60, 64);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clipped.onnx");
     write_onnx(&network, &Label::default(), &OnnxOptions::new(), &file).unwrap();
