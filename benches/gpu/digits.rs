@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use dyrep_train::recipe::{Override, Recipe};
-use dyrep_train::{Deployment, Interrupter, Plan, Run, Silent};
+use dyrep_train::{Deployment, Interrupter, Plan, Run, Silent, SystemDisk};
 use serde_json::json;
 
 use crate::line::say;
@@ -42,6 +42,7 @@ impl DigitsArgs {
             devices: &devices,
             folder: self.out.clone(),
             resume: false,
+            disk: SystemDisk::shared(),
             interrupter: Interrupter::new(),
             dashboard: false,
             progress: Box::new(Silent),

@@ -14,6 +14,7 @@ pub mod fuse;
 mod geometry;
 mod layer;
 mod look;
+pub mod number;
 mod on_drop;
 pub mod ops;
 mod pass;

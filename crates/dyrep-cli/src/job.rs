@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use dyrep_burn::{Event, EventLog, Structure, write_atomically};
-use dyrep_train::recipe::Recipe;
+use dyrep_burn::{Event, EventLog, Structure, deploy, write_atomically};
+use dyrep_train::recipe::{Recipe, Shipped};
 use dyrep_train::{
     Checkpoints, Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run, RunRecord,
+    SystemDisk,
 };
 use dyrep_weights::{Label, write_burnpack};
 use serde::Serialize;
@@ -89,6 +90,10 @@ pub struct Summary {
     pub largest_relative_difference: f64,
     /// Every change of structure.
     pub events: Vec<Event>,
+    /// The epoch with the best validation accuracy.
+    pub best_epoch: Option<usize>,
+    #[serde(skip)]
+    best_is_another: bool,
     /// Every epoch.
     pub epochs: Vec<EpochReport>,
     /// The network in training form.
@@ -106,8 +111,12 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", terminal::deployment(&self.deployment))?;
+        let best = match self.best_epoch {
+            Some(epoch) if self.best_is_another => format!("best.bpk (of epoch {epoch}), "),
+            _ => String::new(),
+        };
         let wrote = format!(
-            "wrote deployed.bpk, trained.bpk, structure.json, summary.json and report.html to {}",
+            "wrote deployed.bpk, trained.bpk, {best}structure.json, summary.json and report.html to {}",
             self.folder.display()
         );
         f.write_str(&wrapped(&wrote, 2))
@@ -127,7 +136,7 @@ impl Job {
             names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
         let absolute = absolute(recipe)?;
         // Without a checkpoint it begins as it began.
-        let goes_on = *resume && Checkpoints::existing(folder.join("checkpoint")).any()?;
+        let goes_on = *resume && Checkpoints::existing(folder).any()?;
         let mut plan = match goes_on {
             true => {
                 let began = RunRecord::load(&RunRecord::path(folder))?.start;
@@ -151,6 +160,7 @@ impl Job {
 
         let interrupter = Interrupter::new();
         let told = stop_on_signals(&interrupter)?;
+        let asked = interrupter.clone();
         let (validation, input) = (Arc::clone(&plan.validation), plan.training.input.clone());
         let shown = if *dashboard { Lines::Hidden } else { *lines };
         let run = Run {
@@ -162,28 +172,46 @@ impl Job {
             folder: folder.clone(),
             resume: *resume,
             interrupter,
+            disk: SystemDisk::shared(),
             dashboard: *dashboard,
             progress: Box::new(Terminal::new(recipe.schedule.epochs, shown)),
         };
         let mut ended = run.train()?;
+        if let Some(stopped_by) = ended.stopped.take() {
+            return Ok(Outcome::Stopped(self.stopped(stopped_by)));
+        }
+        // Before anything is measured: what was trained for days is there.
+        let file = |name: &str| folder.join(name);
+        let shipped = match (recipe.evaluation.ship, ended.best.as_ref()) {
+            (Shipped::Best, Some(best)) => best.clone(),
+            _ => ended.network.clone(),
+        };
+        write_burnpack(&deploy(&shipped), &plan.label, file("deployed.bpk"))?;
+        write_burnpack(&ended.network, &plan.label, file("trained.bpk"))?;
+        if let Some(best) = &ended.best {
+            write_burnpack(best, &plan.label, file("best.bpk"))?;
+        }
+        Structure::of(&ended.network).save(file("structure.json"))?;
+        ended.measuring()?;
         // What follows is done again by a resume; nobody waits for it who wants an end.
         drop(told);
-        if let Some(stopped_by) = ended.stopped.take() {
-            let (folder, resume_with) = (self.folder, self.resume_with);
-            return Ok(Outcome::Stopped(Stopped { stopped_by, folder, resume_with }));
+        if asked.should_stop() {
+            let reason = asked.interruption().and_then(|it| it.reason);
+            return Ok(Outcome::Stopped(self.stopped(reason.unwrap_or_default())));
         }
-        let (deployed, deployment) =
-            Deployment::measure(&ended.network, &validation, &input, &devices[0])?;
+        let (_deployed, deployment) =
+            Deployment::measure(&shipped, &validation, &input, &devices[0])?;
         ended.deployed(&deployment)?;
-        let file = |name: &str| folder.join(name);
-        write_burnpack(&deployed, &plan.label, file("deployed.bpk"))?;
-        write_burnpack(&ended.network, &plan.label, file("trained.bpk"))?;
-        Structure::of(&ended.network).save(file("structure.json"))?;
         let summary = self.summary(&plan.label, &ended, deployment, on, started);
         let line = serde_json::to_string(&summary)?;
         write_atomically(&file("summary.json"), line.as_bytes())
             .map_err(|error| format!("{}: {error}", file("summary.json").display()))?;
         Ok(Outcome::Finished(Box::new(summary)))
+    }
+
+    fn stopped(&self, stopped_by: String) -> Stopped {
+        let (folder, resume_with) = (self.folder.clone(), self.resume_with);
+        Stopped { stopped_by, folder, resume_with }
     }
 
     fn device_names(&self) -> Vec<&str> {
@@ -214,6 +242,8 @@ impl Job {
             largest_difference: deployment.difference.model.absolute,
             largest_relative_difference: deployment.difference.model.relative,
             events: ended.log.iter().flat_map(EventLog::events).cloned().collect(),
+            best_epoch: ended.record.best_epoch(),
+            best_is_another: ended.best.is_some(),
             epochs: ended.record.epochs.clone(),
             trained: deployment.before,
             deployed: deployment.after,

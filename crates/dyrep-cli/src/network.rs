@@ -9,7 +9,7 @@ use clap::Args;
 use dyrep_models::{Activation, MODELS, Model, ModelConfig, ModelName, Stem};
 use dyrep_quant::Quantized;
 use dyrep_train::recipe::{Recipe, StemRecipe};
-use dyrep_train::{Checkpoints, RunRecord};
+use dyrep_train::{Checkpoints, RunRecord, RunState};
 use dyrep_weights::{Format, Input, Label, OpenOptions, Weights, WeightsError};
 
 use crate::Failure;
@@ -292,12 +292,13 @@ fn file_of(path: &Path) -> Result<PathBuf, Failure> {
         return Ok(path.to_owned());
     }
     let trained = path.join("trained.bpk");
-    if trained.exists() {
-        return Ok(trained);
-    }
-    let checkpoints = Checkpoints::existing(path.join("checkpoint"));
-    match checkpoints.folder().is_dir().then(|| checkpoints.newest()).transpose()? {
-        Some((Some(epoch), _)) => Ok(checkpoints.model(epoch)),
+    // A run that was gone on with has weights of before, until it is done.
+    let goes_on = RunRecord::load(&RunRecord::path(path))
+        .is_ok_and(|record| !matches!(record.state, RunState::Measuring | RunState::Finished));
+    let checkpoints = Checkpoints::existing(path);
+    match checkpoints.newest()? {
+        (Some(moment), _) if goes_on || !trained.exists() => Ok(checkpoints.model(moment)),
+        _ if trained.exists() => Ok(trained),
         _ => {
             let path = path.display();
             Err(format!("{path}: no run with weights; expected {path}/trained.bpk or a checkpoint")

@@ -47,16 +47,16 @@ impl fmt::Display for Reported {
         writeln!(f, "{}", wrapped(&format!("{}, {}", record.title, record.description), 2))?;
         let state = match &record.state {
             RunState::Running => "running, or killed".to_owned(),
+            RunState::Measuring => "trained, being measured, or killed then".to_owned(),
+            RunState::Finished if record.early => "finished early".to_owned(),
             RunState::Finished => "finished".to_owned(),
             RunState::Stopped(reason) => format!("stopped by {reason}"),
             RunState::Failed(reason) => format!("failed: {reason}"),
         };
         writeln!(f, "{state}, {} of {} epochs", record.epochs.len(), record.epochs_planned)?;
         let best = record
-            .epochs
-            .iter()
-            .rev()
-            .max_by(|left, right| left.accuracy.total_cmp(&right.accuracy));
+            .best_epoch()
+            .and_then(|best| record.epochs.iter().find(|report| report.epoch == best));
         for (what, epoch) in [("best", best), ("last", record.epochs.last())] {
             if let Some(epoch) = epoch {
                 writeln!(

@@ -4,6 +4,8 @@ use dyrep_burn::{AdjustError, ControllerConfigError};
 use dyrep_data::DataError;
 use dyrep_weights::WeightsError;
 
+use crate::checkpoint::Moment;
+
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -206,12 +208,12 @@ pub enum TrainError {
         reason: String,
     },
     /// A checkpoint that cannot be gone on from.
-    #[error("checkpoint of epoch {epoch} in {}: {reason}", path.display())]
+    #[error("checkpoint of {moment} in {}: {reason}", path.display())]
     Resume {
         /// The folder.
         path: std::path::PathBuf,
-        /// The checkpoint's epoch.
-        epoch: usize,
+        /// When the checkpoint was made.
+        moment: Moment,
         /// What is wrong.
         reason: String,
     },

@@ -17,6 +17,11 @@ impl Failure {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Stops the training; the first error is the one that is kept.
     pub(crate) fn stop(&self, interrupter: &Interrupter, error: TrainError) {
         interrupter.stop(Some(&error.to_string()));

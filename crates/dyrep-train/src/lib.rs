@@ -16,6 +16,7 @@ mod classifier;
 mod data;
 mod deployment;
 mod device;
+mod disk;
 mod dyrep;
 mod error;
 mod evaluate;
@@ -30,11 +31,12 @@ mod run;
 mod schedule;
 
 pub use burn_train::Interrupter;
-pub use checkpoint::{Broken, Checkpoints, Part};
+pub use checkpoint::{Broken, Checkpoints, Moment, Part};
 pub use classifier::{Classifier, Loss};
 pub use data::{Part as DataPart, evaluation, input, notices, part, sets};
 pub use deployment::{Cost, Deployment};
 pub use device::{available, default_name, device};
+pub use disk::{Disk, SystemDisk};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
 pub use dyrep_models::Network;
 pub use error::{DeviceError, TrainError};
@@ -45,6 +47,7 @@ pub use optimizer::SgdRecipe;
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use run::{
-    Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
+    Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Sums,
+    Training, Unfinished,
 };
 pub use schedule::{Decay, Schedule};

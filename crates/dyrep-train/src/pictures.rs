@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
@@ -56,8 +56,8 @@ impl Pictures {
 /// Which epochs a loader gives, one after the other.
 #[derive(Debug)]
 enum Epochs {
-    /// This one and those after it.
-    From(AtomicU64),
+    /// This one without so many of its first batches, and those after it.
+    From(AtomicU64, AtomicUsize),
     /// Always the first: evaluation.
     Same,
 }
@@ -67,7 +67,6 @@ enum Epochs {
 /// Each [`iter`](DataLoader::iter) is the next epoch, a function of (seed, epoch) alone; a resumed training starts
 /// from the epoch that comes next. A slice gives those samples of each epoch's order, so that the shares of several
 /// devices are the epoch.
-#[derive(Debug)]
 pub struct Batches {
     loader: Arc<Loader>,
     input: InputSpec,
@@ -75,13 +74,44 @@ pub struct Batches {
     range: Range<usize>,
     epochs: Epochs,
     mixer: Option<Mixer>,
+    leave: Option<Arc<Leave>>,
+}
+
+/// Asked before each batch whether to leave off.
+type Leave = dyn Fn() -> bool + Send + Sync;
+
+impl std::fmt::Debug for Batches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches")
+            .field("loader", &self.loader)
+            .field("device", &self.device)
+            .field("range", &self.range)
+            .field("epochs", &self.epochs)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Batches {
     /// Training: `first_epoch`, counted from 1, and those after it.
     #[must_use]
     pub fn training(loader: Arc<Loader>, input: InputSpec, first_epoch: usize) -> Self {
-        Self::new(loader, input, Epochs::From(AtomicU64::new(first_epoch as u64)))
+        let first = AtomicU64::new(first_epoch as u64);
+        Self::new(loader, input, Epochs::From(first, AtomicUsize::new(0)))
+    }
+
+    /// Leaves out so many batches of the first epoch: they were trained on before. Of slices, each leaves out as many.
+    #[must_use]
+    pub fn without_first(mut self, batches: usize) -> Self {
+        if let Epochs::From(_, done) = &mut self.epochs {
+            *done.get_mut() = batches;
+        }
+        self
+    }
+
+    /// Asks before each batch whether the epoch is to end there.
+    #[must_use]
+    pub fn until(self, leave: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { leave: Some(Arc::new(leave)), ..self }
     }
 
     /// Evaluation: the same pictures each time.
@@ -93,7 +123,7 @@ impl Batches {
     fn new(loader: Arc<Loader>, input: InputSpec, epochs: Epochs) -> Self {
         let range = 0..loader.samples();
         // Burn moves the loader to the device that it trains on.
-        Self { loader, input, device: Device::default(), range, epochs, mixer: None }
+        Self { loader, input, device: Device::default(), range, epochs, mixer: None, leave: None }
     }
 
     /// Mixes its batches.
@@ -104,22 +134,29 @@ impl Batches {
 
     fn with(&self, device: Device, range: Range<usize>) -> Self {
         let epochs = match &self.epochs {
-            Epochs::From(next) => Epochs::From(AtomicU64::new(next.load(Ordering::Relaxed))),
+            Epochs::From(next, done) => Epochs::From(
+                AtomicU64::new(next.load(Ordering::Relaxed)),
+                AtomicUsize::new(done.load(Ordering::Relaxed)),
+            ),
             Epochs::Same => Epochs::Same,
         };
         let (loader, input) = (Arc::clone(&self.loader), self.input.clone());
-        Self { loader, input, device, range, epochs, mixer: self.mixer }
+        let (mixer, leave) = (self.mixer, self.leave.clone());
+        Self { loader, input, device, range, epochs, mixer, leave }
     }
 }
 
 impl DataLoader<Pictures> for Batches {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Pictures> + 'a> {
-        let epoch = match &self.epochs {
-            Epochs::From(next) => next.fetch_add(1, Ordering::Relaxed),
-            Epochs::Same => 0,
+        let (epoch, done) = match &self.epochs {
+            Epochs::From(next, done) => {
+                (next.fetch_add(1, Ordering::Relaxed), done.swap(0, Ordering::Relaxed))
+            }
+            Epochs::Same => (0, 0),
         };
-        let batches = self.loader.part(epoch, self.range.clone());
-        Box::new(Iter { from: self, batches, epoch, done: 0 })
+        let done = self.range.len().min(done.saturating_mul(self.loader.config().batch_size));
+        let batches = self.loader.part(epoch, self.range.start + done..self.range.end);
+        Box::new(Iter { from: self, batches, epoch, done })
     }
 
     fn num_items(&self) -> usize {
@@ -147,6 +184,9 @@ impl Iterator for Iter<'_> {
     type Item = Result<Pictures, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.from.leave.as_ref().is_some_and(|leave| leave()) {
+            return None;
+        }
         let batch = self.batches.next()?;
         Some(batch.map_err(DatasetError::new).map(|batch| {
             let Batches { loader, input, device, range, mixer, .. } = self.from;

@@ -133,9 +133,10 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
         seed: run.seed,
         threads: run.threads.unwrap_or_else(cores),
         max_skipped: run.max_skipped,
+        refill: true,
         ..LoaderConfig::default()
     };
-    let in_order = LoaderConfig { shuffle: false, drop_last: false, ..config };
+    let in_order = LoaderConfig { shuffle: false, drop_last: false, refill: false, ..config };
     let input = input(data);
     let plain = evaluation(&input)?;
     let spec = |step: &AugmentationStep| transform(step, &InputSpec::from(&input));

@@ -15,12 +15,16 @@ use dyrep_data::{DataError, Digits, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Amendment, Checkpoints, EpochReport, InputSpec, Progress, RunRecord, RunState, Schedule,
-    TrainError,
+    Amendment, Checkpoints, EpochReport, InputSpec, Moment, Progress, RunRecord, RunState,
+    Schedule, TrainError,
 };
 
 fn newest(folder: &Path) -> Option<usize> {
-    Checkpoints::open(folder.join("checkpoint"), 2).unwrap().newest().unwrap().0
+    let (newest, _broken) = Checkpoints::existing(folder).newest().unwrap();
+    newest.map(|moment| {
+        assert_eq!(moment.steps, 0, "{moment}");
+        moment.epochs
+    })
 }
 
 fn resumed(folder: &Path, epochs: usize) -> Options<'_> {
@@ -195,7 +199,10 @@ fn no_whole_checkpoint_is_an_error_and_none_at_all_a_start() {
     resumed(folder.path(), 1).run().unwrap();
     fs::write(folder.path().join("checkpoint/optim-1.bpk"), b"something else").unwrap();
     let error = resumed(folder.path(), 2).run().unwrap_err();
-    assert!(matches!(error, TrainError::Resume { epoch: 1, .. }), "{error}");
+    assert!(
+        matches!(error, TrainError::Resume { moment: Moment { epochs: 1, steps: 0 }, .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("optim-1.bpk"), "{error}");
 }
 

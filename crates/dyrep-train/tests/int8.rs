@@ -49,6 +49,7 @@ impl Trained {
             devices: &devices,
             folder: folder.path().to_owned(),
             resume: false,
+            disk: dyrep_train::SystemDisk::shared(),
             interrupter: Interrupter::new(),
             dashboard: false,
             progress: Box::new(Silent),

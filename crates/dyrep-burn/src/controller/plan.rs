@@ -178,10 +178,13 @@ pub struct CutPlan {
     /// The branches to cut.
     pub branches: Vec<BranchName>,
     /// The ratios of all optional branches.
+    #[serde(with = "crate::number::named")]
     pub ratios: Vec<(BranchName, f64)>,
     /// Their mean.
+    #[serde(with = "crate::number")]
     pub mean: f64,
     /// Their sample standard deviation; zero for a branch left alone.
+    #[serde(with = "crate::number")]
     pub deviation: f64,
 }
 

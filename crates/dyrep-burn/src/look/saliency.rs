@@ -50,6 +50,7 @@ pub struct Scored {
     /// The convolution's path.
     pub path: String,
     /// Its score since the last adjustment.
+    #[serde(with = "crate::number")]
     pub score: f64,
 }
 

@@ -12,8 +12,10 @@ use crate::look::tap;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// The largest absolute difference.
+    #[serde(with = "crate::number")]
     pub absolute: f64,
     /// The largest absolute difference, over the largest absolute value of the first tensor.
+    #[serde(with = "crate::number")]
     pub relative: f64,
 }
 

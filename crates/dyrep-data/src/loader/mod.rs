@@ -46,6 +46,10 @@ pub struct LoaderConfig {
     /// Whether it is an error if all samples of a class are left out. A sample of a data set, or
     /// pictures of no known class, may do without.
     pub keep_classes: bool,
+    /// Whether a batch of which nothing can be used is made of the samples that come next in the epoch's order, so that an
+    /// epoch always has as many batches as it should. For training, which counts steps; whoever judges a network counts
+    /// each sample once.
+    pub refill: bool,
 }
 
 /// Batches of 64 in the data set's order, the last one kept, made in the calling thread; up to 100
@@ -61,6 +65,7 @@ impl Default for LoaderConfig {
             prefetch: 2,
             max_skipped: 100,
             keep_classes: true,
+            refill: false,
         }
     }
 }

@@ -19,10 +19,10 @@ use crate::stages::Stage;
 pub(super) struct Plan {
     pub(super) shared: Arc<Shared>,
     epoch: u64,
-    /// Where the part begins in the whole epoch's order.
-    start: usize,
-    /// Indices of the samples, in the epoch's order.
+    /// Indices of all samples, in the epoch's order.
     order: Vec<usize>,
+    /// Which of them this is about.
+    part: Range<usize>,
 }
 
 /// A batch as it was made: what could be used, and what could not.
@@ -42,17 +42,17 @@ pub(super) struct Maker {
 
 impl Plan {
     pub(super) fn new(shared: Arc<Shared>, epoch: u64, part: Range<usize>) -> Self {
-        let (samples, start) = (shared.dataset.len(), part.start);
+        let samples = shared.dataset.len();
         let order: Vec<usize> = if shared.config.shuffle {
-            permutation(samples, shared.config.seed, epoch)[part].to_vec()
+            permutation(samples, shared.config.seed, epoch)
         } else {
-            part.collect()
+            (0..samples).collect()
         };
-        Self { shared, epoch, start, order }
+        Self { shared, epoch, order, part }
     }
 
     pub(super) fn batches(&self) -> usize {
-        self.order.len().div_ceil(self.shared.config.batch_size)
+        self.part.len().div_ceil(self.shared.config.batch_size)
     }
 
     /// Makes one batch, or nothing once `stopped` says so, which it is asked before each sample.
@@ -63,10 +63,30 @@ impl Plan {
         batch: usize,
         stopped: impl Fn() -> bool + Sync,
     ) -> Option<Result<Made, DataError>> {
-        let size = self.shared.config.batch_size;
-        let first = batch * size;
-        let indices = &self.order[first..self.order.len().min(first + size)];
+        let config = &self.shared.config;
+        let start = self.part.start + batch * config.batch_size;
+        let size = config.batch_size.min(self.part.end - start);
+        // In the whole epoch's order and around its end, so that what fills up does not depend on the part.
+        let mut samples = self.order.iter().cycle().skip(start).take(self.order.len()).copied();
         let mut unusable = Vec::new();
+        loop {
+            let indices: Vec<usize> = samples.by_ref().take(size).collect();
+            match self.load_of(&indices, start, &mut unusable, &stopped)? {
+                Ok(None) if config.refill && !indices.is_empty() => {}
+                Ok(batch) => return Some(Ok(Made { batch, unusable })),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Makes a batch of those of these samples that can be used.
+    fn load_of(
+        &self,
+        indices: &[usize],
+        start: usize,
+        unusable: &mut Vec<(usize, DataError)>,
+        stopped: impl Fn() -> bool + Sync,
+    ) -> Option<Result<Option<Batch>, DataError>> {
         // The first usable sample decides the shape of all.
         for (at, &index) in indices.iter().enumerate() {
             if stopped() {
@@ -75,14 +95,14 @@ impl Plan {
             match self.make(index, Ok) {
                 Ok(image) => {
                     let slots = Slots { image, indices: &indices[at..] };
-                    let start = self.start + first;
-                    return self.fill(&slots, start, unusable, stopped).transpose();
+                    let filled = self.fill(&slots, start, unusable, stopped).transpose()?;
+                    return Some(filled.map(Some));
                 }
                 Err(error) if error.is_of_one_sample() => unusable.push((index, error)),
                 Err(error) => return Some(Err(error)),
             }
         }
-        Some(Ok(Made { batch: None, unusable }))
+        Some(Ok(None))
     }
 
     /// Makes the rest of a batch, given its first image.
@@ -90,9 +110,9 @@ impl Plan {
         &self,
         slots: &Slots<'_>,
         start: usize,
-        mut unusable: Vec<(usize, DataError)>,
+        unusable: &mut Vec<(usize, DataError)>,
         stopped: impl Fn() -> bool + Sync,
-    ) -> Result<Option<Made>, DataError> {
+    ) -> Result<Option<Batch>, DataError> {
         let Slots { image, indices } = slots;
         let expected = image.shape();
         let length: usize = expected.iter().product();
@@ -144,8 +164,7 @@ impl Plan {
         let [channels, height, width] = expected;
         let shape = [labels.len(), channels, height, width];
         let pixels = Pixels::of_loader(pixels, Arc::downgrade(&self.shared.buffers));
-        let batch = Some(Batch { pixels, labels, shape, start });
-        Ok(Some(Made { batch, unusable }))
+        Ok(Some(Batch { pixels, labels, shape, start }))
     }
 
     /// Reads, decodes and transforms a sample, and hands it to `collate`.

@@ -11,12 +11,14 @@
 //! fresh model it rebuilds the structure first.
 
 mod average;
+mod calibration;
 mod clip;
 mod kinds;
 mod module;
 mod record;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
@@ -34,33 +36,12 @@ use crate::error::TrainError;
 use crate::failure::Failure;
 use average::Average;
 
-/// What went wrong in a user's function.
-pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Passes training batches through a model; new batch norms are measured on what arrives.
-///
-/// Implemented for `Fn(&M, epoch, index) -> Result<(), BoxedError>`. The same epoch and index must give the same
-/// batch, on the device that the model is on, where the model is in evaluation mode; for a run to be repeatable they
-/// must do so in every process. Batch norms that are measured anew see the model in training mode.
-pub trait CalibrationData<M>: Send + Sync {
-    /// Passes a batch through `model`: number `index`, for the adjustment after `epoch`.
-    ///
-    /// # Errors
-    /// Data that cannot be read; the training then stops.
-    fn run(&self, model: &M, epoch: usize, index: usize) -> Result<(), BoxedError>;
-}
-
-impl<M, F> CalibrationData<M> for F
-where
-    F: Fn(&M, usize, usize) -> Result<(), BoxedError> + Send + Sync,
-{
-    fn run(&self, model: &M, epoch: usize, index: usize) -> Result<(), BoxedError> {
-        self(model, epoch, index)
-    }
-}
+pub use calibration::{BoxedError, CalibrationData};
 
 /// Told of an adjustment and of the time that it took.
 type OnAdjustment = dyn Fn(&Adjustment, Duration) + Send + Sync;
+/// Told of each step.
+type OnStep<M> = dyn Fn(&DyRep<M>, &ModuleOptimizer) + Send + Sync;
 
 /// What every clone of a wrapper shares.
 #[derive(Clone)]
@@ -72,8 +53,11 @@ struct Setup<M> {
     last_step: Option<f64>,
     recalibration: Option<(usize, Arc<dyn CalibrationData<M>>)>,
     seed: Option<u64>,
+    /// Batches passed since the last step.
+    passed: Arc<AtomicU64>,
     interrupter: Option<Interrupter>,
     on_adjustment: Option<Arc<OnAdjustment>>,
+    on_step: Option<Arc<OnStep<M>>>,
     failure: Failure,
 }
 
@@ -111,8 +95,10 @@ impl<M: Module> DyRep<M> {
             last_step: None,
             recalibration: None,
             seed: None,
+            passed: Arc::default(),
             interrupter: None,
             on_adjustment: None,
+            on_step: None,
             failure: Failure::default(),
         };
         Self { model, controller: None, average: None, steps: 0, setup: Arc::new(setup) }
@@ -187,12 +173,12 @@ impl<M: Module> DyRep<M> {
         self
     }
 
-    /// Seeds the model's device at the start of each epoch, now for the first: what a model draws while it trains, as
-    /// dropout does, is then a function of (seed, epoch), and the same after a resumption.
+    /// Seeds the model's device before each batch: what a model draws while it trains, as dropout does, is then a function
+    /// of (seed, step, batch of the step), and the same after a resumption. Several devices that share a step pass their
+    /// batches at once, in an order that nothing decides.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.setup_mut().seed = Some(seed);
-        self.seed_epoch();
         self
     }
 
@@ -211,6 +197,14 @@ impl<M: Module> DyRep<M> {
         f: impl Fn(&Adjustment, Duration) + Send + Sync + 'static,
     ) -> Self {
         self.setup_mut().on_adjustment = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` after each step, once everything is done that belongs to it: averages, and at an epoch's end its change of
+    /// structure. What it is given is what a checkpoint consists of.
+    #[must_use]
+    pub fn on_step(mut self, f: impl Fn(&Self, &ModuleOptimizer) + Send + Sync + 'static) -> Self {
+        self.setup_mut().on_step = Some(Arc::new(f));
         self
     }
 
@@ -236,6 +230,12 @@ impl<M: Module> DyRep<M> {
         self.controller.as_ref().and_then(Controller::log)
     }
 
+    /// Steps of the optimiser done, since the training began.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Whole epochs done.
     #[must_use]
     pub fn epochs(&self) -> usize {
@@ -259,7 +259,10 @@ impl<M: Module> DyRep<M> {
             if let Err(error) = self.adjust(optimizer) {
                 self.fail(error);
             }
-            self.seed_epoch();
+        }
+        self.setup.passed.store(0, Ordering::Relaxed);
+        if let Some(tell) = &self.setup.on_step {
+            tell(&self, optimizer);
         }
         self
     }
@@ -313,11 +316,12 @@ impl<M: Module> DyRep<M> {
         model.valid()
     }
 
-    fn seed_epoch(&self) {
+    fn seed_batch(&self) {
         if let (Some(seed), Some(device)) = (self.setup.seed, self.model.devices().first()) {
-            // Epochs are few, seeds are spread: the multiplier keeps neighbours apart.
-            let epoch = self.epochs() as u64 + 1;
-            device.seed(seed ^ epoch.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let batch = self.setup.passed.fetch_add(1, Ordering::Relaxed);
+            // Numbers are small and neighbours, seeds are spread: odd multipliers keep them apart.
+            let step = (self.steps as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            device.seed(seed ^ step ^ batch.wrapping_mul(0xD1B5_4A32_D192_ED03));
         }
     }
 
@@ -339,6 +343,7 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
     type Output = M::Output;
 
     fn step(&self, item: Self::Input) -> TrainOutput<Self::Output> {
+        self.seed_batch();
         self.model.step(item)
     }
 

@@ -75,7 +75,7 @@ impl<M: Module> Module for DyRep<M> {
     }
 
     fn into_record(self) -> ModuleRecord {
-        self.to_record()
+        self.record()
     }
 
     fn try_load_record(self, record: ModuleRecord) -> Result<Self, RecordError> {

@@ -37,7 +37,8 @@ struct State {
 }
 
 impl<M: Module> DyRep<M> {
-    pub(super) fn to_record(&self) -> ModuleRecord {
+    /// All of it as Burn's checkpoints have it.
+    pub(crate) fn record(&self) -> ModuleRecord {
         let (controller, mut values) = match &self.controller {
             Some(controller) => {
                 let (state, values) = controller.state();
@@ -109,9 +110,7 @@ impl<M: Module> DyRep<M> {
             (Some(_), false) => Some(Average::new(&model)),
             (None, _) => None,
         };
-        let loaded = Self { model, controller, average, steps: state.steps, setup };
-        loaded.seed_epoch();
-        Ok(loaded)
+        Ok(Self { model, controller, average, steps: state.steps, setup })
     }
 }
 

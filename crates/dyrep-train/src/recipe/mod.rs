@@ -42,7 +42,7 @@ pub use growth::{
 };
 pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};
 pub use overrides::Override;
-pub use run::{EvaluationRecipe, RunRecipe};
+pub use run::{EvaluationRecipe, RunRecipe, Shipped};
 pub use selection::SelectionRecipe;
 pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
 pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, StemRecipe};

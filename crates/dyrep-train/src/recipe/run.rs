@@ -15,6 +15,28 @@ pub struct EvaluationRecipe {
     /// The run ends after so many epochs without a better accuracy; absent: it goes to its end.
     #[serde(deserialize_with = "some_whole::<Count, _>", skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<usize>,
+    /// Which network is deployed at the end; the last one if absent.
+    #[serde(skip_serializing_if = "Shipped::is_last")]
+    pub ship: Shipped,
+}
+
+/// Which network of a run is deployed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shipped {
+    /// That of the last epoch.
+    #[default]
+    Last,
+    /// That of the epoch with the best validation accuracy. Chosen by the pictures that it is judged on, its accuracy on
+    /// them is a little better than on others.
+    Best,
+}
+
+impl Shipped {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    fn is_last(&self) -> bool {
+        *self == Self::Last
+    }
 }
 
 /// `[run]`: what is not about learning.

@@ -99,6 +99,7 @@ fidelity = "published"
 [evaluation]
 recalibrate_batches = 200
 early_stopping = 20
+ship = "best"
 [run]
 seed = 9223372036854775807
 threads = 8
@@ -147,7 +148,11 @@ fn what_is_absent_has_the_documented_default() {
         },
         loss: LossRecipe { label_smoothing: 0.0 },
         strategy: StrategyRecipe::DyRep(GrowthRecipe::default()),
-        evaluation: EvaluationRecipe { recalibrate_batches: None, early_stopping: None },
+        evaluation: EvaluationRecipe {
+            recalibrate_batches: None,
+            early_stopping: None,
+            ship: Shipped::Last,
+        },
         run: RunRecipe { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1 },
     };
     assert_eq!(recipe, want);

@@ -15,7 +15,7 @@ function start() {
     () => drawCharts(page, selection),
     () => drawNetwork(page, selection),
     () => drawScores(page, selection),
-    () => keepFresh(page.state === "running"),
+    () => keepFresh(page.state === "running" || page.state === "measuring"),
   ];
   for (const part of parts) {
     try {

@@ -13,7 +13,6 @@
 
 mod embed;
 mod html;
-mod number;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -81,7 +80,7 @@ pub fn render(page: &Page) -> String {
 /// How the page loads itself again where there is no script to do it with more care.
 fn refresh(page: &Page) -> String {
     match page.state {
-        State::Running => format!(
+        State::Running | State::Measuring => format!(
             "<noscript><meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\"></noscript>"
         ),
         _ => String::new(),

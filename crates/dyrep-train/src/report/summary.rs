@@ -15,7 +15,9 @@ pub(super) fn title(page: &Page) -> String {
 pub(super) fn state(page: &Page) -> String {
     let (name, word, reason) = match &page.state {
         State::Running => ("running", "Running", None),
+        State::Measuring => ("measuring", "Trained, being measured", None),
         State::Finished => ("finished", "Finished", None),
+        State::FinishedEarly => ("finished", "Finished early", None),
         State::Stopped { reason } => ("stopped", "Stopped", Some(reason)),
         State::Failed { reason } => ("failed", "Failed", Some(reason)),
     };

@@ -1,10 +1,10 @@
 //! What a report shows: plain data that a run gathers and that JSON keeps.
 //!
-//! Floats may be NaN or infinite, as a loss that diverges is; `number.rs` says how they survive in JSON.
+//! Floats may be NaN or infinite, as a loss that diverges is; `dyrep_burn::number` says how they survive in JSON.
 
 use serde::{Deserialize, Serialize};
 
-use super::number;
+use dyrep_burn::number;
 
 /// All that a report shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +69,10 @@ impl Default for Page {
 pub enum State {
     /// It goes on.
     Running,
+    /// It has trained, and is being measured.
+    Measuring,
+    /// It ended before its last epoch, since no more were worth it.
+    FinishedEarly,
     /// It did all its epochs.
     Finished,
     /// It was asked to end before.

@@ -6,20 +6,23 @@
 //! ```
 
 mod calibration;
+mod ending;
 mod folder;
 mod layout;
+mod model;
 mod progress;
 mod record;
 mod recorder;
 mod report;
 mod resume;
+mod strategies;
 mod time;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use burn::module::{ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::tensor::Device;
 use burn_train::metric::{AccuracyMetric, LossMetric};
 use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
@@ -30,21 +33,24 @@ use dyrep_data::{Loader, Mixer};
 use dyrep_models::Network;
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
-pub use record::{Amendment, RunRecord, RunState};
+pub use record::{Amendment, RunRecord, RunState, Sums, Unfinished};
 
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, Moment};
 use crate::classifier::{Classifier, Loss};
-use crate::dyrep::DyRep;
+use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::pictures::Batches;
 use crate::schedule::Schedule;
 use calibration::Calibration;
+use ending::{Ending, StopAfterStep};
 use folder::Held;
 use layout::Layout;
+use model::{not_finite, picture, wrap};
 use recorder::{Known, Recorder};
-use resume::{check_checkpoint, newest, record};
+use resume::{newest, record, restored};
+use strategies::{Patience, Save};
 
 /// How to train a classifier.
 #[derive(Clone, Debug)]
@@ -101,8 +107,10 @@ pub struct Run<'a, N> {
     pub folder: PathBuf,
     /// Whether to go on from the folder's newest whole checkpoint.
     pub resume: bool,
-    /// Stops the training from outside.
+    /// Stops the training from outside: after the step that it is at, with a checkpoint.
     pub interrupter: Interrupter,
+    /// Where files are written.
+    pub disk: Arc<dyn Disk>,
     /// Whether Burn's dashboard is shown.
     pub dashboard: bool,
     /// Told what happens.
@@ -114,6 +122,9 @@ pub struct Run<'a, N> {
 pub struct Ended<N> {
     /// The network in evaluation mode: its average, where one was kept.
     pub network: N,
+    /// The same after the epoch with the best validation accuracy, where that is not the last one and its checkpoint is
+    /// there.
+    pub best: Option<N>,
     /// Every change of structure; none if none was ever due.
     pub log: Option<EventLog>,
     /// Everything that is known of it.
@@ -125,12 +136,23 @@ pub struct Ended<N> {
 }
 
 impl<N> Ended<N> {
-    /// Adds what deployment changed to the record and the report.
+    /// Notes that the run is being measured.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn measuring(&self) -> Result<(), TrainError> {
+        self.recorder.update(|record| record.state = RunState::Measuring)
+    }
+
+    /// Adds what deployment changed to the record and the report: the run is finished.
     ///
     /// # Errors
     /// Files that cannot be written.
     pub fn deployed(&mut self, deployment: &crate::Deployment) -> Result<(), TrainError> {
-        self.recorder.update(|record| record.deployment = Some(deployment.clone()))?;
+        self.recorder.update(|record| {
+            record.deployment = Some(deployment.clone());
+            record.state = RunState::Finished;
+        })?;
         self.record = self.recorder.record();
         Ok(())
     }
@@ -148,7 +170,13 @@ impl<N: Network> Run<'_, N> {
         self.check()?;
         let mut progress = self.progress;
         let held = Held::take(&self.folder, &mut *progress)?;
-        let checkpoints = Checkpoints::open(self.folder.join("checkpoint"), self.training.keep)?;
+        let disk = &self.disk;
+        let checkpoints = Checkpoints::open(&self.folder, self.training.keep, Arc::clone(disk))?;
+        if self.resume
+            && let Ok(record) = RunRecord::load(&RunRecord::path(&self.folder))
+        {
+            checkpoints.of_run(&record.id);
+        }
         let from = match self.resume {
             true => newest(&checkpoints, &mut *progress)?,
             // Checkpoints of no run are of one whose record is gone.
@@ -166,25 +194,11 @@ impl<N: Network> Run<'_, N> {
         let picture = picture(&self.validation, &training.input, &main)?;
         let layout = Layout::of(&self.network, &picture);
         let classes = self.train.dataset().classes();
-        let record = record(&layout, (&training, classes), from, &self.folder)?;
-        // A run that has stopped early has its last epoch.
-        let last_epoch = match (from, training.patience) {
-            (Some(epoch), Some(patience)) if record.epochs_since_best() >= patience => epoch,
-            _ => training.epochs,
-        };
-        let known = Known {
-            held,
-            folder: self.folder.clone(),
-            schedule: training.schedule.clone(),
-            batches: [batches, parts],
-            loaders: [Arc::clone(&self.train), Arc::clone(&self.validation)],
-            layers: layout.cost,
-            rest: layout.rest,
-            interrupter: self.interrupter.clone(),
-        };
-        let recorder = Recorder::new(record, known, progress);
-        recorder.update(|_| {})?;
+        let mut record = record(&layout, (&training, classes), from, &self.folder)?;
+        checkpoints.of_run(&record.id);
+        checkpoints.keep_best(record.best_epoch());
 
+        let ending = Ending::new(self.interrupter);
         let network = self.network.train().fork(&main.clone().autodiff());
         let model = Classifier::new(network, training.loss, parts);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
@@ -192,19 +206,58 @@ impl<N: Network> Run<'_, N> {
         let rest = batches % training.accumulate;
         let last_step =
             (devices.len() == 1 && rest > 0).then(|| training.accumulate as f64 / rest as f64);
-        let steps = (steps_per_epoch, last_step);
-        let model = wrap(model, steps, &training, calibration, &recorder)?
-            .with_interrupter(self.interrupter.clone());
+        let model = wrap(model, (steps_per_epoch, last_step), &training, calibration)?
+            .with_interrupter(ending.burn().clone());
         let failure = model.failure();
-        if let Some(epoch) = from {
-            check_checkpoint(&model, &checkpoints, epoch)?;
+        if let Some(moment) = from {
+            let restored = restored(&model, &checkpoints, moment)?;
+            // The checkpoint knows which changes of structure it has seen.
+            if let Some(log) = restored.log() {
+                record.adjustments = log.adjustments().to_vec();
+            }
         }
 
-        let first = from.unwrap_or(0) + 1;
+        let moment = from.unwrap_or_default();
+        // A run that has stopped early has its last epoch.
+        let over = |patience| moment.steps == 0 && record.epochs_since_best() >= patience;
+        let last_epoch = match training.patience {
+            Some(patience) if from.is_some() && over(patience) => moment.epochs,
+            _ => training.epochs,
+        };
+        let known = Known {
+            held,
+            folder: self.folder.clone(),
+            disk: Arc::clone(disk),
+            from: moment,
+            schedule: training.schedule.clone(),
+            batches: [batches, parts],
+            loaders: [Arc::clone(&self.train), Arc::clone(&self.validation)],
+            layers: layout.cost,
+            rest: layout.rest,
+            ending: ending.clone(),
+        };
+        let recorder = Recorder::new(record, known, progress);
+        recorder.update(|_| {})?;
+
+        let stop = StopAfterStep {
+            ending: ending.clone(),
+            checkpoints: checkpoints.clone(),
+            save: training.keep > 0,
+            steps_per_epoch,
+            scheduler: training.schedule.clone().into(),
+            failures: [recorder.failure(), failure.clone()],
+        };
+        let (of_adjustments, before) = (recorder.clone(), model.clone());
+        let model = model
+            .on_adjustment(move |adjustment, took| of_adjustments.adjusted(adjustment, took))
+            .on_step(move |model, optimizer| stop.after(model, optimizer));
         let input = &training.input;
-        let train = Batches::training(Arc::clone(&self.train), input.clone(), first)
+        let train = Batches::training(Arc::clone(&self.train), input.clone(), moment.epochs + 1)
+            .without_first(moment.steps * training.accumulate)
             .with_mixer(training.mixer);
-        let valid = Batches::evaluation(Arc::clone(&self.validation), input.clone());
+        let left = ending.clone();
+        let valid = Batches::evaluation(Arc::clone(&self.validation), input.clone())
+            .until(move || left.leaves_validation());
         let [of_model, of_optimizer, of_scheduler] = checkpoints.checkpointers();
         let execution = match devices {
             [device] => ExecutionStrategy::single(device.clone()),
@@ -212,14 +265,26 @@ impl<N: Network> Run<'_, N> {
                 ExecutionStrategy::multi(devices.to_vec(), MultiDeviceOptim::OptimMainDevice)
             }
         };
+        let save = Save {
+            recorder: recorder.clone(),
+            ending: ending.clone(),
+            checkpoints: checkpoints.clone(),
+            save: training.keep > 0,
+        };
+        let patience = Patience {
+            recorder: recorder.clone(),
+            ending: ending.clone(),
+            epochs: training.patience,
+        };
         let mut burn = SupervisedTraining::new(&self.folder, Arc::new(train), Arc::new(valid))
             .metrics((LossMetric::new(), AccuracyMetric::new()))
             .with_metric_logger(recorder.clone())
             .with_application_logger(None)
             .with_custom_checkpointers(of_model, of_optimizer, of_scheduler)
-            .with_checkpointing_strategy(recorder.strategy(training.keep > 0))
+            .with_checkpointing_strategy(save)
             .with_training_strategy(TrainingStrategy::Default(execution))
-            .with_interrupter(self.interrupter.clone())
+            .with_interrupter(ending.burn().clone())
+            .early_stopping(patience)
             .num_epochs(last_epoch);
         if !self.dashboard {
             burn = burn.renderer(Box::new(progress::NoRenderer));
@@ -227,21 +292,19 @@ impl<N: Network> Run<'_, N> {
         if training.accumulate > 1 {
             burn = burn.grads_accumulation(training.accumulate);
         }
-        if let Some(patience) = training.patience {
-            burn = burn.early_stopping(recorder.patience(patience));
-        }
-        if let Some(epoch) = from {
-            burn = burn.checkpoint(epoch);
+        if from.is_some() {
+            checkpoints.number(moment.epochs, moment);
+            burn = burn.checkpoint(moment.epochs);
         }
         recorder.start();
         let learner = Learner::new(model, training.sgd.init(), training.schedule.clone());
         let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
         drop(renderer);
 
-        let log = model.log().cloned();
+        let (log, steps) = (model.log().cloned(), model.steps());
         let network = model.into_model().network;
         let loop_failed = || {
-            let path = self.folder.join("checkpoint");
+            let path = checkpoints.folder().to_owned();
             error.map(|error| TrainError::Loop { reason: error.to_string(), path })
         };
         let lost = || {
@@ -260,14 +323,34 @@ impl<N: Network> Run<'_, N> {
             let _ = recorder.update(|record| record.state = RunState::Failed(error.to_string()));
             return Err(error);
         }
-        let stopped = interrupted.map(|it| it.reason.unwrap_or_else(|| "stopped".to_owned()));
+        // All of a training may be done when an end is asked for.
+        let done = recorder.record().epochs.len();
+        let early = training.patience.is_some_and(|patience| {
+            done < training.epochs && recorder.record().epochs_since_best() >= patience
+        });
+        let whole = early || done >= last_epoch;
+        let stopped = ending.reason().filter(|_| !whole);
+        if stopped.is_some() && steps > done * steps_per_epoch {
+            recorder.left(StopAfterStep::moment(steps, steps_per_epoch));
+        }
         recorder.update(|record| {
+            record.early = early;
             record.state = match &stopped {
                 Some(reason) => RunState::Stopped(reason.clone()),
                 None => RunState::Finished,
             };
         })?;
-        Ok(Ended { network, log, record: recorder.record(), stopped, recorder })
+        let record = recorder.record();
+        let best = match record.best_epoch() {
+            Some(epoch) if stopped.is_none() && epoch < done => {
+                let moment = Moment::after(epoch);
+                let whole = checkpoints.check(moment).is_ok();
+                whole.then(|| restored(&before, &checkpoints, moment)).transpose()?
+            }
+            _ => None,
+        };
+        let best = best.map(|model| model.valid().into_model().network);
+        Ok(Ended { network, best, log, record, stopped, recorder })
     }
 
     fn check(&self) -> Result<(), TrainError> {
@@ -295,68 +378,4 @@ impl<N: Network> Run<'_, N> {
         }
         Ok(())
     }
-}
-
-/// A validation picture, `[1, channels, height, width]`.
-fn picture(
-    validation: &Loader,
-    input: &InputSpec,
-    device: &Device,
-) -> Result<Tensor<4>, TrainError> {
-    // Of a whole batch, since a file that cannot be used is left out.
-    let batch = validation.epoch(0).next().unwrap_or_else(|| unreachable!("never empty"))?;
-    Ok(input.images(&batch, device).narrow(0, 0, 1))
-}
-
-/// The first parameter or statistic that is not finite.
-fn not_finite<N: Network>(network: &N) -> Option<String> {
-    struct Search(Vec<String>, Option<String>);
-    impl ModuleVisitor for Search {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let finite = || param.val().into_data().iter::<f32>().all(f32::is_finite);
-            if self.1.is_none() && !finite() {
-                self.1 = Some(self.0.join("."));
-            }
-        }
-    }
-    let mut search = Search(vec![], None);
-    network.visit(&mut search);
-    search.1
-}
-
-fn wrap<N: Network>(
-    model: Classifier<N>,
-    (steps_per_epoch, last_step): (usize, Option<f64>),
-    training: &Training,
-    calibration: Calibration,
-    recorder: &Recorder,
-) -> Result<DyRep<Classifier<N>>, TrainError> {
-    let recorder = recorder.clone();
-    let mut model = DyRep::new(model, steps_per_epoch)
-        .with_seed(training.seed)
-        .on_adjustment(move |adjustment, took| recorder.adjusted(adjustment, took));
-    if let Some(decay) = training.average_decay {
-        model = model.with_average(decay);
-    }
-    if let Some(norm) = training.clip_norm {
-        model = model.with_clipping(norm);
-    }
-    if let Some(scale) = last_step {
-        model = model.with_last_step(scale);
-    }
-    let calibration = Arc::new(calibration);
-    let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);
-    if training.recalibration > 0 {
-        model = model.with_recalibration(training.recalibration, run.clone());
-    }
-    if let Some(config) = &training.controller {
-        model = model.with_controller(config.clone(), run)?;
-    }
-    Ok(model)
 }

@@ -6,8 +6,8 @@ use burn_train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining,
 };
-use dyrep_burn::Event;
-use serde::{Deserialize, Deserializer, Serialize};
+use dyrep_burn::{Event, number};
+use serde::{Deserialize, Serialize};
 
 /// After some steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,16 +30,16 @@ pub struct EpochReport {
     /// The epoch, from 1.
     pub epoch: usize,
     /// Mean training loss.
-    #[serde(deserialize_with = "or_nan")]
+    #[serde(with = "number")]
     pub loss: f64,
     /// Mean loss on the validation set, in evaluation mode, after the epoch's changes of structure.
-    #[serde(deserialize_with = "or_nan")]
+    #[serde(with = "number")]
     pub valid_loss: f64,
     /// Accuracy on the training pictures while they were trained on, 0 to 1.
-    #[serde(deserialize_with = "or_nan")]
+    #[serde(with = "number")]
     pub train_accuracy: f64,
     /// Accuracy on the validation set, 0 to 1.
-    #[serde(deserialize_with = "or_nan")]
+    #[serde(with = "number")]
     pub accuracy: f64,
     /// The learning rate at its end.
     pub learning_rate: f64,
@@ -58,11 +58,6 @@ pub struct EpochReport {
     pub params: u64,
     /// Its multiply-adds for one picture.
     pub macs: u64,
-}
-
-/// JSON has no not-a-number: serde writes nothing for it.
-fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Told what happens, from threads of the training. Every method does nothing by default.

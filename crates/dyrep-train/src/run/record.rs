@@ -1,12 +1,15 @@
 //! What a run leaves to be looked at, and to go on from: `run.json` in its folder.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use dyrep_burn::{Adjustment, Structure, write_atomically};
+use dyrep_burn::{Adjustment, Structure, number};
 use serde::{Deserialize, Serialize};
 
 use super::progress::EpochReport;
+use crate::checkpoint::Moment;
 use crate::deployment::Deployment;
+use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::report::render;
 
@@ -17,14 +20,40 @@ const VERSION: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RunState {
-    /// It is on its way, or was killed on it.
+    /// It trains, or was killed while it did.
     Running,
-    /// All epochs are done, or no more were worth it.
+    /// It has trained; its weights are written and are being measured, or it was killed while they were.
+    Measuring,
+    /// All of it is done.
     Finished,
     /// Somebody stopped it.
     Stopped(String),
     /// It cannot go on.
     Failed(String),
+}
+
+/// What was seen of an epoch that was left before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unfinished {
+    /// Where it was left.
+    pub at: Moment,
+    /// Sums over its training pictures, and how many there were.
+    pub seen: Sums,
+}
+
+/// Sums over training pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sums {
+    /// Of losses.
+    #[serde(with = "number")]
+    pub loss: f64,
+    /// Of those named right, in percent each.
+    #[serde(with = "number")]
+    pub percent: f64,
+    /// Pictures of the first, and of the second.
+    pub pictures: [usize; 2],
 }
 
 /// A resume with another recipe.
@@ -42,6 +71,9 @@ pub struct Amendment {
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
     version: u64,
+    /// What tells it from other runs: its checkpoints carry it, too.
+    #[serde(default = "new_id")]
+    pub id: String,
     /// What is trained.
     pub title: String,
     /// On what, and where.
@@ -60,6 +92,9 @@ pub struct RunRecord {
     pub epochs_planned: usize,
     /// How it stands.
     pub state: RunState,
+    /// Whether it ended before its last epoch because no more were worth it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
     /// Every layer that can be a block, in the network's order: path, geometry, and multiply-adds for one picture as a
     /// plain convolution.
     pub layers: Vec<(String, String, u64)>,
@@ -69,6 +104,9 @@ pub struct RunRecord {
     pub adjustments: Vec<Adjustment>,
     /// Every epoch.
     pub epochs: Vec<EpochReport>,
+    /// The epoch that it was stopped in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Unfinished>,
     /// The pictures that were left out because their files cannot be used: the name of each, and what is wrong.
     #[serde(default)]
     pub left_out: Vec<String>,
@@ -83,6 +121,7 @@ impl RunRecord {
         let now = now();
         Self {
             version: VERSION,
+            id: new_id(),
             title,
             description,
             recipe,
@@ -91,10 +130,12 @@ impl RunRecord {
             times: [now, now],
             epochs_planned: 0,
             state: RunState::Running,
+            early: false,
             layers: vec![],
             start,
             adjustments: vec![],
             epochs: vec![],
+            unfinished: None,
             left_out: vec![],
             deployment: None,
         }
@@ -106,35 +147,44 @@ impl RunRecord {
         folder.join("run.json")
     }
 
-    /// Forgets what came after the first `epochs` epochs: a resumed run does it again.
-    pub fn truncate(&mut self, epochs: usize) {
-        self.epochs.truncate(epochs);
-        self.adjustments.retain(|adjustment| adjustment.epoch <= epochs);
+    /// Forgets what came after a moment: a resumed run does it again.
+    pub fn truncate(&mut self, moment: Moment) {
+        self.epochs.truncate(moment.epochs);
+        self.adjustments.retain(|adjustment| adjustment.epoch <= moment.epochs);
+        self.unfinished = self.unfinished.filter(|unfinished| unfinished.at == moment);
         self.deployment = None;
         self.state = RunState::Running;
+        self.early = false;
+    }
+
+    /// The epoch with the best validation accuracy, counted from 1; of several the first.
+    #[must_use]
+    pub fn best_epoch(&self) -> Option<usize> {
+        let figures = self.epochs.iter().map(|report| (report.epoch, report.accuracy));
+        let best = figures.fold(None, |best: Option<(usize, f64)>, (epoch, figure)| match best {
+            _ if figure.is_nan() => best,
+            Some((_, highest)) if figure <= highest => best,
+            _ => Some((epoch, figure)),
+        });
+        best.map(|(epoch, _)| epoch)
     }
 
     /// Epochs since the validation accuracy was best for the first time.
     #[must_use]
     pub fn epochs_since_best(&self) -> usize {
-        let figures = self.epochs.iter().map(|epoch| epoch.accuracy).enumerate();
-        let best = figures.fold(None, |best: Option<(usize, f64)>, (epoch, figure)| match best {
-            Some((_, highest)) if figure.is_nan() || figure <= highest => best,
-            _ => Some((epoch, figure)),
-        });
-        best.map_or(0, |(epoch, _)| self.epochs.len() - 1 - epoch)
+        self.epochs.len() - self.best_epoch().unwrap_or(0).min(self.epochs.len())
     }
 
     /// Writes it, whole or not at all.
     ///
     /// # Errors
     /// What the system says, with the path.
-    pub fn save(&mut self, path: &Path) -> Result<(), TrainError> {
+    pub fn save(&mut self, path: &Path, disk: &dyn Disk) -> Result<(), TrainError> {
         self.times[1] = now();
         let text = serde_json::to_vec(self)
             .unwrap_or_else(|error| unreachable!("strings and numbers: {error}"));
         let failed = |source| TrainError::Folder { path: path.to_owned(), source };
-        write_atomically(path, &text).map_err(failed)
+        disk.write(path, &text).map_err(failed)
     }
 
     /// The report: one HTML document.
@@ -176,6 +226,14 @@ impl RunRecord {
             None => Ok(()),
         }
     }
+}
+
+/// A name that no other run has: from the system's random keys, the time and the process.
+fn new_id() -> String {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(now());
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
 }
 
 fn now() -> u64 {

@@ -5,23 +5,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use burn_train::checkpoint::{CheckpointingAction, CheckpointingStrategy};
 use burn_train::logger::MetricLogger;
-use burn_train::metric::store::{Aggregate, EpochSummary, EventStoreClient, MetricsUpdate, Split};
+use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn_train::metric::{MetricDefinition, MetricId, NumericEntry};
-use burn_train::{EarlyStoppingStrategy, Interrupter};
 use dyrep_burn::{Adjustment, Cost, Structure};
 use dyrep_data::Loader;
 
+use super::ending::Ending;
 use super::folder::Held;
 use super::progress::{EpochReport, Progress, StepReport};
-use super::record::RunRecord;
+use super::record::{RunRecord, Sums, Unfinished};
+use crate::checkpoint::Moment;
+use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::failure::Failure;
 use crate::schedule::Schedule;
 
 /// The metrics' names, as Burn has them.
-const LOSS: &str = "Loss";
+pub(super) const LOSS: &str = "Loss";
 const ACCURACY: &str = "Accuracy";
 /// Batches between two reports of the loss.
 const BATCHES_PER_REPORT: usize = 10;
@@ -43,6 +44,9 @@ pub(super) struct Known {
     pub(super) held: Held,
     pub(super) folder: PathBuf,
     pub(super) schedule: Schedule,
+    pub(super) disk: Arc<dyn Disk>,
+    /// Where it begins.
+    pub(super) from: Moment,
     /// Batches of an epoch, and those of a step.
     pub(super) batches: [usize; 2],
     /// Of training and of validation.
@@ -51,7 +55,7 @@ pub(super) struct Known {
     pub(super) rest: Cost,
     /// What the layers cost at the start.
     pub(super) layers: Cost,
-    pub(super) interrupter: Interrupter,
+    pub(super) ending: Ending,
 }
 
 struct Inner {
@@ -59,8 +63,10 @@ struct Inner {
     record: RunRecord,
     progress: Box<dyn Progress + Send>,
     names: HashMap<MetricId, String>,
-    /// The running epoch's means, by metric.
-    means: HashMap<(Split, String), f64>,
+    /// The running validation's means, by metric.
+    means: HashMap<String, f64>,
+    /// Of the running epoch's training pictures; nothing where not all of them were seen.
+    sums: Option<Sums>,
     batch: usize,
     unread: Vec<f64>,
     clock: Instant,
@@ -74,15 +80,25 @@ struct Inner {
 }
 
 impl Recorder {
-    pub(super) fn new(record: RunRecord, known: Known, progress: Box<dyn Progress + Send>) -> Self {
+    pub(super) fn new(
+        mut record: RunRecord,
+        known: Known,
+        progress: Box<dyn Progress + Send>,
+    ) -> Self {
         let (layers, structure) = (known.layers, record.start.clone());
+        let sums = match (known.from.steps, record.unfinished.take()) {
+            (0, _) => Some(Sums::default()),
+            (_, unfinished) => unfinished.map(|unfinished| unfinished.seen),
+        };
+        let batch = known.batches[0].min(known.from.steps * known.batches[1]);
         let mut inner = Inner {
             known,
             record,
             progress,
             names: HashMap::new(),
             means: HashMap::new(),
-            batch: 0,
+            sums,
+            batch,
             unread: vec![],
             clock: Instant::now(),
             train: Duration::ZERO,
@@ -105,6 +121,17 @@ impl Recorder {
     /// Starts the first epoch's clock.
     pub(super) fn start(&self) {
         self.lock().clock = Instant::now();
+    }
+
+    /// What is known of an epoch that was left at this moment.
+    pub(super) fn left(&self, at: Moment) {
+        let mut inner = self.lock();
+        inner.record.unfinished = inner.sums.map(|seen| Unfinished { at, seen });
+    }
+
+    /// What has gone wrong, if anything.
+    pub(super) fn failure(&self) -> Failure {
+        self.lock().failure.clone()
     }
 
     /// A change of structure, and how long it took.
@@ -131,14 +158,16 @@ impl Recorder {
         self.lock().record.clone()
     }
 
-    /// For Burn, which asks it after each epoch whether to save.
-    pub(super) fn strategy(&self, save: bool) -> Save {
-        Save { recorder: self.clone(), save }
+    /// What Burn calls the checkpoint of an epoch whose validation was left; nothing where it was not.
+    pub(super) fn left_validation(&self, epoch: usize) -> Option<Moment> {
+        let inner = self.lock();
+        let left = inner.known.ending.left_validation();
+        left.then(|| Moment { epochs: epoch - 1, steps: inner.steps_of_an_epoch() })
     }
 
-    /// For Burn, which asks it after each epoch whether to stop.
-    pub(super) fn patience(&self, epochs: usize) -> Patience {
-        Patience { recorder: self.clone(), epochs }
+    /// Says something that does not stop the training but should be known.
+    pub(super) fn warn(&self, warning: &str) {
+        self.lock().progress.on_warning(warning);
     }
 }
 
@@ -155,18 +184,23 @@ impl Inner {
     }
 
     fn fail(&mut self, error: TrainError) {
-        self.failure.stop(&self.known.interrupter, error);
+        self.failure.stop(self.known.ending.burn(), error);
     }
 
     fn write(&mut self) -> Result<(), TrainError> {
-        self.record.save(&RunRecord::path(&self.known.folder))?;
-        super::report::write(&self.record, &self.known.folder)
+        let Known { folder, disk, .. } = &self.known;
+        self.record.save(&RunRecord::path(folder), &**disk)?;
+        super::report::write(&self.record, folder, &**disk)
+    }
+
+    fn steps_of_an_epoch(&self) -> usize {
+        let [all, of_step] = self.known.batches;
+        all.div_ceil(of_step)
     }
 
     /// The steps of the optimiser done after so many batches of an epoch.
     fn steps(&self, epoch: usize, batches: usize) -> usize {
-        let [all, of_step] = self.known.batches;
-        (epoch - 1) * all.div_ceil(of_step) + batches.div_ceil(of_step)
+        (epoch - 1) * self.steps_of_an_epoch() + batches.div_ceil(self.known.batches[1])
     }
 
     fn rate(&self, epoch: usize, batches: usize) -> f64 {
@@ -190,18 +224,22 @@ impl Inner {
     }
 
     fn ended(&mut self, epoch: usize) {
+        if self.known.ending.left_validation() {
+            return;
+        }
         let took = self.clock.elapsed();
         self.clock = Instant::now();
-        let mean = |split: Split, name: &str| self.means.get(&(split, name.to_owned())).copied();
-        let accuracy = |split| mean(split, ACCURACY).map(|percent| percent / 100.0);
+        let mean = |name: &str| self.means.get(name).copied().unwrap_or(f64::NAN);
+        let trained = self.sums.take().map(|sums| sums.means());
+        let [loss, percent] = trained.unwrap_or([f64::NAN; 2]);
         let waited = self.known.loaders[0].times().wait;
         let cost = self.layers + self.known.rest;
         let report = EpochReport {
             epoch,
-            loss: mean(Split::Train, LOSS).unwrap_or(f64::NAN),
-            valid_loss: mean(Split::Valid, LOSS).unwrap_or(f64::NAN),
-            train_accuracy: accuracy(Split::Train).unwrap_or(f64::NAN),
-            accuracy: accuracy(Split::Valid).unwrap_or(f64::NAN),
+            loss,
+            valid_loss: mean(LOSS),
+            train_accuracy: percent / 100.0,
+            accuracy: mean(ACCURACY) / 100.0,
             learning_rate: self.rate(epoch, self.known.batches[0]),
             train_seconds: self.train.saturating_sub(self.adjust).as_secs_f64(),
             wait_seconds: waited.saturating_sub(self.waited).as_secs_f64(),
@@ -216,6 +254,7 @@ impl Inner {
         self.record.epochs.push(report);
         self.note_left_out();
         (self.batch, self.adjust) = (0, Duration::ZERO);
+        self.sums = Some(Sums::default());
         self.unread.clear();
         self.means.clear();
         if let Err(error) = self.write() {
@@ -234,6 +273,30 @@ impl Inner {
     }
 }
 
+impl Sums {
+    /// A batch's mean.
+    fn add(&mut self, name: &str, mean: &NumericEntry) {
+        let count = match mean {
+            NumericEntry::Aggregated { count, .. } => *count,
+            NumericEntry::Value(_) | NumericEntry::Final(_) => 1,
+        };
+        let sum = mean.current() * count as f64;
+        match name {
+            LOSS => (self.loss, self.pictures[0]) = (self.loss + sum, self.pictures[0] + count),
+            ACCURACY => {
+                (self.percent, self.pictures[1]) = (self.percent + sum, self.pictures[1] + count);
+            }
+            _ => {}
+        }
+    }
+
+    /// Of losses and of percents; NaN of no picture.
+    fn means(self) -> [f64; 2] {
+        let [losses, percents] = self.pictures.map(|pictures| pictures as f64);
+        [self.loss / losses, self.percent / percents]
+    }
+}
+
 impl MetricLogger for Recorder {
     fn log(&mut self, update: MetricsUpdate, epoch: usize, split: &Split) {
         let mut inner = self.lock();
@@ -241,14 +304,20 @@ impl MetricLogger for Recorder {
             let Some(name) = inner.names.get(&update.entry.metric_id).cloned() else { continue };
             // Burn also logs the epoch's figure at its end, which is no batch's.
             let last = matches!(update.numeric_entry, Some(NumericEntry::Final(_)));
-            if let Some(mean) = update.running_entry.as_ref().or(update.numeric_entry.as_ref()) {
-                inner.means.insert((split.clone(), name.clone()), mean.current());
-            }
-            if let (Some(own), false, Split::Train, LOSS) =
-                (&update.numeric_entry, last, split, name.as_str())
-            {
-                let loss = own.current();
-                inner.batch(epoch, loss);
+            let mean = update.running_entry.as_ref().or(update.numeric_entry.as_ref());
+            match (split, mean, &update.numeric_entry) {
+                (Split::Valid, Some(mean), _) => {
+                    inner.means.insert(name, mean.current());
+                }
+                (Split::Train, _, Some(own)) if !last => {
+                    if let Some(sums) = &mut inner.sums {
+                        sums.add(&name, own);
+                    }
+                    if name == LOSS {
+                        inner.batch(epoch, own.current());
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -282,52 +351,5 @@ impl MetricLogger for Recorder {
             Split::Valid => inner.ended(summary.epoch_number),
             Split::Test(_) => {}
         }
-    }
-}
-
-/// Waits until all events have come that were sent before now.
-fn catch_up(epoch: usize, store: &EventStoreClient) {
-    let _ = store.find_metric(LOSS, epoch, Aggregate::Mean, &Split::Valid);
-}
-
-/// Saves after every epoch, but none of a training that has failed. What is old is removed once the new is whole.
-pub(super) struct Save {
-    recorder: Recorder,
-    save: bool,
-}
-
-impl CheckpointingStrategy for Save {
-    fn checkpointing(
-        &mut self,
-        epoch: usize,
-        store: &EventStoreClient,
-    ) -> Vec<CheckpointingAction> {
-        catch_up(epoch, store);
-        let mut inner = self.recorder.lock();
-        let lost = inner.record.epochs.last().is_some_and(|last| !last.valid_loss.is_finite());
-        if lost && self.save {
-            inner.progress.on_warning(&format!(
-                "no checkpoint of epoch {epoch}: its validation loss is no finite number"
-            ));
-        }
-        match self.save && !lost && !inner.known.interrupter.should_stop() {
-            true => vec![CheckpointingAction::Save],
-            false => vec![],
-        }
-    }
-}
-
-/// Stops when the validation accuracy has not risen for so many epochs. It looks at the record, and so forgets nothing
-/// when a run is resumed.
-#[derive(Clone)]
-pub(super) struct Patience {
-    recorder: Recorder,
-    epochs: usize,
-}
-
-impl EarlyStoppingStrategy for Patience {
-    fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
-        catch_up(epoch, store);
-        self.recorder.lock().record.epochs_since_best() >= self.epochs
     }
 }

@@ -2,21 +2,22 @@
 
 use std::path::Path;
 
-use dyrep_burn::{BranchForm, Change, Event, Structure, write_atomically};
+use dyrep_burn::{BranchForm, Change, Event, Structure};
 
 use super::progress::EpochReport;
 use super::record::{RunRecord, RunState};
 use super::time;
 use crate::deployment::Deployment;
+use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::report::{
     BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
     Page, ScoreTable, Snapshot, State,
 };
 
-pub(super) fn write(record: &RunRecord, folder: &Path) -> Result<(), TrainError> {
+pub(super) fn write(record: &RunRecord, folder: &Path, disk: &dyn Disk) -> Result<(), TrainError> {
     let path = folder.join("report.html");
-    write_atomically(&path, record.report().as_bytes())
+    disk.write(&path, record.report().as_bytes())
         .map_err(|source| TrainError::Folder { path, source })
 }
 
@@ -38,6 +39,8 @@ pub(super) fn page(record: &RunRecord) -> Page {
         description: record.description.clone(),
         state: match record.state.clone() {
             RunState::Running => State::Running,
+            RunState::Measuring => State::Measuring,
+            RunState::Finished if record.early => State::FinishedEarly,
             RunState::Finished => State::Finished,
             RunState::Stopped(reason) => State::Stopped { reason },
             RunState::Failed(reason) => State::Failed { reason },

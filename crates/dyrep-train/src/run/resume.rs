@@ -9,24 +9,24 @@ use dyrep_models::Network;
 use super::layout::Layout;
 use super::record::{Amendment, RunRecord};
 use super::{Progress, Training};
-use crate::checkpoint::{Broken, Checkpoints};
+use crate::checkpoint::{Broken, Checkpoints, Moment};
 use crate::classifier::Classifier;
 use crate::device::home;
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
 
-/// The epoch to go on from, if there is one.
+/// The moment to go on from, if there is one.
 pub(super) fn newest(
     checkpoints: &Checkpoints,
     progress: &mut dyn Progress,
-) -> Result<Option<usize>, TrainError> {
+) -> Result<Option<Moment>, TrainError> {
     let (newest, mut broken) = checkpoints.newest()?;
     if newest.is_none() && !broken.is_empty() {
-        let Broken { epoch, reason } = broken.remove(0);
-        return Err(TrainError::Resume { path: checkpoints.folder().to_owned(), epoch, reason });
+        let Broken { moment, reason } = broken.remove(0);
+        return Err(TrainError::Resume { path: checkpoints.folder().to_owned(), moment, reason });
     }
-    for Broken { epoch, reason } in broken {
-        progress.on_warning(&format!("the checkpoint of epoch {epoch} is not whole: {reason}"));
+    for Broken { moment, reason } in broken {
+        progress.on_warning(&format!("the checkpoint of {moment} does not count: {reason}"));
     }
     Ok(newest)
 }
@@ -35,29 +35,29 @@ pub(super) fn newest(
 pub(super) fn record(
     layout: &Layout,
     (training, classes): (&Training, &[String]),
-    from: Option<usize>,
+    from: Option<Moment>,
     folder: &Path,
 ) -> Result<RunRecord, TrainError> {
     let Training { title, description, recipe, epochs, .. } = training;
     let mut record = match from {
-        Some(epoch) => {
+        Some(moment) => {
             let mut record = RunRecord::load(&RunRecord::path(folder))?;
             if let Some(layer) = difference(&record.start, &layout.structure) {
                 let reason = format!("the run began with another network: layer `{layer}` differs");
                 let path = folder.to_owned();
-                return Err(TrainError::Resume { path, epoch, reason });
+                return Err(TrainError::Resume { path, moment, reason });
             }
             let mut pairs = record.classes.iter().zip(classes);
             if let Some((before, now)) = pairs.find(|(before, now)| before != now) {
                 let reason = format!(
                     "the run began with the class `{before}` where its data now have `{now}`"
                 );
-                return Err(TrainError::Resume { path: folder.to_owned(), epoch, reason });
+                return Err(TrainError::Resume { path: folder.to_owned(), moment, reason });
             }
-            record.truncate(epoch);
+            record.truncate(moment);
             if record.recipe != *recipe {
                 let before = std::mem::replace(&mut record.recipe, recipe.clone());
-                record.history.push(Amendment { epochs: epoch, recipe: before });
+                record.history.push(Amendment { epochs: moment.epochs, recipe: before });
             }
             record.title.clone_from(title);
             record.description.clone_from(description);
@@ -81,23 +81,20 @@ fn difference<'a>(left: &'a Structure, right: &'a Structure) -> Option<&'a str> 
     paths.find(differs).map(String::as_str)
 }
 
-/// Burn panics at a record that does not fit; this says what is wrong before.
-pub(super) fn check_checkpoint<N: Network>(
+/// The model of a checkpoint: `model` as it was then. Burn panics at a record that does not fit; this says what is wrong
+/// before.
+pub(super) fn restored<N: Network>(
     model: &DyRep<Classifier<N>>,
     checkpoints: &Checkpoints,
-    epoch: usize,
-) -> Result<(), TrainError> {
-    use burn::store::ModuleRecord;
-    use burn_train::checkpoint::Checkpointer;
-
-    let [part, ..] = checkpoints.checkpointers();
+    moment: Moment,
+) -> Result<DyRep<Classifier<N>>, TrainError> {
     let refused = |reason: String| TrainError::Resume {
         path: checkpoints.folder().to_owned(),
-        epoch,
+        moment,
         reason,
     };
-    let record: ModuleRecord = part.restore(epoch).map_err(|error| refused(error.to_string()))?;
-    // Statistics are shared between clones: a copy of its own is tried.
+    let record = checkpoints.record(moment).map_err(|error| refused(error.to_string()))?;
+    // Statistics are shared between clones: a copy of its own is loaded.
     let copy = model.clone().fork(&home(model));
-    copy.try_load_record(record).map(drop).map_err(|error| refused(error.to_string()))
+    copy.try_load_record(record).map_err(|error| refused(error.to_string()))
 }

@@ -14,7 +14,8 @@ use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeli
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, TrainError, Training,
+    Disk, Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, SystemDisk,
+    TrainError, Training,
 };
 
 /// Pictures in a batch.
@@ -142,6 +143,7 @@ pub(crate) struct Options<'a> {
     pub(crate) devices: usize,
     pub(crate) network: ResNet,
     pub(crate) interrupter: Interrupter,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) progress: Box<dyn Progress + Send>,
 }
 
@@ -157,6 +159,7 @@ impl<'a> Options<'a> {
             devices: 1,
             network: network(),
             interrupter: Interrupter::new(),
+            disk: SystemDisk::shared(),
             progress: Box::new(Silent),
         }
     }
@@ -173,6 +176,7 @@ impl<'a> Options<'a> {
             folder: self.folder.to_owned(),
             resume: self.resume,
             interrupter: self.interrupter,
+            disk: self.disk,
             dashboard: false,
             progress: self.progress,
         };

@@ -1,0 +1,76 @@
+//! The model that a run trains: a network in its wrappers, and whether it is still one of numbers.
+
+use std::sync::Arc;
+
+use burn::module::{ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use dyrep_data::Loader;
+use dyrep_models::Network;
+
+use super::Training;
+use super::calibration::Calibration;
+use crate::classifier::Classifier;
+use crate::dyrep::DyRep;
+use crate::error::TrainError;
+use crate::input::InputSpec;
+
+/// A validation picture, `[1, channels, height, width]`.
+pub(super) fn picture(
+    validation: &Loader,
+    input: &InputSpec,
+    device: &Device,
+) -> Result<Tensor<4>, TrainError> {
+    // Of a whole batch, since a file that cannot be used is left out.
+    let batch = validation.epoch(0).next().unwrap_or_else(|| unreachable!("never empty"))?;
+    Ok(input.images(&batch, device).narrow(0, 0, 1))
+}
+
+/// The first parameter or statistic that is not finite.
+pub(super) fn not_finite<N: Network>(network: &N) -> Option<String> {
+    struct Search(Vec<String>, Option<String>);
+    impl ModuleVisitor for Search {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.0.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let finite = || param.val().into_data().iter::<f32>().all(f32::is_finite);
+            if self.1.is_none() && !finite() {
+                self.1 = Some(self.0.join("."));
+            }
+        }
+    }
+    let mut search = Search(vec![], None);
+    network.visit(&mut search);
+    search.1
+}
+
+/// The network in its wrappers.
+pub(super) fn wrap<N: Network>(
+    model: Classifier<N>,
+    (steps_per_epoch, last_step): (usize, Option<f64>),
+    training: &Training,
+    calibration: Calibration,
+) -> Result<DyRep<Classifier<N>>, TrainError> {
+    let mut model = DyRep::new(model, steps_per_epoch).with_seed(training.seed);
+    if let Some(decay) = training.average_decay {
+        model = model.with_average(decay);
+    }
+    if let Some(norm) = training.clip_norm {
+        model = model.with_clipping(norm);
+    }
+    if let Some(scale) = last_step {
+        model = model.with_last_step(scale);
+    }
+    let calibration = Arc::new(calibration);
+    let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);
+    if training.recalibration > 0 {
+        model = model.with_recalibration(training.recalibration, run.clone());
+    }
+    if let Some(config) = &training.controller {
+        model = model.with_controller(config.clone(), run)?;
+    }
+    Ok(model)
+}
