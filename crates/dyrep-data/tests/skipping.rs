@@ -206,3 +206,30 @@ fn a_set_of_nothing_usable_is_an_error() {
         assert_eq!(samples.len(), 12);
     }
 }
+
+/// An epoch of a training has as many batches as it should, and each is the same in whatever part of the epoch.
+#[test]
+fn a_batch_of_nothing_usable_is_made_of_those_that_follow() {
+    let root = spoiled_folder();
+    for threads in [0, 2] {
+        let config = LoaderConfig { batch_size: 1, refill: true, ..config(threads, 2 * BAD) };
+        let loader = loader(&root, config);
+        for epoch in 0..3 {
+            let (batches, error) = load(&loader, epoch);
+            assert!(error.is_none(), "{error:?}");
+            assert_eq!(batches.len(), loader.batches());
+            let starts: Vec<usize> = batches.iter().map(|batch| batch.start).collect();
+            assert_eq!(starts, (0..loader.samples()).collect::<Vec<_>>());
+            for from in [1, 17, loader.samples() - 1] {
+                let part: Vec<Batch> =
+                    loader.part(epoch, from..loader.samples()).collect::<Result<_, _>>().unwrap();
+                assert_eq!(part.len(), batches.len() - from);
+                for (left, right) in part.iter().zip(&batches[from..]) {
+                    assert_eq!((left.start, &left.labels), (right.start, &right.labels));
+                    assert_eq!(left.pixels[..], right.pixels[..]);
+                }
+            }
+        }
+        assert_eq!(loader.skipped().len(), BAD);
+    }
+}

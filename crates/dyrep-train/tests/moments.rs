@@ -1,0 +1,177 @@
+//! A run that is asked for an end at any moment keeps what it has done, and ends as it would have ended, to the bit.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn_train::Interrupter;
+use common::{First, Options, assert_same_bits, training};
+use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
+use dyrep_models::ResNet;
+use dyrep_train::{Checkpoints, Ended, Moment, RunRecord, RunState};
+use rstest::rstest;
+
+const EPOCHS: usize = 4;
+const REASON: &str = "who asks";
+
+/// Asks for an end once so many pictures have been read: of a training step, a validation, or a change of structure.
+struct Asking {
+    pictures: First,
+    left: Arc<AtomicUsize>,
+    interrupter: Interrupter,
+}
+
+impl Dataset for Asking {
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.pictures.classes()
+    }
+
+    fn channels(&self) -> usize {
+        self.pictures.channels()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.pictures.label(index)
+    }
+
+    fn image(&self, index: usize) -> Result<Image, DataError> {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.interrupter.stop(Some(REASON));
+        }
+        self.pictures.image(index)
+    }
+}
+
+/// What is tried beside a plain run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum With {
+    Nothing,
+    Average,
+    Recalibration,
+    /// Nothing is learnt, so nothing gets better.
+    EarlyStopping,
+    /// Three batches make a step, and four an epoch.
+    RestOfAnAccumulation,
+    /// Among them all of a batch.
+    BadFiles,
+    TwoDevices,
+}
+
+/// A run that asks for its end after so many pictures.
+fn run(with: With, folder: &Path, pictures: usize) -> Ended<ResNet> {
+    let left = Arc::new(AtomicUsize::new(pictures));
+    let interrupter = Interrupter::new();
+    let asking = |digits, count, broken| Asking {
+        pictures: First { digits, count, broken },
+        left: Arc::clone(&left),
+        interrupter: interrupter.clone(),
+    };
+    let broken: &[usize] = match with {
+        // Of so many pairs some are broken both, whatever the order.
+        With::BadFiles => &[0, 1, 2, 3, 4, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29],
+        _ => &[],
+    };
+    let (count, batch_size) = if with == With::BadFiles { (32, 2) } else { (64, 16) };
+    let config = LoaderConfig {
+        batch_size,
+        shuffle: true,
+        drop_last: true,
+        seed: 3,
+        refill: true,
+        keep_classes: false,
+        ..LoaderConfig::default()
+    };
+    let evaluation = LoaderConfig { shuffle: false, drop_last: false, refill: false, ..config };
+    let train = Arc::new(asking(Digits::train(), count, broken));
+    let test = Arc::new(asking(Digits::test(), 48, &[]));
+    let loaders = [
+        Arc::new(Loader::new(train, Pipeline::digits_train(), config).unwrap()),
+        Arc::new(Loader::new(test, Pipeline::identity(), evaluation).unwrap()),
+    ];
+    let mut options = Options::new(EPOCHS, folder);
+    options.training = training(EPOCHS, loaders[0].batches());
+    options.loaders = loaders;
+    let changed = &mut options.training;
+    match with {
+        With::Nothing | With::BadFiles => {}
+        With::Average => changed.average_decay = Some(0.9),
+        With::Recalibration => changed.recalibration = 2,
+        With::EarlyStopping => {
+            changed.schedule.rate = 1e-12;
+            changed.patience = Some(2);
+        }
+        With::RestOfAnAccumulation => changed.accumulate = 3,
+        With::TwoDevices => options.devices = 2,
+    }
+    options.resume = RunRecord::path(folder).exists();
+    options.interrupter = interrupter;
+    options.run().unwrap()
+}
+
+/// Losses and accuracies of all epochs, as bits.
+fn figures(record: &RunRecord) -> Vec<[u64; 4]> {
+    let of = |it: &dyrep_train::EpochReport| {
+        [it.loss, it.valid_loss, it.train_accuracy, it.accuracy].map(f64::to_bits)
+    };
+    record.epochs.iter().map(of).collect()
+}
+
+#[rstest]
+fn a_run_stopped_at_any_moment_loses_nothing(
+    #[values(
+        With::Nothing,
+        With::Average,
+        With::Recalibration,
+        With::EarlyStopping,
+        With::RestOfAnAccumulation,
+        With::BadFiles,
+        With::TwoDevices
+    )]
+    with: With,
+) {
+    let whole = tempfile::tempdir().unwrap();
+    let want = run(with, whole.path(), usize::MAX);
+    assert_eq!(want.record.state, RunState::Finished);
+    assert_eq!(want.record.early, with == With::EarlyStopping);
+    // Within an epoch's steps, its validation, and the change of structure that comes with every second one. A process that
+    // reads fewer never gets beyond a validation: 16 before it begins, and 48.
+    let mut seen = [0; 2];
+    let more = if with == With::Recalibration { 32 } else { 0 };
+    for pictures in [67, 90, 150].map(|pictures| pictures + more) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut before = Moment::default();
+        let got = loop {
+            let ended = run(with, folder.path(), pictures);
+            if ended.stopped.is_none() {
+                break ended;
+            }
+            assert_eq!(ended.stopped.as_deref(), Some(REASON));
+            assert_eq!(ended.record.state, RunState::Stopped(REASON.to_owned()));
+            let (newest, broken) = Checkpoints::existing(folder.path()).newest().unwrap();
+            let newest = newest.unwrap();
+            assert!(newest > before && broken.is_empty(), "{newest}, after {before}");
+            assert_eq!(ended.record.epochs.len(), newest.epochs);
+            seen[usize::from(ended.record.unfinished.is_some())] += 1;
+            before = newest;
+        };
+        assert_eq!(figures(&got.record), figures(&want.record), "{pictures}");
+        assert_eq!(got.record.adjustments, want.record.adjustments);
+        assert_eq!((got.record.state, got.record.early), (RunState::Finished, want.record.early));
+        assert_eq!(got.log, want.log);
+        assert_same_bits(&got.network, &want.network);
+        assert_eq!(got.best.is_some(), want.best.is_some());
+        if let (Some(got), Some(want)) = (&got.best, &want.best) {
+            assert_same_bits(got, want);
+        }
+    }
+    assert!(seen[1] > 3, "{seen:?}");
+}

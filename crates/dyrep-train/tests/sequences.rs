@@ -1,0 +1,376 @@
+//! Random sequences of what happens to a run: it is stopped, killed at any byte of any file that it writes, its disk is
+//! full, its folder is moved, others want it, its epochs are changed. After each the folder tells the truth, and in the end
+//! the weights are those of a run to which nothing happened, to the bit.
+//!
+//! `DYREP_SEQUENCES` says how many there are.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::Tensor;
+use burn_train::Interrupter;
+use common::{First, bits, training};
+use dyrep_burn::{Branches, ControllerConfig, Preset, RepConv2d, RepConv2dConfig};
+use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
+use dyrep_models::Network;
+use dyrep_tests::under_test;
+use dyrep_train::{Checkpoints, Disk, Ended, Moment, Run, RunRecord, RunState, Silent, TrainError};
+
+const SEQUENCES: usize = 1000;
+const EPOCHS: usize = 3;
+const STOP: &str = "somebody";
+
+/// A convolution that grows, and a linear layer.
+#[derive(Module, Debug)]
+struct Toy {
+    conv: RepConv2d,
+    fc: Linear,
+}
+
+impl Toy {
+    fn new(channels: usize) -> Self {
+        let device = under_test().autodiff();
+        device.seed(7);
+        let conv = RepConv2dConfig::new([1, channels], [3, 3])
+            .with_stride([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        let conv = conv.with_branches(Preset::Plain).init(&device);
+        let fc = LinearConfig::new(channels, 10).init(&device);
+        // Parameters are made when they are first used.
+        Self { conv, fc }.materialize()
+    }
+}
+
+impl Network for Toy {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let maps = self.conv.forward(images);
+        self.fc.forward(maps.mean_dims(&[2, 3]).flatten(1, 3))
+    }
+
+    fn params(&self) -> usize {
+        self.num_params()
+    }
+
+    fn flops(&self, _picture: [usize; 3]) -> u64 {
+        1000
+    }
+}
+
+/// Where fate strikes.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    None,
+    /// An end is asked for after so many pictures.
+    Stop(usize),
+    /// The process dies while it writes this file, so many thousandths of it done; beyond all of it the file is whole
+    /// beside its place, or in it.
+    Kill(usize, usize),
+    /// This file finds no room.
+    Full(usize),
+}
+
+/// A disk that fails as it is told. What a dead process would have written is not written.
+struct Faulty {
+    fate: Fate,
+    written: AtomicUsize,
+    dead: Mutex<bool>,
+    interrupter: Interrupter,
+}
+
+impl Disk for Faulty {
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut dead = self.dead.lock().unwrap();
+        if *dead {
+            return Err(io::Error::other("dead"));
+        }
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_extension("tmp");
+        match self.fate {
+            Fate::Kill(at, share) if at == number => {
+                *dead = true;
+                self.interrupter.stop(None);
+                fs::write(&beside, &bytes[..bytes.len() * share.min(1000) / 1000]).unwrap();
+                if share > 1100 {
+                    fs::rename(&beside, path).unwrap();
+                }
+                Err(io::Error::other("dead"))
+            }
+            Fate::Full(at) if at == number => Err(io::ErrorKind::StorageFull.into()),
+            _ => {
+                fs::write(&beside, bytes)?;
+                fs::rename(&beside, path)
+            }
+        }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if *self.dead.lock().unwrap() {
+            return Err(io::Error::other("dead"));
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Counts the pictures that are read.
+struct Counting {
+    pictures: First,
+    left: Arc<AtomicUsize>,
+    interrupter: Interrupter,
+}
+
+impl Dataset for Counting {
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.pictures.classes()
+    }
+
+    fn channels(&self) -> usize {
+        1
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.pictures.label(index)
+    }
+
+    fn image(&self, index: usize) -> Result<Image, DataError> {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.interrupter.stop(Some(STOP));
+        }
+        self.pictures.image(index)
+    }
+}
+
+/// Pictures, read once for all runs.
+fn loaders(fate: Fate, interrupter: &Interrupter) -> [Arc<Loader>; 2] {
+    let left = Arc::new(AtomicUsize::new(if let Fate::Stop(at) = fate { at } else { usize::MAX }));
+    let counting = |digits, count| Counting {
+        pictures: First::new(digits, count),
+        left: Arc::clone(&left),
+        interrupter: interrupter.clone(),
+    };
+    let config = LoaderConfig {
+        batch_size: 4,
+        shuffle: true,
+        drop_last: true,
+        seed: 3,
+        refill: true,
+        ..LoaderConfig::default()
+    };
+    let evaluation = LoaderConfig { shuffle: false, refill: false, ..config };
+    [
+        Loader::new(Arc::new(counting(Digits::train(), 16)), Pipeline::digits_train(), config),
+        Loader::new(Arc::new(counting(Digits::test(), 8)), Pipeline::identity(), evaluation),
+    ]
+    .map(|loader| Arc::new(loader.unwrap()))
+}
+
+/// One process: it begins in an empty folder, and goes on in any other.
+fn process(folder: &Path, toy: Toy, epochs: usize, fate: Fate) -> Result<Ended<Toy>, TrainError> {
+    let interrupter = Interrupter::new();
+    let [train, validation] = loaders(fate, &interrupter);
+    let mut training = training(EPOCHS, train.batches());
+    training.epochs = epochs;
+    training.recipe = format!("epochs = {epochs}");
+    training.average_decay = Some(0.5);
+    training.keep = 1;
+    training.controller = Some(ControllerConfig {
+        interval: 1,
+        branches: Branches::Exactly(vec!["kxk".parse().unwrap(), "1x1".parse().unwrap()]),
+        calibration_batches: 1,
+        ..common::controller()
+    });
+    let disk = Faulty {
+        fate,
+        written: AtomicUsize::new(0),
+        dead: Mutex::new(false),
+        interrupter: interrupter.clone(),
+    };
+    let run = Run {
+        training,
+        network: toy,
+        train,
+        validation,
+        devices: &[under_test()],
+        folder: folder.to_owned(),
+        resume: folder.exists(),
+        interrupter,
+        disk: Arc::new(disk),
+        dashboard: false,
+        progress: Box::new(Silent),
+    };
+    run.train()
+}
+
+/// Everything in a folder, but for what is left of a killed process.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for folder in [folder.to_owned(), folder.join("checkpoint")] {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                found.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// Numbers that are the same in every run of the tests.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % end
+    }
+}
+
+/// What is known of a folder from what has happened to it.
+struct Known {
+    /// The newest checkpoint that was seen: none after it is lost.
+    newest: Option<Moment>,
+    epochs: usize,
+}
+
+impl Known {
+    /// The folder against it.
+    fn check(&mut self, folder: &Path, ended: Result<&Ended<Toy>, &TrainError>, fate: Fate) {
+        let record = RunRecord::load(&RunRecord::path(folder));
+        let Ok(record) = record else {
+            // Nothing was written yet, or fate struck before.
+            assert!(self.newest.is_none() && ended.is_err(), "{fate:?}: {}", record.unwrap_err());
+            return;
+        };
+        let checkpoints = Checkpoints::existing(folder);
+        checkpoints.of_run(&record.id);
+        let (newest, _torn) = checkpoints.newest().unwrap();
+        assert!(newest >= self.newest, "{fate:?}: {newest:?}, after {:?}", self.newest);
+        self.newest = newest;
+        let done = newest.map_or(0, |moment| moment.epochs);
+        assert!(record.epochs.len() >= done, "{fate:?}");
+        assert_eq!(record.recipe, format!("epochs = {}", record.epochs_planned));
+        let known = |epochs: usize| epochs == self.epochs;
+        assert!(record.history.iter().all(|change| change.recipe != record.recipe || !known(0)));
+        match (ended, &record.state) {
+            (Ok(ended), RunState::Finished) => {
+                assert!(ended.stopped.is_none() && record.epochs.len() == self.epochs, "{fate:?}");
+            }
+            (Ok(ended), RunState::Stopped(reason)) => {
+                assert_eq!((ended.stopped.as_deref(), reason.as_str()), (Some(STOP), STOP));
+            }
+            // A process that dies says nothing; what it said before may be all there is.
+            (Err(_), _) if matches!(fate, Fate::Kill(..) | Fate::Full(_)) => {}
+            (Err(error), RunState::Failed(reason)) => assert_eq!(*reason, error.to_string()),
+            (ended, state) => panic!("{fate:?}: {state:?}, {:?}", ended.map(|_| ())),
+        }
+    }
+}
+
+/// One sequence, until the run is done; how many processes it took.
+fn sequence(seed: u64, toys: &[Toy; 2], want: &Ended<Toy>) -> usize {
+    let place = tempfile::tempdir().unwrap();
+    let mut random = Random(seed);
+    let mut folder = place.path().join("run");
+    let mut known = Known { newest: None, epochs: EPOCHS };
+    let toy = || toys[0].clone().fork(&under_test().autodiff());
+    for number in 1.. {
+        match random.below(8) {
+            // Its folder is moved.
+            0 if folder.exists() => {
+                let moved = place.path().join(format!("moved-{number}"));
+                fs::rename(&folder, &moved).unwrap();
+                folder = moved;
+            }
+            // Another process has it.
+            1 if folder.join("run.lock").exists() => {
+                let lock = fs::File::open(folder.join("run.lock")).unwrap();
+                lock.lock().unwrap();
+                let before = contents(&folder);
+                let error = process(&folder, toy(), EPOCHS, Fate::None).unwrap_err();
+                assert!(matches!(error, TrainError::InUse { .. }), "{error}");
+                assert!(contents(&folder) == before);
+            }
+            // It is another network's, which is told before anything is touched.
+            2 if known.newest.is_some() => {
+                let before = contents(&folder);
+                let other = toys[1].clone().fork(&under_test().autodiff());
+                let error = process(&folder, other, EPOCHS, Fate::None).unwrap_err();
+                assert!(matches!(error, TrainError::Resume { .. }), "{error}");
+                assert!(contents(&folder) == before);
+            }
+            _ => {}
+        }
+        // Now and then an end that is not the last.
+        known.epochs = if random.below(4) == 0 { 1 + random.below(EPOCHS) } else { EPOCHS };
+        let done = known.newest.map_or(0, |moment| moment.epochs + moment.steps.min(1));
+        known.epochs = known.epochs.max(done).max(1);
+        let fate = match random.below(if number > 8 { 1 } else { 8 }) {
+            0 => Fate::None,
+            1..=3 => Fate::Stop(5 + random.below(80)),
+            4..=6 => Fate::Kill(random.below(24), random.below(1200)),
+            _ => Fate::Full(random.below(24)),
+        };
+        let ended = process(&folder, toy(), known.epochs, fate);
+        known.check(&folder, ended.as_ref(), fate);
+        let Ok(ended) = ended else { continue };
+        if ended.stopped.is_some() || ended.record.epochs.len() < EPOCHS {
+            continue;
+        }
+        assert_eq!(ended.log, want.log);
+        assert!(bits(&ended.network) == bits(&want.network), "{seed}: other weights");
+        for (got, want) in ended.record.epochs.iter().zip(&want.record.epochs) {
+            assert_eq!((got.valid_loss, got.accuracy), (want.valid_loss, want.accuracy));
+            // What a killed process saw of an epoch that it was stopped in may be gone with it.
+            assert!(got.loss == want.loss || got.loss.is_nan(), "{} {}", got.loss, want.loss);
+        }
+        return number;
+    }
+    unreachable!("the last process is undisturbed")
+}
+
+#[test]
+fn whatever_happens_to_a_run() {
+    let count = std::env::var("DYREP_SEQUENCES").map_or(SEQUENCES, |text| text.parse().unwrap());
+    let toys = [Toy::new(2), Toy::new(3)];
+    let place = tempfile::tempdir().unwrap();
+    let toy = toys[0].clone().fork(&under_test().autodiff());
+    let want = process(&place.path().join("run"), toy, EPOCHS, Fate::None).unwrap();
+    assert!(want.log.as_ref().unwrap().events().count() > 0, "nothing grew");
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut processes = 0;
+        loop {
+            let number = 1 + next.fetch_add(1, Ordering::Relaxed);
+            if number > count {
+                return processes;
+            }
+            processes +=
+                sequence((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15), &toys, &want);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let processes: usize = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        all.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert!(processes > 2 * count, "{processes} processes in {count} sequences");
+}
