@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
@@ -127,7 +127,7 @@ impl Disk for Faulty {
 
 /// Counts the pictures that are read.
 struct Counting {
-    pictures: First,
+    pictures: &'static First,
     left: Arc<AtomicUsize>,
     interrupter: Interrupter,
 }
@@ -160,11 +160,11 @@ impl Dataset for Counting {
 /// Pictures, read once for all runs.
 fn loaders(fate: Fate, interrupter: &Interrupter) -> [Arc<Loader>; 2] {
     let left = Arc::new(AtomicUsize::new(if let Fate::Stop(at) = fate { at } else { usize::MAX }));
-    let counting = |digits, count| Counting {
-        pictures: First::new(digits, count),
-        left: Arc::clone(&left),
-        interrupter: interrupter.clone(),
-    };
+    static PICTURES: OnceLock<[First; 2]> = OnceLock::new();
+    let [train, test] =
+        PICTURES.get_or_init(|| [First::new(Digits::train(), 16), First::new(Digits::test(), 8)]);
+    let counting =
+        |pictures| Counting { pictures, left: Arc::clone(&left), interrupter: interrupter.clone() };
     let config = LoaderConfig {
         batch_size: 4,
         shuffle: true,
@@ -175,8 +175,8 @@ fn loaders(fate: Fate, interrupter: &Interrupter) -> [Arc<Loader>; 2] {
     };
     let evaluation = LoaderConfig { shuffle: false, refill: false, ..config };
     [
-        Loader::new(Arc::new(counting(Digits::train(), 16)), Pipeline::digits_train(), config),
-        Loader::new(Arc::new(counting(Digits::test(), 8)), Pipeline::identity(), evaluation),
+        Loader::new(Arc::new(counting(train)), Pipeline::digits_train(), config),
+        Loader::new(Arc::new(counting(test)), Pipeline::identity(), evaluation),
     ]
     .map(|loader| Arc::new(loader.unwrap()))
 }
@@ -350,6 +350,8 @@ fn sequence(seed: u64, toys: &[Toy; 2], want: &Ended<Toy>) -> usize {
 #[test]
 fn whatever_happens_to_a_run() {
     let count = std::env::var("DYREP_SEQUENCES").map_or(SEQUENCES, |text| text.parse().unwrap());
+    // Tensors of a few numbers are not worth sharing out: each sequence has a thread.
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     let toys = [Toy::new(2), Toy::new(3)];
     let place = tempfile::tempdir().unwrap();
     let toy = toys[0].clone().fork(&under_test().autodiff());
