@@ -1,7 +1,7 @@
 //! The program killed, interrupted and out of room at any moment: resumed, it ends with the weights that it would have
 //! had undisturbed, to the bit.
 //!
-//! `DYREP_KILLS` says how many times it is killed.
+//! `DYREP_KILLS` says in how many sequences it is killed.
 
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
@@ -10,13 +10,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Kills without the environment's say.
-const KILLS: u64 = 4;
+/// Sequences of kills without the environment's say.
+const KILLS: u64 = 20;
 /// A growth after every epoch, and cuts of whatever is weakest.
 const SMALL: [&str; 12] = [
     "--width",
@@ -103,14 +104,32 @@ fn wait_for_an_epoch(folder: &Path, child: &mut Child) {
     }
 }
 
+/// Sequences of kills, each in a folder of its own; two at a time.
 #[test]
 fn killed_at_random_moments() {
     let (_, whole) = undisturbed();
-    let kills = std::env::var("DYREP_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let sequences = std::env::var("DYREP_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let next = AtomicU64::new(1);
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number > sequences {
+                return;
+            }
+            killed(number, *whole);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+}
+
+fn killed(number: u64, whole: Duration) {
     let folder = tempfile::tempdir().unwrap();
-    let mut state: u64 = 0x2545_F491_4F6C_DD1D;
-    for _ in 0..kills {
-        // Xorshift: moments spread over a whole run, the same in every run of the test.
+    // Xorshift: moments spread over a whole run, the same in every run of the test.
+    let mut state = number.wrapping_mul(0x2545_F491_4F6C_DD1D);
+    for _ in 0..1 + number % 2 {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -140,6 +159,15 @@ fn interrupted_by(signal: &str) {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("stopped by Ctrl-C or SIGTERM; go on with `--resume"), "{said}");
+    // Not a step is lost: what is newest is not of an epoch's end, unless it just was.
+    let text = std::fs::read_to_string(folder.path().join("run.json")).unwrap();
+    let record: Value = serde_json::from_str(&text).unwrap();
+    assert!(record["state"]["stopped"].is_string(), "{}", record["state"]);
+    let at = &record["unfinished"]["at"];
+    let newest = format!("checkpoint/epoch-{}+{}.json", at["epochs"], at["steps"]);
+    let of_an_epoch = format!("checkpoint/epoch-{}.json", epochs(folder.path()));
+    let there = [newest, of_an_epoch].map(|name| folder.path().join(name).exists());
+    assert!(there[0] || at.is_null() && there[1], "{at}");
     finish(folder.path());
     assert_as_undisturbed(folder.path());
 }
