@@ -180,6 +180,9 @@ impl Job {
         if let Some(stopped_by) = ended.stopped.take() {
             return Ok(Outcome::Stopped(self.stopped(stopped_by)));
         }
+        if let Some(notice) = average_behind(&ended.record) {
+            say(*lines, &notice);
+        }
         // Before anything is measured: what was trained for days is there.
         let file = |name: &str| folder.join(name);
         let shipped = match (recipe.evaluation.ship, ended.best.as_ref()) {
@@ -252,6 +255,18 @@ impl Job {
             deployment,
         }
     }
+}
+
+/// What to say where the average of the weights, which is shipped, is worse than the weights by more than a point.
+fn average_behind(record: &RunRecord) -> Option<String> {
+    let last = record.epochs.last()?;
+    let weights = last.weights_accuracy.filter(|weights| *weights > last.accuracy + 0.01)?;
+    Some(format!(
+        "the average of the weights, which is shipped, reaches {:.2}%, the weights themselves {:.2}%: a training this \
+         short wants a smaller `optimizer.ema_decay`",
+        100.0 * last.accuracy,
+        100.0 * weights
+    ))
 }
 
 /// What is trained, and on what and where.

@@ -78,11 +78,24 @@ impl Drop for Terminal {
     }
 }
 
+/// What is known of an epoch's validation beside its accuracy.
+fn beside(report: &EpochReport) -> String {
+    let parts = [("top 5", report.top5_accuracy), ("without the average", report.weights_accuracy)];
+    let told: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(name, figure)| Some(format!("{name} {:.2}%", 100.0 * figure?)))
+        .collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+}
+
 impl Progress for Terminal {
     fn on_steps(&mut self, report: &StepReport) {
         self.bar.set_length((self.epochs * report.steps) as u64);
         self.bar.set_position(((report.epoch - 1) * report.steps + report.step) as u64);
-        let message = format!("epoch {}/{} loss {:.4}", report.epoch, self.epochs, report.loss);
+        let message = format!(
+            "epoch {}/{} loss {:.4} rate {:.2e}",
+            report.epoch, self.epochs, report.loss, report.learning_rate
+        );
         self.bar.set_message(message);
     }
 
@@ -99,13 +112,17 @@ impl Progress for Terminal {
     }
 
     fn on_epoch(&mut self, report: &EpochReport) {
+        let speed = report.pictures_per_second().map(|speed| format!("  {speed:.0}/s"));
         self.line(&format!(
-            "epoch {:>3}  loss {:.4}  accuracy {:.2}%  {} branches  {:.1} s",
+            "epoch {:>3}  loss {:.4}  accuracy {:.2}%{}  rate {:.2e}  {} branches  {:.1} s{}",
             report.epoch,
             report.loss,
             100.0 * report.accuracy,
+            beside(report),
+            report.learning_rate,
             report.branches,
             report.train_seconds + report.adjust_seconds,
+            speed.unwrap_or_default(),
         ));
     }
 }

@@ -1,7 +1,7 @@
 //! How a run's files get onto the disk.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +15,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// What the system says; what was at `path` is then still there.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Adds to the end of a file, which is made if it is not there. What is added may be there in part.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Removes a file; one that is not there is removed already.
     ///
@@ -38,6 +44,10 @@ impl SystemDisk {
 impl Disk for SystemDisk {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         write_atomically(path, bytes)
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use dyrep_data::{DataError, Loader};
 use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,15 @@ impl Accuracy {
     #[must_use]
     pub fn top_five(self) -> f64 {
         self.among_five as f64 / self.total.max(1) as f64
+    }
+
+    /// Counts pictures with logits `[batch, classes]` and these classes.
+    pub(crate) fn count_batch(&mut self, logits: Tensor<2>, labels: &[i64]) {
+        let [_, classes] = logits.dims();
+        let logits: Vec<f32> = logits.into_data().iter().collect();
+        for (logits, class) in logits.chunks_exact(classes).zip(labels) {
+            self.count(logits, usize::try_from(*class).unwrap_or(usize::MAX));
+        }
     }
 
     /// Counts a picture of class `class`. What is no number is larger than every other logit, so that it is never right.
@@ -80,12 +89,7 @@ pub fn evaluate_with<N: Network>(
     let mut accuracy = Accuracy::default();
     for batch in loader.epoch(0) {
         let batch = batch?;
-        let logits = model.forward(input.images(&batch, &device));
-        let [_, classes] = logits.dims();
-        let logits: Vec<f32> = logits.into_data().iter().collect();
-        for (logits, class) in logits.chunks_exact(classes).zip(&batch.labels) {
-            accuracy.count(logits, usize::try_from(*class).unwrap_or(usize::MAX));
-        }
+        accuracy.count_batch(model.forward(input.images(&batch, &device)), &batch.labels);
         progress(accuracy.total);
     }
     Ok(accuracy)

@@ -142,6 +142,8 @@ fn a_run_stopped_at_any_moment_loses_nothing(
     let want = run(with, whole.path(), usize::MAX);
     assert_eq!(want.record.state, RunState::Finished);
     assert_eq!(want.record.early, with == With::EarlyStopping);
+    assert!(want.record.epochs.iter().all(|it| it.top5_accuracy > Some(0.0)), "of ten classes");
+    let losses = |folder: &Path| std::fs::read_to_string(folder.join("steps.csv")).unwrap();
     // Within an epoch's steps, its validation, and the change of structure that comes with every second one. A process that
     // reads fewer never gets beyond a validation: 16 before it begins, and 48.
     let mut seen = [0; 2];
@@ -167,6 +169,7 @@ fn a_run_stopped_at_any_moment_loses_nothing(
         assert_eq!(got.record.adjustments, want.record.adjustments);
         assert_eq!((got.record.state, got.record.early), (RunState::Finished, want.record.early));
         assert_eq!(got.log, want.log);
+        assert_eq!(losses(folder.path()), losses(whole.path()));
         assert_same_bits(&got.network, &want.network);
         assert_eq!(got.best.is_some(), want.best.is_some());
         if let (Some(got), Some(want)) = (&got.best, &want.best) {
@@ -174,4 +177,20 @@ fn a_run_stopped_at_any_moment_loses_nothing(
         }
     }
     assert!(seen[1] > 3, "{seen:?}");
+}
+
+/// An average changes nothing about the weights, which are told beside it.
+#[test]
+fn weights_are_evaluated_beside_their_average() {
+    let [plain, averaged] = [With::Nothing, With::Average].map(|with| {
+        let folder = tempfile::tempdir().unwrap();
+        run(with, folder.path(), usize::MAX).record.epochs
+    });
+    for (plain, averaged) in plain.iter().zip(&averaged) {
+        // One is a count, the other Burn's running mean.
+        let off = (averaged.weights_accuracy.unwrap() - plain.accuracy).abs();
+        assert!(off < 1e-9, "{}: {off}", plain.epoch);
+        assert_eq!(plain.weights_accuracy, None);
+    }
+    assert!(plain.iter().zip(&averaged).any(|(plain, it)| plain.accuracy != it.accuracy));
 }

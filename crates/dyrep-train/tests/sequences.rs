@@ -11,7 +11,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -111,6 +111,25 @@ impl Disk for Faulty {
                 fs::write(&beside, bytes)?;
                 fs::rename(&beside, path)
             }
+        }
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut dead = self.dead.lock().unwrap();
+        if *dead {
+            return Err(io::Error::other("dead"));
+        }
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+        match self.fate {
+            Fate::Kill(at, share) if at == number => {
+                *dead = true;
+                self.interrupter.stop(None);
+                file.write_all(&bytes[..bytes.len() * share.min(1000) / 1000])?;
+                Err(io::Error::other("dead"))
+            }
+            Fate::Full(at) if at == number => Err(io::ErrorKind::StorageFull.into()),
+            _ => file.write_all(bytes),
         }
     }
 
@@ -286,7 +305,7 @@ impl Known {
 }
 
 /// One sequence, until the run is done; how many processes it took.
-fn sequence(seed: u64, toys: &[Toy; 2], want: &Ended<Toy>) -> usize {
+fn sequence(seed: u64, toys: &[Toy; 2], want: &Ended<Toy>, whole: &Path) -> usize {
     let place = tempfile::tempdir().unwrap();
     let mut random = Random(seed);
     let mut folder = place.path().join("run");
@@ -342,6 +361,8 @@ fn sequence(seed: u64, toys: &[Toy; 2], want: &Ended<Toy>) -> usize {
             // What a killed process saw of an epoch that it was stopped in may be gone with it.
             assert!(got.loss == want.loss || got.loss.is_nan(), "{} {}", got.loss, want.loss);
         }
+        let losses = |folder: &Path| fs::read_to_string(folder.join("steps.csv")).unwrap();
+        assert_eq!(losses(&folder), losses(whole), "{seed}");
         return number;
     }
     unreachable!("the last process is undisturbed")
@@ -355,7 +376,8 @@ fn whatever_happens_to_a_run() {
     let toys = [Toy::new(2), Toy::new(3)];
     let place = tempfile::tempdir().unwrap();
     let toy = toys[0].clone().fork(&under_test().autodiff());
-    let want = process(&place.path().join("run"), toy, EPOCHS, Fate::None).unwrap();
+    let whole = place.path().join("run");
+    let want = process(&whole, toy, EPOCHS, Fate::None).unwrap();
     assert!(want.log.as_ref().unwrap().events().count() > 0, "nothing grew");
     let next = AtomicUsize::new(0);
     let work = || {
@@ -366,7 +388,7 @@ fn whatever_happens_to_a_run() {
                 return processes;
             }
             processes +=
-                sequence((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15), &toys, &want);
+                sequence((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15), &toys, &want, &whole);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

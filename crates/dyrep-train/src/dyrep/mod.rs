@@ -16,22 +16,20 @@ mod clip;
 mod kinds;
 mod module;
 mod record;
+mod steps;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::optim::{
-    GradientsAccumulator, GradientsParams, ModuleOptimizer, MultiGradientsParams,
-    lr_scheduler::module_lr_scheduler::ModuleLearningRate,
-};
-use burn_train::{InferenceStep, Interrupter, TrainOutput, TrainStep};
+use burn::optim::ModuleOptimizer;
+use burn_train::{InferenceStep, Interrupter};
 use dyrep_burn::{
     AdjustError, Adjustment, Controller, ControllerConfig, ControllerConfigError, EventLog,
 };
 
-use crate::device::home;
 use crate::error::TrainError;
 use crate::failure::Failure;
 use average::Average;
@@ -42,6 +40,9 @@ pub use calibration::{BoxedError, CalibrationData};
 type OnAdjustment = dyn Fn(&Adjustment, Duration) + Send + Sync;
 /// Told of each step.
 type OnStep<M> = dyn Fn(&DyRep<M>, &ModuleOptimizer) + Send + Sync;
+
+/// Passes what is evaluated through the weights themselves, where their average is what is evaluated.
+type Beside<M> = dyn Fn(&M, &<M as InferenceStep>::Input) + Send + Sync;
 
 /// What every clone of a wrapper shares.
 #[derive(Clone)]
@@ -58,6 +59,8 @@ struct Setup<M> {
     interrupter: Option<Interrupter>,
     on_adjustment: Option<Arc<OnAdjustment>>,
     on_step: Option<Arc<OnStep<M>>>,
+    /// An `Arc<Beside<M>>`: not every model can infer.
+    beside: Option<Arc<dyn Any + Send + Sync>>,
     failure: Failure,
 }
 
@@ -73,6 +76,8 @@ pub struct DyRep<M> {
     model: M,
     controller: Option<Controller>,
     average: Option<Average<M>>,
+    /// In evaluation, of an average: the weights themselves.
+    beside: Option<Box<M>>,
     /// Optimiser steps done.
     steps: usize,
     setup: Arc<Setup<M>>,
@@ -99,9 +104,11 @@ impl<M: Module> DyRep<M> {
             interrupter: None,
             on_adjustment: None,
             on_step: None,
+            beside: None,
             failure: Failure::default(),
         };
-        Self { model, controller: None, average: None, steps: 0, setup: Arc::new(setup) }
+        let setup = Arc::new(setup);
+        Self { model, controller: None, average: None, beside: None, steps: 0, setup }
     }
 
     /// Lets the structure change; new batch norms are measured on `calibration`.
@@ -336,65 +343,4 @@ impl<M: Module> DyRep<M> {
 /// What an average keeps of itself at a step, so many being done.
 fn warmed_up(decay: f64, steps: usize) -> f64 {
     decay.min((1 + steps) as f64 / (10 + steps) as f64)
-}
-
-impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: Self::Input) -> TrainOutput<Self::Output> {
-        self.seed_batch();
-        self.model.step(item)
-    }
-
-    fn optimize(
-        mut self,
-        optimizer: &mut ModuleOptimizer,
-        rate: ModuleLearningRate,
-        mut gradients: GradientsParams,
-    ) -> Self {
-        if let Some(factor) = self.setup.last_step
-            && (self.steps + 1).is_multiple_of(self.setup.steps_per_epoch)
-        {
-            clip::scale(&self.model, &mut gradients, factor);
-        }
-        if let Some(controller) = &mut self.controller {
-            controller.observe(&self.model, &gradients);
-        }
-        if let Some(norm) = self.setup.clip {
-            clip::clip(&self.model, &mut gradients, norm);
-        }
-        self.model = self.model.optimize(optimizer, rate, gradients);
-        self.stepped(optimizer)
-    }
-
-    fn optimize_multi(
-        mut self,
-        optimizer: &mut ModuleOptimizer,
-        rate: ModuleLearningRate,
-        mut gradients: MultiGradientsParams,
-    ) -> Self {
-        let Setup { controller, clip, last_step, .. } = &*self.setup;
-        if controller.is_none() && clip.is_none() && last_step.is_none() {
-            self.model = self.model.optimize_multi(optimizer, rate, gradients);
-            return self.stepped(optimizer);
-        }
-        // Scores and norms are of the whole gradient, which here lies in parts on several devices.
-        let device = home(&self.model);
-        let mut sum = GradientsAccumulator::new();
-        for (part, _) in &mut gradients.grads {
-            let part = std::mem::take(part).to_device(&device, &self.model);
-            sum.accumulate(&self.model, part);
-        }
-        self.optimize(optimizer, rate, sum.grads())
-    }
-}
-
-impl<M: Module + InferenceStep> InferenceStep for DyRep<M> {
-    type Input = M::Input;
-    type Output = M::Output;
-
-    fn step(&self, item: Self::Input) -> Self::Output {
-        self.model.step(item)
-    }
 }

@@ -110,7 +110,7 @@ impl<M: Module> DyRep<M> {
             (Some(_), false) => Some(Average::new(&model)),
             (None, _) => None,
         };
-        Ok(Self { model, controller, average, steps: state.steps, setup })
+        Ok(Self { model, controller, average, beside: None, steps: state.steps, setup })
     }
 }
 

@@ -2,7 +2,8 @@
 //! its report.
 //!
 //! ```text
-//! RUN/run.json  report.html  checkpoint/…      written after every epoch, each whole or not at all
+//! RUN/run.json  report.html  epochs.csv  checkpoint/…    written after every epoch, each whole or not at all
+//! RUN/steps.csv                                          the loss of every step, added to after every epoch
 //! ```
 
 mod calibration;
@@ -16,6 +17,8 @@ mod recorder;
 mod report;
 mod resume;
 mod strategies;
+mod sums;
+mod tables;
 mod time;
 
 use std::path::PathBuf;
@@ -23,7 +26,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_train::metric::{AccuracyMetric, LossMetric};
+use burn_train::metric::{AccuracyMetric, LossMetric, TopKAccuracyMetric};
 use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
     TrainingStrategy,
@@ -33,7 +36,8 @@ use dyrep_data::{Loader, Mixer};
 use dyrep_models::Network;
 
 pub use progress::{EpochReport, Progress, Silent, StepReport};
-pub use record::{Amendment, RunRecord, RunState, Sums, Unfinished};
+pub use record::{Amendment, RunRecord, RunState, Unfinished};
+pub use sums::Sums;
 
 use crate::checkpoint::{Checkpoints, Moment};
 use crate::classifier::{Classifier, Loss};
@@ -41,7 +45,7 @@ use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
-use crate::pictures::Batches;
+use crate::pictures::{Batches, Pictures};
 use crate::schedule::Schedule;
 use calibration::Calibration;
 use ending::{Ending, StopAfterStep};
@@ -51,6 +55,9 @@ use model::{not_finite, picture, wrap};
 use recorder::{Known, Recorder};
 use resume::{newest, record, restored};
 use strategies::{Patience, Save};
+
+/// Of so many classes with the largest logits the right one may be one.
+const TOP: usize = 5;
 
 /// How to train a classifier.
 #[derive(Clone, Debug)]
@@ -236,7 +243,7 @@ impl<N: Network> Run<'_, N> {
             rest: layout.rest,
             ending: ending.clone(),
         };
-        let recorder = Recorder::new(record, known, progress);
+        let recorder = Recorder::new(record, known, progress)?;
         recorder.update(|_| {})?;
 
         let stop = StopAfterStep {
@@ -247,10 +254,16 @@ impl<N: Network> Run<'_, N> {
             scheduler: training.schedule.clone().into(),
             failures: [recorder.failure(), failure.clone()],
         };
-        let (of_adjustments, before) = (recorder.clone(), model.clone());
+        let before = model.clone();
+        let [of_adjustments, of_weights] = [recorder.clone(), recorder.clone()];
         let model = model
             .on_adjustment(move |adjustment, took| of_adjustments.adjusted(adjustment, took))
-            .on_step(move |model, optimizer| stop.after(model, optimizer));
+            .on_step(move |model, optimizer| stop.after(model, optimizer))
+            .beside_average(move |model: &Classifier<N>, pictures: &Pictures| {
+                let logits = model.network.forward(pictures.images.clone());
+                let labels: Vec<i64> = pictures.classes.to_data().iter().collect();
+                of_weights.weights(logits, &labels);
+            });
         let input = &training.input;
         let train = Batches::training(Arc::clone(&self.train), input.clone(), moment.epochs + 1)
             .without_first(moment.steps * training.accumulate)
@@ -286,6 +299,9 @@ impl<N: Network> Run<'_, N> {
             .with_interrupter(ending.burn().clone())
             .early_stopping(patience)
             .num_epochs(last_epoch);
+        if classes.len() > TOP {
+            burn = burn.metric_valid_numeric(TopKAccuracyMetric::new(TOP));
+        }
         if !self.dashboard {
             burn = burn.renderer(Box::new(progress::NoRenderer));
         }

@@ -41,6 +41,15 @@ pub struct EpochReport {
     /// Accuracy on the validation set, 0 to 1.
     #[serde(with = "number")]
     pub accuracy: f64,
+    /// The share of those whose class is among the five with the largest logits; only of more classes than that.
+    #[serde(default, with = "number::optional", skip_serializing_if = "Option::is_none")]
+    pub top5_accuracy: Option<f64>,
+    /// Where an average of the weights is evaluated: the accuracy of the weights themselves.
+    #[serde(default, with = "number::optional", skip_serializing_if = "Option::is_none")]
+    pub weights_accuracy: Option<f64>,
+    /// Training pictures of the epoch.
+    #[serde(default)]
+    pub pictures: usize,
     /// The learning rate at its end.
     pub learning_rate: f64,
     /// Seconds for its training steps.
@@ -58,6 +67,15 @@ pub struct EpochReport {
     pub params: u64,
     /// Its multiply-adds for one picture.
     pub macs: u64,
+}
+
+impl EpochReport {
+    /// Training pictures a second, changes of structure and validation left out; nothing where it is not known.
+    #[must_use]
+    pub fn pictures_per_second(&self) -> Option<f64> {
+        let known = self.pictures > 0 && self.train_seconds > 0.0;
+        known.then(|| self.pictures as f64 / self.train_seconds)
+    }
 }
 
 /// Told what happens, from threads of the training. Every method does nothing by default.

@@ -3,10 +3,11 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use dyrep_burn::{Adjustment, Structure, number};
+use dyrep_burn::{Adjustment, Structure};
 use serde::{Deserialize, Serialize};
 
 use super::progress::EpochReport;
+use super::sums::Sums;
 use crate::checkpoint::Moment;
 use crate::deployment::Deployment;
 use crate::disk::Disk;
@@ -40,20 +41,6 @@ pub struct Unfinished {
     pub at: Moment,
     /// Sums over its training pictures, and how many there were.
     pub seen: Sums,
-}
-
-/// Sums over training pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sums {
-    /// Of losses.
-    #[serde(with = "number")]
-    pub loss: f64,
-    /// Of those named right, in percent each.
-    #[serde(with = "number")]
-    pub percent: f64,
-    /// Pictures of the first, and of the second.
-    pub pictures: [usize; 2],
 }
 
 /// A resume with another recipe.

@@ -1,10 +1,11 @@
 //! Burn's events become epochs of a [`RunRecord`], lines for whoever watches, and a stop if the loss is no number.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use burn::tensor::Tensor;
 use burn_train::logger::MetricLogger;
 use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn_train::metric::{MetricDefinition, MetricId, NumericEntry};
@@ -14,16 +15,16 @@ use dyrep_data::Loader;
 use super::ending::Ending;
 use super::folder::Held;
 use super::progress::{EpochReport, Progress, StepReport};
-use super::record::{RunRecord, Sums, Unfinished};
+use super::record::{RunRecord, Unfinished};
+use super::sums::{ACCURACY, LOSS, Sums, TOP5};
+use super::tables::{self, Steps};
 use crate::checkpoint::Moment;
 use crate::disk::Disk;
 use crate::error::TrainError;
+use crate::evaluate::Accuracy;
 use crate::failure::Failure;
 use crate::schedule::Schedule;
 
-/// The metrics' names, as Burn has them.
-pub(super) const LOSS: &str = "Loss";
-const ACCURACY: &str = "Accuracy";
 /// Batches between two reports of the loss.
 const BATCHES_PER_REPORT: usize = 10;
 
@@ -67,6 +68,14 @@ struct Inner {
     means: HashMap<String, f64>,
     /// Of the running epoch's training pictures; nothing where not all of them were seen.
     sums: Option<Sums>,
+    /// Losses that are to be written.
+    table: Steps,
+    /// Of the batches of the running step: the sum of their losses, and how many there were.
+    step: (f64, usize),
+    /// Of the weights themselves, in the running validation.
+    weights: Accuracy,
+    /// Training pictures that this process has seen of the running epoch.
+    pictures: usize,
     batch: usize,
     unread: Vec<f64>,
     clock: Instant,
@@ -84,13 +93,16 @@ impl Recorder {
         mut record: RunRecord,
         known: Known,
         progress: Box<dyn Progress + Send>,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         let (layers, structure) = (known.layers, record.start.clone());
         let sums = match (known.from.steps, record.unfinished.take()) {
             (0, _) => Some(Sums::default()),
             (_, unfinished) => unfinished.map(|unfinished| unfinished.seen),
         };
         let batch = known.batches[0].min(known.from.steps * known.batches[1]);
+        let table = Steps::from(&known.folder, known.from, &*known.disk).map_err(|source| {
+            TrainError::Folder { path: known.folder.join("steps.csv"), source }
+        })?;
         let mut inner = Inner {
             known,
             record,
@@ -98,6 +110,10 @@ impl Recorder {
             names: HashMap::new(),
             means: HashMap::new(),
             sums,
+            table,
+            step: (0.0, 0),
+            weights: Accuracy::default(),
+            pictures: 0,
             batch,
             unread: vec![],
             clock: Instant::now(),
@@ -111,7 +127,7 @@ impl Recorder {
         for adjustment in inner.record.adjustments.clone() {
             inner.follow(&adjustment);
         }
-        Self(Arc::new(Mutex::new(inner)))
+        Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -165,6 +181,11 @@ impl Recorder {
         left.then(|| Moment { epochs: epoch - 1, steps: inner.steps_of_an_epoch() })
     }
 
+    /// Counts what the weights themselves say of a batch of the running validation.
+    pub(super) fn weights(&self, logits: Tensor<2>, labels: &[i64]) {
+        self.lock().weights.count_batch(logits, labels);
+    }
+
     /// Says something that does not stop the training but should be known.
     pub(super) fn warn(&self, warning: &str) {
         self.lock().progress.on_warning(warning);
@@ -190,6 +211,14 @@ impl Inner {
     fn write(&mut self) -> Result<(), TrainError> {
         let Known { folder, disk, .. } = &self.known;
         self.record.save(&RunRecord::path(folder), &**disk)?;
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TrainError::Folder { path, source }
+        };
+        let epochs = folder.join("epochs.csv");
+        let text = tables::epochs(&self.record.epochs);
+        disk.write(&epochs, text.as_bytes()).map_err(failed(&epochs))?;
+        self.table.write(&**disk).map_err(failed(self.table.path()))?;
         super::report::write(&self.record, folder, &**disk)
     }
 
@@ -213,6 +242,13 @@ impl Inner {
         self.unread.push(loss);
         let (step, steps) = (self.batch, self.known.batches[0]);
         let learning_rate = self.rate(epoch, step);
+        // Of several devices the losses of a step come in any order.
+        self.step = (self.step.0 + loss, self.step.1 + 1);
+        if step == steps || step.is_multiple_of(self.known.batches[1]) {
+            let (sum, count) = std::mem::take(&mut self.step);
+            let number = step.div_ceil(self.known.batches[1]);
+            self.table.add(epoch, number, sum / count as f64, learning_rate);
+        }
         if !loss.is_finite() {
             return self.fail(TrainError::Diverged { epoch, step, loss, learning_rate });
         }
@@ -232,6 +268,7 @@ impl Inner {
         let mean = |name: &str| self.means.get(name).copied().unwrap_or(f64::NAN);
         let trained = self.sums.take().map(|sums| sums.means());
         let [loss, percent] = trained.unwrap_or([f64::NAN; 2]);
+        let weights = Some(std::mem::take(&mut self.weights)).filter(|it| it.total > 0);
         let waited = self.known.loaders[0].times().wait;
         let cost = self.layers + self.known.rest;
         let report = EpochReport {
@@ -240,6 +277,9 @@ impl Inner {
             valid_loss: mean(LOSS),
             train_accuracy: percent / 100.0,
             accuracy: mean(ACCURACY) / 100.0,
+            top5_accuracy: self.means.get(TOP5).map(|percent| percent / 100.0),
+            weights_accuracy: weights.map(Accuracy::fraction),
+            pictures: self.pictures,
             learning_rate: self.rate(epoch, self.known.batches[0]),
             train_seconds: self.train.saturating_sub(self.adjust).as_secs_f64(),
             wait_seconds: waited.saturating_sub(self.waited).as_secs_f64(),
@@ -253,7 +293,7 @@ impl Inner {
         self.progress.on_epoch(&report);
         self.record.epochs.push(report);
         self.note_left_out();
-        (self.batch, self.adjust) = (0, Duration::ZERO);
+        (self.batch, self.adjust, self.pictures) = (0, Duration::ZERO, 0);
         self.sums = Some(Sums::default());
         self.unread.clear();
         self.means.clear();
@@ -270,30 +310,6 @@ impl Inner {
                 self.record.left_out.push(picture);
             }
         }
-    }
-}
-
-impl Sums {
-    /// A batch's mean.
-    fn add(&mut self, name: &str, mean: &NumericEntry) {
-        let count = match mean {
-            NumericEntry::Aggregated { count, .. } => *count,
-            NumericEntry::Value(_) | NumericEntry::Final(_) => 1,
-        };
-        let sum = mean.current() * count as f64;
-        match name {
-            LOSS => (self.loss, self.pictures[0]) = (self.loss + sum, self.pictures[0] + count),
-            ACCURACY => {
-                (self.percent, self.pictures[1]) = (self.percent + sum, self.pictures[1] + count);
-            }
-            _ => {}
-        }
-    }
-
-    /// Of losses and of percents; NaN of no picture.
-    fn means(self) -> [f64; 2] {
-        let [losses, percents] = self.pictures.map(|pictures| pictures as f64);
-        [self.loss / losses, self.percent / percents]
     }
 }
 
@@ -314,6 +330,9 @@ impl MetricLogger for Recorder {
                         sums.add(&name, own);
                     }
                     if name == LOSS {
+                        if let NumericEntry::Aggregated { count, .. } = own {
+                            inner.pictures += count;
+                        }
                         inner.batch(epoch, own.current());
                     }
                 }

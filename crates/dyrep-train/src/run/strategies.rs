@@ -5,7 +5,8 @@ use burn_train::checkpoint::{CheckpointingAction, CheckpointingStrategy};
 use burn_train::metric::store::{Aggregate, EventStoreClient, Split};
 
 use super::ending::Ending;
-use super::recorder::{LOSS, Recorder};
+use super::recorder::Recorder;
+use super::sums::LOSS;
 use crate::checkpoint::Checkpoints;
 
 /// Waits until all events have come that were sent before now.
