@@ -302,6 +302,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
         keep: run.checkpoints_kept,
+        tensorboard: run.tensorboard,
         input: InputSpec::from(&input(data)),
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,

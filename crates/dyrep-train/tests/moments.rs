@@ -143,6 +143,8 @@ fn a_run_stopped_at_any_moment_loses_nothing(
     assert_eq!(want.record.state, RunState::Finished);
     assert_eq!(want.record.early, with == With::EarlyStopping);
     assert!(want.record.epochs.iter().all(|it| it.top5_accuracy > Some(0.0)), "of ten classes");
+    let pictures = |it: &dyrep_train::EpochReport| it.pictures == 64 || with == With::BadFiles;
+    assert!(want.record.epochs.iter().all(pictures));
     let losses = |folder: &Path| std::fs::read_to_string(folder.join("steps.csv")).unwrap();
     // Within an epoch's steps, its validation, and the change of structure that comes with every second one. A process that
     // reads fewer never gets beyond a validation: 16 before it begins, and 48.

@@ -56,10 +56,13 @@ pub struct RunRecipe {
     /// The newest checkpoints that stay on disk; 0: none is written; 1 if absent.
     #[serde(deserialize_with = "whole::<OrNone, _>")]
     pub checkpoints_kept: usize,
+    /// Whether files of events for TensorBoard are written to the run's folder; not if absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
 }
 
 impl Default for RunRecipe {
     fn default() -> Self {
-        Self { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1 }
+        Self { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1, tensorboard: false }
     }
 }

@@ -104,6 +104,7 @@ ship = "best"
 seed = 9223372036854775807
 threads = 8
 checkpoints_kept = 0
+tensorboard = true
 "#;
 
 fn parse(text: &str, overrides: &[&str]) -> Result<Recipe, RecipeError> {
@@ -153,7 +154,13 @@ fn what_is_absent_has_the_documented_default() {
             early_stopping: None,
             ship: Shipped::Last,
         },
-        run: RunRecipe { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1 },
+        run: RunRecipe {
+            seed: 0,
+            threads: None,
+            max_skipped: 100,
+            checkpoints_kept: 1,
+            tensorboard: false,
+        },
     };
     assert_eq!(recipe, want);
     assert_eq!((recipe.data.side(), recipe.data.resized_side()), (32, 32));

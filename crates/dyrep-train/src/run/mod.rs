@@ -3,14 +3,17 @@
 //!
 //! ```text
 //! RUN/run.json  report.html  epochs.csv  checkpoint/…    written after every epoch, each whole or not at all
+//! RUN/tensorboard/…                                      events for TensorBoard, if they are asked for
 //! RUN/steps.csv                                          the loss of every step, added to after every epoch
 //! ```
 
 mod calibration;
 mod ending;
 mod folder;
+mod known;
 mod layout;
 mod model;
+mod options;
 mod progress;
 mod record;
 mod recorder;
@@ -19,6 +22,7 @@ mod resume;
 mod strategies;
 mod sums;
 mod tables;
+mod tensorboard;
 mod time;
 
 use std::path::PathBuf;
@@ -31,72 +35,32 @@ use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
     TrainingStrategy,
 };
-use dyrep_burn::{ControllerConfig, EventLog};
-use dyrep_data::{Loader, Mixer};
+use dyrep_burn::EventLog;
+use dyrep_data::Loader;
 use dyrep_models::Network;
 
+pub use options::Training;
 pub use progress::{EpochReport, Progress, Silent, StepReport};
 pub use record::{Amendment, RunRecord, RunState, Unfinished};
 pub use sums::Sums;
 
 use crate::checkpoint::{Checkpoints, Moment};
-use crate::classifier::{Classifier, Loss};
+use crate::classifier::Classifier;
 use crate::disk::Disk;
 use crate::error::TrainError;
-use crate::input::InputSpec;
-use crate::optimizer::SgdRecipe;
 use crate::pictures::{Batches, Pictures};
-use crate::schedule::Schedule;
 use calibration::Calibration;
 use ending::{Ending, StopAfterStep};
 use folder::Held;
+use known::Known;
 use layout::Layout;
 use model::{not_finite, picture, wrap};
-use recorder::{Known, Recorder};
+use recorder::Recorder;
 use resume::{newest, record, restored};
 use strategies::{Patience, Save};
 
 /// Of so many classes with the largest logits the right one may be one.
 const TOP: usize = 5;
-
-/// How to train a classifier.
-#[derive(Clone, Debug)]
-pub struct Training {
-    /// What is trained, for the record.
-    pub title: String,
-    /// On what, and where.
-    pub description: String,
-    /// The recipe's text.
-    pub recipe: String,
-    /// Epochs.
-    pub epochs: usize,
-    /// The learning rate, by step of the optimiser.
-    pub schedule: Schedule,
-    /// The optimiser.
-    pub sgd: SgdRecipe,
-    /// The norm that all gradients together are clipped to.
-    pub clip_norm: Option<f64>,
-    /// Batches whose gradients make one step, on each device.
-    pub accumulate: usize,
-    /// The loss.
-    pub loss: Loss,
-    /// When and how the structure changes; `None` leaves it as it is.
-    pub controller: Option<ControllerConfig>,
-    /// The decay of the weights' moving average, which is then what is evaluated and returned.
-    pub average_decay: Option<f64>,
-    /// Training batches that batch norms are measured on before each evaluation; 0 for none.
-    pub recalibration: usize,
-    /// Epochs without a better validation accuracy after which the training ends.
-    pub patience: Option<usize>,
-    /// The newest checkpoints that stay; 0 to write none.
-    pub keep: usize,
-    /// How bytes become input.
-    pub input: InputSpec,
-    /// How batches are mixed; `None` leaves them as they are.
-    pub mixer: Option<Mixer>,
-    /// The seed of what the model draws while it trains.
-    pub seed: u64,
-}
 
 /// What a run is made of beside its options.
 pub struct Run<'a, N> {
@@ -235,6 +199,7 @@ impl<N: Network> Run<'_, N> {
             held,
             folder: self.folder.clone(),
             disk: Arc::clone(disk),
+            tensorboard: training.tensorboard,
             from: moment,
             schedule: training.schedule.clone(),
             batches: [batches, parts],
@@ -255,10 +220,15 @@ impl<N: Network> Run<'_, N> {
             failures: [recorder.failure(), failure.clone()],
         };
         let before = model.clone();
-        let [of_adjustments, of_weights] = [recorder.clone(), recorder.clone()];
+        let [of_adjustments, of_weights, of_scales] = [(); 3].map(|()| recorder.clone());
         let model = model
             .on_adjustment(move |adjustment, took| of_adjustments.adjusted(adjustment, took))
-            .on_step(move |model, optimizer| stop.after(model, optimizer))
+            .on_step(move |model, optimizer| {
+                if model.steps().is_multiple_of(steps_per_epoch) {
+                    of_scales.scales(model.steps(), &model.model().network);
+                }
+                stop.after(model, optimizer);
+            })
             .beside_average(move |model: &Classifier<N>, pictures: &Pictures| {
                 let logits = model.network.forward(pictures.images.clone());
                 let labels: Vec<i64> = pictures.classes.to_data().iter().collect();

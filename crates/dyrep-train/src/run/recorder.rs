@@ -1,29 +1,27 @@
 //! Burn's events become epochs of a [`RunRecord`], lines for whoever watches, and a stop if the loss is no number.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_train::logger::MetricLogger;
 use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn_train::metric::{MetricDefinition, MetricId, NumericEntry};
 use dyrep_burn::{Adjustment, Cost, Structure};
-use dyrep_data::Loader;
 
-use super::ending::Ending;
-use super::folder::Held;
+use super::known::Known;
 use super::progress::{EpochReport, Progress, StepReport};
 use super::record::{RunRecord, Unfinished};
 use super::sums::{ACCURACY, LOSS, Sums, TOP5};
 use super::tables::{self, Steps};
+use super::tensorboard::{self, Events};
 use crate::checkpoint::Moment;
-use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::evaluate::Accuracy;
 use crate::failure::Failure;
-use crate::schedule::Schedule;
 
 /// Batches between two reports of the loss.
 const BATCHES_PER_REPORT: usize = 10;
@@ -38,27 +36,6 @@ impl std::fmt::Debug for Recorder {
     }
 }
 
-/// What the recorder must know of the run.
-pub(super) struct Known {
-    /// Held until the run's last file is written.
-    #[allow(dead_code, reason = "it is held")]
-    pub(super) held: Held,
-    pub(super) folder: PathBuf,
-    pub(super) schedule: Schedule,
-    pub(super) disk: Arc<dyn Disk>,
-    /// Where it begins.
-    pub(super) from: Moment,
-    /// Batches of an epoch, and those of a step.
-    pub(super) batches: [usize; 2],
-    /// Of training and of validation.
-    pub(super) loaders: [Arc<Loader>; 2],
-    /// What the whole network costs beyond its layers: parameters and multiply-adds.
-    pub(super) rest: Cost,
-    /// What the layers cost at the start.
-    pub(super) layers: Cost,
-    pub(super) ending: Ending,
-}
-
 struct Inner {
     known: Known,
     record: RunRecord,
@@ -68,6 +45,8 @@ struct Inner {
     means: HashMap<String, f64>,
     /// Of the running epoch's training pictures; nothing where not all of them were seen.
     sums: Option<Sums>,
+    /// The same and more for TensorBoard, if that was asked for.
+    events: Option<Events>,
     /// Losses that are to be written.
     table: Steps,
     /// Of the batches of the running step: the sum of their losses, and how many there were.
@@ -103,6 +82,13 @@ impl Recorder {
         let table = Steps::from(&known.folder, known.from, &*known.disk).map_err(|source| {
             TrainError::Folder { path: known.folder.join("steps.csv"), source }
         })?;
+        let done =
+            known.from.epochs * known.batches[0].div_ceil(known.batches[1]) + known.from.steps;
+        let events = known.tensorboard.then(|| Events::new(&known.folder, done + 1)).transpose();
+        let events = events.map_err(|source| TrainError::Folder {
+            path: known.folder.join("tensorboard"),
+            source,
+        })?;
         let mut inner = Inner {
             known,
             record,
@@ -110,6 +96,7 @@ impl Recorder {
             names: HashMap::new(),
             means: HashMap::new(),
             sums,
+            events,
             table,
             step: (0.0, 0),
             weights: Accuracy::default(),
@@ -186,6 +173,13 @@ impl Recorder {
         self.lock().weights.count_batch(logits, labels);
     }
 
+    /// The scales of the batch norms after a step, for whoever wants them.
+    pub(super) fn scales<M: Module>(&self, step: usize, model: &M) {
+        if let Some(events) = &mut self.lock().events {
+            events.scales(step, tensorboard::scales(model));
+        }
+    }
+
     /// Says something that does not stop the training but should be known.
     pub(super) fn warn(&self, warning: &str) {
         self.lock().progress.on_warning(warning);
@@ -219,6 +213,9 @@ impl Inner {
         let text = tables::epochs(&self.record.epochs);
         disk.write(&epochs, text.as_bytes()).map_err(failed(&epochs))?;
         self.table.write(&**disk).map_err(failed(self.table.path()))?;
+        if let Some(events) = &mut self.events {
+            events.write(&**disk).map_err(failed(events.path()))?;
+        }
         super::report::write(&self.record, folder, &**disk)
     }
 
@@ -247,7 +244,12 @@ impl Inner {
         if step == steps || step.is_multiple_of(self.known.batches[1]) {
             let (sum, count) = std::mem::take(&mut self.step);
             let number = step.div_ceil(self.known.batches[1]);
-            self.table.add(epoch, number, sum / count as f64, learning_rate);
+            let mean = sum / count as f64;
+            self.table.add(epoch, number, mean, learning_rate);
+            let done = self.steps(epoch, step);
+            if let Some(events) = &mut self.events {
+                events.step(done, mean, learning_rate);
+            }
         }
         if !loss.is_finite() {
             return self.fail(TrainError::Diverged { epoch, step, loss, learning_rate });
@@ -290,6 +292,10 @@ impl Inner {
             macs: cost.macs,
         };
         self.waited = waited;
+        let done = self.steps(epoch, self.known.batches[0]);
+        if let Some(events) = &mut self.events {
+            events.epoch(done, &report);
+        }
         self.progress.on_epoch(&report);
         self.record.epochs.push(report);
         self.note_left_out();
@@ -329,10 +335,10 @@ impl MetricLogger for Recorder {
                     if let Some(sums) = &mut inner.sums {
                         sums.add(&name, own);
                     }
+                    if let (ACCURACY, NumericEntry::Aggregated { count, .. }) = (&*name, own) {
+                        inner.pictures += count;
+                    }
                     if name == LOSS {
-                        if let NumericEntry::Aggregated { count, .. } = own {
-                            inner.pictures += count;
-                        }
                         inner.batch(epoch, own.current());
                     }
                 }

@@ -13,14 +13,14 @@ pub(super) const TOP5: &str = "Top-K Accuracy @ TopK(5)";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sums {
-    /// Of losses.
+    /// Of batches' losses.
     #[serde(with = "number")]
     pub loss: f64,
     /// Of those named right, in percent each.
     #[serde(with = "number")]
     pub percent: f64,
-    /// Pictures of the first, and of the second.
-    pub pictures: [usize; 2],
+    /// Batches of which the first is a sum, and pictures of which the second is.
+    pub counts: [usize; 2],
 }
 
 impl Sums {
@@ -32,17 +32,17 @@ impl Sums {
         };
         let sum = mean.current() * count as f64;
         match name {
-            LOSS => (self.loss, self.pictures[0]) = (self.loss + sum, self.pictures[0] + count),
+            LOSS => (self.loss, self.counts[0]) = (self.loss + sum, self.counts[0] + count),
             ACCURACY => {
-                (self.percent, self.pictures[1]) = (self.percent + sum, self.pictures[1] + count);
+                (self.percent, self.counts[1]) = (self.percent + sum, self.counts[1] + count);
             }
             _ => {}
         }
     }
 
-    /// Of losses and of percents; NaN of no picture.
+    /// Of losses and of percents; NaN of none.
     pub(super) fn means(self) -> [f64; 2] {
-        let [losses, percents] = self.pictures.map(|pictures| pictures as f64);
+        let [losses, percents] = self.counts.map(|count| count as f64);
         [self.loss / losses, self.percent / percents]
     }
 }

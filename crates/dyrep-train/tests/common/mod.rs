@@ -103,6 +103,7 @@ pub(crate) fn training(epochs: usize, steps: usize) -> Training {
         average_decay: None,
         recalibration: 0,
         patience: None,
+        tensorboard: false,
         keep: 2,
         input: InputSpec::digits(),
         mixer: None,
