@@ -167,7 +167,7 @@ fn floats_survive_that_json_has_no_number_for() {
         assert_eq!(read.epochs[1].train_accuracy, None);
     }
     let json = embed::json(&page_of("x"));
-    for other in ["null", "\"nan\"", "\"1.0\"", "true"] {
+    for other in ["\"nan\"", "\"1.0\"", "true"] {
         let json = json.replacen("\"valid_loss\":1.0", &format!("\"valid_loss\":{other}"), 1);
         assert!(serde_json::from_str::<Page>(&json).is_err(), "{other} was read as a loss");
     }
