@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use dyrep_burn::deploy;
+use dyrep_burn::{deploy, write_atomically};
 use dyrep_data::LeftOut;
-use dyrep_train::{InputSpec, evaluate_with};
+use dyrep_train::{Confusion, InputSpec, evaluate_with};
 use serde::Serialize;
 
 use crate::Failure;
 use crate::answer::Answer;
 use crate::data::{DataArgs, Pictures, StrictArgs};
+use crate::file::check_free;
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::terminal::bar;
 
@@ -35,6 +36,18 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     deploy: bool,
 
+    /// Tell the accuracy of each class, too
+    #[arg(long)]
+    by_class: bool,
+
+    /// Write which classes were taken for which: a row for each class, a column for each that it was taken for (CSV)
+    #[arg(long, value_name = "FILE")]
+    confusion: Option<PathBuf>,
+
+    /// Write over that file
+    #[arg(long, requires = "confusion")]
+    force: bool,
+
     #[command(flatten)]
     network: NetworkArgs,
 
@@ -55,6 +68,11 @@ struct Evaluated {
     top5_accuracy: f64,
     seconds: f64,
     pictures_per_second: f64,
+    /// Of each class, in the order of the logits, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_class: Vec<ClassResult>,
+    /// Pairs of a class and another that it was taken for, the most frequent first.
+    most_confused: Vec<Confused>,
     /// What is wrong with each of the others.
     unusable: Vec<String>,
     /// Files that are no pictures, by the ends of their names.
@@ -62,6 +80,27 @@ struct Evaluated {
     /// What should be known of the data.
     notices: Vec<String>,
 }
+
+/// A class's accuracy.
+#[derive(Debug, Serialize)]
+struct ClassResult {
+    class: String,
+    pictures: usize,
+    correct: usize,
+    /// Nothing without a picture.
+    accuracy: Option<f64>,
+}
+
+/// A class that was taken for another.
+#[derive(Debug, Serialize)]
+struct Confused {
+    class: String,
+    taken_for: String,
+    pictures: usize,
+}
+
+/// The pairs that are told.
+const MOST: usize = 10;
 
 impl fmt::Display for Evaluated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,12 +114,26 @@ impl fmt::Display for Evaluated {
         }
         writeln!(f, "{:<26}{:>10.2}%", "accuracy", 100.0 * self.accuracy)?;
         writeln!(f, "{:<26}{:>10.2}%", "class among the first 5", 100.0 * self.top5_accuracy)?;
-        write!(f, "{:<26}{:>11.1}", "pictures a second", self.pictures_per_second)
+        write!(f, "{:<26}{:>11.1}", "pictures a second", self.pictures_per_second)?;
+        if self.by_class.is_empty() {
+            return Ok(());
+        }
+        for it in &self.by_class {
+            let percent = it.accuracy.map_or("none".to_owned(), |it| format!("{:.2}%", 100.0 * it));
+            write!(f, "\n{:<26}{percent:>11}  {} of {}", it.class, it.correct, it.pictures)?;
+        }
+        for it in &self.most_confused {
+            write!(f, "\n{} taken for {}: {}", it.class, it.taken_for, it.pictures)?;
+        }
+        Ok(())
     }
 }
 
 impl EvalArgs {
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
+        if let Some(file) = &self.confusion {
+            check_free(file, self.force)?;
+        }
         let device = self.device.open()?;
         let mut loaded = self.network.load(&self.file, &device)?;
         if self.deploy {
@@ -91,7 +144,7 @@ impl EvalArgs {
         let bar = bar(loader.samples() as u64, "pictures");
         let spec = InputSpec::from(&loaded.input());
         let told = |done| bar.set_position(done as u64);
-        let accuracy = match &loaded.int8 {
+        let (accuracy, confusion) = match &loaded.int8 {
             Some(int8) => evaluate_with(int8, &loader, &spec, &device, told)?,
             None => evaluate_with(&loaded.network, &loader, &spec, &device, told)?,
         };
@@ -99,6 +152,13 @@ impl EvalArgs {
         let seconds = started.elapsed().as_secs_f64();
         let unusable = loader.skipped();
         let code = u8::from(!unusable.is_empty());
+        let names = loader.dataset().classes();
+        // Data of fewer classes than the network's have no names for the others.
+        let class = |at: usize| names.get(at).cloned().unwrap_or_else(|| format!("class {at}"));
+        if let Some(file) = &self.confusion {
+            write_atomically(file, table(&confusion, class).as_bytes())
+                .map_err(|error| format!("{}: {error}", file.display()))?;
+        }
         let evaluated = Evaluated {
             model: loaded.title(),
             file: loaded.file,
@@ -109,10 +169,53 @@ impl EvalArgs {
             top5_accuracy: accuracy.top_five(),
             seconds,
             pictures_per_second: accuracy.total as f64 / seconds,
+            by_class: if self.by_class { by_class(&confusion, class) } else { vec![] },
+            most_confused: most_confused(&confusion, class),
             unusable,
             left_out: loader.dataset().left_out(),
             notices,
         };
         Ok(Answer::new(&evaluated)?.with_code(code))
+    }
+}
+
+fn by_class(confusion: &Confusion, name: impl Fn(usize) -> String) -> Vec<ClassResult> {
+    let result = |class: usize| {
+        let (row, correct) = (confusion.of(class), confusion.of(class)[class]);
+        let pictures = row.iter().sum();
+        let accuracy = (pictures > 0).then(|| correct as f64 / pictures as f64);
+        ClassResult { class: name(class), pictures, correct, accuracy }
+    };
+    (0..confusion.classes()).map(result).collect()
+}
+
+fn most_confused(confusion: &Confusion, name: impl Fn(usize) -> String) -> Vec<Confused> {
+    let pairs = confusion.most_confused().into_iter().take(MOST);
+    pairs
+        .map(|(class, taken_for, pictures)| Confused {
+            class: name(class),
+            taken_for: name(taken_for),
+            pictures,
+        })
+        .collect()
+}
+
+/// Rows are classes, columns those that they were taken for.
+fn table(confusion: &Confusion, name: impl Fn(usize) -> String) -> String {
+    let classes = 0..confusion.classes();
+    let names: Vec<String> = classes.clone().map(|class| cell(&name(class))).collect();
+    let mut text = format!("class,{}\n", names.join(","));
+    for class in classes {
+        let counts: Vec<String> = confusion.of(class).iter().map(ToString::to_string).collect();
+        text += &format!("{},{}\n", names[class], counts.join(","));
+    }
+    text
+}
+
+/// A text as a cell of CSV (RFC 4180).
+fn cell(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
     }
 }

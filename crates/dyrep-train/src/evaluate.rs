@@ -36,28 +36,99 @@ impl Accuracy {
 
     /// Counts pictures with logits `[batch, classes]` and these classes.
     pub(crate) fn count_batch(&mut self, logits: Tensor<2>, labels: &[i64]) {
-        let [_, classes] = logits.dims();
-        let logits: Vec<f32> = logits.into_data().iter().collect();
-        for (logits, class) in logits.chunks_exact(classes).zip(labels) {
-            self.count(logits, usize::try_from(*class).unwrap_or(usize::MAX));
-        }
+        let mut each = Each { accuracy: *self, confusion: None };
+        each.count_batch(logits, labels);
+        *self = each.accuracy;
     }
 
-    /// Counts a picture of class `class`. What is no number is larger than every other logit, so that it is never right.
-    fn count(&mut self, logits: &[f32], class: usize) {
-        let own = logits.get(class).copied().unwrap_or(f32::NAN);
-        // The first of equal logits counts as the larger one.
-        let before = |(index, logit): (usize, &f32)| match logit.partial_cmp(&own) {
-            Some(Ordering::Less) => false,
-            Some(Ordering::Equal) => index < class,
-            Some(Ordering::Greater) | None => true,
-        };
-        let place = logits.iter().enumerate().filter(|(i, _)| *i != class).map(before);
-        let place = place.filter(|before| *before).count();
-        self.correct += usize::from(place == 0 && !own.is_nan());
-        self.among_five += usize::from(place < 5 && !own.is_nan());
+    /// Counts a picture whose class has the `place`-th largest logit, from 0; nothing where its logit is no number.
+    fn count(&mut self, place: Option<usize>) {
+        self.correct += usize::from(place == Some(0));
+        self.among_five += usize::from(place.is_some_and(|place| place < 5));
         self.total += 1;
     }
+}
+
+/// Which classes are taken for which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    /// Pictures by class and by the class that they were taken for, row after row.
+    counts: Vec<usize>,
+}
+
+impl Confusion {
+    fn new(classes: usize) -> Self {
+        Self { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// How many classes there are.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Pictures of `class`, by the class that they were taken for.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    #[must_use]
+    pub fn of(&self, class: usize) -> &[usize] {
+        &self.counts[class * self.classes..(class + 1) * self.classes]
+    }
+
+    /// Pairs of a class, another that it was taken for, and how many pictures: the most frequent first, then in the order of
+    /// classes.
+    #[must_use]
+    pub fn most_confused(&self) -> Vec<(usize, usize, usize)> {
+        let pair = |(at, count): (usize, &usize)| (at / self.classes, at % self.classes, *count);
+        let mut pairs: Vec<_> = self.counts.iter().enumerate().map(pair).collect();
+        pairs.retain(|(class, taken_for, count)| class != taken_for && *count > 0);
+        pairs.sort_by_key(|(class, taken_for, count)| {
+            (std::cmp::Reverse(*count), *class, *taken_for)
+        });
+        pairs
+    }
+}
+
+/// What is counted picture by picture.
+struct Each {
+    accuracy: Accuracy,
+    /// Made with the first logits.
+    confusion: Option<Confusion>,
+}
+
+impl Each {
+    fn count_batch(&mut self, logits: Tensor<2>, labels: &[i64]) {
+        let [_, classes] = logits.dims();
+        let logits: Vec<f32> = logits.into_data().iter().collect();
+        let confusion = self.confusion.get_or_insert_with(|| Confusion::new(classes));
+        for (logits, class) in logits.chunks_exact(classes).zip(labels) {
+            let class = usize::try_from(*class).unwrap_or(usize::MAX);
+            self.accuracy.count(place(logits, class));
+            if class < classes {
+                confusion.counts[class * classes + largest(logits)] += 1;
+            }
+        }
+    }
+}
+
+/// How many logits are before that of a class, where it is a number. What is no number is larger than every other logit, so
+/// that it is never right; of equal ones the first is the larger one.
+fn place(logits: &[f32], class: usize) -> Option<usize> {
+    let own = logits.get(class).copied().filter(|own| !own.is_nan())?;
+    let before = |(index, logit): &(usize, &f32)| match logit.partial_cmp(&&own) {
+        Some(Ordering::Less) => false,
+        Some(Ordering::Equal) => *index < class,
+        Some(Ordering::Greater) | None => true,
+    };
+    Some(logits.iter().enumerate().filter(before).count())
+}
+
+/// The class with the largest logit, by the same order.
+fn largest(logits: &[f32]) -> usize {
+    let larger = |left: f32, right: f32| left > right || left.is_nan() && !right.is_nan();
+    (1..logits.len()).fold(0, |best, at| if larger(logits[at], logits[best]) { at } else { best })
 }
 
 /// Counts correct classes over `loader`'s data set, the model in evaluation mode on `device`.
@@ -70,10 +141,10 @@ pub fn evaluate<N: Network>(
     input: &InputSpec,
     device: &Device,
 ) -> Result<Accuracy, DataError> {
-    evaluate_with(model, loader, input, device, |_| {})
+    Ok(evaluate_with(model, loader, input, device, |_| {})?.0)
 }
 
-/// As [`evaluate`]; `progress` is told after each batch how many pictures are done.
+/// As [`evaluate`], and which classes are taken for which; `progress` is told after each batch how many pictures are done.
 ///
 /// # Errors
 /// Data that cannot be read.
@@ -83,37 +154,63 @@ pub fn evaluate_with<N: Network>(
     input: &InputSpec,
     device: &Device,
     mut progress: impl FnMut(usize),
-) -> Result<Accuracy, DataError> {
+) -> Result<(Accuracy, Confusion), DataError> {
     let model = model.valid();
     let device = device.clone().inner();
-    let mut accuracy = Accuracy::default();
+    let mut each = Each { accuracy: Accuracy::default(), confusion: None };
     for batch in loader.epoch(0) {
         let batch = batch?;
-        accuracy.count_batch(model.forward(input.images(&batch, &device)), &batch.labels);
-        progress(accuracy.total);
+        each.count_batch(model.forward(input.images(&batch, &device)), &batch.labels);
+        progress(each.accuracy.total);
     }
-    Ok(accuracy)
+    Ok((each.accuracy, each.confusion.unwrap_or_else(|| Confusion::new(0))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn counted(rows: &[(&[f32], usize)]) -> Accuracy {
+        let mut accuracy = Accuracy::default();
+        rows.iter().for_each(|(logits, class)| accuracy.count(place(logits, *class)));
+        accuracy
+    }
+
     #[test]
     fn ranks_are_counted() {
-        let mut accuracy = Accuracy::default();
         let logits = [0.1, 0.9, 0.3, 0.5, 0.7, 0.2, 0.4];
-        for class in 0..7 {
-            accuracy.count(&logits, class);
-        }
+        let rows: Vec<(&[f32], usize)> = (0..7).map(|class| (&logits[..], class)).collect();
+        let accuracy = counted(&rows);
         assert_eq!(accuracy, Accuracy { correct: 1, among_five: 5, total: 7 });
         // Of equal logits the first is the largest, as for the largest of a row.
-        let mut equal = Accuracy::default();
-        (0..7).for_each(|class| equal.count(&[0.0; 7], class));
-        assert_eq!(equal, Accuracy { correct: 1, among_five: 5, total: 7 });
-        let mut broken = Accuracy::default();
-        (0..2).for_each(|class| broken.count(&[f32::NAN, 1.0], class));
+        let rows: Vec<(&[f32], usize)> = (0..7).map(|class| (&[0.0; 7][..], class)).collect();
+        assert_eq!(counted(&rows), Accuracy { correct: 1, among_five: 5, total: 7 });
+        let broken = counted(&[(&[f32::NAN, 1.0], 0), (&[f32::NAN, 1.0], 1)]);
         assert_eq!(broken, Accuracy { correct: 0, among_five: 1, total: 2 });
         assert!((accuracy.top_five() - 5.0 / 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_largest_logit_is_at_the_first_place() {
+        for logits in [[0.1, 0.9, 0.3], [2.0, 2.0, 1.0], [-1.0, -3.0, -1.0]] {
+            assert_eq!(place(&logits, largest(&logits)), Some(0), "{logits:?}");
+        }
+        assert_eq!(largest(&[1.0, f32::NAN, f32::NAN, 5.0]), 1);
+    }
+
+    #[test]
+    fn classes_that_are_taken_for_others() {
+        let device = Device::flex();
+        let rows =
+            [[9.0, 1.0, 2.0], [1.0, 9.0, 2.0], [1.0, 9.0, 2.0], [1.0, 2.0, 9.0], [9.0, 2.0, 1.0]];
+        let mut each = Each { accuracy: Accuracy::default(), confusion: None };
+        each.count_batch(Tensor::from_data(rows, &device), &[0, 0, 0, 2, 1]);
+        let confusion = each.confusion.unwrap();
+        assert_eq!(
+            (0..3).map(|class| confusion.of(class).to_vec()).collect::<Vec<_>>(),
+            [[1, 2, 0], [1, 0, 0], [0, 0, 1]]
+        );
+        assert_eq!(confusion.most_confused(), [(0, 1, 2), (1, 0, 1)]);
+        assert_eq!(each.accuracy.correct, 2);
     }
 }

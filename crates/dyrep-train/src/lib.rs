@@ -40,7 +40,7 @@ pub use disk::{Disk, SystemDisk};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
 pub use dyrep_models::Network;
 pub use error::{DeviceError, TrainError};
-pub use evaluate::{Accuracy, evaluate, evaluate_with};
+pub use evaluate::{Accuracy, Confusion, evaluate, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
 pub use optimizer::SgdRecipe;

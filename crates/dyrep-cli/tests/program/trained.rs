@@ -100,6 +100,17 @@ impl Said {
         };
         rows.map(place).filter(|place| *place < first).count()
     }
+
+    /// Pictures by class and by the class that they are taken for.
+    pub(crate) fn confusion(&self) -> [[usize; CLASSES]; CLASSES] {
+        let mut counts = [[0; CLASSES]; CLASSES];
+        for (picture, row) in self.logits.chunks_exact(CLASSES).enumerate() {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let taken_for = row.iter().position(|logit| *logit == largest).unwrap();
+            counts[picture / VALIDATION as usize][taken_for] += 1;
+        }
+        counts
+    }
 }
 
 /// Classes by their numbers, which follow the order of their names.

@@ -4,6 +4,8 @@
 //! pictures apart, on another half of them. So nothing here asks how good it is. Ways to the same numbers on one machine
 //! are held against each other, and the rest is true of any network.
 
+use std::path::Path;
+
 use safetensors::SafeTensors;
 
 use crate::trained::{
@@ -88,6 +90,7 @@ fn what_is_deployed_is_the_same_network_from_every_file() {
         let evaluated = json(&["eval", text(file), "--data", text(data)]);
         assert_counts(&evaluated, PICTURES, [1, 5].map(|first| said.right(first)));
         let batch = PICTURES.to_string();
+        check_classes(file, data, &said);
         let all = ["eval", text(file), "--data", text(&everywhere), "--batch-size", &batch];
         assert_counts(&json(&all), CLASSES * PICTURES, [1, 5].map(|first| first * PICTURES));
     }
@@ -192,4 +195,30 @@ fn people_get_text_and_a_report() {
             assert!(told || line.chars().count() <= 80, "{arguments:?}: {line}");
         }
     }
+}
+
+/// What each class was taken for is what the logits say.
+fn check_classes(file: &Path, data: &Path, said: &Said) {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("confusion.csv");
+    let evaluate = ["eval", text(file), "--data", text(data), "--by-class", "--confusion"];
+    let evaluate = [&evaluate[..], &[text(&table)]].concat();
+    let evaluated = json(&evaluate);
+    let want = said.confusion();
+    let written = std::fs::read_to_string(&table).unwrap();
+    for (class, (name, line)) in classes().into_iter().zip(written.lines().skip(1)).enumerate() {
+        let counts: Vec<String> = want[class].iter().map(ToString::to_string).collect();
+        assert_eq!(line, format!("{name},{}", counts.join(",")));
+        let told = &evaluated["by_class"][class];
+        assert_eq!(told["class"], name);
+        assert_eq!(told["correct"], want[class][class]);
+        assert_eq!(told["pictures"], want[class].iter().sum::<usize>());
+    }
+    assert_eq!(written.lines().count(), 1 + CLASSES);
+    for pair in evaluated["most_confused"].as_array().unwrap() {
+        let [class, taken_for] = ["class", "taken_for"]
+            .map(|of| classes().iter().position(|name| pair[of] == *name).unwrap());
+        assert!(class != taken_for && pair["pictures"] == want[class][taken_for], "{pair}");
+    }
+    assert!(dyrep(&evaluate).complaint(1).contains("--force"));
 }
