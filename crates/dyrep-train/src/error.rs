@@ -135,12 +135,6 @@ pub enum TrainError {
     /// A network that cannot be built.
     #[error(transparent)]
     Model(#[from] dyrep_models::ModelError),
-    /// A recipe's growth that the controller does not take.
-    #[error("[strategy]: {reason}")]
-    Growth {
-        /// What is wrong.
-        reason: String,
-    },
     /// A data set on disk without its place.
     #[error("where is the data set `{set}`? set data.path")]
     NoPath {

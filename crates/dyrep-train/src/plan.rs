@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dyrep_burn::{ControllerConfig, PathPatterns, PatternError, Structure};
+use dyrep_burn::Structure;
 use dyrep_data::{
     Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, TransformSpec,
 };
-use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
+use dyrep_models::{Model, ModelConfig, ModelName};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
@@ -17,7 +17,7 @@ use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
 use crate::recipe::{
     AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe, ModelRecipe, OptimizerRecipe,
-    Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
+    Recipe, ScheduleKind,
 };
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
@@ -216,12 +216,9 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
     let Recipe { model, data, strategy, .. } = recipe;
     let name: ModelName = model.name.parse()?;
     let mut config = name.config(set.classes().len()).with_in_channels(set.channels());
-    config = config.with_branches(branching(strategy)?);
+    config = config.with_branches(strategy.branching());
     if let Some(stem) = model.stem {
-        config = config.with_stem(match stem {
-            StemRecipe::Imagenet => Stem::Imagenet,
-            StemRecipe::Small => Stem::Small,
-        });
+        config = config.with_stem(stem);
     }
     if let Some(width) = model.width {
         config = config.with_width(width);
@@ -234,34 +231,6 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
         true => Err(TrainError::TooSmall { model: model.name.clone(), side, smallest }),
         false => Ok(config),
     }
-}
-
-/// The branches that convolutions start with.
-fn branching(strategy: &StrategyRecipe) -> Result<Branching, TrainError> {
-    match strategy {
-        StrategyRecipe::Plain => Ok(Branching::default()),
-        StrategyRecipe::Fixed(fixed) => {
-            Ok(Branching { branches: fixed.preset.into(), only: selection(&fixed.only)? })
-        }
-        StrategyRecipe::DyRep(growth) => {
-            let Some(start) = &growth.start else { return Ok(Branching::default()) };
-            let branches = serde_json::to_value(start).and_then(serde_json::from_value);
-            Ok(Branching {
-                branches: branches.map_err(|error| growth_refused(&error))?,
-                only: selection(&growth.only)?,
-            })
-        }
-    }
-}
-
-fn selection(recipe: &SelectionRecipe) -> Result<Selection, TrainError> {
-    let refused = |error: PatternError| TrainError::Growth { reason: error.to_string() };
-    Ok(Selection {
-        layers: recipe.layers.clone(),
-        matching: PathPatterns::new(&recipe.matching).map_err(refused)?,
-        except: PathPatterns::new(&recipe.except).map_err(refused)?,
-        kernels: recipe.kernels.clone(),
-    })
 }
 
 fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
@@ -278,6 +247,10 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
     let steps = schedule.epochs * steps_per_epoch;
     let set =
         data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
+    let controller = recipe.controller();
+    if let Some(config) = &controller {
+        config.check()?;
+    }
     Ok(Training {
         title: format!("{}, {}", model.name, strategy.name()),
         description: format!("{} epochs on {set}", schedule.epochs),
@@ -296,7 +269,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
         loss: Loss { label_smoothing: loss.label_smoothing },
-        controller: controller(recipe)?,
+        controller,
         average_decay: optimizer.ema_decay,
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
@@ -305,23 +278,4 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })
-}
-
-fn growth_refused(error: &serde_json::Error) -> TrainError {
-    TrainError::Growth { reason: error.to_string() }
-}
-
-/// The controller's own configuration has the recipe's names and spellings.
-fn controller(recipe: &Recipe) -> Result<Option<ControllerConfig>, TrainError> {
-    let StrategyRecipe::DyRep(growth) = &recipe.strategy else { return Ok(None) };
-    let mut value = serde_json::to_value(growth).map_err(|error| growth_refused(&error))?;
-    if let Some(keys) = value.as_object_mut() {
-        keys.retain(|key, _| key != "start" && key != "only");
-    }
-    value["last_epoch"] = growth.last_epoch_of(recipe.schedule.epochs).into();
-    value["seed"] = recipe.run.seed.into();
-    let config: ControllerConfig =
-        serde_json::from_value(value).map_err(|error| growth_refused(&error))?;
-    config.check()?;
-    Ok(Some(config))
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dyrep_train::recipe::{AugmentationStep, Override, Recipe, StemRecipe};
+use dyrep_models::Stem;
+use dyrep_train::recipe::{AugmentationStep, Override, Recipe};
 use dyrep_train::{RunRecord, TrainError};
 
 use crate::Failure;
@@ -183,7 +184,7 @@ fn resized(mut recipe: Recipe, side: usize, changes: &[Override]) -> Result<Reci
         }
     }
     if side <= SMALL {
-        recipe.model.stem = Some(StemRecipe::Small);
+        recipe.model.stem = Some(Stem::Small);
     }
     // Read again, so that what does not go together is found, and `--set` has the last word.
     Ok(Recipe::parse(&recipe.to_toml()?, "the recipe with --image-size", changes)

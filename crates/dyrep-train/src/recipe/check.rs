@@ -161,7 +161,7 @@ fn epochs_of_growth(parts: &Parts) -> Option<Clash> {
     let StrategyRecipe::DyRep(growth) = parts.strategy.as_ref()? else {
         return None;
     };
-    let (first, last) = (growth.first_epoch, growth.last_epoch?);
+    let (first, last) = (growth.config.first_epoch, growth.last_epoch?);
     let expected = format!("not before the first epoch, {first}");
     (last < first).then(|| Clash::new(&["strategy", "last_epoch"], expected, last.to_string()))?
 }

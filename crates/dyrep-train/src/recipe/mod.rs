@@ -11,7 +11,6 @@
 //! recipes are described in `recipes/README.md`.
 
 mod augmentation;
-mod bounds;
 mod check;
 mod error;
 mod fault;
@@ -21,7 +20,6 @@ mod overrides;
 mod read;
 mod resumed;
 mod run;
-mod selection;
 mod shipped;
 mod strategy;
 mod task;
@@ -33,19 +31,18 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use dyrep_config::ControllerConfig;
+use dyrep_schema as bounds;
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::{AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe};
 pub use error::{Place, RecipeError};
-pub use growth::{
-    BranchesRecipe, BudgetRecipe, CutRecipe, FIDELITIES, GrowthRecipe, NORM_RULES, PRESETS, SCORES,
-};
+pub use growth::GrowthRecipe;
 pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe};
-pub use selection::SelectionRecipe;
 pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
-pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, StemRecipe};
+pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe};
 
 use error::{Sources, suggest};
 use fault::{Fault, Kind};
@@ -148,6 +145,17 @@ impl Recipe {
     #[must_use]
     pub const fn builtin_names() -> &'static [&'static str] {
         &shipped::NAMES
+    }
+
+    /// The controller's configuration, where the strategy grows.
+    #[must_use]
+    pub fn controller(&self) -> Option<ControllerConfig> {
+        match &self.strategy {
+            StrategyRecipe::DyRep(growth) => {
+                Some(growth.controller(self.schedule.epochs, self.run.seed))
+            }
+            StrategyRecipe::Plain | StrategyRecipe::Fixed(_) => None,
+        }
     }
 
     /// The recipe as TOML, defaults included, which reads back as the same recipe.

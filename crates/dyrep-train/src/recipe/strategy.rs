@@ -3,14 +3,12 @@
 
 use std::fmt;
 
-use dyrep_burn::Preset;
-use serde::de::value::MapAccessDeserializer;
+use dyrep_config::{Branching, Preset, Selection};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::bounds::{Name, Names};
-use super::growth::GrowthRecipe;
-use super::selection::SelectionRecipe;
+use super::growth::{self, GrowthRecipe};
 
 /// Strategies: the presets, of which `dyrep` is grown.
 pub const STRATEGIES: &[&str] = &Preset::NAMES;
@@ -24,26 +22,15 @@ impl Names for Strategies {
 }
 
 /// Every key that the section can have.
-const KEYS: &[&str] = &[
-    "name",
-    "only",
-    "start",
-    "score",
-    "per_weight",
-    "branches",
-    "interval",
-    "first_epoch",
-    "last_epoch",
-    "growths",
-    "max_depth",
-    "grow_in",
-    "never_grow_in",
-    "budget",
-    "calibration_batches",
-    "norm_rule",
-    "cut_rule",
-    "fidelity",
-];
+const KEYS: &[&str] = &{
+    let mut keys = ["name"; growth::KEYS.len() + 1];
+    let mut i = 0;
+    while i < growth::KEYS.len() {
+        keys[i + 1] = growth::KEYS[i];
+        i += 1;
+    }
+    keys
+};
 
 /// Where branches come from. `name` says which; `only` goes with all that start with branches, all other keys belong to
 /// `dyrep`.
@@ -59,12 +46,12 @@ pub enum StrategyRecipe {
 }
 
 /// Branches that are there from the start, and stay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FixedRecipe {
     /// Whose they are.
     pub preset: Preset,
     /// Which convolutions have them.
-    pub only: SelectionRecipe,
+    pub only: Selection,
 }
 
 impl Serialize for StrategyRecipe {
@@ -73,7 +60,7 @@ impl Serialize for StrategyRecipe {
         struct Named<'a> {
             name: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
-            only: Option<&'a SelectionRecipe>,
+            only: Option<&'a Selection>,
             #[serde(flatten)]
             growth: Option<&'a GrowthRecipe>,
         }
@@ -94,6 +81,19 @@ impl StrategyRecipe {
             Self::Plain => "plain",
             Self::Fixed(fixed) => fixed.preset.name(),
             Self::DyRep(_) => "dyrep",
+        }
+    }
+
+    /// The branches that convolutions start with, and which do.
+    #[must_use]
+    pub fn branching(&self) -> Branching {
+        let starting = |branches, only: &Selection| Branching { branches, only: only.clone() };
+        match self {
+            Self::Plain => Branching::default(),
+            Self::Fixed(FixedRecipe { preset, only }) => starting((*preset).into(), only),
+            Self::DyRep(GrowthRecipe { start, only, .. }) => {
+                start.clone().map_or_else(Branching::default, |branches| starting(branches, only))
+            }
         }
     }
 }
@@ -120,10 +120,9 @@ impl<'de> Visitor<'de> for ByName {
         }
         let strategy = map.next_value::<Name<Strategies>>()?.into_inner();
         if strategy == "dyrep" {
-            let growth = GrowthRecipe::deserialize(MapAccessDeserializer::new(map))?;
-            return Ok(StrategyRecipe::DyRep(growth));
+            return GrowthRecipe::read(map).map(StrategyRecipe::DyRep);
         }
-        let mut only = SelectionRecipe::default();
+        let mut only = Selection::default();
         while map.next_key_seed(Key { strategy: Some(&strategy) })?.is_some() {
             only = map.next_value()?;
         }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use dyrep_config::{Activation, Stem};
 use dyrep_data::Channels;
-use dyrep_models::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{
@@ -11,7 +11,7 @@ use super::bounds::{
 };
 
 /// Networks that a recipe can name: those of the zoo.
-pub const MODELS: &[&str] = dyrep_models::MODELS;
+pub const MODELS: &[&str] = dyrep_config::MODELS;
 
 struct Models;
 
@@ -37,7 +37,7 @@ pub struct ModelRecipe {
     pub width: Option<usize>,
     /// The first layers; absent: as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stem: Option<StemRecipe>,
+    pub stem: Option<Stem>,
     /// What follows each norm, where a network has the option; absent: as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
@@ -58,17 +58,6 @@ pub struct ModelRecipe {
     /// as drawn; otherwise that is an error.
     #[serde(default)]
     pub partial: bool,
-}
-
-/// How the first layers treat the picture (arXiv 1512.03385, sections 4.1 and 4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StemRecipe {
-    /// As published, for pictures of about 224×224.
-    Imagenet,
-    /// 3×3 of stride 1 without pooling, for pictures of up to about 64×64; a VGG gets a global average and one linear
-    /// layer.
-    Small,
 }
 
 /// `[data]`: the pictures.

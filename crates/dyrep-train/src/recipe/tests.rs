@@ -6,7 +6,15 @@ mod impossible;
 mod overrides;
 mod shipped;
 
+use dyrep_config::{
+    BranchKind, Budget, CutRule, Fidelity, NormRule, PathPatterns, Preset, Score, Selection, Stem,
+};
+
 use super::*;
+
+fn patterns(texts: [&str; 1]) -> PathPatterns {
+    PathPatterns::new(texts).unwrap()
+}
 
 /// A recipe of required keys alone.
 const SHORT: &str = r#"[model]
@@ -164,28 +172,31 @@ fn every_key_is_read_and_written_back() {
     assert_eq!(recipe, back);
     let StrategyRecipe::DyRep(growth) = &recipe.strategy else { panic!("{recipe:?}") };
     let want = GrowthRecipe {
-        only: SelectionRecipe {
+        only: Selection {
             layers: vec!["conv1".to_owned()],
-            matching: vec!["layer4".to_owned()],
-            except: vec!["conv2$".to_owned()],
+            matching: patterns(["layer4"]),
+            except: patterns(["conv2$"]),
             kernels: vec![[3, 3], [1, 7]],
         },
-        start: Some(BranchesRecipe::Preset("repvgg".to_owned())),
-        score: "branch_gain".to_owned(),
-        per_weight: true,
-        branches: BranchesRecipe::Exactly(vec!["kxk".to_owned(), "1x1".to_owned()]),
-        interval: 3,
-        first_epoch: 7,
+        start: Some(Preset::RepVgg.into()),
         last_epoch: Some(5000),
-        growths: 2,
-        max_depth: 1,
-        grow_in: vec!["layer[34]".to_owned()],
-        never_grow_in: vec!["^stem$".to_owned()],
-        budget: BudgetRecipe { params: Some(3.0), flops: Some(2.5) },
-        calibration_batches: 10,
-        norm_rule: "neutral".to_owned(),
-        cut_rule: CutRecipe::TopK { keep: 20 },
-        fidelity: "published".to_owned(),
+        config: ControllerConfig {
+            score: Score::BranchGain,
+            per_weight: true,
+            branches: [BranchKind::KXK, BranchKind::POINTWISE].into(),
+            interval: 3,
+            first_epoch: 7,
+            growths: 2,
+            max_depth: 1,
+            grow_in: patterns(["layer[34]"]),
+            never_grow_in: patterns(["^stem$"]),
+            budget: Budget { params: Some(3.0), flops: Some(2.5) },
+            calibration_batches: 10,
+            norm_rule: NormRule::Neutral,
+            cut_rule: CutRule::TopK { keep: 20 },
+            fidelity: Fidelity::Published,
+            ..ControllerConfig::default()
+        },
     };
     assert_eq!(*growth, want);
     assert_eq!((recipe.optimizer.batch_size, recipe.run.seed), (32, i64::MAX as u64));
@@ -221,17 +232,15 @@ fn every_strategy_and_every_cut_rule_is_written_as_it_is_read() {
         assert_eq!(parse(&toml, &[]).unwrap(), recipe);
     }
     let rules = [
-        ("never", CutRecipe::Never),
-        ("threshold", CutRecipe::default()),
-        ("{budget={params=2}}", {
-            CutRecipe::Budget(BudgetRecipe { params: Some(2.0), flops: None })
-        }),
-        ("budget", CutRecipe::Budget(BudgetRecipe::default())),
+        ("never", CutRule::Never),
+        ("threshold", CutRule::default()),
+        ("{budget={params=2}}", { CutRule::Budget(Budget { params: Some(2.0), flops: None }) }),
+        ("budget", CutRule::Budget(Budget::default())),
     ];
     for (written, rule) in rules {
         let recipe = parse(SHORT, &[&format!("strategy.cut_rule={written}")]).unwrap();
         let StrategyRecipe::DyRep(growth) = &recipe.strategy else { panic!("{recipe:?}") };
-        assert_eq!(growth.cut_rule, rule);
+        assert_eq!(growth.config.cut_rule, rule);
         assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     }
 }

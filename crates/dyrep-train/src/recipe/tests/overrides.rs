@@ -39,8 +39,8 @@ fn values_of_every_type() {
     let step = ScheduleKind::Step { milestones: vec![1, 2], factor: 0.5 };
     assert_eq!(recipe.schedule.kind, step);
     let StrategyRecipe::DyRep(growth) = recipe.strategy else { panic!() };
-    let rule = CutRecipe::Threshold { min_deviation: 0.02, max_ratio: 0.2, lone: true };
-    assert_eq!(growth.cut_rule, rule);
+    let rule = CutRule::Threshold { min_deviation: 0.02, max_ratio: 0.2, lone: true };
+    assert_eq!(growth.config.cut_rule, rule);
 }
 
 #[test]
@@ -69,7 +69,11 @@ fn another_strategy_starts_from_its_own_defaults() {
     }
     let same = parse(text, &["strategy.name=dyrep", "strategy.growths=2"]).unwrap();
     let StrategyRecipe::DyRep(growth) = same.strategy else { panic!() };
-    assert_eq!((growth.interval, growth.growths), (15, 2), "the file's other keys stay");
+    assert_eq!(
+        (growth.config.interval, growth.config.growths),
+        (15, 2),
+        "the file's other keys stay"
+    );
     let error = parse(text, &["strategy.name=dbb", "strategy.growths=2"]).unwrap_err();
     let want = "override `strategy.growths=2`: `growths` in [strategy] goes with the strategy \
                 `dyrep`, not with `dbb`";

@@ -73,7 +73,7 @@ fn figures_are_those_of_the_published_table() {
         let (optimizer, epochs) = (&recipe.optimizer, recipe.schedule.epochs);
         let row = (
             epochs,
-            growth(&recipe).interval,
+            growth(&recipe).config.interval,
             growth(&recipe).last_epoch_of(epochs),
             optimizer.batch_size * optimizer.accumulate,
             optimizer.weight_decay,
@@ -85,8 +85,8 @@ fn figures_are_those_of_the_published_table() {
         assert_eq!((optimizer.learning_rate, optimizer.momentum), (0.1, 0.9), "{name}");
         assert_eq!(recipe.schedule.kind, ScheduleKind::Cosine, "{name}");
         assert!(recipe.schedule.final_learning_rate < 1e-6, "{name}: near 0");
-        assert_eq!(growth(&recipe).calibration_batches, 20, "{name}");
-        assert_eq!(growth(&recipe).cut_rule, CutRecipe::default(), "{name}");
+        assert_eq!(growth(&recipe).config.calibration_batches, 20, "{name}");
+        assert_eq!(growth(&recipe).config.cut_rule, CutRule::default(), "{name}");
         let strong = matches!(model, "repvgg_b2g4" | "repvgg_b3");
         let (smoothing, warm_up) = if strong { (0.1, 5) } else { (0.0, 0) };
         assert_eq!(recipe.loss.label_smoothing, smoothing, "{name}");
@@ -130,16 +130,19 @@ fn augmentations_are_those_of_the_published_table() {
 fn the_digits_are_trained_as_in_the_example() {
     let recipe = Recipe::builtin("digits_quick", &[]).unwrap();
     let want = GrowthRecipe {
-        interval: 2,
         last_epoch: Some(8),
-        cut_rule: CutRecipe::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true },
+        config: ControllerConfig {
+            interval: 2,
+            cut_rule: CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true },
+            ..ControllerConfig::default()
+        },
         ..GrowthRecipe::default()
     };
     assert_eq!(*growth(&recipe), want);
     let model = ModelRecipe {
         name: "resnet18".to_owned(),
         width: Some(32),
-        stem: Some(StemRecipe::Small),
+        stem: Some(Stem::Small),
         activation: None,
         weights: None,
         part: None,

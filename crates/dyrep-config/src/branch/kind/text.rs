@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use super::{BranchKind, Core, LARGEST, Taps};
 use crate::error::UnknownName;
@@ -63,7 +64,16 @@ fn number(text: &str) -> Option<u16> {
     ((1..=LARGEST).contains(&number) && number.to_string() == text).then_some(number)
 }
 
-as_text!(BranchKind);
+/// The names of [`BranchKind::NAMED`].
+pub(in crate::branch) fn names() -> &'static [&'static str] {
+    static TEXTS: LazyLock<[String; BranchKind::NAMED.len()]> =
+        LazyLock::new(|| BranchKind::NAMED.map(|kind| kind.to_string()));
+    static NAMES: LazyLock<Vec<&str>> =
+        LazyLock::new(|| TEXTS.iter().map(String::as_str).collect());
+    &NAMES
+}
+
+as_text!(BranchKind: names());
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Choosing layers by their paths.
 
 use regex::{Regex, RegexBuilder};
+use serde::de::{Deserializer, Error, Unexpected};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PatternError;
@@ -12,8 +13,8 @@ const LARGEST: usize = 1 << 16;
 /// Regular expressions, any of which may match anywhere in a path, as in Burn's parameter groups.
 ///
 /// `layer3` chooses a stage, `\.conv2$` every second convolution of a residual block, `^stem$` one layer.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(into = "Vec<String>")]
 pub struct PathPatterns(Vec<Regex>);
 
 impl PathPatterns {
@@ -24,12 +25,10 @@ impl PathPatterns {
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
         let parse = |(i, pattern): (usize, S)| {
             let pattern = pattern.as_ref();
-            let refused = |reason| PatternError { pattern: pattern.to_owned(), reason };
             if i == MOST {
-                return Err(refused(format!("there are more than {MOST}")));
+                return Err(too_many(pattern));
             }
-            let built = RegexBuilder::new(pattern).size_limit(LARGEST).build();
-            built.map_err(|error| refused(error.to_string()))
+            build(pattern)
         };
         patterns.into_iter().enumerate().map(parse).collect::<Result<_, _>>().map(Self)
     }
@@ -58,17 +57,40 @@ impl PathPatterns {
     }
 }
 
-impl PartialEq for PathPatterns {
-    fn eq(&self, other: &Self) -> bool {
-        self.texts().eq(other.texts())
+fn build(pattern: &str) -> Result<Regex, PatternError> {
+    let built = RegexBuilder::new(pattern).size_limit(LARGEST).build();
+    built.map_err(|error| PatternError { pattern: pattern.to_owned(), reason: error.to_string() })
+}
+
+fn too_many(pattern: &str) -> PatternError {
+    PatternError { pattern: pattern.to_owned(), reason: format!("there are more than {MOST}") }
+}
+
+/// A pattern, checked where it stands.
+struct Pattern(Regex);
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let expected = "a regular expression on paths";
+        let refused = |_| D::Error::invalid_value(Unexpected::Str(&text), &expected);
+        build(&text).map(Self).map_err(refused)
     }
 }
 
-impl TryFrom<Vec<String>> for PathPatterns {
-    type Error = PatternError;
+impl<'de> Deserialize<'de> for PathPatterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let patterns = Vec::<Pattern>::deserialize(deserializer)?;
+        if let Some(Pattern(first)) = patterns.get(MOST) {
+            return Err(D::Error::custom(too_many(first.as_str())));
+        }
+        Ok(Self(patterns.into_iter().map(|pattern| pattern.0).collect()))
+    }
+}
 
-    fn try_from(patterns: Vec<String>) -> Result<Self, PatternError> {
-        Self::new(patterns)
+impl PartialEq for PathPatterns {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts().eq(other.texts())
     }
 }
 

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::kind::BranchKind;
+use super::kind::{BranchKind, names};
 use crate::error::UnknownName;
 use crate::text::{as_text, named};
 
@@ -143,13 +143,17 @@ impl BranchName {
     /// The branch that every block has, which carries the layer's identity.
     pub const MAIN: Self = Self { kind: BranchKind::KXK, nth: 1 };
 
-    /// Writes the name with its end, as in `kxk.2:scale`.
-    pub(crate) fn with_end(self, end: End, bias: bool) -> String {
+    /// The name with its end, as in `kxk.2:scale`.
+    #[must_use]
+    pub fn with_end(self, end: End, bias: bool) -> String {
         format!("{self}{}", suffix(end, bias))
     }
 
-    /// Reads what [`with_end`](Self::with_end) wrote.
-    pub(crate) fn parse_with_end(text: &str) -> Result<(Self, End, bool), UnknownName> {
+    /// Reads what [`with_end`](Self::with_end) wrote: the name, the end, whether there is a bias.
+    ///
+    /// # Errors
+    /// A name or an end that is not known.
+    pub fn parse_with_end(text: &str) -> Result<(Self, End, bool), UnknownName> {
         let (name, end, bias) = split_end(text)?;
         Ok((name.parse()?, end, bias))
     }
@@ -188,7 +192,7 @@ impl FromStr for BranchName {
     }
 }
 
-as_text!(BranchSpec, BranchName);
+as_text!(BranchSpec: names(), BranchName: names());
 
 #[cfg(test)]
 mod tests {

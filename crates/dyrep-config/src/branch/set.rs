@@ -1,12 +1,14 @@
 //! Which branches a block has: any by name, or a published preset.
 
+use dyrep_schema::each_once;
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use super::kind::BranchKind;
 use super::preset::Preset;
 use super::spec::BranchSpec;
 use crate::error::BranchError;
-use crate::geometry::ConvGeometry;
+use crate::geometry::Geometry;
 
 /// The branches asked for: a preset, which adapts to the geometry, or exact ones, which must exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +20,30 @@ pub enum Branches {
     Exactly(Vec<BranchSpec>),
 }
 
+/// Branches of which there are some: no preset without any, and by name each once.
+#[derive(Deserialize)]
+#[serde(remote = "Branches", rename_all = "lowercase")]
+enum Grown {
+    Preset(#[serde(deserialize_with = "not_plain")] Preset),
+    Exactly(#[serde(deserialize_with = "each_once")] Vec<BranchSpec>),
+}
+
+fn not_plain<'de, D: Deserializer<'de>>(d: D) -> Result<Preset, D::Error> {
+    const KNOWN: &[&str] = Preset::NAMES.split_at(1).1;
+    let name = String::deserialize(d)?;
+    let found = name.parse().ok().filter(|preset| *preset != Preset::Plain);
+    found.ok_or_else(|| D::Error::unknown_variant(&name, KNOWN))
+}
+
 impl Branches {
     /// The branches that a block of `geometry` gets, in canonical order; `None` for a plain convolution.
     ///
     /// # Errors
     /// A branch asked for by name that does not exist, with the reason, or one named twice.
-    pub fn resolve(&self, geometry: &ConvGeometry) -> Result<Option<Vec<BranchSpec>>, BranchError> {
+    pub fn resolve<G: Geometry + Clone>(
+        &self,
+        geometry: &G,
+    ) -> Result<Option<Vec<BranchSpec>>, BranchError<G>> {
         let mut specs = match self {
             Self::Preset(Preset::Plain) => return Ok(None),
             Self::Preset(preset) => {
@@ -32,8 +52,8 @@ impl Branches {
                 specs
             }
             Self::Exactly(specs) => {
-                for spec in specs {
-                    spec.kind.require(geometry)?;
+                for BranchSpec { kind, .. } in specs {
+                    BranchError::check(*kind, geometry)?;
                 }
                 specs.clone()
             }
@@ -47,6 +67,14 @@ impl Branches {
             Some(pair) => Err(BranchError::Twice { branch: pair[0].times(1) }),
             None => Ok(Some(specs)),
         }
+    }
+
+    /// Reads branches of which there are some: no preset without any, and those by name each once.
+    ///
+    /// # Errors
+    /// What is no choice of branches, or none of a branch.
+    pub fn read_some<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Grown::deserialize(d)
     }
 
     /// Whether a batch norm follows the sum.

@@ -1,4 +1,22 @@
 //! Numbers within bounds and names from lists, checked while they are read, so that what is wrong has a line.
+//!
+//! A configuration names a bound beside each field, and whoever reads it, from TOML or JSON, gets serde's own errors with
+//! what was expected in words. A reader that knows places can then tell where.
+//!
+//! ```
+//! use dyrep_schema::{Probability, real};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Flip {
+//!     #[serde(deserialize_with = "real::<Probability, _>")]
+//!     probability: f64,
+//! }
+//!
+//! assert_eq!(serde_json::from_str::<Flip>(r#"{ "probability": 1 }"#)?.probability, 1.0);
+//! let error = serde_json::from_str::<Flip>(r#"{ "probability": 2 }"#).err().expect("a refusal");
+//! assert!(error.to_string().contains("expected a number from 0 to 1"));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +24,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// A set of real numbers.
-pub(super) trait RealBound {
+pub trait RealBound {
     /// In words.
     const EXPECTED: &str;
     /// Whether a number, which may be infinite or none, is in it.
@@ -14,7 +32,7 @@ pub(super) trait RealBound {
 }
 
 /// A set of whole numbers.
-pub(super) trait WholeBound {
+pub trait WholeBound {
     /// In words.
     const EXPECTED: &str;
     /// The smallest.
@@ -24,20 +42,16 @@ pub(super) trait WholeBound {
 }
 
 /// A list of names.
-pub(super) trait Names {
-    /// The names to tell of.
+pub trait Names {
+    /// The names.
     fn all() -> &'static [&'static str];
-
-    /// Whether a name is one of them.
-    fn knows(name: &str) -> bool {
-        Self::all().contains(&name)
-    }
 }
 
 macro_rules! real_bounds {
     ($($name:ident: $expected:literal, |$x:ident| $holds:expr;)*) => {$(
+        #[doc = concat!("Expects ", $expected, ".")]
         #[derive(Clone, Copy, Debug)]
-        pub(super) struct $name;
+        pub struct $name;
 
         impl RealBound for $name {
             const EXPECTED: &str = $expected;
@@ -62,8 +76,9 @@ real_bounds! {
 
 macro_rules! whole_bounds {
     ($($name:ident: $expected:literal $(, $limit:ident = $value:expr)*;)*) => {$(
+        #[doc = concat!("Expects ", $expected, ".")]
         #[derive(Clone, Copy, Debug)]
-        pub(super) struct $name;
+        pub struct $name;
 
         impl WholeBound for $name {
             const EXPECTED: &str = $expected;
@@ -86,7 +101,8 @@ whole_bounds! {
 }
 
 /// A number within bounds.
-pub(super) struct Real<B>(f64, PhantomData<B>);
+#[derive(Clone, Copy, Debug)]
+pub struct Real<B>(f64, PhantomData<B>);
 
 impl<'de, B: RealBound> Deserialize<'de> for Real<B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -124,14 +140,8 @@ impl<'de, B: RealBound> Visitor<'de> for Real<B> {
 }
 
 /// A whole number within bounds.
-pub(super) struct Whole<B>(u64, PhantomData<B>);
-
-impl Whole<Pixels> {
-    /// As a size.
-    pub(super) const fn size(&self) -> usize {
-        self.0 as usize
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<B>(u64, PhantomData<B>);
 
 impl<'de, B: WholeBound> Deserialize<'de> for Whole<B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -155,10 +165,13 @@ impl<'de, B: WholeBound> Visitor<'de> for Whole<B> {
 }
 
 /// A name of a list.
-pub(super) struct Name<N>(String, PhantomData<N>);
+#[derive(Clone, Debug)]
+pub struct Name<N>(String, PhantomData<N>);
 
 impl<N> Name<N> {
-    pub(super) fn into_inner(self) -> String {
+    /// The name.
+    #[must_use]
+    pub fn into_inner(self) -> String {
         self.0
     }
 }
@@ -166,41 +179,46 @@ impl<N> Name<N> {
 impl<'de, N: Names> Deserialize<'de> for Name<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        match N::knows(&name) {
+        match N::all().contains(&name.as_str()) {
             true => Ok(Self(name, PhantomData)),
             false => Err(D::Error::unknown_variant(&name, N::all())),
         }
     }
 }
 
-pub(super) fn real<'de, B: RealBound, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+/// A real number.
+///
+/// # Errors
+/// One that the bound does not hold.
+pub fn real<'de, B: RealBound, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
     Real::<B>::deserialize(d).map(|number| number.0)
 }
 
-pub(super) fn some_real<'de, B: RealBound, D: Deserializer<'de>>(
-    d: D,
-) -> Result<Option<f64>, D::Error> {
-    real::<B, D>(d).map(Some)
+/// A real number that may be left out.
+///
+/// # Errors
+/// As [`real`].
+pub fn some_real<'de, B: RealBound, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+    let number = Option::<Real<B>>::deserialize(d)?;
+    Ok(number.map(|number| number.0))
 }
 
-/// One number for each channel.
-pub(super) fn some_reals<'de, B: RealBound, D: Deserializer<'de>>(
+/// Real numbers, such as one for each channel, that may be left out.
+///
+/// # Errors
+/// As [`real`], of the first that is wrong.
+pub fn some_reals<'de, B: RealBound, D: Deserializer<'de>>(
     d: D,
 ) -> Result<Option<Vec<f64>>, D::Error> {
-    let numbers = Vec::<Real<B>>::deserialize(d)?;
-    Ok(Some(numbers.into_iter().map(|number| number.0).collect()))
+    let numbers = Option::<Vec<Real<B>>>::deserialize(d)?;
+    Ok(numbers.map(|numbers| numbers.into_iter().map(|number| number.0).collect()))
 }
 
-/// Red, green and blue.
-pub(super) fn some_colour<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[u8; 3]>, D::Error> {
-    let bytes: Vec<u8> =
-        Vec::<Whole<Byte>>::deserialize(d)?.iter().map(|byte| byte.0 as u8).collect();
-    let wrong = |bytes: Vec<u8>| D::Error::invalid_length(bytes.len(), &"a list of 3");
-    bytes.try_into().map(Some).map_err(wrong)
-}
-
-/// Two numbers, the smaller one first, with words for both.
-pub(super) fn range<'de, B: RealBound, D: Deserializer<'de>>(d: D) -> Result<[f64; 2], D::Error> {
+/// Two real numbers, the smaller one first.
+///
+/// # Errors
+/// As [`real`]; more or fewer than two; the larger one first.
+pub fn range<'de, B: RealBound, D: Deserializer<'de>>(d: D) -> Result<[f64; 2], D::Error> {
     let numbers: Vec<f64> =
         Vec::<Real<B>>::deserialize(d)?.into_iter().map(|number| number.0).collect();
     let [low, high] = numbers[..] else {
@@ -213,50 +231,108 @@ pub(super) fn range<'de, B: RealBound, D: Deserializer<'de>>(d: D) -> Result<[f6
     Err(D::Error::invalid_value(Unexpected::Other(&found), &"the smaller number first"))
 }
 
-pub(super) fn whole<'de, B: WholeBound, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
-    let Whole(number, _) = Whole::<B>::deserialize(d)?;
-    usize::try_from(number).map_err(D::Error::custom)
+/// A whole number.
+///
+/// # Errors
+/// One outside its bounds.
+pub fn whole<'de, B: WholeBound, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    narrow(Whole::<B>::deserialize(d)?.0)
 }
 
-pub(super) fn some_whole<'de, B: WholeBound, D: Deserializer<'de>>(
+/// A whole number of 32 bits, such as a side in pixels.
+///
+/// # Errors
+/// As [`whole`].
+pub fn whole_u32<'de, B: WholeBound, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    narrow(Whole::<B>::deserialize(d)?.0)
+}
+
+/// A whole number that may be left out.
+///
+/// # Errors
+/// As [`whole`].
+pub fn some_whole<'de, B: WholeBound, D: Deserializer<'de>>(
     d: D,
 ) -> Result<Option<usize>, D::Error> {
-    whole::<B, D>(d).map(Some)
+    Option::<Whole<B>>::deserialize(d)?.map(|number| narrow(number.0)).transpose()
 }
 
-/// Whole numbers, each above the one before.
-pub(super) fn rising<'de, B: WholeBound, D: Deserializer<'de>>(
-    d: D,
-) -> Result<Vec<usize>, D::Error> {
-    let numbers: Vec<u64> =
-        Vec::<Whole<B>>::deserialize(d)?.into_iter().map(|number| number.0).collect();
+/// Whole numbers.
+///
+/// # Errors
+/// As [`whole`], of the first that is wrong.
+pub fn wholes<'de, B: WholeBound, D: Deserializer<'de>>(d: D) -> Result<Vec<usize>, D::Error> {
+    Vec::<Whole<B>>::deserialize(d)?.into_iter().map(|number| narrow(number.0)).collect()
+}
+
+/// Whole numbers, each above the one before, and one at least.
+///
+/// # Errors
+/// As [`whole`]; none, or another order.
+pub fn rising<'de, B: WholeBound, D: Deserializer<'de>>(d: D) -> Result<Vec<usize>, D::Error> {
+    let numbers = wholes::<B, D>(d)?;
     if numbers.is_empty() || numbers.windows(2).any(|pair| pair[0] >= pair[1]) {
         let found = format!("{numbers:?}");
         let expected = "one or more rising numbers";
         return Err(D::Error::invalid_value(Unexpected::Other(&found), &expected));
     }
-    numbers.into_iter().map(|number| usize::try_from(number).map_err(D::Error::custom)).collect()
+    Ok(numbers)
 }
 
-pub(super) fn seed<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+/// Bytes, as whole numbers from 0 to 255.
+///
+/// # Errors
+/// A number above.
+pub fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+    Vec::<Whole<Byte>>::deserialize(d)?.into_iter().map(|number| narrow(number.0)).collect()
+}
+
+/// Red, green and blue, which may be left out.
+///
+/// # Errors
+/// As [`bytes`]; more or fewer than three.
+pub fn some_colour<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[u8; 3]>, D::Error> {
+    let wrong = |bytes: Vec<u8>| D::Error::invalid_length(bytes.len(), &"a list of 3");
+    bytes(d)?.try_into().map(Some).map_err(wrong)
+}
+
+/// A seed that TOML can express.
+///
+/// # Errors
+/// A number above 2⁶³ − 1.
+pub fn seed<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     Whole::<Seed>::deserialize(d).map(|number| number.0)
 }
 
-pub(super) fn name<'de, N: Names, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+/// A name of a list.
+///
+/// # Errors
+/// One that is not in it.
+pub fn name<'de, N: Names, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     Name::<N>::deserialize(d).map(|name| name.0)
 }
 
-/// Names of a list, each once.
-pub(super) fn names<'de, N: Names, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
-    let names: Vec<String> =
-        Vec::<Name<N>>::deserialize(d)?.into_iter().map(|name| name.0).collect();
-    let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+/// One value or more, each once.
+///
+/// # Errors
+/// None, or one twice.
+pub fn each_once<'de, T, D>(d: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de> + PartialEq + fmt::Display,
+    D: Deserializer<'de>,
+{
+    let values = Vec::<T>::deserialize(d)?;
+    let twice = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value));
     match twice {
-        None if !names.is_empty() => Ok(names),
+        None if !values.is_empty() => Ok(values),
         None => Err(D::Error::invalid_value(Unexpected::Other("none"), &"at least one name")),
-        Some((_, name)) => {
-            let found = format!("`{name}` twice");
+        Some((_, value)) => {
+            let found = format!("`{value}` twice");
             Err(D::Error::invalid_value(Unexpected::Other(&found), &"each name once"))
         }
     }
+}
+
+fn narrow<T: TryFrom<u64, Error: fmt::Display>, E: Error>(number: u64) -> Result<T, E> {
+    T::try_from(number).map_err(E::custom)
 }

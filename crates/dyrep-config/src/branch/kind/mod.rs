@@ -24,11 +24,11 @@ mod text;
 
 use std::cmp::Ordering;
 
-use dyrep_kernels::block::Window;
-
-use crate::error::{BranchError, BranchUnavailable, UnknownName};
-use crate::geometry::ConvGeometry;
+use crate::error::{BranchUnavailable, UnknownName};
+use crate::geometry::Geometry;
+pub use exists::Window;
 use exists::{check_channels, check_input};
+pub(super) use text::names;
 
 /// A kind of branch, by its chain of steps. Its text is its name in parameter paths, files and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ pub struct BranchKind {
 
 /// The step that sees more than one pixel, or could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Core {
+pub enum Core {
     /// A convolution with these of the block's taps.
     Conv(Taps),
     /// The average over the block's taps, each channel by itself, the padding counted.
@@ -51,7 +51,7 @@ pub(crate) enum Core {
 
 /// Some of the taps of a block's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Taps {
+pub struct Taps {
     /// Along height and width; none: all of the block's.
     size: [Option<u16>; 2],
     /// From one tap to the next, in the block's taps, where a size is given.
@@ -110,7 +110,7 @@ impl BranchKind {
 
     /// Every kind that a block of `geometry` can have.
     #[must_use]
-    pub fn existing(geometry: &ConvGeometry) -> Vec<Self> {
+    pub fn existing(geometry: &impl Geometry) -> Vec<Self> {
         let [heights, widths] = geometry.kernel_size().map(|size| {
             let sizes = 1..=u16::try_from(size).unwrap_or(LARGEST).min(LARGEST);
             std::iter::once(None).chain(sizes.clone().map(Some)).collect::<Vec<_>>()
@@ -131,14 +131,16 @@ impl BranchKind {
         found
     }
 
-    pub(crate) fn core(self) -> Core {
+    /// The step that sees more than one pixel, or could.
+    #[must_use]
+    pub fn core(self) -> Core {
         self.core
     }
 
     /// Whether a block of `geometry` has a 1×1 convolution and a norm at the start of this branch. The average of a
     /// depthwise block has none: it would only scale.
     #[must_use]
-    pub fn has_first(self, geometry: &ConvGeometry) -> bool {
+    pub fn has_first(self, geometry: &impl Geometry) -> bool {
         self.first && !(self.core == Core::Average && geometry.is_depthwise())
     }
 
@@ -154,8 +156,9 @@ impl BranchKind {
         matches!(self.core, Core::Conv(_))
     }
 
-    /// The channels between its two convolutions are chosen.
-    pub(crate) fn has_middle(self) -> bool {
+    /// Whether it has two convolutions, the channels between which are chosen.
+    #[must_use]
+    pub fn has_middle(self) -> bool {
         self.first && self.convolves()
     }
 
@@ -163,7 +166,7 @@ impl BranchKind {
     ///
     /// # Errors
     /// The reason why a block of `geometry` cannot have this branch.
-    pub fn window(self, geometry: &ConvGeometry) -> Result<Window, BranchUnavailable> {
+    pub fn window(self, geometry: &impl Geometry) -> Result<Window, BranchUnavailable> {
         let taps = match self.core {
             Core::Conv(taps) => taps,
             Core::Average => {
@@ -180,32 +183,19 @@ impl BranchKind {
         taps.window(geometry)
     }
 
-    /// [`window`](Self::window) of a branch of a form that was checked.
-    pub(crate) fn checked_window(self, geometry: &ConvGeometry) -> Window {
-        self.window(geometry)
-            .unwrap_or_else(|reason| unreachable!("the form was checked: {reason}"))
-    }
-
-    /// [`window`](Self::window) of a branch asked for by name.
-    pub(crate) fn require(self, geometry: &ConvGeometry) -> Result<Window, BranchError> {
-        self.window(geometry).map_err(|reason| {
-            let geometry = Box::new(geometry.clone());
-            BranchError::Unavailable { kind: self, geometry, reason }
-        })
-    }
-
     /// Whether a block of `geometry` can have this branch.
     #[must_use]
-    pub fn exists(self, geometry: &ConvGeometry) -> bool {
+    pub fn exists(self, geometry: &impl Geometry) -> bool {
         self.window(geometry).is_ok()
     }
 
     /// The names of its parts in parameter paths.
-    pub(crate) fn names(self) -> Names {
+    #[must_use]
+    pub fn part_names(self) -> PartNames {
         match (self.first, self.core) {
-            (true, Core::Average) => Names { first: ["conv", "bn"], conv: "", norm: "avgbn" },
-            (true, _) => Names { first: ["conv1", "bn1"], conv: "conv2", norm: "bn2" },
-            (false, _) => Names { first: ["", ""], conv: "conv", norm: "bn" },
+            (true, Core::Average) => PartNames { first: ["conv", "bn"], conv: "", norm: "avgbn" },
+            (true, _) => PartNames { first: ["conv1", "bn1"], conv: "conv2", norm: "bn2" },
+            (false, _) => PartNames { first: ["", ""], conv: "conv", norm: "bn" },
         }
     }
 
@@ -214,12 +204,15 @@ impl BranchKind {
     }
 }
 
-/// What the parts of a branch are called.
-pub(crate) struct Names {
+/// What the parts of a branch are called in parameter paths; empty where it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartNames {
     /// The 1×1 convolution and its norm.
-    pub(crate) first: [&'static str; 2],
-    pub(crate) conv: &'static str,
-    pub(crate) norm: &'static str,
+    pub first: [&'static str; 2],
+    /// The core's convolution.
+    pub conv: &'static str,
+    /// The norm that ends it.
+    pub norm: &'static str,
 }
 
 /// The order in which blocks keep and sum their branches.

@@ -1,14 +1,23 @@
 //! Where a core's taps lie in a block's kernel, and why they cannot.
 
-use dyrep_kernels::block::Window;
-
 use super::Taps;
 use crate::error::BranchUnavailable;
-use crate::geometry::ConvGeometry;
+use crate::geometry::Geometry;
+
+/// Some of the taps of a block's kernel: tap `i` lies at `start + i · step`, along height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// First tap.
+    pub start: [usize; 2],
+    /// Taps.
+    pub size: [usize; 2],
+    /// From one tap to the next: a smaller kernel's dilation, in units of the block's.
+    pub step: [usize; 2],
+}
 
 impl Taps {
     /// The window of taps in a block of `geometry`.
-    pub(super) fn window(self, geometry: &ConvGeometry) -> Result<Window, BranchUnavailable> {
+    pub(super) fn window(self, geometry: &impl Geometry) -> Result<Window, BranchUnavailable> {
         let mut window = Window { start: [0, 0], size: geometry.kernel_size(), step: [1, 1] };
         for (axis, name) in AXES.into_iter().enumerate() {
             let Some(size) = self.size[axis] else { continue };
@@ -31,7 +40,7 @@ impl Taps {
 const AXES: [&str; 2] = ["height", "width"];
 
 /// The block's tap that reads the output's own pixel.
-fn middle_tap(geometry: &ConvGeometry, axis: usize) -> Result<usize, BranchUnavailable> {
+fn middle_tap(geometry: &impl Geometry, axis: usize) -> Result<usize, BranchUnavailable> {
     let Some((before, _)) = geometry.fixed_pad(axis) else {
         let stride = geometry.stride()[axis];
         return Err(BranchUnavailable::PaddingFollowsInput { axis: AXES[axis], stride });
@@ -46,15 +55,15 @@ fn middle_tap(geometry: &ConvGeometry, axis: usize) -> Result<usize, BranchUnava
 }
 
 /// What keeps each channel by itself needs as many on both sides.
-pub(super) fn check_channels(geometry: &ConvGeometry) -> Result<(), BranchUnavailable> {
-    let [inputs, outputs] = [geometry.in_channels(), geometry.out_channels()];
+pub(super) fn check_channels(geometry: &impl Geometry) -> Result<(), BranchUnavailable> {
+    let [inputs, outputs] = geometry.channels();
     match inputs == outputs {
         true => Ok(()),
         false => Err(BranchUnavailable::ChannelsDiffer { inputs, outputs }),
     }
 }
 
-pub(super) fn check_input(geometry: &ConvGeometry) -> Result<(), BranchUnavailable> {
+pub(super) fn check_input(geometry: &impl Geometry) -> Result<(), BranchUnavailable> {
     check_channels(geometry)?;
     if geometry.stride() != [1, 1] {
         return Err(BranchUnavailable::Strided { stride: geometry.stride() });
@@ -69,28 +78,4 @@ pub(super) fn check_input(geometry: &ConvGeometry) -> Result<(), BranchUnavailab
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::nn::PaddingConfig2d;
-
-    use super::*;
-    use crate::branch::BranchKind;
-
-    #[test]
-    fn a_smaller_kernel_lies_centred() {
-        let geometry = ConvGeometry::new([4, 4], [13, 5]).unwrap();
-        let geometry = geometry.with_padding(PaddingConfig2d::Explicit(6, 2, 6, 2)).unwrap();
-        let window = "5x3d2".parse::<BranchKind>().unwrap().window(&geometry).unwrap();
-        assert_eq!(window, Window { start: [2, 0], size: [5, 3], step: [2, 2] });
-        let error = "5x3d3".parse::<BranchKind>().unwrap().window(&geometry).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "along the width 3 taps that lie 3 apart do not fit around the middle of a kernel of 5"
-        );
-        let kinds = BranchKind::existing(&geometry);
-        assert!(kinds.is_sorted() && kinds.contains(&BranchKind::smaller([7, 5], 1).unwrap()));
-        assert!(kinds.iter().all(|kind| kind.exists(&geometry)));
-    }
 }

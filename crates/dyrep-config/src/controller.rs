@@ -1,16 +1,19 @@
 //! What a controller does when.
 
+use dyrep_schema::{Count, Depth, OrNone, whole};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Budget, CutRule, GrowthRule};
-use crate::adjust::{Fidelity, NormRule};
 use crate::branch::{Branches, Preset};
+use crate::cut::{Budget, CutRule};
 use crate::error::ControllerConfigError;
-use crate::look::saliency::Score;
 use crate::patterns::PathPatterns;
-use crate::structure::DEEPEST;
+use crate::rules::{Fidelity, NormRule, Score};
 
-/// When and how a [`Controller`](super::Controller) changes the structure.
+/// How deep blocks may lie in each other: what is written can then be read, since parsers of JSON bound the depth, and
+/// walking down needs no more of the stack than there is.
+pub const DEEPEST: usize = 16;
+
+/// When and how a controller changes the structure.
 ///
 /// The schedule is that of the paper's ImageNet recipe; `docs/results.md` has the evidence for the other
 /// defaults, and [`published`](Self::published) gives the published code's.
@@ -23,24 +26,35 @@ pub struct ControllerConfig {
     /// chance beside large ones.
     pub per_weight: bool,
     /// The branches that a convolution grows.
+    #[serde(deserialize_with = "Branches::read_some")]
     pub branches: Branches,
     /// Adjust after every so many epochs.
+    #[serde(deserialize_with = "whole::<Count, _>")]
     pub interval: usize,
     /// The first epoch, counted from 1, after which the structure may be adjusted.
+    #[serde(deserialize_with = "whole::<Count, _>")]
     pub first_epoch: usize,
-    /// The last one.
+    /// The last one. Not written where it is the default's: a recipe leaves it to the run, as it does the seed.
+    #[serde(
+        skip_serializing_if = "is_default_last_epoch",
+        deserialize_with = "whole::<OrNone, _>"
+    )]
     pub last_epoch: usize,
     /// Convolutions that grow in one adjustment, at most.
+    #[serde(deserialize_with = "whole::<Count, _>")]
     pub growths: usize,
     /// How deep blocks may nest, 16 at most: 1 forbids blocks inside blocks.
+    #[serde(deserialize_with = "whole::<Depth, _>")]
     pub max_depth: usize,
     /// Only convolutions whose path matches may grow; empty: all.
     pub grow_in: PathPatterns,
     /// Convolutions whose path matches never grow.
     pub never_grow_in: PathPatterns,
     /// What the training form may cost after a growth. A candidate that would cost more is passed over.
+    #[serde(skip_serializing_if = "Budget::is_unlimited")]
     pub budget: Budget,
     /// Training batches that new batch norms are measured on.
+    #[serde(deserialize_with = "whole::<Count, _>")]
     pub calibration_batches: usize,
     /// How the batch norm of `kxk` is set after a change.
     pub norm_rule: NormRule,
@@ -48,8 +62,22 @@ pub struct ControllerConfig {
     pub cut_rule: CutRule,
     /// Whether faults of the published code are mended.
     pub fidelity: Fidelity,
-    /// The seed of new parameters.
+    /// The seed of new parameters. Not written where it is 0.
+    #[serde(skip_serializing_if = "is_zero")]
     pub seed: u64,
+}
+
+/// As published for ImageNet, of 120 epochs.
+const LAST_EPOCH: usize = 100;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_default_last_epoch(epoch: &usize) -> bool {
+    *epoch == LAST_EPOCH
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(seed: &u64) -> bool {
+    *seed == 0
 }
 
 impl Default for ControllerConfig {
@@ -60,7 +88,7 @@ impl Default for ControllerConfig {
             branches: Preset::DyRep.into(),
             interval: 5,
             first_epoch: 1,
-            last_epoch: 100,
+            last_epoch: LAST_EPOCH,
             growths: 1,
             max_depth: 2,
             grow_in: PathPatterns::default(),
@@ -140,15 +168,5 @@ impl ControllerConfig {
             }
         }
         Ok(())
-    }
-
-    /// Whether multiply-adds decide what is grown or cut.
-    pub(super) fn limits_flops(&self) -> bool {
-        let of_cuts = matches!(self.cut_rule, CutRule::Budget(budget) if budget.flops.is_some());
-        self.budget.flops.is_some() || of_cuts
-    }
-
-    pub(super) fn growth_rule(&self) -> GrowthRule<'_> {
-        GrowthRule { count: self.growths, branches: &self.branches, budget: self.budget }
     }
 }

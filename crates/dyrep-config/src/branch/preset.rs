@@ -2,7 +2,7 @@
 
 use super::kind::BranchKind;
 use super::spec::{BranchSpec, End};
-use crate::geometry::ConvGeometry;
+use crate::geometry::Geometry;
 use crate::text::named;
 
 /// A published choice of branches. Those that do not exist for a geometry are left out.
@@ -55,7 +55,7 @@ named! { Preset, "preset", {
 impl Preset {
     /// Its branches in a block of `geometry`, whether they exist there or not; none for [`Preset::Plain`].
     #[must_use]
-    pub fn branches(self, geometry: &ConvGeometry) -> Vec<BranchSpec> {
+    pub fn branches(self, geometry: &impl Geometry) -> Vec<BranchSpec> {
         use BranchKind as Kind;
         let norm = |kinds: &[BranchKind]| kinds.iter().copied().map(BranchSpec::from).collect();
         let constant = |kind| BranchSpec::new(kind, End::Constant);
@@ -119,7 +119,7 @@ fn small(size: usize, step: usize) -> BranchKind {
 }
 
 /// Sizes and dilations of UniRepLKNet's smaller kernels: those of the largest kernel of its own that fits.
-fn dilated(geometry: &ConvGeometry) -> &'static [(usize, usize)] {
+fn dilated(geometry: &impl Geometry) -> &'static [(usize, usize)] {
     match geometry.kernel_size().into_iter().min() {
         Some(17..) => &[(5, 1), (9, 2), (3, 4), (3, 5), (3, 7)],
         Some(15..) => &[(5, 1), (7, 2), (3, 3), (3, 5), (3, 7)],

@@ -5,15 +5,15 @@
 //! ```
 //!
 //! From a [`BranchKind`] follow the geometries where it exists, its window of taps, the names of its parts and whether it
-//! nests; its kernel is in `fuse/`, its cost in `structure/cost.rs`, and no list of kinds is anywhere else.
+//! nests; its kernel is in `dyrep-burn`'s `fuse/`, its cost in `structure/cost.rs` there, and no list of kinds is anywhere
+//! else.
 
 mod kind;
 mod preset;
 mod set;
 mod spec;
 
-pub use kind::BranchKind;
-pub(crate) use kind::Core;
+pub use kind::{BranchKind, Core, PartNames, Taps, Window};
 pub use preset::Preset;
 pub use set::Branches;
 pub use spec::{BranchName, BranchSpec, End};

@@ -39,13 +39,13 @@ macro_rules! named {
             }
         }
 
-        $crate::text::as_text!($type);
+        $crate::text::as_text!($type: &Self::NAMES);
     };
 }
 
-/// Lets types stand in files as they are displayed.
+/// Lets types stand in files as they are displayed. What cannot be read is, to serde, none of the names behind the type.
 macro_rules! as_text {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $names:expr),*) => {$(
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.collect_str(self)
@@ -55,7 +55,7 @@ macro_rules! as_text {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(from)?;
-                text.parse().map_err(serde::de::Error::custom)
+                text.parse().map_err(|_| serde::de::Error::unknown_variant(&text, $names))
             }
         }
     )*};
