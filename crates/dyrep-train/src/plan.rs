@@ -4,21 +4,16 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_data::{
-    Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, TransformSpec,
-};
+use dyrep_data::{Dataset, Loader, LoaderConfig, Mixer, Paint, Pipeline};
 use dyrep_models::{Model, ModelConfig, ModelName};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
-use crate::data::{Part, evaluation, input, notices, sets, size};
+use crate::data::{Part, evaluation, input, notices, sets};
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
-use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe, ModelRecipe, OptimizerRecipe,
-    Recipe, ScheduleKind,
-};
+use crate::recipe::{AugmentationRecipe, ModelRecipe, OptimizerRecipe, Recipe, ScheduleKind};
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
 
@@ -138,78 +133,19 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
     let in_order = LoaderConfig { shuffle: false, drop_last: false, ..config };
     let input = input(data);
     let plain = evaluation(&input)?;
-    let spec = |step: &AugmentationStep| transform(step, &InputSpec::from(&input));
-    let augmented: Vec<_> = augmentation.train.iter().map(spec).collect::<Result<_, _>>()?;
-    let augmented = Pipeline::from_specs(&augmented)?;
+    let paint = Paint::new(&input.mean, &input.std, input.scale)?;
+    let augmented = Pipeline::from_specs(&augmentation.train, &paint)?;
     Ok([
         Arc::new(Loader::new(train, augmented, config)?),
         Arc::new(Loader::new(validation, plain, in_order)?),
     ])
 }
 
-/// The step as a transform. What is painted over gets the set's mean, which is zero once it is normalised.
-fn transform(step: &AugmentationStep, input: &InputSpec) -> Result<TransformSpec, TrainError> {
-    let mean: Vec<u8> = input.mean.iter().map(|mean| (mean * input.scale).round() as u8).collect();
-    let fill = Fill::new(mean)?;
-    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<f64>>();
-    Ok(match *step {
-        AugmentationStep::Resize { size: side } => TransformSpec::Resize { size: size(side) },
-        AugmentationStep::CenterCrop { size: side } => {
-            TransformSpec::CenterCrop { size: size(side) }
-        }
-        AugmentationStep::RandomCrop { size: side, padding } => {
-            TransformSpec::RandomCrop { size: size(side), padding: size(padding) }
-        }
-        AugmentationStep::RandomResizedCrop { size: side, scale, ratio } => {
-            TransformSpec::RandomResizedCrop { size: size(side), scale, ratio }
-        }
-        AugmentationStep::HorizontalFlip { probability } => {
-            TransformSpec::RandomHorizontalFlip { probability }
-        }
-        AugmentationStep::ColorJitter { brightness, contrast, saturation, hue } => {
-            TransformSpec::ColorJitter { brightness, contrast, saturation, hue }
-        }
-        AugmentationStep::RandAugment { magnitude, magnitude_std, operations } => {
-            let operations = size(operations);
-            TransformSpec::RandAugment {
-                operations,
-                magnitude,
-                magnitude_std,
-                increasing: false,
-                fill,
-            }
-        }
-        AugmentationStep::Cutout { size: side } => TransformSpec::Cutout { size: size(side), fill },
-        AugmentationStep::RandomErasing { probability, mode } => TransformSpec::RandomErasing {
-            probability,
-            scale: [0.02, 1.0 / 3.0],
-            ratio: [0.3, 1.0 / 0.3],
-            fill: match mode {
-                ErasingMode::Constant => Erase::Constant(fill),
-                ErasingMode::Pixel => {
-                    Erase::Pixel { mean: wide(&input.mean), std: wide(&input.std) }
-                }
-            },
-        },
-    })
-}
-
-/// A batch is mixed by one way or the other, each with the probability that the recipe gives it.
+/// How batches are mixed, if any is.
 fn mixer(augmentation: &AugmentationRecipe) -> Result<Option<Mixer>, TrainError> {
-    let part = |mix: Option<MixRecipe>| mix.map_or([0.0, 0.0], |mix| [mix.alpha, mix.probability]);
-    let ([mixup_alpha, up], [cutmix_alpha, cut]) =
-        (part(augmentation.mixup), part(augmentation.cutmix));
-    if up + cut == 0.0 {
-        return Ok(None);
-    }
-    let config = MixConfig {
-        mixup_alpha,
-        cutmix_alpha,
-        probability: (up + cut).min(1.0),
-        switch_probability: cut / (up + cut),
-        ..MixConfig::default()
-    };
-    Ok(Some(Mixer::new(config)?))
+    let config = augmentation.mixing();
+    let mixes = config.probability() > 0.0;
+    Ok(mixes.then(|| Mixer::new(config)).transpose()?)
 }
 
 fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError> {

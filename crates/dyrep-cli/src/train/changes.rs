@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dyrep_data::TransformSpec;
 use dyrep_models::Stem;
-use dyrep_train::recipe::{AugmentationStep, Override, Recipe};
+use dyrep_train::recipe::{Override, Recipe};
 use dyrep_train::{RunRecord, TrainError};
 
 use crate::Failure;
@@ -176,11 +177,12 @@ impl Changes {
 /// the changes say otherwise.
 fn resized(mut recipe: Recipe, side: usize, changes: &[Override]) -> Result<Recipe, Failure> {
     for step in &mut recipe.augmentation.train {
-        if let AugmentationStep::RandomResizedCrop { size, .. }
-        | AugmentationStep::RandomCrop { size, .. }
-        | AugmentationStep::CenterCrop { size } = step
+        if let TransformSpec::RandomResizedCrop { size, .. }
+        | TransformSpec::RandomCrop { size, .. }
+        | TransformSpec::CenterCrop { size } = step
         {
-            *size = side;
+            // Sides that no picture has are refused where the recipe is read again.
+            *size = side.try_into().unwrap_or(u32::MAX);
         }
     }
     if side <= SMALL {

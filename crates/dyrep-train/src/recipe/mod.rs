@@ -35,7 +35,7 @@ use dyrep_config::ControllerConfig;
 use dyrep_schema as bounds;
 use serde::{Deserialize, Serialize};
 
-pub use augmentation::{AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe};
+pub use augmentation::AugmentationRecipe;
 pub use error::{Place, RecipeError};
 pub use growth::GrowthRecipe;
 pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};

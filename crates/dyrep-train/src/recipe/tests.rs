@@ -10,6 +10,8 @@ use dyrep_config::{
     BranchKind, Budget, CutRule, Fidelity, NormRule, PathPatterns, Preset, Score, Selection, Stem,
 };
 
+use dyrep_data::{MixSpec, TransformSpec};
+
 use super::*;
 
 fn patterns(texts: [&str; 1]) -> PathPatterns {
@@ -65,6 +67,8 @@ train = [
     { cutout = { size = 16 } },
     { random_erasing = { probability = 0.2 } },
     { random_erasing = { probability = 0.2, mode = "pixel" } },
+    { cutout = { size = 8, fill = [0] } },
+    { random_erasing = { probability = 1, mode = { constant = { fill = [1, 2, 3] } }, scale = [0.1, 0.2] } },
 ]
 mixup = { alpha = 0.2, probability = 0.7 }
 cutmix = { alpha = 1.0, probability = 0.3 }
@@ -201,9 +205,9 @@ fn every_key_is_read_and_written_back() {
     assert_eq!(*growth, want);
     assert_eq!((recipe.optimizer.batch_size, recipe.run.seed), (32, i64::MAX as u64));
     let flips: Vec<_> = recipe.augmentation.train[4..6].to_vec();
-    let flip = |probability| AugmentationStep::HorizontalFlip { probability };
+    let flip = |probability| TransformSpec::RandomHorizontalFlip { probability };
     assert_eq!(flips, [flip(0.5), flip(0.25)]);
-    assert_eq!(recipe.augmentation.cutmix, Some(MixRecipe { alpha: 1.0, probability: 0.3 }));
+    assert_eq!(recipe.augmentation.cutmix, Some(MixSpec { alpha: 1.0, probability: 0.3 }));
 }
 
 #[test]

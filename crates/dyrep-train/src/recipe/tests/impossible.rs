@@ -90,6 +90,13 @@ fn augmentations_out_of_bounds() {
         "train = [{ random_resized_crop = { size = 8, ratio = [1, 1, 1] } }]",
         three,
     );
+    let fill =
+        "`fill` in [augmentation.train[0].cutout]: expected a list of 1 to 4, found a list of 5";
+    check("augmentation", "train = [{ cutout = { size = 8, fill = [1, 2, 3, 4, 5] } }]", fill);
+    let byte = "`fill[1]` in [augmentation.train[0].random_erasing.mode.constant]: expected a whole \
+                number from 0 to 255, found 256";
+    let erasing = "probability = 1, mode = { constant = { fill = [1, 256] } }";
+    check("augmentation", &format!("train = [{{ random_erasing = {{ {erasing} }} }}]"), byte);
     let magnitude = "`magnitude` in [augmentation.train[0].rand_augment]: expected a number from 0 \
                      to 10, found 11";
     check("augmentation", "train = [{ rand_augment = { magnitude = 11 } }]", magnitude);

@@ -35,7 +35,7 @@ fn values_of_every_type() {
     assert_eq!(recipe.model.name, "vgg16");
     assert_eq!(recipe.data.path.as_deref(), Some(Path::new("/data/my pictures")));
     assert_eq!(recipe.augmentation.train.len(), 2);
-    assert_eq!(recipe.augmentation.mixup, Some(MixRecipe { alpha: 0.2, probability: 0.5 }));
+    assert_eq!(recipe.augmentation.mixup, Some(MixSpec { alpha: 0.2, probability: 0.5 }));
     let step = ScheduleKind::Step { milestones: vec![1, 2], factor: 0.5 };
     assert_eq!(recipe.schedule.kind, step);
     let StrategyRecipe::DyRep(growth) = recipe.strategy else { panic!() };

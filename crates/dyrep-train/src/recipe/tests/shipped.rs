@@ -1,5 +1,7 @@
 //! The shipped recipes, against the published table.
 
+use dyrep_data::ErasingMode;
+
 use super::*;
 
 fn growth(recipe: &Recipe) -> &GrowthRecipe {
@@ -98,21 +100,27 @@ fn figures_are_those_of_the_published_table() {
 
 #[test]
 fn augmentations_are_those_of_the_published_table() {
-    use AugmentationStep as Step;
+    use TransformSpec as Step;
     let crop = || Step::RandomResizedCrop { size: 224, scale: [0.08, 1.0], ratio: [0.75, 4. / 3.] };
-    let flip = || Step::HorizontalFlip { probability: 0.5 };
+    let flip = || Step::RandomHorizontalFlip { probability: 0.5 };
     let (x, hue) = (0.06, 0.0);
     let jitter = || Step::ColorJitter { brightness: x, contrast: x, saturation: x, hue };
     let strong = || {
         let (magnitude, magnitude_std, operations) = (9.0, 0.5, 2);
-        let augment = Step::RandAugment { magnitude, magnitude_std, operations };
-        let erasing = Step::RandomErasing { probability: 0.2, mode: ErasingMode::Pixel };
+        let (increasing, fill) = (false, None);
+        let augment = Step::RandAugment { magnitude, magnitude_std, operations, increasing, fill };
+        let (mode, scale, ratio) = (ErasingMode::Pixel, [0.02, 1. / 3.], [0.3, 1. / 0.3]);
+        let erasing = Step::RandomErasing { probability: 0.2, mode, scale, ratio };
         vec![crop(), flip(), augment, erasing]
     };
     let rows = [
         (
             "cifar_vgg16",
-            vec![Step::RandomCrop { size: 32, padding: 4 }, flip(), Step::Cutout { size: 16 }],
+            vec![
+                Step::RandomCrop { size: 32, padding: 4 },
+                flip(),
+                Step::Cutout { size: 16, fill: None },
+            ],
         ),
         ("imagenet_resnet18", vec![crop(), flip(), jitter()]),
         ("imagenet_mobilenet_v1", vec![crop(), flip(), jitter()]),
@@ -156,7 +164,7 @@ fn the_digits_are_trained_as_in_the_example() {
     assert_eq!((optimizer.learning_rate, optimizer.batch_size), (0.1, 64));
     assert_eq!((optimizer.momentum, optimizer.weight_decay), (0.9, 1e-4));
     assert!(optimizer.nesterov && !optimizer.decay_norms_and_biases);
-    let shift = AugmentationStep::RandomCrop { size: 8, padding: 1 };
+    let shift = TransformSpec::RandomCrop { size: 8, padding: 1 };
     assert_eq!(recipe.augmentation.train, [shift]);
     assert_eq!((recipe.run.seed, recipe.run.threads), (0, Some(0)));
 }
