@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use dyrep_burn::BranchKind;
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "dyrep-schema",
     "dyrep-config",
     "dyrep-kernels",
@@ -21,12 +21,14 @@ const ORDER: [&str; 12] = [
     "dyrep-resample",
     "dyrep-turbojpeg",
     "dyrep-data",
+    "dyrep-recipe",
     "dyrep-train",
     "dyrep-cli",
 ];
 
 /// The crates whose dependencies, and theirs, have no tensors.
-const TENSORLESS: [&str; 4] = ["dyrep-schema", "dyrep-config", "dyrep-kernels", "dyrep-data"];
+const TENSORLESS: [&str; 5] =
+    ["dyrep-schema", "dyrep-config", "dyrep-kernels", "dyrep-data", "dyrep-recipe"];
 
 /// The crates that may be unsafe: arithmetic, and a library in C.
 const UNSAFE: [&str; 2] = ["dyrep-kernels", "dyrep-turbojpeg"];

@@ -112,3 +112,26 @@ mod default {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Logs of runs have these forms.
+    #[test]
+    fn rules_are_written_and_read_as_in_logs() {
+        let budget = Budget { params: None, flops: Some(2.0) };
+        let threshold = r#"{"threshold":{"min_deviation":0.02,"max_ratio":0.1,"lone":true}}"#;
+        for (rule, text) in [
+            (CutRule::Never, r#""never""#),
+            (CutRule::default(), threshold),
+            (CutRule::TopK { keep: 7 }, r#"{"top_k":{"keep":7}}"#),
+            (CutRule::Budget(budget), r#"{"budget":{"params":null,"flops":2.0}}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&rule).unwrap(), text);
+            assert_eq!(serde_json::from_str::<CutRule>(text).unwrap(), rule);
+        }
+        let below = serde_json::from_str::<Budget>(r#"{"params":0.5}"#).unwrap_err();
+        assert!(below.to_string().contains("a number not below 1"), "{below}");
+    }
+}

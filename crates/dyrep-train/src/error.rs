@@ -131,7 +131,7 @@ pub enum TrainError {
     },
     /// A recipe that cannot be used.
     #[error(transparent)]
-    Recipe(#[from] crate::recipe::RecipeError),
+    Recipe(#[from] dyrep_recipe::RecipeError),
     /// A network that cannot be built.
     #[error(transparent)]
     Model(#[from] dyrep_models::ModelError),
@@ -158,19 +158,6 @@ pub enum TrainError {
     Began {
         /// What is wrong.
         source: Box<dyrep_burn::StructureError>,
-    },
-    /// What a run that goes on may not change.
-    #[error(
-        "`{key}` is {now} and was {before} when the run began: a resumed run cannot change it; start a new run with \
-         `--weights` if you want to go on from its weights"
-    )]
-    Changed {
-        /// The key of the recipe.
-        key: String,
-        /// Its value in the run.
-        before: String,
-        /// Its value now.
-        now: String,
     },
     /// What is no number at a run's end.
     #[error(

@@ -119,7 +119,7 @@ impl Changes {
                 Recipe::parse(&text, &origin, changes).map_err(TrainError::from)
             };
             let (before, now) = (read(&[])?, read(&changes)?);
-            now.check_resumed(&before)?;
+            now.check_resumed(&before).map_err(TrainError::from)?;
             return Ok(now);
         }
         let is_file = Path::new(name).extension().is_some() || Path::new(name).is_file();

@@ -119,3 +119,28 @@ impl<S: Into<BranchSpec>> From<Vec<S>> for Branches {
         Self::Exactly(branches.into_iter().map(Into::into).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_branches_are_no_plain_convolution() {
+        let read = |text| Branches::read_some(&mut serde_json::Deserializer::from_str(text));
+        assert_eq!(read(r#"{"preset":"dbb"}"#).unwrap(), Preset::Dbb.into());
+        let two = [BranchKind::KXK, BranchKind::POINTWISE];
+        assert_eq!(read(r#"{"exactly":["kxk","1x1"]}"#).unwrap(), two.into());
+        for (text, want) in [
+            (r#"{"preset":"plain"}"#, "unknown variant `plain`, expected one of `acnet`"),
+            (r#"{"exactly":[]}"#, "at least one name"),
+            (r#"{"exactly":["kxk","kxk"]}"#, "`kxk` twice"),
+            (r#"{"exactly":["3x"]}"#, "unknown variant `3x`, expected one of `1x1`"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        }
+        // A network may well start without any.
+        let plain = serde_json::from_str::<Branches>(r#"{"preset":"plain"}"#).unwrap();
+        assert!(plain.is_plain());
+    }
+}

@@ -3,6 +3,7 @@
 mod broken;
 mod files;
 mod impossible;
+mod keys;
 mod overrides;
 mod shipped;
 

@@ -126,6 +126,19 @@ pub enum RecipeError {
         /// What does not go with what.
         reason: String,
     },
+    /// What a run that goes on may not change.
+    #[error(
+        "`{key}` is {now} and was {before} when the run began: a resumed run cannot change it; start a new run with \
+         `--weights` if you want to go on from its weights"
+    )]
+    Changed {
+        /// The key of the recipe.
+        key: String,
+        /// Its value in the run.
+        before: String,
+        /// Its value now.
+        now: String,
+    },
     /// A recipe that TOML cannot express.
     #[error("the recipe cannot be written as TOML: {reason}")]
     Unwritable {

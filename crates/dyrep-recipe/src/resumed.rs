@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::Recipe;
-use crate::error::TrainError;
+use super::{Recipe, RecipeError};
 
 /// Sections and keys that decide what the network is, what it reads and how its steps are counted: of these a checkpoint
 /// is.
@@ -25,7 +24,7 @@ impl Recipe {
     ///
     /// # Errors
     /// A key that a checkpoint depends on and that is another now.
-    pub fn check_resumed(&self, before: &Self) -> Result<(), TrainError> {
+    pub fn check_resumed(&self, before: &Self) -> Result<(), RecipeError> {
         let [now, before] = [self, before].map(|recipe| {
             serde_json::to_value(recipe).unwrap_or_else(|error| unreachable!("a recipe: {error}"))
         });
@@ -35,7 +34,7 @@ impl Recipe {
                 recipe.pointer(&path).cloned().unwrap_or(Value::Null)
             };
             if let Some((key, before, now)) = difference(key, &at(&before), &at(&now)) {
-                return Err(TrainError::Changed { key, before, now });
+                return Err(RecipeError::Changed { key, before, now });
             }
         }
         Ok(())

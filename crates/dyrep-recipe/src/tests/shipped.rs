@@ -27,20 +27,17 @@ fn every_file_of_the_folder_is_shipped_and_reads_back() {
     }
 }
 
-#[test]
-fn the_readme_names_every_recipe_and_every_key() {
+/// What describes recipes and their keys.
+pub(super) fn readme() -> String {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
+    std::fs::read_to_string(readme).unwrap()
+}
+
+#[test]
+fn the_readme_names_every_recipe() {
+    let readme = readme();
     for name in Recipe::builtin_names() {
         assert!(readme.contains(&format!("`{name}`")), "recipes/README.md lacks the recipe {name}");
-    }
-    let written = toml::Value::try_from(parse(FULL, &[]).unwrap()).unwrap();
-    for (section, keys) in written.as_table().unwrap() {
-        assert!(readme.contains(&format!("**`[{section}]`**")), "recipes/README.md: [{section}]");
-        for key in keys.as_table().unwrap().keys() {
-            let named = readme.contains(&format!("`{key}`"));
-            assert!(named, "recipes/README.md lacks `{key}` of [{section}]");
-        }
     }
 }
 

@@ -9,6 +9,11 @@
 //! and the network: keys, types, names, bounds, and what does not go together. The first mistake in the
 //! file's order is told with its line, and overrides count as lines behind the file. The keys and the shipped
 //! recipes are described in `recipes/README.md`.
+//!
+//! A section holds the very configuration that is used: [`TransformSpec`](dyrep_data::TransformSpec)s and
+//! [`MixSpec`](dyrep_data::MixSpec)s, a [`ControllerConfig`], [`Branches`](dyrep_config::Branches) and a
+//! [`Selection`](dyrep_config::Selection). What a section leaves to the run is filled in by one method:
+//! [`Recipe::controller`].
 
 mod augmentation;
 mod check;
