@@ -247,7 +247,7 @@ fn configurations_are_read_back_and_unknown_keys_refused() {
     let error = serde_json::from_str::<ControllerConfig>(r#"{"intervall": 3}"#).unwrap_err();
     assert!(error.to_string().contains("`intervall`"), "{error}");
     let error = serde_json::from_str::<ControllerConfig>(r#"{"grow_in": ["("]}"#).unwrap_err();
-    assert!(error.to_string().contains("`(` is not a regular expression"), "{error}");
+    assert!(error.to_string().contains("\"(\", expected a regular expression on paths"), "{error}");
     let published = ControllerConfig::published();
     assert_eq!(published.fidelity, Fidelity::Published);
     assert_eq!((published.score, published.norm_rule), (Score::SynFlow, NormRule::Published));

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use dyrep_burn::BranchKind;
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 13] = [
+    "dyrep-schema",
+    "dyrep-config",
     "dyrep-kernels",
     "dyrep-burn",
     "dyrep-models",
@@ -19,9 +21,14 @@ const ORDER: [&str; 10] = [
     "dyrep-resample",
     "dyrep-turbojpeg",
     "dyrep-data",
+    "dyrep-recipe",
     "dyrep-train",
     "dyrep-cli",
 ];
+
+/// The crates whose dependencies, and theirs, have no tensors.
+const TENSORLESS: [&str; 5] =
+    ["dyrep-schema", "dyrep-config", "dyrep-kernels", "dyrep-data", "dyrep-recipe"];
 
 /// The crates that may be unsafe: arithmetic, and a library in C.
 const UNSAFE: [&str; 2] = ["dyrep-kernels", "dyrep-turbojpeg"];
@@ -94,8 +101,43 @@ fn crates_depend_downwards_only() {
         }
     }
     let knows = |user: &str, used: &str| dependencies[user].iter().any(|name| name == used);
-    assert!(!knows("dyrep-data", "burn"), "data is bytes: it must load without a tensor library");
     assert!(!knows("dyrep-data", "dyrep-models") && !knows("dyrep-models", "dyrep-data"));
+}
+
+/// What each package of `Cargo.lock` depends on, whatever for.
+fn locked() -> BTreeMap<String, BTreeSet<String>> {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in lock.split("[[package]]").skip(1) {
+        let name = package.split("name = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let list = package.split("dependencies = [").nth(1).unwrap_or_default();
+        let list = list.split(']').next().unwrap_or_default();
+        // A name may be followed by a version, where there are several.
+        let names = list.split('"').skip(1).step_by(2).filter_map(|used| used.split(' ').next());
+        found.entry(name.unwrap().to_owned()).or_default().extend(names.map(str::to_owned));
+    }
+    found
+}
+
+/// Recipes and data can be read, checked and written without a tensor library.
+#[test]
+fn what_has_no_tensors_compiles_without_burn() {
+    let locked = locked();
+    let all_below = |name: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![name.to_owned()]);
+        while let Some(name) = open.pop() {
+            if seen.insert(name.clone()) {
+                open.extend(locked[&name].iter().cloned());
+            }
+        }
+        seen
+    };
+    let is_burn = |name: &String| name.starts_with("burn") || name.starts_with("cubecl");
+    for name in TENSORLESS {
+        let found = all_below(name).into_iter().find(is_burn);
+        assert_eq!(found, None, "{name} is plain data: it must compile without a tensor library");
+    }
+    assert!(all_below("dyrep-burn").iter().any(is_burn), "the lock file was not read");
 }
 
 #[test]
@@ -174,7 +216,7 @@ fn what_the_layer_s_crate_shows_is_reviewed() {
 }
 
 /// Where all kinds of branches may be listed: at home, and where others' names are read as ours.
-const KINDS_AT_HOME: [&str; 2] = ["dyrep-burn/src/branch", "dyrep-weights/src/naming"];
+const KINDS_AT_HOME: [&str; 2] = ["dyrep-config/src/branch", "dyrep-weights/src/naming"];
 /// Kinds that lines so near each other may name: some presets have six.
 const TOGETHER: usize = 6;
 const NEAR: usize = 8;

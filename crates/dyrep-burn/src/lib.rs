@@ -5,7 +5,6 @@
 //! and ship what [`deploy`] gives. The README shows each.
 
 mod adjust;
-mod branch;
 mod controller;
 mod deploy;
 mod error;
@@ -18,20 +17,18 @@ pub mod number;
 mod on_drop;
 pub mod ops;
 mod pass;
-mod patterns;
 mod structure;
-mod text;
 
-pub use adjust::{
-    AdjustOptions, Calibration, Fidelity, NormRule, cut, expand, grow, grow_with, prune_optimizer,
-};
-pub use branch::{BranchKind, BranchName, BranchSpec, Branches, End, Preset};
+pub use adjust::{AdjustOptions, Calibration, cut, expand, grow, grow_with, prune_optimizer};
 pub use controller::{
-    Adjustment, BlockRatios, Budget, Change, Controller, ControllerConfig, ControllerState, Costed,
-    CutPlan, CutRule, Event, EventLog, GrowthPlan, GrowthRule, block_ratios, plan_cuts,
-    plan_growth,
+    Adjustment, BlockRatios, Change, Controller, ControllerState, Costed, CutPlan, Event, EventLog,
+    GrowthPlan, GrowthRule, block_ratios, plan_cuts, plan_growth,
 };
 pub use deploy::deploy;
+pub use dyrep_config::{
+    BranchKind, BranchName, BranchSpec, Branches, Budget, ControllerConfig, Cost, CutRule, End,
+    Fidelity, NormRule, PathPatterns, Preset, Score,
+};
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
     PatternError, StateError, StructureError, UnknownName,
@@ -40,9 +37,6 @@ pub use file::write_atomically;
 pub use fuse::Kernel;
 pub use geometry::{AxisPadding, ConvGeometry};
 pub use layer::{Block, Branch, RepConv2d, RepConv2dConfig};
-pub use look::{
-    Difference, Report, Score, Scored, Warning, layers, map_layers, verify, with_inputs,
-};
-pub use patterns::PathPatterns;
-pub use structure::cost::{Cost, InputSizes, LayerCost, profile};
+pub use look::{Difference, Report, Scored, Warning, layers, map_layers, verify, with_inputs};
+pub use structure::cost::{InputSizes, LayerCost, profile};
 pub use structure::{BlockForm, BranchForm, Form, LayerStructure, Structure};

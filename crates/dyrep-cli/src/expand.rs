@@ -9,7 +9,7 @@ use dyrep_burn::{
     AdjustOptions, Branches, Difference, Form, PathPatterns, Preset, Structure, expand, layers,
     verify,
 };
-use dyrep_models::{Model, Selection};
+use dyrep_models::{Model, SelectLayers, Selection};
 use serde::Serialize;
 
 use crate::answer::Answer;

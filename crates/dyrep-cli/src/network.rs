@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use clap::Args;
 use dyrep_models::{Activation, MODELS, Model, ModelConfig, ModelName, Stem};
 use dyrep_quant::Quantized;
-use dyrep_train::recipe::{Recipe, StemRecipe};
+use dyrep_train::recipe::Recipe;
 use dyrep_train::{Checkpoints, RunRecord, RunState};
 use dyrep_weights::{Format, Input, Label, OpenOptions, Weights, WeightsError};
 
@@ -165,8 +165,9 @@ impl NetworkArgs {
         }
         let model = self.model.as_deref().or(recipe.map(|recipe| recipe.model.name.as_str()));
         let stem = match (self.stem.as_deref(), recipe.and_then(|recipe| recipe.model.stem)) {
-            (Some("small"), _) | (None, Some(StemRecipe::Small)) => Some(Stem::Small),
-            (Some(_), _) | (None, Some(StemRecipe::Imagenet)) => Some(Stem::Imagenet),
+            (Some("small"), _) => Some(Stem::Small),
+            (Some(_), _) => Some(Stem::Imagenet),
+            (None, Some(stem)) => Some(stem),
             (None, None) => recipe.map(|_| Stem::Imagenet),
         };
         // What a recipe leaves out is as published.

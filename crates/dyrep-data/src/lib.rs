@@ -78,7 +78,7 @@ pub use crate::image_files::ImageFiles;
 pub use crate::image_folder::ImageFolder;
 pub use crate::left_out::LeftOut;
 pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
-pub use crate::mix::{Mix, MixConfig, MixedLabels, Mixer, Pairing};
+pub use crate::mix::{Mix, MixConfig, MixSpec, MixedLabels, Mixer, Pairing};
 pub use crate::parts::PartError;
 pub use crate::reading::Reading;
 pub use crate::rng::SampleRng;
@@ -88,6 +88,7 @@ pub use crate::subset::Subset;
 pub use crate::synthetic::{Encoding, Synthetic, SyntheticConfig};
 pub use crate::tar_folder::{TarError, TarFolder};
 pub use crate::transform::{
-    CenterCrop, ColorJitter, Cutout, Erase, Fill, Pipeline, RandAugment, RandomCrop, RandomErasing,
-    RandomHorizontalFlip, RandomResizedCrop, Resize, Transform, TransformSpec,
+    CenterCrop, ColorJitter, Cutout, Erase, ErasingMode, Fill, Paint, Pipeline, RandAugment,
+    RandomCrop, RandomErasing, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+    TransformSpec,
 };

@@ -14,6 +14,7 @@
 //! The box reaches `⌊side·√(1 − λ) / 2⌋` to both sides of its centre, as in the published code, so
 //! that before it is cut off its sides are even; the label's share follows the true area anyway.
 
+use dyrep_schema::{Positive, Probability, real};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
@@ -23,40 +24,52 @@ use crate::transform::checks::{invalid, within};
 
 const NAME: &str = "MixConfig";
 
-/// How batches are mixed. An alpha of 0 switches its kind off.
+/// How often and how strongly batches are mixed in one of the two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MixConfig {
-    /// MixUp's Beta parameter: 0 for none, else 0.001 to 1000.
-    pub mixup_alpha: f64,
-    /// CutMix's Beta parameter: 0 for none, else 0.001 to 1000.
-    pub cutmix_alpha: f64,
-    /// The probability that a batch is mixed at all.
+#[serde(deny_unknown_fields)]
+pub struct MixSpec {
+    /// The Beta parameter, 0.001 to 1000.
+    #[serde(deserialize_with = "real::<Positive, _>")]
+    pub alpha: f64,
+    /// The share of all batches that are mixed so; 1 unless given.
+    #[serde(default = "always", deserialize_with = "real::<Probability, _>")]
     pub probability: f64,
-    /// The probability that a mixed batch gets CutMix, where both kinds are on.
-    pub switch_probability: f64,
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+/// How batches are mixed: each by MixUp, by CutMix or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MixConfig {
+    /// MixUp; none: never.
+    pub mixup: Option<MixSpec>,
+    /// CutMix; none: never.
+    pub cutmix: Option<MixSpec>,
     /// Which image is whose partner.
     pub pairing: Pairing,
 }
 
-/// No kind is on yet; otherwise every batch is mixed, half of them by CutMix, as timm does.
-impl Default for MixConfig {
-    fn default() -> Self {
-        Self {
-            mixup_alpha: 0.0,
-            cutmix_alpha: 0.0,
-            probability: 1.0,
-            switch_probability: 0.5,
-            pairing: Pairing::Permuted,
-        }
+impl MixConfig {
+    /// The share of batches that get MixUp, and of those that get CutMix.
+    fn shares(&self) -> [f64; 2] {
+        [self.mixup, self.cutmix].map(|way| way.map_or(0.0, |way| way.probability))
+    }
+
+    /// The share of batches that are mixed at all.
+    #[must_use]
+    pub fn probability(&self) -> f64 {
+        let [mixed, cut] = self.shares();
+        (mixed + cut).min(1.0)
     }
 }
 
 /// Which image of a batch is mixed into which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pairing {
     /// A random permutation, as in both papers' code; on average one image meets itself.
+    #[default]
     Permuted,
     /// The batch from its end, as timm does; only right if the loader shuffles.
     Reversed,
@@ -71,24 +84,31 @@ impl Mixer {
     ///
     /// # Errors
     ///
-    /// If an alpha is neither 0 nor within 0.001 to 1000, both are 0, or a probability is not
-    /// within 0 to 1.
+    /// If an alpha is not within 0.001 to 1000, a probability not within 0 to 1, or both together above 1; if there is
+    /// neither way.
     pub fn new(config: MixConfig) -> Result<Self, DataError> {
-        for (option, alpha) in
-            [("mixup_alpha", config.mixup_alpha), ("cutmix_alpha", config.cutmix_alpha)]
-        {
-            if alpha != 0.0 {
-                within(NAME, option, alpha, 0.001..=1000.0, "0 for none, or 0.001 to 1000")?;
-            }
+        let ways = [
+            (config.mixup, "mixup.alpha", "mixup.probability"),
+            (config.cutmix, "cutmix.alpha", "cutmix.probability"),
+        ];
+        for (way, alpha, probability) in ways {
+            let Some(way) = way else { continue };
+            within(NAME, alpha, way.alpha, 0.001..=1000.0, "0.001 to 1000")?;
+            within(NAME, probability, way.probability, 0.0..=1.0, "a number from 0 to 1")?;
         }
-        if config.mixup_alpha == 0.0 && config.cutmix_alpha == 0.0 {
-            let expected = "at least one of them above 0";
-            return Err(invalid(NAME, "mixup_alpha and cutmix_alpha", "0".to_owned(), expected));
+        if config.mixup.is_none() && config.cutmix.is_none() {
+            return Err(invalid(
+                NAME,
+                "mixup and cutmix",
+                "none".to_owned(),
+                "one of them at least",
+            ));
         }
-        for (option, probability) in
-            [("probability", config.probability), ("switch_probability", config.switch_probability)]
-        {
-            within(NAME, option, probability, 0.0..=1.0, "a number from 0 to 1")?;
+        let [mixed, cut] = config.shares();
+        // Shares such as 0.7 and 0.3 may add to a little more than 1.
+        if mixed + cut > 1.0 + 1e-9 {
+            let found = format!("{mixed} and {cut}");
+            return Err(invalid(NAME, "probabilities", found, "at most 1 together"));
         }
         Ok(Self(config))
     }
@@ -109,13 +129,20 @@ impl Mixer {
     pub fn plan(&self, seed: u64, epoch: u64, batch: u64, shape: [usize; 4]) -> Option<Mix> {
         let config = &self.0;
         let mut rng = SampleRng::of_batch(seed, epoch, batch);
-        if !rng.chance(config.probability) {
+        if !rng.chance(config.probability()) {
             return None;
         }
-        let both = config.mixup_alpha > 0.0 && config.cutmix_alpha > 0.0;
-        let cut =
-            if both { rng.chance(config.switch_probability) } else { config.cutmix_alpha > 0.0 };
-        let lambda = rng.beta(if cut { config.cutmix_alpha } else { config.mixup_alpha });
+        let [mixed, cut] = config.shares();
+        let (alpha, cut) = match (config.mixup, config.cutmix) {
+            (Some(mixup), Some(cutmix)) => {
+                let cut = rng.chance(cut / (mixed + cut));
+                (if cut { cutmix.alpha } else { mixup.alpha }, cut)
+            }
+            (Some(mixup), None) => (mixup.alpha, false),
+            (None, Some(cutmix)) => (cutmix.alpha, true),
+            (None, None) => return None,
+        };
+        let lambda = rng.beta(alpha);
         let [n, _, height, width] = shape;
         let mut partner: Vec<usize> = (0..n).collect();
         match config.pairing {

@@ -4,14 +4,18 @@
 
 use std::collections::HashSet;
 
-use dyrep_data::{Batch, Mix, MixConfig, Mixer, Pairing};
+use dyrep_data::{Batch, Mix, MixConfig, MixSpec, Mixer, Pairing};
 use rstest::rstest;
 
 const SHAPE: [usize; 4] = [8, 3, 24, 32];
 const DRAWS: u64 = 10_000;
 
-fn mixer(mixup_alpha: f64, cutmix_alpha: f64) -> Mixer {
-    Mixer::new(MixConfig { mixup_alpha, cutmix_alpha, ..MixConfig::default() }).unwrap()
+/// All batches are mixed, half of them by CutMix where both alphas are above 0.
+fn mixer(mixup: f64, cutmix: f64) -> Mixer {
+    let probability = if mixup > 0.0 && cutmix > 0.0 { 0.5 } else { 1.0 };
+    let way = |alpha| (alpha > 0.0).then_some(MixSpec { alpha, probability });
+    let config = MixConfig { mixup: way(mixup), cutmix: way(cutmix), ..MixConfig::default() };
+    Mixer::new(config).unwrap()
 }
 
 fn plans(mixer: Mixer, shape: [usize; 4]) -> impl Iterator<Item = Option<Mix>> {
@@ -44,7 +48,8 @@ fn partners_are_a_permutation_of_the_batch() {
         assert_eq!(sorted, [0, 1, 2]);
     }
     assert_eq!(seen.len(), 6);
-    let config = MixConfig { mixup_alpha: 0.2, pairing: Pairing::Reversed, ..MixConfig::default() };
+    let mixup = Some(MixSpec { alpha: 0.2, probability: 1.0 });
+    let config = MixConfig { mixup, pairing: Pairing::Reversed, ..MixConfig::default() };
     for mix in plans(Mixer::new(config).unwrap(), [3, 1, 4, 4]).flatten() {
         assert_eq!(mix.partner, [2, 1, 0]);
     }
@@ -70,10 +75,8 @@ fn mixup_draws_lambda_from_a_beta(#[values(0.2, 1.0, 4.0)] alpha: f64) {
 #[test]
 fn as_many_batches_are_mixed_and_cut_as_was_asked_for() {
     let config = MixConfig {
-        mixup_alpha: 0.8,
-        cutmix_alpha: 1.0,
-        probability: 0.6,
-        switch_probability: 0.3,
+        mixup: Some(MixSpec { alpha: 0.8, probability: 0.42 }),
+        cutmix: Some(MixSpec { alpha: 1.0, probability: 0.18 }),
         ..MixConfig::default()
     };
     let mixed: Vec<Mix> = plans(Mixer::new(config).unwrap(), SHAPE).flatten().collect();

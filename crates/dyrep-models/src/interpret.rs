@@ -10,7 +10,7 @@ use burn::tensor::activation::{relu, sigmoid};
 use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{Tail, batch_norm, max_pool, mean_of_maps};
 
-use crate::parts::Activation;
+use crate::parts::{Activation, begins_with_relu, rest_of};
 
 /// What follows a norm, and what is added to it: `activation?(… + residual?)`.
 pub(crate) struct Then<Maps> {
@@ -111,10 +111,10 @@ impl Interpreter for Tensors {
         then: Then<Tensor<4>>,
     ) -> Tensor<4> {
         let Then { residual, activation } = then;
-        let relu = activation.is_some_and(Activation::begins_with_relu);
+        let relu = activation.is_some_and(begins_with_relu);
         let y = conv.forward_norm(x, norm, Tail { residual, relu });
         match activation {
-            Some(activation) => activation.rest(y),
+            Some(activation) => rest_of(activation, y),
             None => y,
         }
     }

@@ -44,6 +44,6 @@ pub use repvit::{
 pub use resnet::{
     Downsample, ResNet, ResNetConfig, ResNetForm, ResNetStem, Residual, ResidualBlock,
 };
-pub use selection::{Branching, Selection};
+pub use selection::{Branching, SelectLayers, Selection};
 pub use unit::{Head, SqueezeExcite, Unit};
 pub use vgg::{HeadLayer, Vgg, VggClassifier, VggConfig, VggLayer};

@@ -16,8 +16,9 @@ use crate::error::ModelError;
 use crate::interpret::{Interpreter, Then};
 use crate::parts::{
     Activation, Stem, average, common_options, conv, fan_out, linear, network_methods, norm,
+    stride_of,
 };
-use crate::selection::Branching;
+use crate::selection::{Branching, apply};
 
 /// Output channels, as multiples of the first convolution's, pairs, and stride of the first pair.
 const STAGES: [(usize, usize, usize); 5] =
@@ -85,7 +86,7 @@ impl MobileNetV1Config {
     /// A size of zero, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<MobileNetV1, ModelError> {
         self.check(&[])?;
-        let stride = self.stem.stride();
+        let stride = stride_of(self.stem);
         let mut inputs = self.width;
         let mut stage = |(multiple, pairs, stride): (usize, usize, usize)| {
             let mut stage = vec![];
@@ -116,7 +117,7 @@ impl MobileNetV1Config {
             ),
             activation: self.activation,
         };
-        self.branches.apply(network, fan_out, device)
+        apply(&self.branches, network, fan_out, device)
     }
 }
 

@@ -28,9 +28,9 @@ use crate::error::ModelError;
 use crate::interpret::{Interpreter, Then};
 use crate::parts::{
     Activation, Stem, average, common_options, conv, fan_out, linear, multiple_of_8,
-    network_methods, norm,
+    network_methods, norm, stride_of,
 };
-use crate::selection::Branching;
+use crate::selection::{Branching, apply};
 use crate::transparent::transparent;
 
 /// Expansion, channels, blocks, and stride of the first block.
@@ -123,7 +123,7 @@ impl MobileNetV2Config {
         self.check(&[])?;
         let published = multiple_of_8(FIRST * self.multiplier) as f64;
         let multiplier = self.multiplier * self.width as f64 / published;
-        let stride = self.stem.stride();
+        let stride = stride_of(self.stem);
         let first = conv_and_norm([self.in_channels, self.width], 3, stride, 1, device)?;
         let mut features = vec![MobileNetV2Layer::Conv(first)];
         let mut inputs = self.width;
@@ -149,7 +149,7 @@ impl MobileNetV2Config {
             ),
             activation: self.activation,
         };
-        self.branches.apply(network, fan_out, device)
+        apply(&self.branches, network, fan_out, device)
     }
 }
 

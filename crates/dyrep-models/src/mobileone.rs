@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::interpret::Interpreter;
-use crate::parts::{Stem, common_options, fan_out, multiple_of_8, network_methods};
-use crate::selection::{Branching, Selection};
+use crate::parts::{Stem, common_options, fan_out, multiple_of_8, network_methods, stride_of};
+use crate::selection::{Branching, Selection, apply};
 use crate::unit::{self, Head, SqueezeExcite, Unit};
 
 /// Pairs of each stage.
@@ -122,7 +122,7 @@ impl MobileOneConfig {
     /// A size of zero, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<MobileOne, ModelError> {
         self.check(&[])?;
-        let stride = self.stem.stride();
+        let stride = stride_of(self.stem);
         let stem = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
         let mut inputs = self.width;
         let mut stages = vec![];
@@ -147,10 +147,10 @@ impl MobileOneConfig {
         }
         let head = Head::new([inputs, self.classes], device);
         let network = MobileOne { stem, stages, head };
-        let mut network = self.branches.apply(network, fan_out, device)?;
+        let mut network = apply(&self.branches, network, fan_out, device)?;
         if !network.stem.conv.is_plain() && self.branches.branches == Preset::MobileOne.into() {
             let first = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
-            network.stem = Branching::from(Preset::MobileOneS1).apply(first, fan_out, device)?;
+            network.stem = apply(&Branching::from(Preset::MobileOneS1), first, fan_out, device)?;
         }
         unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)

@@ -1,89 +1,32 @@
 //! What all networks are made of: the parts with the starts that torchvision gives them, and the methods that every
 //! configuration and every network has.
 
-use std::fmt;
-use std::str::FromStr;
-
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::RepConv2dConfig;
-use serde::{Deserialize, Serialize};
+pub use dyrep_config::{Activation, Stem};
 
-/// How the first layers treat the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stem {
-    /// As published: for pictures of about 224×224.
-    Imagenet,
-    /// For pictures of up to about 64×64: a first convolution of 3×3 and stride 1 without pooling behind it. VGG begins
-    /// so in any case; there the classifier is one linear layer behind a global average.
-    Small,
-}
-
-impl Stem {
-    /// The stride of the first convolution of networks whose kernel stays the same.
-    pub(crate) const fn stride(self) -> usize {
-        match self {
-            Self::Imagenet => 2,
-            Self::Small => 1,
-        }
+/// The stride of the first convolution of networks whose kernel stays the same.
+pub(crate) const fn stride_of(stem: Stem) -> usize {
+    match stem {
+        Stem::Imagenet => 2,
+        Stem::Small => 1,
     }
 }
 
-/// What follows a norm, element by element.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// max(x, 0).
-    #[default]
-    Relu,
-    /// min(max(x, 0), 6), as networks for small machines have it (arXiv 1704.04861 in its published code).
-    Relu6,
-    /// x · Φ(x), Φ being the normal distribution's (arXiv 1606.08415); no approximation.
-    Gelu,
+/// Whether an activation is a ReLU and something after it.
+pub(crate) const fn begins_with_relu(activation: Activation) -> bool {
+    matches!(activation, Activation::Relu | Activation::Relu6)
 }
 
-impl Activation {
-    /// Its name, as in recipes and on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Relu6 => "relu6",
-            Self::Gelu => "gelu",
-        }
-    }
-
-    /// Whether it is a ReLU and something after it.
-    pub(crate) const fn begins_with_relu(self) -> bool {
-        matches!(self, Self::Relu | Self::Relu6)
-    }
-
-    /// The rest of it: of what a ReLU gave, if it begins with one.
-    pub(crate) fn rest(self, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Relu => x,
-            Self::Relu6 => x.clamp_max(6.0),
-            Self::Gelu => gelu(x),
-        }
-    }
-}
-
-impl fmt::Display for Activation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Activation {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let all = [Self::Relu, Self::Relu6, Self::Gelu];
-        let found = all.into_iter().find(|one| one.name() == name);
-        found.ok_or_else(|| format!("`{name}` is no activation; expected relu, relu6 or gelu"))
+/// The rest of an activation: of what a ReLU gave, if it begins with one.
+pub(crate) fn rest_of(activation: Activation, x: Tensor<4>) -> Tensor<4> {
+    match activation {
+        Activation::Relu => x,
+        Activation::Relu6 => x.clamp_max(6.0),
+        Activation::Gelu => gelu(x),
     }
 }
 

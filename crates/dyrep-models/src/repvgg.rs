@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::interpret::Interpreter;
-use crate::parts::{Stem, common_options, fan_out, network_methods};
-use crate::selection::Branching;
+use crate::parts::{Stem, common_options, fan_out, network_methods, stride_of};
+use crate::selection::{Branching, apply};
 use crate::unit::{self, Head, Unit};
 
 /// Blocks of the stages of the networks called A and B.
@@ -122,7 +122,7 @@ impl RepVggConfig {
     /// A size of zero, groups that do not divide channels, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<RepVgg, ModelError> {
         self.check(&self.depths)?;
-        let stride = self.stem.stride();
+        let stride = stride_of(self.stem);
         let stem = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
         // Blocks are counted through all stages, the one in front being number 0.
         let (mut inputs, mut number) = (self.width, 0);
@@ -139,7 +139,7 @@ impl RepVggConfig {
         }
         let head = Head::new([inputs, self.classes], device);
         let network = RepVgg { stem, stages, head };
-        let mut network = self.branches.apply(network, fan_out, device)?;
+        let mut network = apply(&self.branches, network, fan_out, device)?;
         unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)
     }

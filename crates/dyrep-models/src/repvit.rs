@@ -31,8 +31,9 @@ use crate::error::ModelError;
 use crate::interpret::{Interpreter, Then};
 use crate::parts::{
     Activation, Stem, common_options, conv, fan_in, linear, multiple_of_8, network_methods, norm,
+    stride_of,
 };
-use crate::selection::{Branching, Selection};
+use crate::selection::{Branching, Selection, apply};
 use crate::unit::SqueezeExcite;
 
 /// Channels of the first stage for each of the first convolution; each stage has twice those of the one before.
@@ -110,7 +111,7 @@ impl RepVitConfig {
     /// A size of zero, or branches named that a convolution cannot have.
     pub fn init(&self, device: &Device) -> Result<RepVit, ModelError> {
         self.check(&self.depths)?;
-        let stride = self.stem.stride();
+        let stride = stride_of(self.stem);
         let mut inputs = FIRST * self.width;
         let stem = RepVitStem {
             conv1: ConvBn::new([self.in_channels, self.width], 3, stride, 1, device)?,
@@ -134,7 +135,7 @@ impl RepVitConfig {
         };
         let head = RepVitHead { head };
         let network = RepVit { stem, stages, head, activation: self.activation };
-        let mut network = self.branches.apply(network, fan_in, device)?;
+        let mut network = apply(&self.branches, network, fan_in, device)?;
         for block in network.stages.iter_mut().flat_map(RepVitStage::blocks_mut) {
             block.token_norm = block.token_norm.take().filter(|_| block.token_mixer.is_plain());
         }

@@ -24,7 +24,7 @@ use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::interpret::{Interpreter, Then};
 use crate::parts::{Stem, average, common_options, conv, fan_out, linear, network_methods, norm};
-use crate::selection::Branching;
+use crate::selection::{Branching, apply};
 use crate::transparent::transparent;
 
 /// Channels of each stage, as multiples of the first one's.
@@ -114,7 +114,7 @@ impl VggConfig {
             avgpool: average(side),
             classifier: self.classifier(side, device),
         };
-        self.branches.apply(network, fan_out, device)
+        apply(&self.branches, network, fan_out, device)
     }
 
     fn layers(&self, device: &Device) -> Result<Vec<VggLayer>, ModelError> {

@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
 use common::{narrow, pictures, with_random_norms};
 use dyrep_burn::{AdjustOptions, Preset, deploy, expand, layers};
-use dyrep_models::{Model, ModelName, Selection, Stem};
+use dyrep_models::{Model, ModelName, SelectLayers, Selection, Stem};
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::device::allowed;
 use dyrep_tests::under_test;

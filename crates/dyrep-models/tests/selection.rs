@@ -5,8 +5,8 @@
 
 use dyrep_burn::{BranchKind, Branches, PathPatterns, Preset, layers};
 use dyrep_models::{
-    Branching, MobileNetV1Config, ModelError, RepVggConfig, ResNet, ResNetConfig, Selection, Stem,
-    VggConfig,
+    Branching, MobileNetV1Config, ModelError, RepVggConfig, ResNet, ResNetConfig, SelectLayers,
+    Selection, Stem, VggConfig,
 };
 use dyrep_tests::under_test;
 

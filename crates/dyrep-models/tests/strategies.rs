@@ -11,7 +11,8 @@ use burn::tensor::Tensor;
 use common::{narrow, pictures, with_random_norms};
 use dyrep_burn::{Change, Controller, ControllerConfig, Preset, deploy, layers};
 use dyrep_models::{
-    Branching, ConvNorms, Model, ModelConfig, ModelName, Selection, Stem, fold_norms, silence_norms,
+    Branching, ConvNorms, Model, ModelConfig, ModelName, SelectLayers, Selection, Stem, fold_norms,
+    silence_norms,
 };
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::device::allowed;

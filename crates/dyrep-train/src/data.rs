@@ -107,7 +107,7 @@ pub fn notices(part: &Part) -> Vec<String> {
     lines
 }
 
-pub(crate) fn size(pixels: usize) -> u32 {
+fn size(pixels: usize) -> u32 {
     u32::try_from(pixels).unwrap_or(u32::MAX)
 }
 

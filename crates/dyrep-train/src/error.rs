@@ -133,16 +133,10 @@ pub enum TrainError {
     },
     /// A recipe that cannot be used.
     #[error(transparent)]
-    Recipe(#[from] crate::recipe::RecipeError),
+    Recipe(#[from] dyrep_recipe::RecipeError),
     /// A network that cannot be built.
     #[error(transparent)]
     Model(#[from] dyrep_models::ModelError),
-    /// A recipe's growth that the controller does not take.
-    #[error("[strategy]: {reason}")]
-    Growth {
-        /// What is wrong.
-        reason: String,
-    },
     /// A data set on disk without its place.
     #[error("where is the data set `{set}`? set data.path")]
     NoPath {
@@ -166,19 +160,6 @@ pub enum TrainError {
     Began {
         /// What is wrong.
         source: Box<dyrep_burn::StructureError>,
-    },
-    /// What a run that goes on may not change.
-    #[error(
-        "`{key}` is {now} and was {before} when the run began: a resumed run cannot change it; start a new run with \
-         `--weights` if you want to go on from its weights"
-    )]
-    Changed {
-        /// The key of the recipe.
-        key: String,
-        /// Its value in the run.
-        before: String,
-        /// Its value now.
-        now: String,
     },
     /// What is no number at a run's end.
     #[error(

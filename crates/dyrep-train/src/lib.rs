@@ -25,10 +25,11 @@ mod input;
 mod optimizer;
 mod pictures;
 mod plan;
-pub mod recipe;
 pub mod report;
 mod run;
 mod schedule;
+
+pub use dyrep_recipe as recipe;
 
 pub use burn_train::Interrupter;
 pub use checkpoint::{Broken, Checkpoints, Moment, Part};

@@ -3,22 +3,17 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dyrep_burn::{ControllerConfig, PathPatterns, PatternError, Structure};
-use dyrep_data::{
-    Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, TransformSpec,
-};
-use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
+use dyrep_burn::Structure;
+use dyrep_data::{Dataset, Loader, LoaderConfig, Mixer, Paint, Pipeline};
+use dyrep_models::{Model, ModelConfig, ModelName};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
-use crate::data::{Part, evaluation, input, notices, sets, size};
+use crate::data::{Part, evaluation, input, notices, sets};
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::SgdRecipe;
-use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe, ModelRecipe, OptimizerRecipe,
-    Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
-};
+use crate::recipe::{AugmentationRecipe, ModelRecipe, OptimizerRecipe, Recipe, ScheduleKind};
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
 
@@ -139,90 +134,28 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
     let in_order = LoaderConfig { shuffle: false, drop_last: false, refill: false, ..config };
     let input = input(data);
     let plain = evaluation(&input)?;
-    let spec = |step: &AugmentationStep| transform(step, &InputSpec::from(&input));
-    let augmented: Vec<_> = augmentation.train.iter().map(spec).collect::<Result<_, _>>()?;
-    let augmented = Pipeline::from_specs(&augmented)?;
+    let paint = Paint::new(&input.mean, &input.std, input.scale)?;
+    let augmented = Pipeline::from_specs(&augmentation.train, &paint)?;
     Ok([
         Arc::new(Loader::new(train, augmented, config)?),
         Arc::new(Loader::new(validation, plain, in_order)?),
     ])
 }
 
-/// The step as a transform. What is painted over gets the set's mean, which is zero once it is normalised.
-fn transform(step: &AugmentationStep, input: &InputSpec) -> Result<TransformSpec, TrainError> {
-    let mean: Vec<u8> = input.mean.iter().map(|mean| (mean * input.scale).round() as u8).collect();
-    let fill = Fill::new(mean)?;
-    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<f64>>();
-    Ok(match *step {
-        AugmentationStep::Resize { size: side } => TransformSpec::Resize { size: size(side) },
-        AugmentationStep::CenterCrop { size: side } => {
-            TransformSpec::CenterCrop { size: size(side) }
-        }
-        AugmentationStep::RandomCrop { size: side, padding } => {
-            TransformSpec::RandomCrop { size: size(side), padding: size(padding) }
-        }
-        AugmentationStep::RandomResizedCrop { size: side, scale, ratio } => {
-            TransformSpec::RandomResizedCrop { size: size(side), scale, ratio }
-        }
-        AugmentationStep::HorizontalFlip { probability } => {
-            TransformSpec::RandomHorizontalFlip { probability }
-        }
-        AugmentationStep::ColorJitter { brightness, contrast, saturation, hue } => {
-            TransformSpec::ColorJitter { brightness, contrast, saturation, hue }
-        }
-        AugmentationStep::RandAugment { magnitude, magnitude_std, operations } => {
-            let operations = size(operations);
-            TransformSpec::RandAugment {
-                operations,
-                magnitude,
-                magnitude_std,
-                increasing: false,
-                fill,
-            }
-        }
-        AugmentationStep::Cutout { size: side } => TransformSpec::Cutout { size: size(side), fill },
-        AugmentationStep::RandomErasing { probability, mode } => TransformSpec::RandomErasing {
-            probability,
-            scale: [0.02, 1.0 / 3.0],
-            ratio: [0.3, 1.0 / 0.3],
-            fill: match mode {
-                ErasingMode::Constant => Erase::Constant(fill),
-                ErasingMode::Pixel => {
-                    Erase::Pixel { mean: wide(&input.mean), std: wide(&input.std) }
-                }
-            },
-        },
-    })
-}
-
-/// A batch is mixed by one way or the other, each with the probability that the recipe gives it.
+/// How batches are mixed, if any is.
 fn mixer(augmentation: &AugmentationRecipe) -> Result<Option<Mixer>, TrainError> {
-    let part = |mix: Option<MixRecipe>| mix.map_or([0.0, 0.0], |mix| [mix.alpha, mix.probability]);
-    let ([mixup_alpha, up], [cutmix_alpha, cut]) =
-        (part(augmentation.mixup), part(augmentation.cutmix));
-    if up + cut == 0.0 {
-        return Ok(None);
-    }
-    let config = MixConfig {
-        mixup_alpha,
-        cutmix_alpha,
-        probability: (up + cut).min(1.0),
-        switch_probability: cut / (up + cut),
-        ..MixConfig::default()
-    };
-    Ok(Some(Mixer::new(config)?))
+    let config = augmentation.mixing();
+    let mixes = config.probability() > 0.0;
+    Ok(mixes.then(|| Mixer::new(config)).transpose()?)
 }
 
 fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError> {
     let Recipe { model, data, strategy, .. } = recipe;
     let name: ModelName = model.name.parse()?;
     let mut config = name.config(set.classes().len()).with_in_channels(set.channels());
-    config = config.with_branches(branching(strategy)?);
+    config = config.with_branches(strategy.branching());
     if let Some(stem) = model.stem {
-        config = config.with_stem(match stem {
-            StemRecipe::Imagenet => Stem::Imagenet,
-            StemRecipe::Small => Stem::Small,
-        });
+        config = config.with_stem(stem);
     }
     if let Some(width) = model.width {
         config = config.with_width(width);
@@ -235,34 +168,6 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
         true => Err(TrainError::TooSmall { model: model.name.clone(), side, smallest }),
         false => Ok(config),
     }
-}
-
-/// The branches that convolutions start with.
-fn branching(strategy: &StrategyRecipe) -> Result<Branching, TrainError> {
-    match strategy {
-        StrategyRecipe::Plain => Ok(Branching::default()),
-        StrategyRecipe::Fixed(fixed) => {
-            Ok(Branching { branches: fixed.preset.into(), only: selection(&fixed.only)? })
-        }
-        StrategyRecipe::DyRep(growth) => {
-            let Some(start) = &growth.start else { return Ok(Branching::default()) };
-            let branches = serde_json::to_value(start).and_then(serde_json::from_value);
-            Ok(Branching {
-                branches: branches.map_err(|error| growth_refused(&error))?,
-                only: selection(&growth.only)?,
-            })
-        }
-    }
-}
-
-fn selection(recipe: &SelectionRecipe) -> Result<Selection, TrainError> {
-    let refused = |error: PatternError| TrainError::Growth { reason: error.to_string() };
-    Ok(Selection {
-        layers: recipe.layers.clone(),
-        matching: PathPatterns::new(&recipe.matching).map_err(refused)?,
-        except: PathPatterns::new(&recipe.except).map_err(refused)?,
-        kernels: recipe.kernels.clone(),
-    })
 }
 
 fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
@@ -279,6 +184,10 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
     let steps = schedule.epochs * steps_per_epoch;
     let set =
         data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
+    let controller = recipe.controller();
+    if let Some(config) = &controller {
+        config.check()?;
+    }
     Ok(Training {
         title: format!("{}, {}", model.name, strategy.name()),
         description: format!("{} epochs on {set}", schedule.epochs),
@@ -297,7 +206,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
         loss: Loss { label_smoothing: loss.label_smoothing },
-        controller: controller(recipe)?,
+        controller,
         average_decay: optimizer.ema_decay,
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
@@ -307,23 +216,4 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })
-}
-
-fn growth_refused(error: &serde_json::Error) -> TrainError {
-    TrainError::Growth { reason: error.to_string() }
-}
-
-/// The controller's own configuration has the recipe's names and spellings.
-fn controller(recipe: &Recipe) -> Result<Option<ControllerConfig>, TrainError> {
-    let StrategyRecipe::DyRep(growth) = &recipe.strategy else { return Ok(None) };
-    let mut value = serde_json::to_value(growth).map_err(|error| growth_refused(&error))?;
-    if let Some(keys) = value.as_object_mut() {
-        keys.retain(|key, _| key != "start" && key != "only");
-    }
-    value["last_epoch"] = growth.last_epoch_of(recipe.schedule.epochs).into();
-    value["seed"] = recipe.run.seed.into();
-    let config: ControllerConfig =
-        serde_json::from_value(value).map_err(|error| growth_refused(&error))?;
-    config.check()?;
-    Ok(Some(config))
 }

@@ -12,6 +12,7 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use common::bits;
 use dyrep_burn::{CutRule, Score, Structure, layers};
+use dyrep_data::MixSpec;
 use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig, ResNetStem};
 use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
@@ -139,8 +140,8 @@ fn every_key_of_training_arrives() {
     assert_eq!((training.loss.label_smoothing, training.recalibration), (0.1, 7));
     assert_eq!((training.patience, training.keep, training.seed), (Some(3), 4, 9));
     let mixer = training.mixer.unwrap();
-    assert_eq!((mixer.config().mixup_alpha, mixer.config().probability), (0.2, 0.5));
-    assert_eq!(mixer.config().switch_probability, 0.0);
+    assert_eq!(mixer.config().mixup, Some(MixSpec { alpha: 0.2, probability: 0.5 }));
+    assert_eq!(mixer.config().cutmix, None);
     assert_eq!(training.controller.unwrap().seed, 9);
 }
 

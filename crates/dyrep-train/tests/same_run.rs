@@ -12,14 +12,17 @@ use burn::tensor::Tensor;
 use common::{BATCH, First, Options, assert_same_bits, loaders};
 use dyrep_burn::EventLog;
 use dyrep_data::{
-    DataError, Dataset, Digits, Image, Loader, LoaderConfig, MixConfig, Mixer, Pipeline,
+    DataError, Dataset, Digits, Image, Loader, LoaderConfig, MixConfig, MixSpec, Mixer, Pipeline,
 };
 
 #[test]
 fn loader_threads() {
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let mixing =
-        MixConfig { mixup_alpha: 0.2, cutmix_alpha: 1.0, probability: 0.8, ..MixConfig::default() };
+    let mixing = MixConfig {
+        mixup: Some(MixSpec { alpha: 0.2, probability: 0.4 }),
+        cutmix: Some(MixSpec { alpha: 1.0, probability: 0.4 }),
+        ..MixConfig::default()
+    };
     let runs: Vec<_> = folders
         .iter()
         .zip([0, 1, 3])

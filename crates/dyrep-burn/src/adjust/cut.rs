@@ -7,11 +7,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use dyrep_config::BranchName;
 
 use super::calibrate::{Statistics, set_neutral};
 use super::redraw::redraw;
 use super::{AdjustOptions, Calibration, Fidelity, NormRule, Target};
-use crate::branch::BranchName;
 use crate::error::AdjustError;
 use crate::fuse::{Kernel, add, subtract};
 use crate::layer::{Block, Branch, RepConv2d};

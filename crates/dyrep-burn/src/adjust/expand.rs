@@ -8,10 +8,10 @@
 //! 3. What a branch adds all the same, the input or an average of it, is taken out of the k×k convolution.
 
 use burn::module::Module;
+use dyrep_config::{BranchKind, Branches, End};
 
 use super::grow::{compensate, new_block};
 use super::{AdjustOptions, Target};
-use crate::branch::{BranchKind, Branches, End};
 use crate::error::AdjustError;
 use crate::layer::RepConv2d;
 

@@ -8,10 +8,10 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use dyrep_config::Branches;
 
 use super::grow::{measure, new_block};
 use super::{AdjustOptions, Calibration, LAST_GAMMA, Target};
-use crate::branch::Branches;
 use crate::error::AdjustError;
 use crate::fuse::{read_all, wide};
 use crate::layer::Block;

@@ -9,15 +9,15 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
+use dyrep_config::{Branches, DEEPEST};
 
 use super::calibrate::{Statistics, set_identity, set_neutral};
 use super::{AdjustOptions, Calibration, Fidelity, LAST_GAMMA, NormRule, Target};
-use crate::branch::Branches;
 use crate::error::AdjustError;
 use crate::fuse::{subtract, wide};
 use crate::layer::{Block, Branch, RepConv2d, with_value};
 use crate::pass::Pass;
-use crate::structure::{BlockForm, DEEPEST};
+use crate::structure::BlockForm;
 
 /// Grows the plain convolution at `path` into a block.
 ///
@@ -152,7 +152,7 @@ pub(super) fn measure<M: Module>(
     if targets.is_empty() {
         return Ok(());
     }
-    let variance = options.norm_rule.variance();
+    let variance = super::variance_of(options.norm_rule);
     calibration.each_input(evaluation, &targets, |i, input, seen| {
         blocks[measured[i]].forward_pass(&input, Pass::Calibrate { seen, variance });
     })?;

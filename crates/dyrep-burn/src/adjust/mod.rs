@@ -15,7 +15,7 @@ mod redraw;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
+use dyrep_config::{BranchName, Fidelity, NormRule};
 
 pub use calibrate::Calibration;
 pub use cut::cut;
@@ -24,51 +24,17 @@ pub(crate) use gain::{MeanGradient, branch_gains};
 pub use grow::{grow, grow_with};
 pub use optimizer::prune_optimizer;
 
-use crate::branch::BranchName;
 use crate::error::{AdjustError, BranchError};
 use crate::layer::{Builder, RepConv2d, Source, in_state_of};
 use crate::look::{layers, map_layers, nest};
 use crate::pass::Variance;
-use crate::text::named;
 
-/// How the batch norm of `kxk` is set after a change. The inference function is the same with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum NormRule {
-    /// γ = 1, β = 0, mean 0, variance 1: the published rule. In training mode the branch is then
-    /// normalised by the batch's statistics, so its scale jumps unless a batch norm follows the layer.
-    #[default]
-    Published,
-    /// The branch's own measured mean and variance, and γ, β that undo them: in training mode too the
-    /// function stays as it is, up to the difference between a batch and the calibration batches.
-    Neutral,
-}
-
-named! { NormRule, "norm rule", {
-    Published => "published",
-    Neutral => "neutral",
-} }
-
-impl NormRule {
-    /// What new norms keep. Neutral in training mode means normalised at inference as a batch is there.
-    fn variance(self) -> Variance {
-        match self {
-            Self::Published => Variance::Unbiased,
-            Self::Neutral => Variance::Biased,
-        }
+/// What new norms keep. Neutral in training mode means normalised at inference as a batch is there.
+fn variance_of(rule: NormRule) -> Variance {
+    match rule {
+        NormRule::Published => Variance::Unbiased,
+        NormRule::Neutral => Variance::Biased,
     }
-}
-
-/// Whether faults of the published code are mended, or kept so that its runs can be repeated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fidelity {
-    /// The weight of a growing convolution keeps its momentum; a block inside one that is cut keeps its
-    /// branches, scaled.
-    #[default]
-    Mended,
-    /// As in the published code: the weight of a growing convolution is a new parameter to the optimiser,
-    /// and a block at the `kxk.conv` of one that is cut is drawn anew, with statistics not yet measured.
-    Published,
 }
 
 /// How a change is made.

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
+use dyrep_config::{BranchSpec, Cost, CutRule, Score};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{CutPlan, CutRule, GrowthPlan};
-use crate::branch::BranchSpec;
+use super::plan::{CutPlan, GrowthPlan};
 use crate::error::StructureError;
-use crate::look::saliency::{Score, Scored};
-use crate::structure::cost::Cost;
+use crate::look::saliency::Scored;
 use crate::structure::{NEEDS, Structure, parse_versioned, versioned_file};
 
 /// The version written; all up to it are read.

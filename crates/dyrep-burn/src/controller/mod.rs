@@ -7,7 +7,6 @@
 //!
 //! Deciding is pure ([`plan_growth`], [`plan_cuts`]); only [`Controller::adjust`] touches tensors.
 
-mod config;
 mod log;
 mod plan;
 #[cfg(test)]
@@ -19,18 +18,14 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
+use dyrep_config::{ControllerConfig, CutRule, Fidelity};
 
-pub use config::ControllerConfig;
 pub use log::{Adjustment, Change, Event, EventLog};
-pub use plan::{
-    BlockRatios, Budget, Costed, CutPlan, CutRule, GrowthPlan, GrowthRule, plan_cuts, plan_growth,
-};
+pub use plan::{BlockRatios, Costed, CutPlan, GrowthPlan, GrowthRule, plan_cuts, plan_growth};
 pub use ratios::block_ratios;
 pub use state::ControllerState;
 
-use crate::adjust::{
-    AdjustOptions, Calibration, Fidelity, branch_gains, cut, grow, prune_optimizer,
-};
+use crate::adjust::{AdjustOptions, Calibration, branch_gains, cut, grow, prune_optimizer};
 use crate::error::{AdjustError, ControllerConfigError};
 use crate::layer::{Block, RepConv2d};
 use crate::look::layers;
@@ -129,7 +124,7 @@ impl Controller {
         let mut calibration = Calibration::new(self.config.calibration_batches, &mut run);
         let structure = Structure::of(model);
         let sizes = InputSizes::measure(model, |model| calibration.run_once(model));
-        if self.config.limits_flops() && sizes.is_empty() {
+        if limits_flops(&self.config) && sizes.is_empty() {
             return Err(AdjustError::NothingMeasured);
         }
         let steps = self.saliency.steps;
@@ -232,6 +227,16 @@ impl Controller {
     }
 }
 
+/// Whether multiply-adds decide what is grown or cut.
+fn limits_flops(config: &ControllerConfig) -> bool {
+    let of_cuts = matches!(config.cut_rule, CutRule::Budget(budget) if budget.flops.is_some());
+    config.budget.flops.is_some() || of_cuts
+}
+
+fn growth_rule(config: &ControllerConfig) -> GrowthRule<'_> {
+    GrowthRule { count: config.growths, branches: &config.branches, budget: config.budget }
+}
+
 fn options(config: &ControllerConfig, event: u64) -> AdjustOptions {
     let ControllerConfig { norm_rule, fidelity, seed, .. } = *config;
     AdjustOptions { norm_rule, fidelity, seed, event }
@@ -252,7 +257,7 @@ struct Adjusting<'a, M> {
 impl<M: Module> Adjusting<'_, M> {
     /// Grows what is best to grow; returns the paths.
     fn grow(&mut self, scores: &[Scored]) -> Result<Vec<String>, AdjustError> {
-        let plans = plan_growth(scores, &self.config.growth_rule(), &self.now);
+        let plans = plan_growth(scores, &growth_rule(self.config), &self.now);
         let mut grown = vec![];
         for plan in plans {
             let path = plan.chosen.path.clone();

@@ -1,14 +1,12 @@
 //! What to grow and what to cut: decided from numbers and forms alone, so it can be tested without a tensor.
 
-use std::fmt;
-
+use dyrep_config::{BranchName, Branches, Budget, Cost, CutRule};
 use serde::{Deserialize, Serialize};
 
-use crate::branch::{BranchName, Branches};
 use crate::look::nest::join;
 use crate::look::saliency::Scored;
 use crate::structure::Structure;
-use crate::structure::cost::{Cost, InputSizes};
+use crate::structure::cost::InputSizes;
 
 /// A structure and what it costs.
 #[derive(Clone, Debug)]
@@ -28,28 +26,6 @@ impl Costed {
 
     fn within(&self, budget: Budget) -> bool {
         budget.allows(self.cost(), self.sizes.cost(&self.structure.deployed()))
-    }
-}
-
-/// What the re-parameterisable layers may cost in training form, as multiples of what they cost deployed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budget {
-    /// Parameters; none: no limit.
-    pub params: Option<f64>,
-    /// Multiply-adds; none: no limit.
-    pub flops: Option<f64>,
-}
-
-impl Budget {
-    /// Whether `cost` is within the budget of a network that costs `deployed` when deployed.
-    #[must_use]
-    pub fn allows(&self, cost: Cost, deployed: Cost) -> bool {
-        let allows = |limit: Option<f64>, cost: u64, deployed: u64| {
-            limit.is_none_or(|limit| cost as f64 <= limit * deployed as f64)
-        };
-        allows(self.params, cost.params, deployed.params)
-            && allows(self.flops, cost.macs, deployed.macs)
     }
 }
 
@@ -114,60 +90,6 @@ pub struct BlockRatios {
     pub path: String,
     /// For each branch beside `kxk` its strength, as [`block_ratios`](super::block_ratios) measures it.
     pub ratios: Vec<(BranchName, f64)>,
-}
-
-/// Which branches are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum CutRule {
-    /// None.
-    Never,
-    /// The weak ones of each block (DyRep, section 3.3).
-    Threshold {
-        /// Blocks whose ratios have no larger sample standard deviation keep all branches.
-        min_deviation: f64,
-        /// Only branches with a ratio below this, and below the block's mean, are cut.
-        max_ratio: f64,
-        /// Whether a branch left alone in its block, which has no deviation, is cut when its ratio is not
-        /// above `min_deviation`. The published code never cuts it.
-        lone: bool,
-    },
-    /// All but the strongest of the whole network.
-    TopK {
-        /// How many optional branches stay, those of blocks grown in the same adjustment not counted.
-        keep: usize,
-    },
-    /// The weakest of the whole network, until the training form is within a budget. Blocks grown in the
-    /// same adjustment cost, but are not cut.
-    Budget(Budget),
-}
-
-impl CutRule {
-    /// The published rule.
-    #[must_use]
-    pub const fn published() -> Self {
-        Self::Threshold { min_deviation: 0.02, max_ratio: 0.1, lone: false }
-    }
-}
-
-impl Default for CutRule {
-    /// The published thresholds, which here also judge a branch left alone.
-    fn default() -> Self {
-        Self::Threshold { min_deviation: 0.02, max_ratio: 0.1, lone: true }
-    }
-}
-
-impl fmt::Display for CutRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Never => write!(f, "never"),
-            Self::Threshold { max_ratio, .. } => {
-                write!(f, "below {max_ratio} and below the block's mean")
-            }
-            Self::TopK { keep } => write!(f, "not among the {keep} strongest branches"),
-            Self::Budget(_) => write!(f, "the weakest of a network beyond its budget"),
-        }
-    }
 }
 
 /// Branches to cut from one block, and why.

@@ -2,9 +2,9 @@
 
 use burn::nn::PaddingConfig2d;
 use burn::tensor::Device;
+use dyrep_config::{BranchKind, BranchName, Branches, Budget, CutRule, Preset};
 
 use super::plan::*;
-use crate::branch::{BranchKind, BranchName, Branches, Preset};
 use crate::error::StructureError;
 use crate::layer::{RepConv2d, RepConv2dConfig};
 use crate::look::saliency::Scored;

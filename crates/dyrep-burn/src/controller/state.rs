@@ -1,12 +1,13 @@
 //! What a controller remembers, as plain data: what a checkpoint needs so that a resumed run goes on to the bit.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_config::{ControllerConfig, Score};
 use serde::{Deserialize, Serialize};
 
-use super::{Controller, ControllerConfig, EventLog};
+use super::{Controller, EventLog};
 use crate::adjust::MeanGradient;
 use crate::error::StateError;
-use crate::look::saliency::{Saliency, Score, Sum};
+use crate::look::saliency::{Saliency, Sum};
 use crate::structure::Structure;
 
 /// A controller without its numbers, which lie beside it as one list of `f32`.

@@ -1,19 +1,8 @@
 //! What can go wrong while a structure is adjusted.
 
-use super::{BranchError, StructureError};
-use crate::branch::BranchName;
+use dyrep_config::BranchName;
 
-/// Options of a [`Controller`](crate::Controller) that make no sense.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("controller: {option} must be {expected}, got {found}")]
-pub struct ControllerConfigError {
-    /// The option.
-    pub option: &'static str,
-    /// What would do.
-    pub expected: &'static str,
-    /// What was given.
-    pub found: String,
-}
+use super::{BranchError, ControllerConfigError, StructureError};
 
 /// A saved [`ControllerState`](crate::ControllerState) that a controller cannot go on from.
 #[derive(Debug, thiserror::Error)]

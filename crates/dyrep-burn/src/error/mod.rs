@@ -4,10 +4,15 @@ mod adjust;
 
 use std::path::PathBuf;
 
-pub use adjust::{AdjustError, ControllerConfigError, StateError};
+pub use adjust::{AdjustError, StateError};
+pub use dyrep_config::{BranchUnavailable, ControllerConfigError, PatternError, UnknownName};
 
-use crate::branch::{BranchKind, BranchName, BranchSpec};
+use dyrep_config::{BranchKind, BranchName};
+
 use crate::geometry::ConvGeometry;
+
+/// A choice of branches that a block cannot have.
+pub type BranchError = dyrep_config::BranchError<ConvGeometry>;
 
 /// A convolution that cannot exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,130 +44,6 @@ pub enum GeometryError {
         /// The groups asked for.
         groups: usize,
     },
-}
-
-/// Why a branch does not exist for a geometry.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BranchUnavailable {
-    /// No middle tap of the kernel reads the output's own pixel.
-    #[error(
-        "along the {axis} a kernel of {kernel} with dilation {dilation} must be padded by {} before its \
-         first row or column so that its middle lies on the output's own pixel, not by {padding}",
-        centred_paddings(*kernel, *dilation)
-    )]
-    OffCentre {
-        /// `height` or `width`.
-        axis: &'static str,
-        /// Kernel size along it.
-        kernel: usize,
-        /// Dilation along it.
-        dilation: usize,
-        /// Padding before it.
-        padding: usize,
-    },
-    /// `Same` padding with a stride depends on the input's size.
-    #[error(
-        "`Same` padding with stride {stride} along the {axis} depends on the input's size, so no tap of \
-         the kernel always lies on the output's own pixel"
-    )]
-    PaddingFollowsInput {
-        /// `height` or `width`.
-        axis: &'static str,
-        /// Stride along it.
-        stride: usize,
-    },
-    /// Taps that lie too far apart.
-    #[error(
-        "along the {axis} {size} taps that lie {step} apart do not fit around the middle of a kernel of {kernel}"
-    )]
-    TooWide {
-        /// `height` or `width`.
-        axis: &'static str,
-        /// Taps of the smaller kernel.
-        size: usize,
-        /// From one to the next.
-        step: usize,
-        /// Kernel size.
-        kernel: usize,
-    },
-    /// An identity between different numbers of channels.
-    #[error(
-        "a branch that mixes no channels needs as many output as input channels, got {inputs} → {outputs}"
-    )]
-    ChannelsDiffer {
-        /// Input channels.
-        inputs: usize,
-        /// Output channels.
-        outputs: usize,
-    },
-    /// An identity with a stride.
-    #[error("an identity needs stride 1, got {stride:?}")]
-    Strided {
-        /// The stride.
-        stride: [usize; 2],
-    },
-    /// An identity where the output has another size than the input.
-    #[error(
-        "an identity needs an output of the input's size: padding of {needed} in all along the {axis}, \
-         got {padding}"
-    )]
-    SizeChanges {
-        /// `height` or `width`.
-        axis: &'static str,
-        /// Padding before and after, together.
-        padding: usize,
-        /// What would keep the size.
-        needed: usize,
-    },
-}
-
-fn centred_paddings(kernel: usize, dilation: usize) -> String {
-    let (low, high) = ((kernel - 1) / 2 * dilation, kernel / 2 * dilation);
-    if low == high { low.to_string() } else { format!("{low} or {high}") }
-}
-
-/// A choice of branches that a block cannot have.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BranchError {
-    /// The branch does not exist for this geometry.
-    #[error("no `{kind}` branch for the convolution {geometry}: {reason}")]
-    Unavailable {
-        /// The branch.
-        kind: BranchKind,
-        /// The convolution.
-        geometry: Box<ConvGeometry>,
-        /// Why not.
-        #[source]
-        reason: BranchUnavailable,
-    },
-    /// The branch is named twice.
-    #[error("the branch `{branch}` is named twice; `2*{branch}` asks for two")]
-    Twice {
-        /// The branch.
-        branch: BranchSpec,
-    },
-    /// Branches in another order than blocks keep them, or twice.
-    #[error("the branch `{before}` cannot stand before `{behind}`: each has its place, once")]
-    Order {
-        /// The first.
-        before: BranchName,
-        /// The one after it.
-        behind: BranchName,
-    },
-}
-
-/// A name that is not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown {what} `{name}`; known: {known}")]
-pub struct UnknownName {
-    /// What kind of thing was named.
-    pub what: &'static str,
-    /// The name.
-    pub name: String,
-    /// The names there are.
-    pub known: String,
 }
 
 /// A layer's configuration that cannot be built.
@@ -205,16 +86,6 @@ pub enum ConfigError {
         /// The deepest that is taken.
         limit: usize,
     },
-}
-
-/// A text that is not a regular expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the pattern `{pattern}` is not a regular expression: {reason}")]
-pub struct PatternError {
-    /// The text.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub reason: String,
 }
 
 /// A structure that cannot be read, written or applied.

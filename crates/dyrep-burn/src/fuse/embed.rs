@@ -5,7 +5,7 @@
 //! branches see to it.
 
 use burn::tensor::Tensor;
-use dyrep_kernels::block::Window;
+use dyrep_config::Window;
 
 use super::kernel::{Kernel, options_of};
 use crate::geometry::ConvGeometry;

@@ -26,6 +26,7 @@ mod norm;
 pub use add::{add, subtract};
 pub use average::then_average;
 pub use compose::then_kxk;
+pub use dyrep_config::Window;
 pub use embed::embed;
 pub use identity::identity;
 pub use kernel::Kernel;

@@ -3,6 +3,7 @@
 //! A re-parameterised block and the single convolution it becomes share one geometry; it decides which
 //! branches exist. Validated once, here, so that the rest of the crate never meets a stride of zero.
 
+mod branches;
 mod raw;
 mod text;
 
@@ -10,7 +11,9 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
-use dyrep_kernels::block::Window;
+use dyrep_config::Window;
+
+pub(crate) use branches::checked_window;
 
 use crate::error::GeometryError;
 

@@ -3,11 +3,11 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor};
 use burn::nn::BatchNorm;
 use burn::tensor::Device;
+use dyrep_config::BranchName;
 
 use super::branch::{BLOCK, Branch, map_part, visit_part};
 use super::build::{Builder, GAMMA};
 use super::rep_conv2d::RepConv2d;
-use crate::branch::BranchName;
 use crate::fuse::{Kernel, NormAffine, add, fold_norm, wide};
 use crate::geometry::ConvGeometry;
 use crate::structure::BlockForm;

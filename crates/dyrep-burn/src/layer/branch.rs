@@ -4,14 +4,14 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, RunningState};
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
+use dyrep_config::{BranchKind, BranchName, Core, End};
 
 use super::build::{Builder, GAMMA, apart};
 use super::rep_conv2d::RepConv2d;
-use crate::branch::{BranchKind, BranchName, Core, End};
 use crate::fuse::{
     Kernel, NormAffine, embed, fold_norm, identity, options_of, scale, then_average, then_kxk,
 };
-use crate::geometry::ConvGeometry;
+use crate::geometry::{ConvGeometry, checked_window};
 use crate::structure::BranchForm;
 
 /// A branch of a block.
@@ -118,7 +118,7 @@ impl Branch {
         let Parts { first, first_norm, conv, .. } = &self.parts;
         let first = first.as_ref().zip(first_norm.as_ref());
         let first = first.map(|(conv, norm)| fold_norm(&Kernel::of(conv), &NormAffine::of(norm)));
-        let (geometry, window) = (&self.geometry, self.kind().checked_window(&self.geometry));
+        let (geometry, window) = (&self.geometry, checked_window(self.kind(), &self.geometry));
         let pass_through = || identity(geometry.in_channels(), geometry.groups(), options_of(like));
         match (self.kind().core(), conv) {
             (Core::Conv(_), Some(conv)) => {
@@ -154,7 +154,7 @@ impl Parts {
         builder: &mut Builder<'_>,
     ) -> Self {
         let (kind, names, outputs) =
-            (form.name.kind, form.name.kind.names(), geometry.out_channels());
+            (form.name.kind, form.name.kind.part_names(), geometry.out_channels());
         let pointwise = form.first_geometry(geometry);
         let pointwise = pointwise.as_ref();
         let [first, first_norm] = names.first;
@@ -234,7 +234,7 @@ impl Module for Branch {
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         self.levels().for_each(|level| visitor.enter_module(&level, BLOCK));
         let Parts { first, first_norm, conv, norm, scale, constant } = &self.parts;
-        let names = self.kind().names();
+        let names = self.kind().part_names();
         visit_part([names.first[0], CONTAINER], first, visitor);
         visit_part([names.first[1], CONTAINER], first_norm, visitor);
         visit_part([names.conv, CONTAINER], conv, visitor);
@@ -246,7 +246,7 @@ impl Module for Branch {
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         self.levels().for_each(|level| mapper.enter_module(&level, BLOCK));
-        let names = self.kind().names();
+        let names = self.kind().part_names();
         let levels = self.levels();
         let Parts { first, first_norm, conv, norm, scale, constant } = self.parts;
         let parts = Parts {

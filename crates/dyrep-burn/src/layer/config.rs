@@ -3,11 +3,11 @@
 use burn::config::Config;
 use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::Device;
+use dyrep_config::{Branches, Preset};
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, Source};
 use super::rep_conv2d::RepConv2d;
-use crate::branch::{Branches, Preset};
 use crate::error::ConfigError;
 use crate::geometry::ConvGeometry;
 use crate::structure::{BlockForm, Form};

@@ -6,7 +6,7 @@ pub(crate) mod tap;
 pub(crate) mod verify;
 pub(crate) mod walk;
 
-pub use saliency::{Score, Scored};
+pub use saliency::Scored;
 pub use tap::with_inputs;
 pub use verify::{Difference, Report, Warning, verify};
 pub use walk::{layers, map_layers};

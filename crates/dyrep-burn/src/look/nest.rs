@@ -5,8 +5,8 @@
 //! block at `layer1.0.conv1`.
 
 use burn::tensor::Tensor;
+use dyrep_config::BranchName;
 
-use crate::branch::BranchName;
 use crate::geometry::ConvGeometry;
 use crate::layer::{Block, Branch, RepConv2d};
 use crate::pass::Pass;
@@ -36,7 +36,7 @@ fn inside<'a>(path: &str, layer: &'a RepConv2d) -> Vec<Nested<'a>> {
             let nesting = block.branches().iter().filter(|branch| branch.kind().nests());
             found.extend(nesting.filter_map(|branch| {
                 let below = join(&path, &branch.name().to_string());
-                let path = join(&below, branch.kind().names().conv);
+                let path = join(&below, branch.kind().part_names().conv);
                 Some(Nested { path, depth, conv: branch.conv()? })
             }));
         }
@@ -77,7 +77,7 @@ fn steps(path: &str) -> Option<Vec<BranchName>> {
             None => kind.parse(),
         };
         let name: BranchName = name.ok().filter(|name: &BranchName| name.kind.nests())?;
-        levels.next().filter(|conv| *conv == name.kind.names().conv)?;
+        levels.next().filter(|conv| *conv == name.kind.part_names().conv)?;
         steps.push(name);
     }
     Some(steps)
@@ -149,7 +149,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::branch::BranchKind;
+    use dyrep_config::BranchKind;
 
     #[test]
     fn paths_are_split_into_layer_and_steps() {

@@ -8,41 +8,12 @@ use std::collections::BTreeMap;
 use burn::nn::conv::Conv2d;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use dyrep_config::Score;
 use serde::{Deserialize, Serialize};
 
 use crate::adjust::MeanGradient;
 use crate::fuse::read_all;
 use crate::layer::mix;
-use crate::text::named;
-
-/// A measure of a convolution's weight `w` with gradient `g`.
-///
-/// A trap: a convolution followed by a batch norm does the same whatever its scale, so its gradient is
-/// orthogonal to its weight and Σ g·w, [`SynFlow`](Self::SynFlow), is zero but for the norm's ε. Among such
-/// convolutions it ranks by rounding. The others do not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Score {
-    /// ‖g‖.
-    GradNorm,
-    /// Σ |g · w| (SNIP, arXiv 1810.02340).
-    #[default]
-    Snip,
-    /// Σ g · w with its sign, on the real loss: the published default (after arXiv 2006.05467).
-    SynFlow,
-    /// The squared gradient norm that the new branches would get at birth, from the mean gradient since the
-    /// last adjustment (after GradMax, arXiv 2201.05125). Needs the calibration batches once more.
-    BranchGain,
-    /// A number drawn from (seed, path, adjustment): the control.
-    Random,
-}
-
-named! { Score, "score", {
-    GradNorm => "grad_norm",
-    Snip => "snip",
-    SynFlow => "synflow",
-    BranchGain => "branch_gain",
-    Random => "random",
-} }
 
 /// A convolution that may grow, and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

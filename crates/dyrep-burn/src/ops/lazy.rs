@@ -21,11 +21,11 @@ use burn::backend::wgpu::CubeBackend;
 use burn::module::Module as _;
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, DeviceKind, Shape, Tensor};
+use dyrep_config::Preset;
 
 use super::bridge::{Differentiable, DoneOn, Executor, PlanOn};
 use super::plan::{Done, Plan, Spec};
 use super::{Kernels, with_kernels};
-use crate::branch::Preset;
 use crate::layer::RepConv2dConfig;
 
 /// Plans that were executed.

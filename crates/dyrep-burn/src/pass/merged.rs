@@ -221,9 +221,9 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::branch::Preset;
     use crate::layer::{RepConv2d, RepConv2dConfig};
     use crate::pass::Pass;
+    use dyrep_config::Preset;
 
     /// How many convolutions of the input there are, and how many they become.
     fn convolutions(layer: &RepConv2d) -> [usize; 2] {

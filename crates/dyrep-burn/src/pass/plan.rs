@@ -5,14 +5,15 @@
 use burn::backend::DispatchTensor;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
+use dyrep_config::{Core, Window};
 use dyrep_kernels::ConvShape;
 use dyrep_kernels::block::{
-    Block as Plan, Branch as Part, By, Core as Computed, End, First, Norm, Running,
+    Block as Plan, Branch as Part, By, Core as Computed, End, First, Norm, Running, Window as Read,
 };
 
 use super::composed::compose_first;
 use super::{Pass, Share, take_in};
-use crate::branch::Core;
+use crate::geometry::checked_window;
 use crate::layer::{Block, Branch, RepConv2d};
 
 impl Block {
@@ -76,6 +77,11 @@ struct Planning<'a> {
     shape: ConvShape,
 }
 
+/// A branch's taps as the kernels have them.
+fn read(Window { start, size, step }: Window) -> Read {
+    Read { start, size, step }
+}
+
 impl Planning<'_> {
     fn part(&self, branch: &Branch) -> Part<DispatchTensor> {
         let [_, count_out] = counts(&self.shape);
@@ -84,7 +90,7 @@ impl Planning<'_> {
         let first = if nested { None } else { self.first(branch) };
         let core = match (branch.kind().core(), &parts.conv) {
             (Core::Conv(_), Some(RepConv2d::Plain(conv))) => Computed::Conv {
-                window: branch.kind().checked_window(&self.block.geometry),
+                window: read(checked_window(branch.kind(), &self.block.geometry)),
                 weight: conv.weight.val().into_dispatch(),
                 bias: conv.bias.as_ref().map(|bias| bias.val().into_dispatch()),
             },

@@ -5,49 +5,14 @@
 //! the largest.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::iter::Sum;
-use std::ops::Add;
 
 use burn::module::Module;
+use dyrep_config::{Core, Cost, End};
 use serde::{Deserialize, Serialize};
 
 use super::{BranchForm, Form, LayerStructure, Structure};
-use crate::branch::{Core, End};
 use crate::geometry::ConvGeometry;
 use crate::look::{layers, tap};
-
-/// Parameters and multiply-adds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cost {
-    /// Parameters, without running statistics.
-    pub params: u64,
-    /// Multiply-adds for one image.
-    pub macs: u64,
-}
-
-impl Add for Cost {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            params: self.params.saturating_add(other.params),
-            macs: self.macs.saturating_add(other.macs),
-        }
-    }
-}
-
-impl Sum for Cost {
-    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
-        costs.fold(Self::default(), Add::add)
-    }
-}
-
-impl fmt::Display for Cost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} parameters, {:.1} M multiply-adds", self.params, self.macs as f64 / 1e6)
-    }
-}
 
 /// The sizes of the inputs that each layer gets, `[height, width]`, once for each time it is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

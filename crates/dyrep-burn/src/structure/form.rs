@@ -5,16 +5,12 @@
 
 use std::fmt;
 
+use dyrep_config::{BranchKind, BranchName, BranchSpec, Branches, DEEPEST, End};
 use serde::{Deserialize, Serialize};
 
 use super::raw::{RawBlock, RawBranch};
-use crate::branch::{BranchKind, BranchName, BranchSpec, Branches, End};
 use crate::error::{BranchError, ConfigError};
-use crate::geometry::ConvGeometry;
-
-/// How deep blocks may lie in each other: what is written can then be read, since parsers of JSON bound the depth, and
-/// walking down needs no more of the stack than there is.
-pub(crate) const DEEPEST: usize = 16;
+use crate::geometry::{ConvGeometry, checked_window};
 
 /// What a [`RepConv2d`](crate::RepConv2d) consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +93,7 @@ impl BranchForm {
     /// The convolution at its core by itself: what is left of the block's geometry when the padding is done before.
     /// That of a branch with all taps and no 1×1 is the block's.
     pub(crate) fn conv_geometry(&self, block: &ConvGeometry) -> ConvGeometry {
-        let window = self.name.kind.checked_window(block);
+        let window = checked_window(self.name.kind, block);
         match self.mid_channels {
             None if self.name.kind.nests() => block.clone(),
             None => block.windowed(&window),
@@ -107,7 +103,7 @@ impl BranchForm {
 
     fn check(&self, depth: usize, geometry: &ConvGeometry) -> Result<(), ConfigError> {
         let kind = self.name.kind;
-        kind.require(geometry)?;
+        BranchError::check(kind, geometry)?;
         let malformed = || ConfigError::Parts { branch: self.name };
         let bias = matches!(self.conv.as_deref(), Some(Form::Plain { bias: true }));
         let nested = self.nested().is_some();

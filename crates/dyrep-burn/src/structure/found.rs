@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dyrep_config::{BranchName, BranchSpec, End};
+
 use super::{BlockForm, BranchForm, Form};
-use crate::branch::{BranchName, BranchSpec, End};
 use crate::geometry::ConvGeometry;
 use crate::layer::{AFTER, CONSTANT, SCALE};
 use crate::look::nest::join;
@@ -41,7 +42,7 @@ fn branch(
     tensors: &Shapes,
 ) -> Option<BranchForm> {
     let (kind, path) = (name.kind, join(path, &name.to_string()));
-    let (names, has) = (kind.names(), |name: &str| any_below(&join(&path, name), tensors));
+    let (names, has) = (kind.part_names(), |name: &str| any_below(&join(&path, name), tensors));
     let end = match () {
         () if has(names.norm) => End::Norm,
         () if has(SCALE) => End::Scale,

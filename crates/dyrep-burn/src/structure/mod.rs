@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use burn::module::Module;
+use dyrep_config::{BranchName, Branches, DEEPEST};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use form::DEEPEST;
 pub use form::{BlockForm, BranchForm, Form};
 pub(crate) use version::{NEEDS, check_version, parse_versioned, versioned_file};
 
-use crate::branch::{BranchName, Branches};
 use crate::error::{ConfigError, StructureError};
 use crate::geometry::ConvGeometry;
 use crate::layer::{Builder, RepConv2d, Source, in_state_of};

@@ -8,12 +8,12 @@
 //! What a branch of version 2 does not say is as in a branch just built. Both are read wherever a block is, so that a file
 //! of one version may hold parts that were written by another.
 
+use dyrep_config::{BranchKind, BranchName, BranchSpec};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::form::{BlockForm, BranchForm, Form};
-use crate::branch::{BranchKind, BranchName, BranchSpec};
 
 /// A block as a file has it.
 #[derive(Serialize, Deserialize)]

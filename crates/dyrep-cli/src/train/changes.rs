@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dyrep_train::recipe::{AugmentationStep, Override, Recipe, StemRecipe};
+use dyrep_data::TransformSpec;
+use dyrep_models::Stem;
+use dyrep_train::recipe::{Override, Recipe};
 use dyrep_train::{RunRecord, TrainError};
 
 use crate::Failure;
@@ -117,7 +119,7 @@ impl Changes {
                 Recipe::parse(&text, &origin, changes).map_err(TrainError::from)
             };
             let (before, now) = (read(&[])?, read(&changes)?);
-            now.check_resumed(&before)?;
+            now.check_resumed(&before).map_err(TrainError::from)?;
             return Ok(now);
         }
         let is_file = Path::new(name).extension().is_some() || Path::new(name).is_file();
@@ -175,15 +177,16 @@ impl Changes {
 /// the changes say otherwise.
 fn resized(mut recipe: Recipe, side: usize, changes: &[Override]) -> Result<Recipe, Failure> {
     for step in &mut recipe.augmentation.train {
-        if let AugmentationStep::RandomResizedCrop { size, .. }
-        | AugmentationStep::RandomCrop { size, .. }
-        | AugmentationStep::CenterCrop { size } = step
+        if let TransformSpec::RandomResizedCrop { size, .. }
+        | TransformSpec::RandomCrop { size, .. }
+        | TransformSpec::CenterCrop { size } = step
         {
-            *size = side;
+            // Sides that no picture has are refused where the recipe is read again.
+            *size = side.try_into().unwrap_or(u32::MAX);
         }
     }
     if side <= SMALL {
-        recipe.model.stem = Some(StemRecipe::Small);
+        recipe.model.stem = Some(Stem::Small);
     }
     // Read again, so that what does not go together is found, and `--set` has the last word.
     Ok(Recipe::parse(&recipe.to_toml()?, "the recipe with --image-size", changes)

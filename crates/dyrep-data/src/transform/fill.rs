@@ -1,8 +1,9 @@
 //! The colour of what a transform blanks out.
 
-use serde::{Deserialize, Serialize};
-
 use dyrep_resample::Region;
+use dyrep_schema::bytes;
+use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 
 use super::checks::invalid;
 use crate::error::DataError;
@@ -10,9 +11,9 @@ use crate::image::Image;
 
 /// A pixel: one value for all channels, or one for each.
 ///
-/// In a recipe file, a list of 1 to 4 numbers from 0 to 255.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
+/// In a recipe, a list of 1 to 4 numbers from 0 to 255.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "Vec<u8>")]
 pub struct Fill(Vec<u8>);
 
 impl Fill {
@@ -46,11 +47,11 @@ impl Fill {
     }
 }
 
-impl TryFrom<Vec<u8>> for Fill {
-    type Error = DataError;
-
-    fn try_from(values: Vec<u8>) -> Result<Self, DataError> {
-        Self::new(values)
+impl<'de> Deserialize<'de> for Fill {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = bytes(deserializer)?;
+        let count = values.len();
+        Self::new(values).map_err(|_| D::Error::invalid_length(count, &"a list of 1 to 4"))
     }
 }
 

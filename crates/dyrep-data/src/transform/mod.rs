@@ -35,7 +35,7 @@ pub use self::random_crop::RandomCrop;
 pub use self::random_erasing::{Erase, RandomErasing};
 pub use self::random_resized_crop::RandomResizedCrop;
 pub use self::resize::Resize;
-pub use self::spec::TransformSpec;
+pub use self::spec::{ErasingMode, Paint, TransformSpec};
 
 use crate::error::DataError;
 use crate::image::Image;

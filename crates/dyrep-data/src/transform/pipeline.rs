@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    CenterCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
+    CenterCrop, Paint, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, Resize, Transform,
     TransformSpec,
 };
 use crate::decode::Opened;
@@ -40,13 +40,14 @@ impl Pipeline {
         self
     }
 
-    /// The transforms that a recipe lists, in its order.
+    /// The transforms that a recipe lists, in its order; what they paint with where they name no colour is the data
+    /// set's.
     ///
     /// # Errors
     ///
     /// [`DataError::InvalidTransform`] for the first option that makes no sense.
-    pub fn from_specs(specs: &[TransformSpec]) -> Result<Self, DataError> {
-        specs.iter().try_fold(Self::identity(), |pipeline, spec| spec.append_to(pipeline))
+    pub fn from_specs(specs: &[TransformSpec], paint: &Paint) -> Result<Self, DataError> {
+        specs.iter().try_fold(Self::identity(), |pipeline, spec| spec.append_to(pipeline, paint))
     }
 
     /// ImageNet training: [`RandomResizedCrop`] to `size`, then a flip in half of the cases.

@@ -22,8 +22,6 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
 use dyrep_resample::Region;
 
 use super::Transform;
@@ -37,8 +35,7 @@ const NAME: &str = "RandomErasing";
 const TRIES: usize = 10;
 
 /// What an erased rectangle is replaced by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Erase {
     /// One colour.
     Constant(Fill),

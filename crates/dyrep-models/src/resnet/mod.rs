@@ -27,7 +27,7 @@ use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::interpret::Interpreter;
 use crate::parts::{Stem, average, common_options, conv, fan_out_of_all, network_methods, norm};
-use crate::selection::Branching;
+use crate::selection::{Branching, apply};
 
 mod layers;
 
@@ -219,7 +219,7 @@ impl ResNetConfig {
             avgpool: average(1),
             fc: LinearConfig::new(self.outputs(3), self.classes).init(device),
         };
-        self.branches.apply(network, fan_out_of_all, device)
+        apply(&self.branches, network, fan_out_of_all, device)
     }
 
     fn first(&self, device: &Device) -> Result<ResNetStem, ModelError> {

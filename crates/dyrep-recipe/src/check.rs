@@ -1,0 +1,167 @@
+//! Keys that do not go together. Each key by itself was checked when it was read.
+
+use super::Parts;
+use super::fault::{Fault, Kind};
+use super::strategy::StrategyRecipe;
+use super::tree::{At, Table};
+
+/// All contradictions among the sections that could be read.
+pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
+    let found = [
+        pictures(parts),
+        evaluation_resize(parts),
+        of_folders(parts),
+        normalisation(parts),
+        mixing(parts),
+        nesterov(parts),
+        warm_up(parts),
+        final_learning_rate(parts),
+        chosen_for_nothing(parts),
+        epochs_of_growth(parts),
+    ];
+    let locate = |clash: Clash| {
+        let at = root.locate(clash.path).unwrap_or(At::END);
+        let path = clash.path.iter().map(|key| (*key).to_owned()).collect();
+        let kind = Kind::Value { expected: clash.expected, found: clash.found };
+        Fault { at: Some(at), path, kind }
+    };
+    found.into_iter().flatten().map(locate).collect()
+}
+
+/// A value that another one makes impossible.
+struct Clash {
+    path: &'static [&'static str],
+    expected: String,
+    found: String,
+}
+
+impl Clash {
+    fn new(
+        path: &'static [&'static str],
+        expected: impl Into<String>,
+        found: String,
+    ) -> Option<Self> {
+        Some(Self { path, expected: expected.into(), found })
+    }
+}
+
+fn pictures(parts: &Parts) -> Option<Clash> {
+    let data = parts.data.as_ref()?;
+    let set = data.set.name();
+    if let (super::DataSet::Digits, Some(path)) = (data.set, &data.path) {
+        let expected = "none, since the digits are part of the program";
+        return Clash::new(&["data", "path"], expected, format!("{:?}", path.display()));
+    }
+    let side = data.set.fixed_side()?;
+    let sizes: [(&'static [&'static str], _); 2] = [
+        (&["data", "image_size"], data.image_size),
+        (&["data", "evaluation_resize"], data.evaluation_resize),
+    ];
+    let (path, size) = sizes.into_iter().find(|(_, size)| size.is_some_and(|size| size != side))?;
+    Clash::new(path, format!("{side}, the side of all pictures of `{set}`"), size?.to_string())
+}
+
+fn evaluation_resize(parts: &Parts) -> Option<Clash> {
+    let data = parts.data.as_ref().filter(|data| data.set.fixed_side().is_none())?;
+    let resize = data.evaluation_resize.filter(|resize| *resize < data.side())?;
+    let expected = format!("at least the {} pixels that are cut from it", data.side());
+    Clash::new(&["data", "evaluation_resize"], expected, resize.to_string())
+}
+
+/// What only the files of a folder can be asked for.
+fn of_folders(parts: &Parts) -> Option<Clash> {
+    let data = parts.data.as_ref().filter(|data| !data.set.is_folder())?;
+    let given: [(&'static [&'static str], Option<String>); 4] = [
+        (&["data", "channels"], data.channels.map(|channels| channels.to_string())),
+        (&["data", "background"], data.background.map(|colour| format!("{colour:?}"))),
+        (&["data", "max_pixels"], data.max_pixels.map(|most| most.to_string())),
+        (&["data", "follow_links"], data.follow_links.then(|| true.to_string())),
+    ];
+    let (path, found) = given.into_iter().find_map(|(path, found)| Some((path, found?)))?;
+    Clash::new(
+        path,
+        format!("none for `{}`, which is no folder of pictures", data.set.name()),
+        found,
+    )
+}
+
+/// A mean and a deviation for each channel, or neither.
+fn normalisation(parts: &Parts) -> Option<Clash> {
+    let data = parts.data.as_ref()?;
+    let (mean, std) = match (&data.mean, &data.std) {
+        (None, None) => return None,
+        (Some(mean), None) => {
+            let path = &["data", "mean"];
+            return Clash::new(path, "`std` beside it", format!("{mean:?}"));
+        }
+        (None, Some(std)) => {
+            return Clash::new(&["data", "std"], "`mean` beside it", format!("{std:?}"));
+        }
+        (Some(mean), Some(std)) => (mean, std),
+    };
+    let channels = data.channels().count();
+    let given: [(&'static [&'static str], _); 2] =
+        [(&["data", "mean"], mean), (&["data", "std"], std)];
+    let (path, values) = given.into_iter().find(|(_, values)| values.len() != channels)?;
+    Clash::new(
+        path,
+        format!("one number for each of the {channels} channels"),
+        format!("{values:?}"),
+    )
+}
+
+fn mixing(parts: &Parts) -> Option<Clash> {
+    let augmentation = parts.augmentation.as_ref()?;
+    let (mixup, cutmix) = (augmentation.mixup?, augmentation.cutmix?);
+    let both = mixup.probability + cutmix.probability;
+    // Shares such as 0.7 and 0.3 may add to a little more than 1.
+    if both <= 1.0 + 1e-9 {
+        return None;
+    }
+    let expected = "at most 1 together with that of [augmentation.mixup]: a batch gets one of them";
+    let path = &["augmentation", "cutmix", "probability"];
+    Clash::new(path, expected, format!("{} and {}", mixup.probability, cutmix.probability))
+}
+
+fn nesterov(parts: &Parts) -> Option<Clash> {
+    let optimizer = parts.optimizer.as_ref()?;
+    let alone = optimizer.nesterov && optimizer.momentum == 0.0;
+    let expected = "false without momentum, which it is a variant of";
+    alone.then(|| Clash::new(&["optimizer", "nesterov"], expected, true.to_string()))?
+}
+
+fn warm_up(parts: &Parts) -> Option<Clash> {
+    let schedule = parts.schedule.as_ref()?;
+    let epochs = schedule.epochs;
+    let too_long = schedule.warm_up_epochs >= epochs;
+    let expected = format!("fewer than the run's {epochs} epochs");
+    too_long.then(|| {
+        Clash::new(&["schedule", "warm_up_epochs"], expected, schedule.warm_up_epochs.to_string())
+    })?
+}
+
+fn final_learning_rate(parts: &Parts) -> Option<Clash> {
+    let (schedule, optimizer) = (parts.schedule.as_ref()?, parts.optimizer.as_ref()?);
+    let (last, highest) = (schedule.final_learning_rate, optimizer.learning_rate);
+    let expected = format!("at most the learning rate of {highest:?}");
+    let path = &["schedule", "final_learning_rate"];
+    (last > highest).then(|| Clash::new(path, expected, format!("{last:?}")))?
+}
+
+fn chosen_for_nothing(parts: &Parts) -> Option<Clash> {
+    let StrategyRecipe::DyRep(growth) = parts.strategy.as_ref()? else {
+        return None;
+    };
+    let alone = growth.start.is_none() && !growth.only.is_default();
+    let expected = "`start` beside it, which says what the chosen convolutions start with";
+    alone.then(|| Clash::new(&["strategy", "only"], expected, "none".to_owned()))?
+}
+
+fn epochs_of_growth(parts: &Parts) -> Option<Clash> {
+    let StrategyRecipe::DyRep(growth) = parts.strategy.as_ref()? else {
+        return None;
+    };
+    let (first, last) = (growth.config.first_epoch, growth.last_epoch?);
+    let expected = format!("not before the first epoch, {first}");
+    (last < first).then(|| Clash::new(&["strategy", "last_epoch"], expected, last.to_string()))?
+}

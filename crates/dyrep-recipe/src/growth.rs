@@ -1,0 +1,123 @@
+//! When and how branches are grown and cut: the controller's own configuration, but for what the run decides.
+
+use dyrep_config::{Branches, ControllerConfig, Selection};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Error, MapAccess};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::bounds::{Count, some_whole};
+
+/// The keys that go with the strategy `dyrep`, beside `name`: those of this section, and the controller's but for its seed.
+pub(super) const KEYS: &[&str] = &[
+    "only",
+    "start",
+    "score",
+    "per_weight",
+    "branches",
+    "interval",
+    "first_epoch",
+    "last_epoch",
+    "growths",
+    "max_depth",
+    "grow_in",
+    "never_grow_in",
+    "budget",
+    "calibration_batches",
+    "norm_rule",
+    "cut_rule",
+    "fidelity",
+];
+
+/// When and how branches are grown and cut.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GrowthRecipe {
+    /// Which convolutions start with branches; goes with `start`.
+    #[serde(skip_serializing_if = "Selection::is_default")]
+    pub only: Selection,
+    /// The branches that they start with; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Branches>,
+    /// The last epoch, from 1, after which the structure may change. It may lie beyond the end, so that a run can be cut
+    /// short by its epochs alone. Absent: see [`last_epoch_of`](Self::last_epoch_of).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_epoch: Option<usize>,
+    /// All else. What it has for the last epoch and the seed does not count: see [`controller`](Self::controller).
+    #[serde(flatten, serialize_with = "of_the_section")]
+    pub config: ControllerConfig,
+}
+
+/// Writes what the section has keys for.
+fn of_the_section<S: Serializer>(config: &ControllerConfig, to: S) -> Result<S::Ok, S::Error> {
+    let ControllerConfig { last_epoch, seed, .. } = ControllerConfig::default();
+    ControllerConfig { last_epoch, seed, ..config.clone() }.serialize(to)
+}
+
+impl GrowthRecipe {
+    /// The last epoch, from 1, after which the structure of a run of `epochs` may change: as asked for, or
+    /// five sixths of them, as in the published 100 of 120.
+    #[must_use]
+    pub fn last_epoch_of(&self, epochs: usize) -> usize {
+        self.last_epoch.unwrap_or(epochs * 5 / 6)
+    }
+
+    /// The controller's configuration in a run of so many epochs with this seed.
+    #[must_use]
+    pub fn controller(&self, epochs: usize, seed: u64) -> ControllerConfig {
+        let last_epoch = self.last_epoch_of(epochs);
+        ControllerConfig { last_epoch, seed, ..self.config.clone() }
+    }
+
+    /// Reads what follows the strategy's name.
+    pub(super) fn read<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        let mut section = Section { map, own: Self::default() };
+        let config = ControllerConfig::deserialize(MapAccessDeserializer::new(&mut section))?;
+        Ok(Self { config, ..section.own })
+    }
+}
+
+/// The section as its controller sees it: what the controller's configuration has no keys for, or what the run decides, is
+/// read on the way.
+struct Section<A> {
+    map: A,
+    own: GrowthRecipe,
+}
+
+#[derive(Deserialize)]
+struct Start(#[serde(deserialize_with = "Branches::read_some")] Branches);
+
+#[derive(Deserialize)]
+struct LastEpoch(#[serde(deserialize_with = "some_whole::<Count, _>")] Option<usize>);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Section<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        while let Some(Key(key)) = self.map.next_key()? {
+            match key {
+                "only" => self.own.only = self.map.next_value()?,
+                "start" => self.own.start = Some(self.map.next_value::<Start>()?.0),
+                "last_epoch" => self.own.last_epoch = self.map.next_value::<LastEpoch>()?.0,
+                key => return seed.deserialize(StrDeserializer::new(key)).map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+}
+
+/// One of [`KEYS`]. What is wrong is found on reading a key and not later, so that the fault has the key's place.
+struct Key(&'static str);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        let known = KEYS.iter().find(|known| **known == key);
+        known.map(|known| Self(known)).ok_or_else(|| D::Error::unknown_field(&key, KEYS))
+    }
+}

@@ -1,0 +1,109 @@
+//! Every key that there is, found by asking the reader itself: it tells what it knows where it meets what it does not.
+
+use std::collections::BTreeSet;
+
+use super::{ControllerConfig, RecipeError, SECTIONS, SHORT, parse};
+
+/// What the reader knows at a place.
+enum Known {
+    /// A table with these keys.
+    Keys(&'static [&'static str]),
+    /// One of these names, with a table of options each.
+    Names(&'static [&'static str]),
+}
+
+/// What is no key and no name.
+const NOTHING: &str = "nothing";
+
+/// What `place` may hold, if it has names for it: `{}` is where a value goes in it.
+fn ask(place: &str) -> Option<Known> {
+    let table = place.replace("{}", &format!("{{ {NOTHING} = 1 }}"));
+    match parse(SHORT, &[&table]) {
+        Err(RecipeError::UnknownKey { known, .. }) => Some(Known::Keys(known)),
+        Err(RecipeError::UnknownName { name, known, .. }) if name == NOTHING => {
+            Some(Known::Names(known))
+        }
+        Err(_) => None,
+        Ok(recipe) => panic!("`{table}` was taken: {recipe:?}"),
+    }
+}
+
+/// All keys and names below a place.
+fn collect(place: &str, found: &mut BTreeSet<&'static str>) {
+    let list = place.replace("{}", "[{}]");
+    let (place, known) = match (ask(place), ask(&list)) {
+        (Some(known), _) => (place, known),
+        (None, Some(known)) => (&*list, known),
+        (None, None) => return,
+    };
+    let (Known::Keys(names) | Known::Names(names)) = known;
+    for name in names {
+        found.insert(name);
+        collect(&place.replace("{}", &format!("{{ {name} = {{}} }}")), found);
+    }
+}
+
+/// The keys of a section.
+fn keys(section: &str) -> &'static [&'static str] {
+    // A strategy's keys follow its name.
+    let value = if section == "strategy" { r#"{ name = "plain", nothing = 1 }"# } else { "{}" };
+    match ask(&format!("{section}={value}")) {
+        Some(Known::Keys(keys)) => keys,
+        _ => panic!("[{section}] has keys"),
+    }
+}
+
+#[test]
+fn the_readme_names_every_key_in_its_section() {
+    let readme = super::shipped::readme();
+    for section in SECTIONS {
+        let header = format!("**`[{section}]`**");
+        let (_, rows) = readme.split_once(&header).unwrap_or_else(|| panic!("README: {header}"));
+        let rows = rows.split("\n\n").next().and_then(|rows| rows.split("| **`[").next());
+        let rows = rows.expect("rows");
+        for key in keys(section) {
+            assert!(
+                rows.contains(&format!("| `{key}`")) || rows.contains(&format!(", `{key}`")),
+                "recipes/README.md lacks `{key}` of [{section}]"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_key_and_name_inside_a_value() {
+    let readme = super::shipped::readme();
+    let words: BTreeSet<&str> =
+        readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let mut found = BTreeSet::new();
+    for section in SECTIONS {
+        for key in keys(section) {
+            collect(&format!("{section}.{key}={{}}"), &mut found);
+        }
+    }
+    for inner in [
+        "alpha",
+        "magnitude_std",
+        "increasing",
+        "keep",
+        "flops",
+        "kernels",
+        "fill",
+        "exactly",
+        "milestones",
+    ] {
+        assert!(found.contains(inner), "{inner} was not found: {found:?}");
+    }
+    let lacking: Vec<_> = found.iter().filter(|name| !words.contains(*name)).collect();
+    assert!(lacking.is_empty(), "recipes/README.md lacks {lacking:?}");
+}
+
+/// The list of a strategy's keys is that of the controller's configuration, with what the section has of its own.
+#[test]
+fn a_growing_strategy_has_the_controller_s_keys() {
+    let error = toml::from_str::<ControllerConfig>("nothing = 1").unwrap_err().to_string();
+    let (_, known) = error.split_once("expected one of ").expect("a list of keys");
+    let fields = known.split('`').skip(1).step_by(2).filter(|field| *field != "seed");
+    let keys = keys("strategy").iter().copied();
+    assert!(fields.eq(keys.filter(|key| !["name", "only", "start"].contains(key))), "{error}");
+}
