@@ -41,7 +41,7 @@ pub use error::{DeviceError, TrainError};
 pub use evaluate::{Accuracy, evaluate, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
-pub use optimizer::SgdRecipe;
+pub use optimizer::{Method, OptimizerConfig};
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use run::{

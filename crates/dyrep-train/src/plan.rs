@@ -14,10 +14,11 @@ use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets, size};
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::SgdRecipe;
+use crate::optimizer::{Method, OptimizerConfig};
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe, ModelRecipe, OptimizerRecipe,
-    Recipe, ScheduleKind, SelectionRecipe, StemRecipe, StrategyRecipe,
+    AugmentationRecipe, AugmentationStep, ErasingMode, MethodRecipe, MixRecipe, ModelRecipe,
+    MomentsRecipe, OptimizerRecipe, Recipe, ScheduleKind, SelectionRecipe, StemRecipe,
+    StrategyRecipe,
 };
 use crate::run::Training;
 use crate::schedule::{Decay, Schedule};
@@ -266,8 +267,6 @@ fn selection(recipe: &SelectionRecipe) -> Result<Selection, TrainError> {
 
 fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
     let Recipe { model, data, optimizer, schedule, loss, strategy, evaluation, run, .. } = recipe;
-    let OptimizerRecipe { momentum, nesterov, weight_decay, decay_norms_and_biases, .. } =
-        *optimizer;
     let decay = match &schedule.kind {
         ScheduleKind::Cosine => Decay::Cosine,
         ScheduleKind::Step { milestones, factor } => Decay::Steps {
@@ -287,12 +286,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
             .with_last_rate(schedule.final_learning_rate)
             .with_warm_up(schedule.warm_up_epochs * steps_per_epoch)
             .with_decay(decay),
-        sgd: SgdRecipe {
-            momentum,
-            nesterov,
-            weight_decay: weight_decay as f32,
-            decay_norms_and_biases,
-        },
+        optimizer: optimizer_config(optimizer),
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
         loss: Loss { label_smoothing: loss.label_smoothing },
@@ -305,6 +299,20 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })
+}
+
+fn optimizer_config(recipe: &OptimizerRecipe) -> OptimizerConfig {
+    let OptimizerRecipe { weight_decay, decay_norms_and_biases, .. } = *recipe;
+    let method = match recipe.method {
+        MethodRecipe::Sgd { momentum, nesterov } => Method::Sgd { momentum, nesterov },
+        MethodRecipe::AdamW(MomentsRecipe { betas, epsilon }) => Method::AdamW { betas, epsilon },
+        MethodRecipe::Adam(MomentsRecipe { betas, epsilon }) => Method::Adam { betas, epsilon },
+        MethodRecipe::Lamb(MomentsRecipe { betas, epsilon }) => Method::Lamb { betas, epsilon },
+        MethodRecipe::RmsProp { alpha, epsilon, momentum } => {
+            Method::RmsProp { alpha, epsilon, momentum }
+        }
+    };
+    OptimizerConfig { method, weight_decay, decay_norms_and_biases }
 }
 
 fn growth_refused(error: &serde_json::Error) -> TrainError {

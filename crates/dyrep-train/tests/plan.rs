@@ -15,7 +15,7 @@ use dyrep_burn::{CutRule, Score, Structure, layers};
 use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig, ResNetStem};
 use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
-use dyrep_train::{Batches, InputSpec, Plan, SgdRecipe, TrainError};
+use dyrep_train::{Batches, InputSpec, Method, OptimizerConfig, Plan, TrainError};
 use dyrep_weights::{Label, write_burnpack};
 
 fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
@@ -32,7 +32,7 @@ fn the_digits_are_trained_as_the_recipe_says() {
     assert_eq!((train.batches(), validation.dataset().len()), (22, 360));
     assert_eq!((training.epochs, training.schedule.rate), (10, 0.1));
     assert!(training.schedule.at(220) < 1e-12 && training.schedule.at(110) > 0.04);
-    assert_eq!(training.sgd, SgdRecipe::imagenet());
+    assert_eq!(training.optimizer, OptimizerConfig::imagenet());
     let controller = training.controller.unwrap();
     assert_eq!((controller.score, controller.interval, controller.last_epoch), (Score::Snip, 2, 8));
     let cut = CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true };
@@ -142,6 +142,30 @@ fn every_key_of_training_arrives() {
     assert_eq!((mixer.config().mixup_alpha, mixer.config().probability), (0.2, 0.5));
     assert_eq!(mixer.config().switch_probability, 0.0);
     assert_eq!(training.controller.unwrap().seed, 9);
+}
+
+#[test]
+fn every_optimizer_arrives() {
+    let (betas, epsilon) = ([0.5, 0.75], 0.125);
+    let moments = "optimizer.betas=[0.5,0.75]";
+    let cases: [(&str, &[&str], Method); 5] = [
+        ("sgd", &["optimizer.momentum=0.5"], Method::Sgd { momentum: 0.5, nesterov: true }),
+        ("adamw", &[moments], Method::AdamW { betas, epsilon }),
+        ("adam", &[moments], Method::Adam { betas, epsilon }),
+        ("lamb", &[moments], Method::Lamb { betas, epsilon }),
+        (
+            "rmsprop",
+            &["optimizer.alpha=0.5", "optimizer.momentum=0.25"],
+            Method::RmsProp { alpha: 0.5, epsilon, momentum: 0.25 },
+        ),
+    ];
+    for (name, changes, method) in cases {
+        let (name_is, epsilon) = (format!("optimizer.name={name}"), "optimizer.epsilon=0.125");
+        let mut changes = [&[&*name_is, "optimizer.weight_decay=0.5"], changes].concat();
+        changes.extend((name != "sgd").then_some(epsilon));
+        let want = OptimizerConfig { method, weight_decay: 0.5, decay_norms_and_biases: false };
+        assert_eq!(plan("digits_quick", &changes).unwrap().training.optimizer, want);
+    }
 }
 
 /// Every transform that a recipe can name, and both ways of mixing.

@@ -2,6 +2,7 @@
 
 use super::Parts;
 use super::fault::{Fault, Kind};
+use super::optimization::MethodRecipe;
 use super::strategy::StrategyRecipe;
 use super::tree::{At, Table};
 
@@ -124,8 +125,10 @@ fn mixing(parts: &Parts) -> Option<Clash> {
 }
 
 fn nesterov(parts: &Parts) -> Option<Clash> {
-    let optimizer = parts.optimizer.as_ref()?;
-    let alone = optimizer.nesterov && optimizer.momentum == 0.0;
+    let MethodRecipe::Sgd { momentum, nesterov } = parts.optimizer.as_ref()?.method else {
+        return None;
+    };
+    let alone = nesterov && momentum == 0.0;
     let expected = "false without momentum, which it is a variant of";
     alone.then(|| Clash::new(&["optimizer", "nesterov"], expected, true.to_string()))?
 }

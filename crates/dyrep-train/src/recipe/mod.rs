@@ -40,7 +40,10 @@ pub use error::{Place, RecipeError};
 pub use growth::{
     BranchesRecipe, BudgetRecipe, CutRecipe, FIDELITIES, GrowthRecipe, NORM_RULES, PRESETS, SCORES,
 };
-pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};
+pub use optimization::{
+    LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe, ScheduleKind,
+    ScheduleRecipe,
+};
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe};
 pub use selection::SelectionRecipe;

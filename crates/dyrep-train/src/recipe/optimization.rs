@@ -1,52 +1,14 @@
 //! How the loss is lowered: optimiser, schedule, loss.
 
+mod optimizer;
+
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{
-    BelowOne, Between, Count, NotNegative, OrNone, Positive, Share, real, rising, some_real, whole,
-};
+pub use optimizer::{MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe};
 
-/// `[optimizer]`: SGD with PyTorch's semantics.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimizerRecipe {
-    /// The highest learning rate of the run. Required.
-    #[serde(deserialize_with = "real::<Positive, _>")]
-    pub learning_rate: f64,
-    /// Pictures in one pass through the network. Required.
-    #[serde(deserialize_with = "whole::<Count, _>")]
-    pub batch_size: usize,
-    /// Passes whose gradients are averaged into one step; 1 if absent. A step sees `batch_size` times as many
-    /// pictures; batch norms see `batch_size`.
-    #[serde(default = "default::accumulate", deserialize_with = "whole::<Count, _>")]
-    pub accumulate: usize,
-    /// Momentum, 0 to below 1, without dampening; 0.9 if absent.
-    #[serde(default = "default::momentum", deserialize_with = "real::<BelowOne, _>")]
-    pub momentum: f64,
-    /// Nesterov's variant; false if absent, as in PyTorch.
-    #[serde(default)]
-    pub nesterov: bool,
-    /// Weight decay, added to the gradient as weight times it; 1e-4 if absent.
-    #[serde(default = "default::weight_decay", deserialize_with = "real::<NotNegative, _>")]
-    pub weight_decay: f64,
-    /// Whether batch norms' parameters and biases decay too; true if absent, as in PyTorch.
-    #[serde(default = "default::decay_norms_and_biases")]
-    pub decay_norms_and_biases: bool,
-    /// Gradients are scaled down to this norm over all parameters; absent: never.
-    #[serde(
-        default,
-        deserialize_with = "some_real::<Positive, _>",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub clip_norm: Option<f64>,
-    /// What a moving average of the weights keeps at each step, between 0 and 1; absent: no average.
-    #[serde(
-        default,
-        deserialize_with = "some_real::<Between, _>",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub ema_decay: Option<f64>,
-}
+pub(super) use optimizer::has_key;
+
+use super::bounds::{BelowOne, Count, NotNegative, OrNone, Share, real, rising, whole};
 
 /// `[schedule]`: how long, and at which rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,22 +58,6 @@ pub struct LossRecipe {
 }
 
 mod default {
-    pub(super) fn accumulate() -> usize {
-        1
-    }
-
-    pub(super) fn momentum() -> f64 {
-        0.9
-    }
-
-    pub(super) fn weight_decay() -> f64 {
-        1e-4
-    }
-
-    pub(super) fn decay_norms_and_biases() -> bool {
-        true
-    }
-
     pub(super) fn factor() -> f64 {
         0.1
     }

@@ -129,11 +129,10 @@ fn what_is_absent_has_the_documented_default() {
         data: DataRecipe::new(DataSet::Cifar10),
         augmentation: AugmentationRecipe { train: vec![], mixup: None, cutmix: None },
         optimizer: OptimizerRecipe {
+            method: MethodRecipe::Sgd { momentum: 0.9, nesterov: false },
             learning_rate: 0.1,
             batch_size: 128,
             accumulate: 1,
-            momentum: 0.9,
-            nesterov: false,
             weight_decay: 1e-4,
             decay_norms_and_biases: true,
             clip_norm: None,

@@ -37,7 +37,7 @@ use crate::classifier::{Classifier, Loss};
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::SgdRecipe;
+use crate::optimizer::OptimizerConfig;
 use crate::pictures::Batches;
 use crate::schedule::Schedule;
 use calibration::Calibration;
@@ -60,7 +60,7 @@ pub struct Training {
     /// The learning rate, by step of the optimiser.
     pub schedule: Schedule,
     /// The optimiser.
-    pub sgd: SgdRecipe,
+    pub optimizer: OptimizerConfig,
     /// The norm that all gradients together are clipped to.
     pub clip_norm: Option<f64>,
     /// Batches whose gradients make one step, on each device.
@@ -234,7 +234,7 @@ impl<N: Network> Run<'_, N> {
             burn = burn.checkpoint(epoch);
         }
         recorder.start();
-        let learner = Learner::new(model, training.sgd.init(), training.schedule.clone());
+        let learner = Learner::new(model, training.optimizer.init(), training.schedule.clone());
         let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
         drop(renderer);
 

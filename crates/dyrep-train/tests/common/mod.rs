@@ -14,8 +14,18 @@ use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeli
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, TrainError, Training,
+    Ended, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, Schedule, Silent, TrainError,
+    Training,
 };
+
+/// Every optimiser, with the usual figures.
+pub(crate) const METHODS: [Method; 5] = [
+    Method::Sgd { momentum: 0.9, nesterov: true },
+    Method::AdamW { betas: [0.9, 0.999], epsilon: 1e-8 },
+    Method::Adam { betas: [0.9, 0.999], epsilon: 1e-8 },
+    Method::RmsProp { alpha: 0.9, epsilon: 0.0316, momentum: 0.9 },
+    Method::Lamb { betas: [0.9, 0.999], epsilon: 1e-6 },
+];
 
 /// Pictures in a batch.
 pub(crate) const BATCH: usize = 64;
@@ -94,7 +104,7 @@ pub(crate) fn training(epochs: usize, steps: usize) -> Training {
         recipe: String::new(),
         epochs,
         schedule: Schedule::cosine(0.05, epochs * steps),
-        sgd: SgdRecipe::imagenet(),
+        optimizer: OptimizerConfig::imagenet(),
         clip_norm: None,
         accumulate: 1,
         loss: Loss::default(),

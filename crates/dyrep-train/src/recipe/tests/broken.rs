@@ -20,8 +20,8 @@ fn check_more(lines: &str, want: &str) {
 
 #[test]
 fn unknown_keys() {
-    let optimizer = "(known: learning_rate, batch_size, accumulate, momentum, nesterov, \
-                     weight_decay, decay_norms_and_biases, clip_norm, ema_decay)";
+    let optimizer = "(known: name, learning_rate, batch_size, accumulate, momentum, nesterov, betas, \
+                     alpha, epsilon, weight_decay, decay_norms_and_biases, clip_norm, ema_decay)";
     check(
         &[("learning_rate", "learning_rte")],
         &format!(
@@ -54,6 +54,43 @@ fn unknown_keys() {
         "[augmentation]\ntrain = [\n  'horizontal_flip',\n  { random_crop = { siz = 3 } },\n]",
         "recipes/x.toml:19: unknown key `siz` in [augmentation.train[1].random_crop]; did you mean \
          `size`? (known: size, padding)",
+    );
+}
+
+#[test]
+fn keys_of_another_optimizer() {
+    let with = |lines: &str, want: &str| {
+        check(&[("[optimizer]", &format!("[optimizer]\n{lines}"))], want);
+    };
+    with(
+        "betas = [0.9, 0.99]",
+        "recipes/x.toml:8: `betas` in [optimizer] goes with `adamw`, `adam`, `lamb`, not with `sgd`",
+    );
+    // Wherever the name stands.
+    with(
+        "alpha = 0.9\nname = 'lamb'",
+        "recipes/x.toml:8: `alpha` in [optimizer] goes with `rmsprop`, not with `lamb`",
+    );
+    with(
+        "name = 'adamw'\nmomentum = 0.9",
+        "recipes/x.toml:9: `momentum` in [optimizer] goes with `sgd`, `rmsprop`, not with `adamw`",
+    );
+    with(
+        "name = 'adamx'",
+        "recipes/x.toml:8: `name` in [optimizer]: unknown name `adamx`; did you mean `adamw`? (known: \
+         sgd, adamw, adam, rmsprop, lamb)",
+    );
+    with(
+        "name = 'adam'\nbetas = [0.9]",
+        "recipes/x.toml:9: `betas` in [optimizer]: expected a list of 2, found a list of 1",
+    );
+    with(
+        "name = 'adam'\nbetas = [0.9, 1.0]",
+        "recipes/x.toml:9: `betas[1]` in [optimizer]: expected a number from 0 to below 1, found 1.0",
+    );
+    with(
+        "name = 'rmsprop'\nepsilon = 0",
+        "recipes/x.toml:9: `epsilon` in [optimizer]: expected a number above 0, found 0",
     );
 }
 

@@ -32,8 +32,14 @@ fn the_readme_names_every_recipe_and_every_key() {
     for name in Recipe::builtin_names() {
         assert!(readme.contains(&format!("`{name}`")), "recipes/README.md lacks the recipe {name}");
     }
-    let written = toml::Value::try_from(parse(FULL, &[]).unwrap()).unwrap();
-    for (section, keys) in written.as_table().unwrap() {
+    let full = toml::Value::try_from(parse(FULL, &[]).unwrap()).unwrap();
+    let other = |name: &&str| {
+        let recipe = parse(SHORT, &[&format!("optimizer.name={name}")]).unwrap();
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe, "{name}");
+        toml::Value::try_from(recipe).unwrap()
+    };
+    let written: Vec<_> = OPTIMIZERS.iter().map(other).chain([full]).collect();
+    for (section, keys) in written.iter().flat_map(|written| written.as_table().unwrap()) {
         assert!(readme.contains(&format!("**`[{section}]`**")), "recipes/README.md: [{section}]");
         for key in keys.as_table().unwrap().keys() {
             let named = readme.contains(&format!("`{key}`"));
@@ -71,6 +77,7 @@ fn figures_are_those_of_the_published_table() {
     for (name, model, want) in rows {
         let recipe = Recipe::builtin(name, &[]).unwrap();
         let (optimizer, epochs) = (&recipe.optimizer, recipe.schedule.epochs);
+        let MethodRecipe::Sgd { momentum, nesterov } = optimizer.method else { panic!("{name}") };
         let row = (
             epochs,
             growth(&recipe).interval,
@@ -78,11 +85,11 @@ fn figures_are_those_of_the_published_table() {
             optimizer.batch_size * optimizer.accumulate,
             optimizer.weight_decay,
             optimizer.decay_norms_and_biases,
-            optimizer.nesterov,
+            nesterov,
         );
         assert_eq!(row, want, "{name}");
         assert_eq!(recipe.model.name, model);
-        assert_eq!((optimizer.learning_rate, optimizer.momentum), (0.1, 0.9), "{name}");
+        assert_eq!((optimizer.learning_rate, momentum), (0.1, 0.9), "{name}");
         assert_eq!(recipe.schedule.kind, ScheduleKind::Cosine, "{name}");
         assert!(recipe.schedule.final_learning_rate < 1e-6, "{name}: near 0");
         assert_eq!(growth(&recipe).calibration_batches, 20, "{name}");
@@ -151,8 +158,8 @@ fn the_digits_are_trained_as_in_the_example() {
     let (optimizer, schedule) = (&recipe.optimizer, &recipe.schedule);
     assert_eq!((schedule.epochs, schedule.final_learning_rate), (10, 0.0));
     assert_eq!((optimizer.learning_rate, optimizer.batch_size), (0.1, 64));
-    assert_eq!((optimizer.momentum, optimizer.weight_decay), (0.9, 1e-4));
-    assert!(optimizer.nesterov && !optimizer.decay_norms_and_biases);
+    assert_eq!(optimizer.method, MethodRecipe::Sgd { momentum: 0.9, nesterov: true });
+    assert!(optimizer.weight_decay == 1e-4 && !optimizer.decay_norms_and_biases);
     let shift = AugmentationStep::RandomCrop { size: 8, padding: 1 };
     assert_eq!(recipe.augmentation.train, [shift]);
     assert_eq!((recipe.run.seed, recipe.run.threads), (0, Some(0)));
