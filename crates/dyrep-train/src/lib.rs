@@ -47,4 +47,4 @@ pub use plan::Plan;
 pub use run::{
     Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Training,
 };
-pub use schedule::{Decay, Schedule};
+pub use schedule::{Decay, Plateau, Schedule};

@@ -17,11 +17,11 @@ use crate::input::InputSpec;
 use crate::optimizer::{Method, OptimizerConfig};
 use crate::recipe::{
     AugmentationRecipe, AugmentationStep, ErasingMode, MethodRecipe, MixRecipe, ModelRecipe,
-    MomentsRecipe, OptimizerRecipe, Recipe, ScheduleKind, SelectionRecipe, StemRecipe,
-    StrategyRecipe,
+    MomentsRecipe, OptimizerRecipe, Recipe, ScheduleKind, ScheduleRecipe, SelectionRecipe,
+    StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
-use crate::schedule::{Decay, Schedule};
+use crate::schedule::{Decay, Plateau, Schedule};
 
 /// A recipe made ready to run.
 #[derive(Debug)]
@@ -267,14 +267,6 @@ fn selection(recipe: &SelectionRecipe) -> Result<Selection, TrainError> {
 
 fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
     let Recipe { model, data, optimizer, schedule, loss, strategy, evaluation, run, .. } = recipe;
-    let decay = match &schedule.kind {
-        ScheduleKind::Cosine => Decay::Cosine,
-        ScheduleKind::Step { milestones, factor } => Decay::Steps {
-            milestones: milestones.iter().map(|epoch| epoch * steps_per_epoch).collect(),
-            factor: *factor,
-        },
-    };
-    let steps = schedule.epochs * steps_per_epoch;
     let set =
         data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
     Ok(Training {
@@ -282,10 +274,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         description: format!("{} epochs on {set}", schedule.epochs),
         recipe: recipe.to_toml()?,
         epochs: schedule.epochs,
-        schedule: Schedule::cosine(optimizer.learning_rate, steps)
-            .with_last_rate(schedule.final_learning_rate)
-            .with_warm_up(schedule.warm_up_epochs * steps_per_epoch)
-            .with_decay(decay),
+        schedule: learning_rate(schedule, optimizer.learning_rate, steps_per_epoch),
         optimizer: optimizer_config(optimizer),
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
@@ -299,6 +288,29 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })
+}
+
+fn learning_rate(recipe: &ScheduleRecipe, rate: f64, steps_per_epoch: usize) -> Schedule {
+    let decay = match recipe.kind.clone() {
+        ScheduleKind::Cosine => Decay::Cosine,
+        ScheduleKind::Step { milestones, factor } => Decay::Steps {
+            milestones: milestones.iter().map(|epoch| epoch * steps_per_epoch).collect(),
+            factor,
+        },
+        ScheduleKind::Poly { power } => Decay::Poly { power },
+        ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor } => {
+            Decay::OneCycle { pct_start, div_factor, final_div_factor }
+        }
+        ScheduleKind::Plateau { factor, patience, threshold, cooldown } => Decay::Plateau {
+            plateau: Plateau { factor, patience, threshold, cooldown },
+            steps_per_epoch,
+        },
+    };
+    Schedule::cosine(rate, recipe.epochs * steps_per_epoch)
+        .with_last_rate(recipe.final_learning_rate)
+        .with_warm_up(recipe.warm_up_epochs * steps_per_epoch)
+        .with_first_rate(recipe.warm_up_learning_rate)
+        .with_decay(decay)
 }
 
 fn optimizer_config(recipe: &OptimizerRecipe) -> OptimizerConfig {

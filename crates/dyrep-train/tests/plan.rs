@@ -168,6 +168,25 @@ fn every_optimizer_arrives() {
     }
 }
 
+#[test]
+fn every_schedule_arrives() {
+    // 22 steps an epoch.
+    let schedule = |changes: &[&str]| plan("digits_quick", changes).unwrap().training.schedule;
+    let poly = schedule(&["schedule.kind=poly", "schedule.final_learning_rate=0.01"]);
+    assert!((poly.at(110) - (0.01 + 0.09 * 0.5_f64.powf(0.9))).abs() < 1e-12);
+    let cycle = schedule(&["schedule.kind={one_cycle={pct_start=0.5,div_factor=10}}"]);
+    assert!((cycle.at(0) - 0.01).abs() < 1e-12 && cycle.at(109) == 0.1);
+    assert!((cycle.at(219) - 1e-6).abs() < 1e-12);
+    let plateau = schedule(&[
+        "schedule.kind={plateau={patience=0,factor=0.5}}",
+        "schedule.warm_up_epochs=1",
+        "schedule.warm_up_learning_rate=0.05",
+    ]);
+    plateau.tell([0.9, 0.5, 0.5].into_iter());
+    assert!((plateau.at(0) - (0.05 + 0.05 / 23.0)).abs() < 1e-12);
+    assert_eq!([44, 65, 66].map(|step| plateau.at(step)), [0.1, 0.1, 0.05]);
+}
+
 /// Every transform that a recipe can name, and both ways of mixing.
 #[test]
 fn every_augmentation_runs() {

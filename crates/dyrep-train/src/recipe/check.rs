@@ -2,7 +2,7 @@
 
 use super::Parts;
 use super::fault::{Fault, Kind};
-use super::optimization::MethodRecipe;
+use super::optimization::{MethodRecipe, ScheduleKind};
 use super::strategy::StrategyRecipe;
 use super::tree::{At, Table};
 
@@ -16,6 +16,8 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         mixing(parts),
         nesterov(parts),
         warm_up(parts),
+        warm_up_learning_rate(parts),
+        one_cycle(parts),
         final_learning_rate(parts),
         chosen_for_nothing(parts),
         epochs_of_growth(parts),
@@ -141,6 +143,34 @@ fn warm_up(parts: &Parts) -> Option<Clash> {
     too_long.then(|| {
         Clash::new(&["schedule", "warm_up_epochs"], expected, schedule.warm_up_epochs.to_string())
     })?
+}
+
+fn warm_up_learning_rate(parts: &Parts) -> Option<Clash> {
+    let schedule = parts.schedule.as_ref()?;
+    let (first, path) = (schedule.warm_up_learning_rate, &["schedule", "warm_up_learning_rate"]);
+    if first > 0.0 && schedule.warm_up_epochs == 0 {
+        return Clash::new(path, "`warm_up_epochs` beside it", format!("{first:?}"));
+    }
+    let highest = parts.optimizer.as_ref()?.learning_rate;
+    let expected = format!("at most the learning rate of {highest:?}");
+    (first > highest).then(|| Clash::new(path, expected, format!("{first:?}")))?
+}
+
+/// One cycle has a start and an end of its own.
+fn one_cycle(parts: &Parts) -> Option<Clash> {
+    let schedule = parts.schedule.as_ref()?;
+    if !matches!(schedule.kind, ScheduleKind::OneCycle { .. }) {
+        return None;
+    }
+    let (warm_up, last) = (schedule.warm_up_epochs, schedule.final_learning_rate);
+    let given: [(&'static [&'static str], _); 2] = [
+        (&["schedule", "warm_up_epochs"], (warm_up > 0).then(|| warm_up.to_string())),
+        (&["schedule", "final_learning_rate"], (last > 0.0).then(|| format!("{last:?}"))),
+    ];
+    let (path, found) = given.into_iter().find_map(|(path, found)| Some((path, found?)))?;
+    let expected =
+        "none for `one_cycle`, which has `pct_start`, `div_factor` and `final_div_factor`";
+    Clash::new(path, expected, found)
 }
 
 fn final_learning_rate(parts: &Parts) -> Option<Clash> {

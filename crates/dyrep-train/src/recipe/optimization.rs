@@ -8,7 +8,9 @@ pub use optimizer::{MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe};
 
 pub(super) use optimizer::has_key;
 
-use super::bounds::{BelowOne, Count, NotNegative, OrNone, Share, real, rising, whole};
+use super::bounds::{
+    AtLeastOne, BelowOne, Between, Count, NotNegative, OrNone, Positive, Share, real, rising, whole,
+};
 
 /// `[schedule]`: how long, and at which rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,11 +22,14 @@ pub struct ScheduleRecipe {
     /// How the learning rate falls; `cosine` if absent.
     #[serde(default)]
     pub kind: ScheduleKind,
-    /// Epochs at the start in which the rate rises evenly, step by step, from 0 to `learning_rate`
+    /// Epochs at the start in which the rate rises evenly, step by step, to `learning_rate`
     /// (arXiv 1706.02677, section 2.2); 0 if absent.
     #[serde(default, deserialize_with = "whole::<OrNone, _>")]
     pub warm_up_epochs: usize,
-    /// The rate that a cosine ends at, and that no schedule falls below after the warm-up; 0 if absent.
+    /// The rate that it rises from; 0 if absent.
+    #[serde(default, deserialize_with = "real::<NotNegative, _>")]
+    pub warm_up_learning_rate: f64,
+    /// The rate that a cosine and a power end at, and that no schedule falls below after the warm-up; 0 if absent.
     #[serde(default, deserialize_with = "real::<NotNegative, _>")]
     pub final_learning_rate: f64,
 }
@@ -45,6 +50,41 @@ pub enum ScheduleKind {
         #[serde(default = "default::factor", deserialize_with = "real::<Share, _>")]
         factor: f64,
     },
+    /// As a power of the steps that are left (arXiv 1606.00915, section 4.1).
+    Poly {
+        /// The power, above 0; 0.9 if absent, as in mmsegmentation.
+        #[serde(default = "default::power", deserialize_with = "real::<Positive, _>")]
+        power: f64,
+    },
+    /// Up along half a cosine and down along another (arXiv 1708.07120), with the keys and defaults of PyTorch's
+    /// `OneCycleLR`. It has its own warm-up and its own end.
+    OneCycle {
+        /// The share of the steps in which the rate rises, above 0 and below 1; 0.3 if absent.
+        #[serde(default = "default::pct_start", deserialize_with = "real::<Between, _>")]
+        pct_start: f64,
+        /// What the highest rate is divided by at the start, not below 1; 25 if absent.
+        #[serde(default = "default::div_factor", deserialize_with = "real::<AtLeastOne, _>")]
+        div_factor: f64,
+        /// What the rate at the start is divided by at the end, not below 1; 10000 if absent.
+        #[serde(default = "default::final_div_factor", deserialize_with = "real::<AtLeastOne, _>")]
+        final_div_factor: f64,
+    },
+    /// By a factor where the validation accuracy no longer rises, with the keys and defaults of PyTorch's
+    /// `ReduceLROnPlateau`.
+    Plateau {
+        /// What the rate is multiplied by, above 0 and below 1; 0.1 if absent.
+        #[serde(default = "default::factor", deserialize_with = "real::<Between, _>")]
+        factor: f64,
+        /// Epochs without a better accuracy that are borne: the rate falls after one more; 10 if absent.
+        #[serde(default = "default::patience", deserialize_with = "whole::<OrNone, _>")]
+        patience: usize,
+        /// An accuracy is better if it is above the best one times (1 + threshold); 1e-4 if absent.
+        #[serde(default = "default::threshold", deserialize_with = "real::<NotNegative, _>")]
+        threshold: f64,
+        /// Epochs after a fall in which none is counted; 0 if absent.
+        #[serde(default, deserialize_with = "whole::<OrNone, _>")]
+        cooldown: usize,
+    },
 }
 
 /// `[loss]`: cross entropy.
@@ -60,5 +100,29 @@ pub struct LossRecipe {
 mod default {
     pub(super) fn factor() -> f64 {
         0.1
+    }
+
+    pub(super) fn power() -> f64 {
+        0.9
+    }
+
+    pub(super) fn pct_start() -> f64 {
+        0.3
+    }
+
+    pub(super) fn div_factor() -> f64 {
+        25.0
+    }
+
+    pub(super) fn final_div_factor() -> f64 {
+        1e4
+    }
+
+    pub(super) fn patience() -> usize {
+        10
+    }
+
+    pub(super) fn threshold() -> f64 {
+        1e-4
     }
 }

@@ -74,6 +74,7 @@ ema_decay = 0.9999
 epochs = 1_000
 kind = { step = { milestones = [30, 60, 2000], factor = 0.2 } }
 warm_up_epochs = 999
+warm_up_learning_rate = 0.5
 final_learning_rate = 1
 [loss]
 label_smoothing = 0.1
@@ -142,6 +143,7 @@ fn what_is_absent_has_the_documented_default() {
             epochs: 10,
             kind: ScheduleKind::Cosine,
             warm_up_epochs: 0,
+            warm_up_learning_rate: 0.0,
             final_learning_rate: 0.0,
         },
         loss: LossRecipe { label_smoothing: 0.0 },
@@ -205,7 +207,7 @@ fn other_formats_go_through_the_same_checks() {
 }
 
 #[test]
-fn every_strategy_and_every_cut_rule_is_written_as_it_is_read() {
+fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
     for name in STRATEGIES {
         let recipe = parse(SHORT, &[&format!("strategy.name={name}")]).unwrap();
         assert_eq!(recipe.strategy.name(), *name);
@@ -218,6 +220,24 @@ fn every_strategy_and_every_cut_rule_is_written_as_it_is_read() {
         let toml = recipe.to_toml().unwrap();
         assert!(toml.contains("layer4"), "{toml}");
         assert_eq!(parse(&toml, &[]).unwrap(), recipe);
+    }
+    let kinds = [
+        ("cosine", ScheduleKind::Cosine),
+        ("poly", ScheduleKind::Poly { power: 0.9 }),
+        ("one_cycle", {
+            ScheduleKind::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }
+        }),
+        ("plateau", {
+            ScheduleKind::Plateau { factor: 0.1, patience: 10, threshold: 1e-4, cooldown: 0 }
+        }),
+        ("{plateau={factor=0.5,patience=0,threshold=0,cooldown=3}}", {
+            ScheduleKind::Plateau { factor: 0.5, patience: 0, threshold: 0.0, cooldown: 3 }
+        }),
+    ];
+    for (written, kind) in kinds {
+        let recipe = parse(SHORT, &[&format!("schedule.kind={written}")]).unwrap();
+        assert_eq!(recipe.schedule.kind, kind);
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     }
     let rules = [
         ("never", CutRecipe::Never),

@@ -92,6 +92,7 @@ impl Recorder {
             layers,
             failure: Failure::default(),
         };
+        inner.tell_schedule();
         for adjustment in inner.record.adjustments.clone() {
             inner.follow(&adjustment);
         }
@@ -154,6 +155,11 @@ impl Inner {
         }
     }
 
+    /// A schedule may ask for the accuracies, which are told before the next epoch begins (see [`Save`]).
+    fn tell_schedule(&self) {
+        self.known.schedule.tell(self.record.epochs.iter().map(|epoch| epoch.accuracy));
+    }
+
     fn fail(&mut self, error: TrainError) {
         self.failure.stop(&self.known.interrupter, error);
     }
@@ -214,6 +220,7 @@ impl Inner {
         self.waited = waited;
         self.progress.on_epoch(&report);
         self.record.epochs.push(report);
+        self.tell_schedule();
         self.note_left_out();
         (self.batch, self.adjust) = (0, Duration::ZERO);
         self.unread.clear();

@@ -203,7 +203,8 @@ fn unknown_names() {
     );
     check(
         &[("epochs = 10", "epochs = 10\nkind = 'linear'")],
-        "recipes/x.toml:13: `kind` in [schedule]: unknown name `linear` (known: cosine, step)",
+        "recipes/x.toml:13: `kind` in [schedule]: unknown name `linear` (known: \
+         cosine, step, poly, one_cycle, plateau)",
     );
 }
 

@@ -115,7 +115,7 @@ fn refusals_show_the_override() {
         (
             "schedule.epoch=3",
             "override `schedule.epoch=3`: unknown key `epoch` in [schedule]; did you mean `epochs`? \
-             (known: epochs, kind, warm_up_epochs, final_learning_rate)"
+             (known: epochs, kind, warm_up_epochs, warm_up_learning_rate, final_learning_rate)"
                 .to_owned(),
         ),
         (
