@@ -141,6 +141,25 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// Patterns of a group of parameters that are none.
+    #[error("[optimizer.groups]: {reason}")]
+    Patterns {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A pattern of a group of parameters that the network has none for.
+    #[error(
+        "[optimizer.groups]: no layer or parameter of the network matches `{pattern}`; its layers are {layers}"
+    )]
+    NoSuchParameters {
+        /// The pattern.
+        pattern: String,
+        /// What there is.
+        layers: String,
+    },
+    /// A network whose every parameter is frozen.
+    #[error("[optimizer.groups]: every parameter is frozen, so there is nothing to train")]
+    NothingTrains,
     /// A data set on disk without its place.
     #[error("where is the data set `{set}`? set data.path")]
     NoPath {

@@ -41,7 +41,7 @@ pub use error::{DeviceError, TrainError};
 pub use evaluate::{Accuracy, evaluate, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
-pub use optimizer::{Method, OptimizerConfig};
+pub use optimizer::{Groups, GroupsConfig, Method, OptimizerConfig, ParameterGroup};
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use run::{

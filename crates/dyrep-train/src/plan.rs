@@ -14,11 +14,11 @@ use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets, size};
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::{Method, OptimizerConfig};
+use crate::optimizer::{GroupsConfig, Method, OptimizerConfig, ParameterGroup};
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, ErasingMode, MethodRecipe, MixRecipe, ModelRecipe,
-    MomentsRecipe, OptimizerRecipe, Recipe, ScheduleKind, ScheduleRecipe, SelectionRecipe,
-    StemRecipe, StrategyRecipe,
+    AugmentationRecipe, AugmentationStep, ErasingMode, GroupRecipe, MethodRecipe, MixRecipe,
+    ModelRecipe, MomentsRecipe, OptimizerRecipe, Recipe, ScheduleKind, ScheduleRecipe,
+    SelectionRecipe, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
 use crate::schedule::{Decay, Plateau, Schedule};
@@ -93,6 +93,8 @@ impl Plan {
         let (network, loaded) = start(config.init(&device)?)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
         let training = training(recipe, train.batches().div_ceil(of_step))?;
+        // What the groups name must be there before a folder is made.
+        training.groups.of(&network)?;
         let label = Label {
             network: Some((recipe.model.name.parse()?, config)),
             input: Some(input(&recipe.data)),
@@ -276,6 +278,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         epochs: schedule.epochs,
         schedule: learning_rate(schedule, optimizer.learning_rate, steps_per_epoch),
         optimizer: optimizer_config(optimizer),
+        groups: groups(optimizer)?,
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
         loss: Loss { label_smoothing: loss.label_smoothing },
@@ -325,6 +328,21 @@ fn optimizer_config(recipe: &OptimizerRecipe) -> OptimizerConfig {
         }
     };
     OptimizerConfig { method, weight_decay, decay_norms_and_biases }
+}
+
+fn groups(recipe: &OptimizerRecipe) -> Result<GroupsConfig, TrainError> {
+    let group = |group: &GroupRecipe| {
+        let GroupRecipe { learning_rate_scale, weight_decay, frozen, .. } = *group;
+        let refused = |error: PatternError| TrainError::Patterns { reason: error.to_string() };
+        Ok(ParameterGroup {
+            matching: PathPatterns::new(&group.matching).map_err(refused)?,
+            learning_rate_scale: learning_rate_scale.unwrap_or(1.0),
+            weight_decay,
+            frozen,
+        })
+    };
+    let groups: Result<Vec<_>, TrainError> = recipe.groups.iter().map(group).collect();
+    Ok(GroupsConfig { layer_decay: recipe.layer_decay, groups: groups? })
 }
 
 fn growth_refused(error: &serde_json::Error) -> TrainError {

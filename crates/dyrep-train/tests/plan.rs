@@ -169,6 +169,23 @@ fn every_optimizer_arrives() {
 }
 
 #[test]
+fn groups_arrive() {
+    let groups = "optimizer.groups=[{matching=['^conv1$','^bn1'],frozen=true},\
+                  {matching=['^fc'],learning_rate_scale=10,weight_decay=0}]";
+    let changes = [groups, "optimizer.layer_decay=0.75"];
+    let groups = plan("digits_quick", &changes).unwrap().training.groups;
+    assert_eq!(groups.layer_decay, Some(0.75));
+    let [first, second] = &groups.groups[..] else { panic!("{groups:?}") };
+    assert!(first.frozen && first.matching.matches("bn1") && !first.matching.matches("conv1.x"));
+    assert_eq!((first.learning_rate_scale, first.weight_decay), (1.0, None));
+    assert!(!second.frozen && second.matching.matches("fc.bias"));
+    assert_eq!((second.learning_rate_scale, second.weight_decay), (10.0, Some(0.0)));
+    let other = "optimizer.groups=[{matching=['^stages'],frozen=true}]";
+    let error = plan("digits_quick", &[other]).unwrap_err().to_string();
+    assert!(error.contains("matches `^stages`; its layers are bn1, conv1, fc, layer1."), "{error}");
+}
+
+#[test]
 fn every_schedule_arrives() {
     // 22 steps an epoch.
     let schedule = |changes: &[&str]| plan("digits_quick", changes).unwrap().training.schedule;

@@ -5,16 +5,20 @@
 //! round it to `f32`, which at the first steps is off by some 1e-5 of a step.
 
 mod adaptive;
+mod groups;
 mod rms_prop;
 #[cfg(test)]
 mod tests;
 
-use burn::module::ParamGroup;
-use burn::optim::{ModuleOptimizer, Optimizer};
+use burn::optim::{LearningRate, ModuleOptimizer, Optimizer};
+use burn::tensor::{Device, Tensor};
 use dyrep_burn::ops::Sgd;
 use serde::{Deserialize, Serialize};
 
+pub use groups::{Groups, GroupsConfig, ParameterGroup};
+
 use adaptive::{Adaptive, Decay as AdaptiveDecay};
+use groups::group;
 use rms_prop::RmsProp;
 
 /// How a gradient becomes a step.
@@ -79,51 +83,94 @@ impl OptimizerConfig {
         Self { method, weight_decay: 1e-4, decay_norms_and_biases: false }
     }
 
-    /// The optimiser.
+    /// The optimiser of all parameters alike.
     #[must_use]
     pub fn init(&self) -> ModuleOptimizer {
+        self.init_grouped(&Groups::default())
+    }
+
+    /// The optimiser of a network with these groups.
+    #[must_use]
+    pub fn init_grouped(&self, groups: &Groups) -> ModuleOptimizer {
         match self.method {
-            Method::Sgd { momentum, nesterov } => self.assemble(|weight_decay| Sgd {
+            Method::Sgd { momentum, nesterov } => self.assemble(groups, |weight_decay| Sgd {
                 momentum: momentum as f32,
                 nesterov,
                 weight_decay: weight_decay as f32,
             }),
-            Method::AdamW { betas, epsilon } => self.assemble(|weight_decay| Adaptive {
+            Method::AdamW { betas, epsilon } => self.assemble(groups, |weight_decay| Adaptive {
                 betas,
                 epsilon,
                 weight_decay,
                 decay: AdaptiveDecay::Decoupled,
             }),
-            Method::Adam { betas, epsilon } => self.assemble(|weight_decay| Adaptive {
+            Method::Adam { betas, epsilon } => self.assemble(groups, |weight_decay| Adaptive {
                 betas,
                 epsilon,
                 weight_decay,
                 decay: AdaptiveDecay::OfGradient,
             }),
-            Method::Lamb { betas, epsilon } => self.assemble(|weight_decay| Adaptive {
+            Method::Lamb { betas, epsilon } => self.assemble(groups, |weight_decay| Adaptive {
                 betas,
                 epsilon,
                 weight_decay,
                 decay: AdaptiveDecay::Trusted,
             }),
-            Method::RmsProp { alpha, epsilon, momentum } => {
-                self.assemble(|weight_decay| RmsProp { alpha, epsilon, momentum, weight_decay })
-            }
+            Method::RmsProp { alpha, epsilon, momentum } => self.assemble(groups, |weight_decay| {
+                RmsProp { alpha, epsilon, momentum, weight_decay }
+            }),
         }
     }
 
-    /// One optimiser for what decays and one for what does not.
-    fn assemble<O: Optimizer>(&self, of_decay: impl Fn(f64) -> O) -> ModuleOptimizer {
-        let optimizer = ModuleOptimizer::from(of_decay(self.weight_decay));
-        if self.decay_norms_and_biases {
-            return optimizer;
+    /// One optimiser for what decays and one for what does not, in each group; of those that match Burn takes the last.
+    fn assemble<O: Optimizer>(
+        &self,
+        groups: &Groups,
+        of_decay: impl Fn(f64) -> O,
+    ) -> ModuleOptimizer {
+        let scaled = |decay: f64, scale: f64| Scaled { optimizer: of_decay(decay), scale };
+        let mut optimizer = ModuleOptimizer::from(scaled(self.weight_decay, 1.0));
+        let spares = !self.decay_norms_and_biases;
+        if spares {
+            optimizer = optimizer.with_group(group(&[NORMS_AND_BIASES]), scaled(0.0, 1.0), None);
         }
-        optimizer.with_group(norms_and_biases(), of_decay(0.0), None)
+        for part in groups.parts() {
+            let decay = part.weight_decay.unwrap_or(self.weight_decay);
+            let all = group(&[&part.paths]);
+            optimizer = optimizer.with_group(all, scaled(decay, part.scale), None);
+            if spares {
+                let spared = group(&[&part.paths, NORMS_AND_BIASES]);
+                optimizer = optimizer.with_group(spared, scaled(0.0, part.scale), None);
+            }
+        }
+        optimizer
     }
 }
 
-/// Parameters of batch norms, and biases.
-fn norms_and_biases() -> ParamGroup {
-    ParamGroup::from_any_regexes(vec![r"(^|\.)(gamma|beta|bias)$"])
-        .unwrap_or_else(|error| unreachable!("a constant pattern: {error:?}"))
+/// The paths of batch norms' parameters and of biases.
+const NORMS_AND_BIASES: &str = r"(^|\.)(gamma|beta|bias)$";
+
+/// An optimiser at a multiple of the learning rate. Its state is the optimiser's own.
+#[derive(Clone, Debug)]
+struct Scaled<O> {
+    optimizer: O,
+    scale: f64,
+}
+
+impl<O: Optimizer> Optimizer for Scaled<O> {
+    type State<const D: usize> = O::State<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: LearningRate,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<O::State<D>>,
+    ) -> (Tensor<D>, Option<O::State<D>>) {
+        self.optimizer.step(lr * self.scale, tensor, grad, state)
+    }
+
+    fn to_device<const D: usize>(state: O::State<D>, device: &Device) -> O::State<D> {
+        O::to_device(state, device)
+    }
 }

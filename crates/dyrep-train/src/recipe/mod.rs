@@ -41,8 +41,8 @@ pub use growth::{
     BranchesRecipe, BudgetRecipe, CutRecipe, FIDELITIES, GrowthRecipe, NORM_RULES, PRESETS, SCORES,
 };
 pub use optimization::{
-    LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe, ScheduleKind,
-    ScheduleRecipe,
+    GroupRecipe, LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe,
+    ScheduleKind, ScheduleRecipe,
 };
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe};

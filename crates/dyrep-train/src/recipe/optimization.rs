@@ -1,9 +1,11 @@
 //! How the loss is lowered: optimiser, schedule, loss.
 
+mod groups;
 mod optimizer;
 
 use serde::{Deserialize, Serialize};
 
+pub use groups::GroupRecipe;
 pub use optimizer::{MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe};
 
 pub(super) use optimizer::has_key;

@@ -70,6 +70,14 @@ weight_decay = 0
 decay_norms_and_biases = false
 clip_norm = 5.0
 ema_decay = 0.9999
+layer_decay = 0.75
+[[optimizer.groups]]
+matching = ["^conv1$", "^bn1"]
+frozen = true
+[[optimizer.groups]]
+matching = ["^fc"]
+learning_rate_scale = 10
+weight_decay = 0
 [schedule]
 epochs = 1_000
 kind = { step = { milestones = [30, 60, 2000], factor = 0.2 } }
@@ -138,6 +146,8 @@ fn what_is_absent_has_the_documented_default() {
             decay_norms_and_biases: true,
             clip_norm: None,
             ema_decay: None,
+            layer_decay: None,
+            groups: vec![],
         },
         schedule: ScheduleRecipe {
             epochs: 10,

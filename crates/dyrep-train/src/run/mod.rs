@@ -37,7 +37,7 @@ use crate::classifier::{Classifier, Loss};
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{GroupsConfig, OptimizerConfig};
 use crate::pictures::Batches;
 use crate::schedule::Schedule;
 use calibration::Calibration;
@@ -61,6 +61,8 @@ pub struct Training {
     pub schedule: Schedule,
     /// The optimiser.
     pub optimizer: OptimizerConfig,
+    /// Layers that are trained in another way than the rest, or not at all.
+    pub groups: GroupsConfig,
     /// The norm that all gradients together are clipped to.
     pub clip_norm: Option<f64>,
     /// Batches whose gradients make one step, on each device.
@@ -186,6 +188,8 @@ impl<N: Network> Run<'_, N> {
         recorder.update(|_| {})?;
 
         let network = self.network.train().fork(&main.clone().autodiff());
+        let groups = training.groups.of(&network)?;
+        let network = groups.freeze(network)?;
         let model = Classifier::new(network, training.loss, parts);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
         // An epoch's last step may have fewer batches; each then counts for more.
@@ -234,7 +238,11 @@ impl<N: Network> Run<'_, N> {
             burn = burn.checkpoint(epoch);
         }
         recorder.start();
-        let learner = Learner::new(model, training.optimizer.init(), training.schedule.clone());
+        let learner = Learner::new(
+            model,
+            training.optimizer.init_grouped(&groups),
+            training.schedule.clone(),
+        );
         let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
         drop(renderer);
 

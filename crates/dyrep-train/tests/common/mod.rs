@@ -14,8 +14,8 @@ use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeli
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Ended, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, Schedule, Silent, TrainError,
-    Training,
+    Ended, GroupsConfig, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, Schedule, Silent,
+    TrainError, Training,
 };
 
 /// Every optimiser, with the usual figures.
@@ -105,6 +105,7 @@ pub(crate) fn training(epochs: usize, steps: usize) -> Training {
         epochs,
         schedule: Schedule::cosine(0.05, epochs * steps),
         optimizer: OptimizerConfig::imagenet(),
+        groups: GroupsConfig::default(),
         clip_norm: None,
         accumulate: 1,
         loss: Loss::default(),

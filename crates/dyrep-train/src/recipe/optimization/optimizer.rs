@@ -6,9 +6,10 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::bounds::{
-    BelowOne, Between, Count, Name, Names, NotNegative, Positive, real, some_real, whole,
+use super::super::bounds::{
+    BelowOne, Between, Count, Name, Names, NotNegative, Positive, Share, real, some_real, whole,
 };
+use super::GroupRecipe;
 
 /// Optimisers that a recipe can name.
 pub const OPTIMIZERS: &[&str] = &["sgd", "adamw", "adam", "rmsprop", "lamb"];
@@ -36,6 +37,8 @@ const KEYS: &[&str] = &[
     "decay_norms_and_biases",
     "clip_norm",
     "ema_decay",
+    "layer_decay",
+    "groups",
 ];
 
 /// Keys that some optimisers have, with their names; all other keys go with every one.
@@ -48,7 +51,7 @@ const OF_SOME: &[(&str, &[&str])] = &[
 ];
 
 /// Whether the optimiser `name` has `key`.
-pub(in crate::recipe) fn has_key(name: &str, key: &str) -> bool {
+pub(in super::super) fn has_key(name: &str, key: &str) -> bool {
     OF_SOME.iter().find(|(known, _)| *known == key).is_none_or(|(_, names)| names.contains(&name))
 }
 
@@ -77,6 +80,13 @@ pub struct OptimizerRecipe {
     /// What a moving average of the weights keeps at each step, between 0 and 1; absent: no average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
+    /// What the learning rate is multiplied by from each block of layers to the one before it, above 0 and not above 1
+    /// (arXiv 1801.06146, section 3.2); absent: one rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
+    /// Layers that are trained in another way than the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupRecipe>,
 }
 
 /// An optimiser and the keys that it does not share with all others.
@@ -159,6 +169,10 @@ struct Raw {
     clip_norm: Option<f64>,
     #[serde(default, deserialize_with = "some_real::<Between, _>")]
     ema_decay: Option<f64>,
+    #[serde(default, deserialize_with = "some_real::<Share, _>")]
+    layer_decay: Option<f64>,
+    #[serde(default)]
+    groups: Vec<GroupRecipe>,
 }
 
 impl Raw {
@@ -181,6 +195,8 @@ impl Raw {
             decay_norms_and_biases: self.decay_norms_and_biases,
             clip_norm: self.clip_norm,
             ema_decay: self.ema_decay,
+            layer_decay: self.layer_decay,
+            groups: self.groups,
         }
     }
 }

@@ -21,7 +21,8 @@ fn check_more(lines: &str, want: &str) {
 #[test]
 fn unknown_keys() {
     let optimizer = "(known: name, learning_rate, batch_size, accumulate, momentum, nesterov, betas, \
-                     alpha, epsilon, weight_decay, decay_norms_and_biases, clip_norm, ema_decay)";
+                     alpha, epsilon, weight_decay, decay_norms_and_biases, clip_norm, ema_decay, \
+                     layer_decay, groups)";
     check(
         &[("learning_rate", "learning_rte")],
         &format!(
@@ -54,6 +55,42 @@ fn unknown_keys() {
         "[augmentation]\ntrain = [\n  'horizontal_flip',\n  { random_crop = { siz = 3 } },\n]",
         "recipes/x.toml:19: unknown key `siz` in [augmentation.train[1].random_crop]; did you mean \
          `size`? (known: size, padding)",
+    );
+}
+
+#[test]
+fn groups_that_make_no_sense() {
+    let with = |lines: &str, want: &str| {
+        check(&[("[schedule]", &format!("[[optimizer.groups]]\n{lines}\n[schedule]"))], want);
+    };
+    with(
+        "matching = []\nfrozen = true",
+        "recipes/x.toml:11: `matching` in [optimizer.groups]: expected one pattern at least",
+    );
+    with(
+        "matching = ['layer[']\nfrozen = true",
+        "recipes/x.toml:12: `matching[0]` in [optimizer.groups[0]]: expected a regular expression on \
+         paths, found \"layer[\"",
+    );
+    with(
+        "matching = ['^fc']",
+        "recipes/x.toml:11: a group in [optimizer.groups] needs `learning_rate_scale`, `weight_decay` or \
+         `frozen = true`",
+    );
+    with(
+        "matching = ['^fc']\nfrozen = true\nweight_decay = 0",
+        "recipes/x.toml:11: a group in [optimizer.groups] that is frozen has no `learning_rate_scale` and \
+         no `weight_decay`",
+    );
+    with(
+        "matching = ['^fc']\nlearning_rate_scale = 0",
+        "recipes/x.toml:13: `learning_rate_scale` in [optimizer.groups[0]]: expected a number above 0, \
+         found 0",
+    );
+    with(
+        "frozen = true",
+        "recipes/x.toml:11: [optimizer.groups[0]] lacks `matching`, for example `matching = \
+         [\"^layer1\"]`",
     );
 }
 
