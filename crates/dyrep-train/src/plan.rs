@@ -1,11 +1,13 @@
 //! From a recipe to what a run is made of.
 
+mod optimization;
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use dyrep_burn::{ControllerConfig, PathPatterns, PatternError, Structure};
 use dyrep_data::{
-    Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, TransformSpec,
+    Dataset, Erase, Fill, Loader, LoaderConfig, MixConfig, Mixer, Pipeline, Sampling, TransformSpec,
 };
 use dyrep_models::{Branching, Model, ModelConfig, ModelName, Selection, Stem};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
@@ -14,14 +16,12 @@ use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets, size};
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::{GroupsConfig, Method, OptimizerConfig, ParameterGroup};
 use crate::recipe::{
-    AugmentationRecipe, AugmentationStep, ErasingMode, GroupRecipe, MethodRecipe, MixRecipe,
-    ModelRecipe, MomentsRecipe, OptimizerRecipe, Recipe, ScheduleKind, ScheduleRecipe,
-    SelectionRecipe, StemRecipe, StrategyRecipe,
+    AugmentationRecipe, AugmentationStep, ErasingMode, MixRecipe, ModelRecipe, Recipe,
+    SamplerRecipe, SelectionRecipe, StemRecipe, StrategyRecipe,
 };
 use crate::run::Training;
-use crate::schedule::{Decay, Plateau, Schedule};
+use optimization::{groups, learning_rate, loss, optimizer_config};
 
 /// A recipe made ready to run.
 #[derive(Debug)]
@@ -92,7 +92,8 @@ impl Plan {
         let config = network(recipe, train.dataset())?;
         let (network, loaded) = start(config.init(&device)?)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
-        let training = training(recipe, train.batches().div_ceil(of_step))?;
+        let loss = loss(&recipe.loss, train.dataset())?;
+        let training = training(recipe, train.batches().div_ceil(of_step), loss)?;
         // What the groups name must be there before a folder is made.
         training.groups.of(&network)?;
         let label = Label {
@@ -131,6 +132,10 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
     let config = LoaderConfig {
         batch_size: optimizer.batch_size,
         shuffle: true,
+        sampling: match data.sampler {
+            SamplerRecipe::Shuffled => Sampling::Each,
+            SamplerRecipe::Balanced => Sampling::Balanced,
+        },
         // The last, smaller batch would give noisy statistics; a tiny set keeps it.
         drop_last: train.len() > optimizer.batch_size,
         seed: run.seed,
@@ -138,7 +143,8 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
         max_skipped: run.max_skipped,
         ..LoaderConfig::default()
     };
-    let in_order = LoaderConfig { shuffle: false, drop_last: false, ..config };
+    let in_order =
+        LoaderConfig { shuffle: false, sampling: Sampling::Each, drop_last: false, ..config };
     let input = input(data);
     let plain = evaluation(&input)?;
     let spec = |step: &AugmentationStep| transform(step, &InputSpec::from(&input));
@@ -267,8 +273,8 @@ fn selection(recipe: &SelectionRecipe) -> Result<Selection, TrainError> {
     })
 }
 
-fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
-    let Recipe { model, data, optimizer, schedule, loss, strategy, evaluation, run, .. } = recipe;
+fn training(recipe: &Recipe, steps_per_epoch: usize, loss: Loss) -> Result<Training, TrainError> {
+    let Recipe { model, data, optimizer, schedule, strategy, evaluation, run, .. } = recipe;
     let set =
         data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
     Ok(Training {
@@ -281,7 +287,7 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         groups: groups(optimizer)?,
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
-        loss: Loss { label_smoothing: loss.label_smoothing },
+        loss,
         controller: controller(recipe)?,
         average_decay: optimizer.ema_decay,
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
@@ -291,58 +297,6 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         mixer: mixer(&recipe.augmentation)?,
         seed: run.seed,
     })
-}
-
-fn learning_rate(recipe: &ScheduleRecipe, rate: f64, steps_per_epoch: usize) -> Schedule {
-    let decay = match recipe.kind.clone() {
-        ScheduleKind::Cosine => Decay::Cosine,
-        ScheduleKind::Step { milestones, factor } => Decay::Steps {
-            milestones: milestones.iter().map(|epoch| epoch * steps_per_epoch).collect(),
-            factor,
-        },
-        ScheduleKind::Poly { power } => Decay::Poly { power },
-        ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor } => {
-            Decay::OneCycle { pct_start, div_factor, final_div_factor }
-        }
-        ScheduleKind::Plateau { factor, patience, threshold, cooldown } => Decay::Plateau {
-            plateau: Plateau { factor, patience, threshold, cooldown },
-            steps_per_epoch,
-        },
-    };
-    Schedule::cosine(rate, recipe.epochs * steps_per_epoch)
-        .with_last_rate(recipe.final_learning_rate)
-        .with_warm_up(recipe.warm_up_epochs * steps_per_epoch)
-        .with_first_rate(recipe.warm_up_learning_rate)
-        .with_decay(decay)
-}
-
-fn optimizer_config(recipe: &OptimizerRecipe) -> OptimizerConfig {
-    let OptimizerRecipe { weight_decay, decay_norms_and_biases, .. } = *recipe;
-    let method = match recipe.method {
-        MethodRecipe::Sgd { momentum, nesterov } => Method::Sgd { momentum, nesterov },
-        MethodRecipe::AdamW(MomentsRecipe { betas, epsilon }) => Method::AdamW { betas, epsilon },
-        MethodRecipe::Adam(MomentsRecipe { betas, epsilon }) => Method::Adam { betas, epsilon },
-        MethodRecipe::Lamb(MomentsRecipe { betas, epsilon }) => Method::Lamb { betas, epsilon },
-        MethodRecipe::RmsProp { alpha, epsilon, momentum } => {
-            Method::RmsProp { alpha, epsilon, momentum }
-        }
-    };
-    OptimizerConfig { method, weight_decay, decay_norms_and_biases }
-}
-
-fn groups(recipe: &OptimizerRecipe) -> Result<GroupsConfig, TrainError> {
-    let group = |group: &GroupRecipe| {
-        let GroupRecipe { learning_rate_scale, weight_decay, frozen, .. } = *group;
-        let refused = |error: PatternError| TrainError::Patterns { reason: error.to_string() };
-        Ok(ParameterGroup {
-            matching: PathPatterns::new(&group.matching).map_err(refused)?,
-            learning_rate_scale: learning_rate_scale.unwrap_or(1.0),
-            weight_decay,
-            frozen,
-        })
-    };
-    let groups: Result<Vec<_>, TrainError> = recipe.groups.iter().map(group).collect();
-    Ok(GroupsConfig { layer_decay: recipe.layer_decay, groups: groups? })
 }
 
 fn growth_refused(error: &serde_json::Error) -> TrainError {

@@ -12,6 +12,7 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use common::bits;
 use dyrep_burn::{CutRule, Score, Structure, layers};
+use dyrep_data::{Loader, Sampling};
 use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig, ResNetStem};
 use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
@@ -166,6 +167,34 @@ fn every_optimizer_arrives() {
         let want = OptimizerConfig { method, weight_decay: 0.5, decay_norms_and_biases: false };
         assert_eq!(plan("digits_quick", &changes).unwrap().training.optimizer, want);
     }
+}
+
+#[test]
+fn weights_of_classes_and_the_sampler_arrive() {
+    let Plan { train, validation, training, .. } = plan("digits_quick", &[]).unwrap();
+    assert_eq!(training.loss.class_weights, None);
+    assert_eq!(train.config().sampling, Sampling::Each);
+    assert_eq!(validation.config().sampling, Sampling::Each);
+    let both = ["loss.class_weights=balanced", "data.sampler=balanced"];
+    let Plan { train, validation, training, .. } = plan("digits_quick", &both).unwrap();
+    let weights = training.loss.class_weights.unwrap();
+    let ones = (0..train.dataset().len()).filter(|at| train.dataset().label(*at) == 1).count();
+    assert!((weights[1] - 143.7 / ones as f32).abs() < 1e-5, "of 1437 pictures in 10 classes");
+    let samplings = [&train, &validation].map(|loader| loader.config().sampling);
+    assert_eq!(samplings, [Sampling::Balanced, Sampling::Each]);
+    let labels = |loader: &Loader| -> Vec<i64> {
+        loader.epoch(0).flat_map(|batch| batch.unwrap().labels).collect()
+    };
+    let drawn = labels(&train);
+    assert_eq!(drawn.len(), 22 * 64);
+    let list = "loss.class_weights=[1,2,3,4,5,6,7,8,9,10]";
+    let training = plan("digits_quick", &[list]).unwrap().training;
+    assert_eq!(training.loss.class_weights.unwrap()[9], 10.0);
+    let error = plan("digits_quick", &["loss.class_weights=[1,2]"]).unwrap_err().to_string();
+    assert!(error.contains("2 numbers, the data have 10 classes"), "{error}");
+    let tiny = "loss.class_weights=[1,2,3,4,5,6,7,8,9,1e-60]";
+    let error = plan("digits_quick", &[tiny]).unwrap_err().to_string();
+    assert!(error.contains("class weights: expected numbers above 0"), "{error}");
 }
 
 #[test]

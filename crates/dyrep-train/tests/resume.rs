@@ -6,8 +6,10 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use common::{Options, assert_same_bits};
+use common::{First, Options, assert_same_bits, bits};
+use dyrep_data::{Digits, Loader, LoaderConfig, Pipeline, Sampling};
 use dyrep_train::{Decay, Plateau, Schedule};
 
 /// The first epochs of a run of five.
@@ -37,6 +39,29 @@ fn k_steps_saved_and_loaded_and_the_rest_are_all_steps() {
         assert_eq!(got.log, want.log);
         assert_same_bits(&got.network, &want.network);
     }
+}
+
+/// Draws and weights are functions of (seed, epoch) and of the data.
+#[test]
+fn a_balanced_run_goes_on() {
+    let run = |folder: &Path, epochs, resume, threads| {
+        let mut options = part(folder, epochs, None, resume);
+        let [train, validation] = &options.loaders;
+        let set = Arc::new(First::new(Digits::train(), 256));
+        let config = LoaderConfig { sampling: Sampling::Balanced, threads, ..*train.config() };
+        let train = Loader::new(set, Pipeline::digits_train(), config).unwrap();
+        options.training.loss.class_weights = Some(vec![1.0; 10]);
+        options.training.loss.class_weights.as_mut().unwrap()[3] = 2.5;
+        options.loaders = [Arc::new(train), Arc::clone(validation)];
+        options.run().unwrap()
+    };
+    let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let want = run(whole.path(), 5, false, 0);
+    run(parts.path(), 2, false, 3);
+    assert_same_bits(&run(parts.path(), 5, true, 1).network, &want.network);
+    // The control: each picture once is another run.
+    let each = part(other.path(), 5, None, false).run().unwrap();
+    assert_ne!(bits(&each.network), bits(&want.network));
 }
 
 /// The rate on a plateau is a function of the record: a resumed run has it from there.

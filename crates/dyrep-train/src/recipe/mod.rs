@@ -41,14 +41,14 @@ pub use growth::{
     BranchesRecipe, BudgetRecipe, CutRecipe, FIDELITIES, GrowthRecipe, NORM_RULES, PRESETS, SCORES,
 };
 pub use optimization::{
-    GroupRecipe, LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe,
-    ScheduleKind, ScheduleRecipe,
+    ClassWeightsRecipe, GroupRecipe, LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS,
+    OptimizerRecipe, ScheduleKind, ScheduleRecipe,
 };
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe};
 pub use selection::SelectionRecipe;
 pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
-pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, StemRecipe};
+pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, SamplerRecipe, StemRecipe};
 
 use error::{Sources, suggest};
 use fault::{Fault, Kind};

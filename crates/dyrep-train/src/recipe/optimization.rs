@@ -2,11 +2,14 @@
 
 mod groups;
 mod optimizer;
+mod weights;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use groups::GroupRecipe;
 pub use optimizer::{MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe};
+
+pub use weights::ClassWeightsRecipe;
 
 pub(super) use optimizer::has_key;
 
@@ -90,13 +93,20 @@ pub enum ScheduleKind {
 }
 
 /// `[loss]`: cross entropy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossRecipe {
     /// The share of the target spread evenly over all classes, 0 to below 1 (arXiv 1512.00567, section 7);
     /// 0 if absent.
     #[serde(deserialize_with = "real::<BelowOne, _>")]
     pub label_smoothing: f64,
+    /// How much each class counts in the mean; all alike if absent.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeightsRecipe>,
+}
+
+fn some<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ClassWeightsRecipe>, D::Error> {
+    ClassWeightsRecipe::deserialize(d).map(Some)
 }
 
 mod default {

@@ -43,6 +43,7 @@ std = [0.25]
 background = [0, 128, 255]
 max_pixels = 200_000_000
 follow_links = true
+sampler = "balanced"
 [augmentation]
 train = [
     { resize = { size = 200 } },
@@ -86,6 +87,7 @@ warm_up_learning_rate = 0.5
 final_learning_rate = 1
 [loss]
 label_smoothing = 0.1
+class_weights = [1, 0.5]
 [strategy]
 interval = 3
 name = "dyrep"
@@ -156,7 +158,7 @@ fn what_is_absent_has_the_documented_default() {
             warm_up_learning_rate: 0.0,
             final_learning_rate: 0.0,
         },
-        loss: LossRecipe { label_smoothing: 0.0 },
+        loss: LossRecipe { label_smoothing: 0.0, class_weights: None },
         strategy: StrategyRecipe::DyRep(GrowthRecipe::default()),
         evaluation: EvaluationRecipe { recalibrate_batches: None, early_stopping: None },
         run: RunRecipe { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1 },
@@ -244,6 +246,13 @@ fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
             ScheduleKind::Plateau { factor: 0.5, patience: 0, threshold: 0.0, cooldown: 3 }
         }),
     ];
+    let weights = |written: &str| {
+        let recipe = parse(SHORT, &[&format!("loss.class_weights={written}")]).unwrap();
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
+        recipe.loss.class_weights.unwrap()
+    };
+    assert_eq!(weights("balanced"), ClassWeightsRecipe::Balanced);
+    assert_eq!(weights("[1, 0.5]"), ClassWeightsRecipe::Each(vec![1.0, 0.5]));
     for (written, kind) in kinds {
         let recipe = parse(SHORT, &[&format!("schedule.kind={written}")]).unwrap();
         assert_eq!(recipe.schedule.kind, kind);

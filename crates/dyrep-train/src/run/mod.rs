@@ -190,7 +190,7 @@ impl<N: Network> Run<'_, N> {
         let network = self.network.train().fork(&main.clone().autodiff());
         let groups = training.groups.of(&network)?;
         let network = groups.freeze(network)?;
-        let model = Classifier::new(network, training.loss, parts);
+        let model = Classifier::new(network, training.loss.clone(), parts);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
         // An epoch's last step may have fewer batches; each then counts for more.
         let rest = batches % training.accumulate;
@@ -294,6 +294,7 @@ impl<N: Network> Run<'_, N> {
             let (option, expected) = ("learning rate", "a number above 0");
             return Err(TrainError::Config { option, expected, found: rate.to_string() });
         }
+        training.loss.check(self.train.dataset().classes().len())?;
         let expected = training.input.mean.len();
         for loader in [&self.train, &self.validation] {
             let found = loader.dataset().channels();

@@ -59,6 +59,22 @@ fn unknown_keys() {
 }
 
 #[test]
+fn weights_of_classes_that_are_none() {
+    let with = |value: &str, want: &str| {
+        let want = format!("recipes/x.toml:17: `class_weights{want}");
+        check_more(&format!("[loss]\nclass_weights = {value}"), &want);
+    };
+    let expected = "in [loss]: expected \"balanced\" or a list of numbers, one a class, found";
+    with("1", &format!("` {expected} 1"));
+    with("[]", &format!("` {expected} none"));
+    with(
+        "'balance'",
+        "` in [loss]: unknown name `balance`; did you mean `balanced`? (known: balanced)",
+    );
+    with("[1, 0]", "[1]` in [loss]: expected a number above 0, found 0");
+}
+
+#[test]
 fn groups_that_make_no_sense() {
     let with = |lines: &str, want: &str| {
         check(&[("[schedule]", &format!("[[optimizer.groups]]\n{lines}\n[schedule]"))], want);
