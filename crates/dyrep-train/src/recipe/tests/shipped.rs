@@ -48,6 +48,33 @@ fn the_readme_names_every_recipe_and_every_key() {
     }
 }
 
+/// Keys that the page for those who come from other scripts names, as `section.key`.
+#[test]
+fn the_page_of_other_scripts_names_keys_that_exist() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/from-timm.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rmsprop = parse(SHORT, &["optimizer.name=rmsprop"]).unwrap();
+    let adam = parse(SHORT, &["optimizer.name=adam"]).unwrap();
+    let known = [parse(FULL, &[]).unwrap(), rmsprop, adam].map(|recipe| {
+        let recipe = toml::Value::try_from(recipe).unwrap();
+        recipe.as_table().unwrap().clone()
+    });
+    let mut found = 0;
+    for (section, key) in page.split('`').skip(1).step_by(2).filter_map(|it| it.split_once('.')) {
+        if SECTIONS.contains(&section) && key != "json" {
+            found += 1;
+            // What a recipe need not have is not written.
+            let optional = matches!(
+                (section, key),
+                ("model", "weights" | "activation" | "part" | "rename" | "norm_epsilon")
+            );
+            let exists = known.iter().any(|known| known[section].get(key).is_some());
+            assert!(optional || exists, "docs/from-timm.md: there is no `{section}.{key}`");
+        }
+    }
+    assert!(found > 60, "{found} keys");
+}
+
 #[test]
 fn an_unknown_recipe_is_named_with_those_there_are() {
     let error = Recipe::builtin("cifar_vgg18", &[]).unwrap_err().to_string();
