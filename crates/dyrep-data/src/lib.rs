@@ -77,7 +77,7 @@ pub use crate::image::Image;
 pub use crate::image_files::ImageFiles;
 pub use crate::image_folder::ImageFolder;
 pub use crate::left_out::LeftOut;
-pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels};
+pub use crate::loader::{Batch, Epoch, Loader, LoaderConfig, Pixels, Sampling};
 pub use crate::mix::{Mix, MixConfig, MixSpec, MixedLabels, Mixer, Pairing};
 pub use crate::parts::PartError;
 pub use crate::reading::Reading;

@@ -17,6 +17,8 @@ const SAMPLE: &[u8; 8] = b"sample\0\0";
 const ORDER: &[u8; 8] = b"order\0\0\0";
 const BATCH: &[u8; 8] = b"batch\0\0\0";
 const PICTURE: &[u8; 8] = b"picture\0";
+const BALANCED: &[u8; 8] = b"balanced";
+const DRAW: &[u8; 8] = b"draw\0\0\0\0";
 
 /// The random numbers of one sample in one epoch.
 ///
@@ -29,6 +31,13 @@ impl SampleRng {
     #[must_use]
     pub fn new(seed: u64, epoch: u64, index: u64) -> Self {
         Self(generator(seed, epoch, index, SAMPLE))
+    }
+
+    /// The generator of a sample that was drawn, perhaps not for the first time, into this place of
+    /// an epoch's order: apart from those of samples that stand there once.
+    #[must_use]
+    pub fn of_draw(seed: u64, epoch: u64, place: u64) -> Self {
+        Self(generator(seed, epoch, place, DRAW))
     }
 
     /// The generator of what is decided for a whole batch, apart from those of its samples.
@@ -75,6 +84,22 @@ pub(crate) fn permutation(len: usize, seed: u64, epoch: u64) -> Vec<usize> {
     order
 }
 
+/// The order of an epoch of `len` draws in which every class stands equally often, or once more: by
+/// lot, if `len` is no multiple of their number. `classes` are the samples of each, one at least; each
+/// draw is one of its class, every one equally likely.
+pub(crate) fn balanced(classes: &[&[usize]], len: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut rng = generator(seed, epoch, 0, BALANCED);
+    let mut turns: Vec<usize> = (0..classes.len()).collect();
+    shuffle(&mut rng, &mut turns);
+    let mut order: Vec<usize> = turns.into_iter().cycle().take(len).collect();
+    shuffle(&mut rng, &mut order);
+    for drawn in &mut order {
+        let class = classes[*drawn];
+        *drawn = class[below(&mut rng, class.len() as u64) as usize];
+    }
+    order
+}
+
 /// Fisher–Yates.
 fn shuffle<T>(rng: &mut ChaCha8Rng, items: &mut [T]) {
     for last in (1..items.len()).rev() {
@@ -114,9 +139,11 @@ mod tests {
         let mut rng = SampleRng::new(1, 2, 3);
         assert_eq!(rng.0.next_u64(), GOLDEN_WORD);
         assert_eq!(permutation(10, 1, 2), GOLDEN_ORDER);
+        assert_eq!(balanced(&[&[0, 1, 2, 3, 4, 5], &[6], &[7, 8]], 11, 1, 2), GOLDEN_DRAWS);
     }
     const GOLDEN_WORD: u64 = 0xff39_e3f7_a630_17d8;
     const GOLDEN_ORDER: [usize; 10] = [4, 7, 8, 1, 2, 0, 6, 5, 9, 3];
+    const GOLDEN_DRAWS: [usize; 11] = [7, 6, 4, 6, 6, 3, 8, 6, 0, 7, 1];
 
     #[test]
     fn seed_epoch_index_and_purpose_each_change_the_stream() {
@@ -137,6 +164,26 @@ mod tests {
         order.sort_unstable();
         assert!(order.into_iter().eq(0..1000));
         assert!(permutation(0, 5, 9).is_empty());
+    }
+
+    #[test]
+    fn classes_are_drawn_equally_often() {
+        let classes: [&[usize]; 3] = [&[0, 1, 2, 3, 4, 5, 6], &[7], &[8, 9]];
+        let mut more = [0; 3];
+        let mut drawn = [0_i32; 10];
+        for epoch in 0..3000 {
+            let order = balanced(&classes, 10, 4, epoch);
+            let of_class =
+                classes.map(|class| order.iter().filter(|at| class.contains(at)).count());
+            assert!(of_class.iter().all(|count| [3, 4].contains(count)), "{of_class:?}");
+            more[of_class.iter().position(|count| *count == 4).unwrap()] += 1_i32;
+            order.iter().for_each(|at| drawn[*at] += 1);
+        }
+        // Five standard deviations: of a third of 3000, and of a seventh of 10,000.
+        assert!(more.iter().all(|count| (count - 1000).abs() < 130), "{more:?}");
+        assert!(drawn[..7].iter().all(|count| (count - 1428).abs() < 175), "{drawn:?}");
+        assert_ne!(balanced(&classes, 10, 4, 0), balanced(&classes, 10, 4, 1));
+        assert!(balanced(&classes, 0, 4, 0).is_empty());
     }
 
     #[test]

@@ -47,3 +47,17 @@ for last in range(9, 0, -1):
     chosen = below(stream, last + 1)
     order[last], order[chosen] = order[chosen], order[last]
 print("permutation(10, 1, 2):", order)
+
+
+def shuffle(stream, items):
+    for last in range(len(items) - 1, 0, -1):
+        chosen = below(stream, last + 1)
+        items[last], items[chosen] = items[chosen], items[last]
+
+
+classes, stream = [[0, 1, 2, 3, 4, 5], [6], [7, 8]], words(1, 2, 0, b"balanced")
+turns = list(range(len(classes)))
+shuffle(stream, turns)
+draws = [turns[place % len(turns)] for place in range(11)]
+shuffle(stream, draws)
+print("balanced(.., 11, 1, 2):", [classes[drawn][below(stream, len(classes[drawn]))] for drawn in draws])

@@ -2,6 +2,7 @@
 
 use super::Parts;
 use super::fault::{Fault, Kind};
+use super::optimization::{MethodRecipe, ScheduleKind};
 use super::strategy::StrategyRecipe;
 use super::tree::{At, Table};
 
@@ -15,6 +16,8 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         mixing(parts),
         nesterov(parts),
         warm_up(parts),
+        warm_up_learning_rate(parts),
+        one_cycle(parts),
         final_learning_rate(parts),
         chosen_for_nothing(parts),
         epochs_of_growth(parts),
@@ -124,8 +127,10 @@ fn mixing(parts: &Parts) -> Option<Clash> {
 }
 
 fn nesterov(parts: &Parts) -> Option<Clash> {
-    let optimizer = parts.optimizer.as_ref()?;
-    let alone = optimizer.nesterov && optimizer.momentum == 0.0;
+    let MethodRecipe::Sgd { momentum, nesterov } = parts.optimizer.as_ref()?.method else {
+        return None;
+    };
+    let alone = nesterov && momentum == 0.0;
     let expected = "false without momentum, which it is a variant of";
     alone.then(|| Clash::new(&["optimizer", "nesterov"], expected, true.to_string()))?
 }
@@ -138,6 +143,34 @@ fn warm_up(parts: &Parts) -> Option<Clash> {
     too_long.then(|| {
         Clash::new(&["schedule", "warm_up_epochs"], expected, schedule.warm_up_epochs.to_string())
     })?
+}
+
+fn warm_up_learning_rate(parts: &Parts) -> Option<Clash> {
+    let schedule = parts.schedule.as_ref()?;
+    let (first, path) = (schedule.warm_up_learning_rate, &["schedule", "warm_up_learning_rate"]);
+    if first > 0.0 && schedule.warm_up_epochs == 0 {
+        return Clash::new(path, "`warm_up_epochs` beside it", format!("{first:?}"));
+    }
+    let highest = parts.optimizer.as_ref()?.learning_rate;
+    let expected = format!("at most the learning rate of {highest:?}");
+    (first > highest).then(|| Clash::new(path, expected, format!("{first:?}")))?
+}
+
+/// One cycle has a start and an end of its own.
+fn one_cycle(parts: &Parts) -> Option<Clash> {
+    let schedule = parts.schedule.as_ref()?;
+    if !matches!(schedule.kind, ScheduleKind::OneCycle { .. }) {
+        return None;
+    }
+    let (warm_up, last) = (schedule.warm_up_epochs, schedule.final_learning_rate);
+    let given: [(&'static [&'static str], _); 2] = [
+        (&["schedule", "warm_up_epochs"], (warm_up > 0).then(|| warm_up.to_string())),
+        (&["schedule", "final_learning_rate"], (last > 0.0).then(|| format!("{last:?}"))),
+    ];
+    let (path, found) = given.into_iter().find_map(|(path, found)| Some((path, found?)))?;
+    let expected =
+        "none for `one_cycle`, which has `pct_start`, `div_factor` and `final_div_factor`";
+    Clash::new(path, expected, found)
 }
 
 fn final_learning_rate(parts: &Parts) -> Option<Clash> {

@@ -242,6 +242,7 @@ fn example(table: &str, key: &str) -> &'static str {
         (_, "learning_rate") => "`learning_rate = 0.1`",
         (_, "batch_size") => "`batch_size = 256`",
         (_, "epochs") => "`epochs = 120`",
+        (_, "matching") => "`matching = [\"^layer1\"]`",
         (_, "milestones") => "`milestones = [30, 60, 90]`",
         (_, "alpha") => "`alpha = 0.2`",
         ("cutout", "size") => "`size = 16`",

@@ -43,11 +43,14 @@ use serde::{Deserialize, Serialize};
 pub use augmentation::AugmentationRecipe;
 pub use error::{Place, RecipeError};
 pub use growth::GrowthRecipe;
-pub use optimization::{LossRecipe, OptimizerRecipe, ScheduleKind, ScheduleRecipe};
+pub use optimization::{
+    ClassWeightsRecipe, GroupRecipe, LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS,
+    OptimizerRecipe, ScheduleKind, ScheduleRecipe,
+};
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe, Shipped};
 pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
-pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe};
+pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, SamplerRecipe};
 
 use error::{Sources, suggest};
 use fault::{Fault, Kind};

@@ -1,52 +1,21 @@
 //! How the loss is lowered: optimiser, schedule, loss.
 
-use serde::{Deserialize, Serialize};
+mod groups;
+mod optimizer;
+mod weights;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use groups::GroupRecipe;
+pub use optimizer::{MethodRecipe, MomentsRecipe, OPTIMIZERS, OptimizerRecipe};
+
+pub use weights::ClassWeightsRecipe;
+
+pub(super) use optimizer::has_key;
 
 use super::bounds::{
-    BelowOne, Between, Count, NotNegative, OrNone, Positive, Share, real, rising, some_real, whole,
+    AtLeastOne, BelowOne, Between, Count, NotNegative, OrNone, Positive, Share, real, rising, whole,
 };
-
-/// `[optimizer]`: SGD with PyTorch's semantics.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimizerRecipe {
-    /// The highest learning rate of the run. Required.
-    #[serde(deserialize_with = "real::<Positive, _>")]
-    pub learning_rate: f64,
-    /// Pictures in one pass through the network. Required.
-    #[serde(deserialize_with = "whole::<Count, _>")]
-    pub batch_size: usize,
-    /// Passes whose gradients are averaged into one step; 1 if absent. A step sees `batch_size` times as many
-    /// pictures; batch norms see `batch_size`.
-    #[serde(default = "default::accumulate", deserialize_with = "whole::<Count, _>")]
-    pub accumulate: usize,
-    /// Momentum, 0 to below 1, without dampening; 0.9 if absent.
-    #[serde(default = "default::momentum", deserialize_with = "real::<BelowOne, _>")]
-    pub momentum: f64,
-    /// Nesterov's variant; false if absent, as in PyTorch.
-    #[serde(default)]
-    pub nesterov: bool,
-    /// Weight decay, added to the gradient as weight times it; 1e-4 if absent.
-    #[serde(default = "default::weight_decay", deserialize_with = "real::<NotNegative, _>")]
-    pub weight_decay: f64,
-    /// Whether batch norms' parameters and biases decay too; true if absent, as in PyTorch.
-    #[serde(default = "default::decay_norms_and_biases")]
-    pub decay_norms_and_biases: bool,
-    /// Gradients are scaled down to this norm over all parameters; absent: never.
-    #[serde(
-        default,
-        deserialize_with = "some_real::<Positive, _>",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub clip_norm: Option<f64>,
-    /// What a moving average of the weights keeps at each step, between 0 and 1; absent: no average.
-    #[serde(
-        default,
-        deserialize_with = "some_real::<Between, _>",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub ema_decay: Option<f64>,
-}
 
 /// `[schedule]`: how long, and at which rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,11 +27,14 @@ pub struct ScheduleRecipe {
     /// How the learning rate falls; `cosine` if absent.
     #[serde(default)]
     pub kind: ScheduleKind,
-    /// Epochs at the start in which the rate rises evenly, step by step, from 0 to `learning_rate`
+    /// Epochs at the start in which the rate rises evenly, step by step, to `learning_rate`
     /// (arXiv 1706.02677, section 2.2); 0 if absent.
     #[serde(default, deserialize_with = "whole::<OrNone, _>")]
     pub warm_up_epochs: usize,
-    /// The rate that a cosine ends at, and that no schedule falls below after the warm-up; 0 if absent.
+    /// The rate that it rises from; 0 if absent.
+    #[serde(default, deserialize_with = "real::<NotNegative, _>")]
+    pub warm_up_learning_rate: f64,
+    /// The rate that a cosine and a power end at, and that no schedule falls below after the warm-up; 0 if absent.
     #[serde(default, deserialize_with = "real::<NotNegative, _>")]
     pub final_learning_rate: f64,
 }
@@ -83,36 +55,86 @@ pub enum ScheduleKind {
         #[serde(default = "default::factor", deserialize_with = "real::<Share, _>")]
         factor: f64,
     },
+    /// As a power of the steps that are left (arXiv 1606.00915, section 4.1).
+    Poly {
+        /// The power, above 0; 0.9 if absent, as in mmsegmentation.
+        #[serde(default = "default::power", deserialize_with = "real::<Positive, _>")]
+        power: f64,
+    },
+    /// Up along half a cosine and down along another (arXiv 1708.07120), with the keys and defaults of PyTorch's
+    /// `OneCycleLR`. It has its own warm-up and its own end.
+    OneCycle {
+        /// The share of the steps in which the rate rises, above 0 and below 1; 0.3 if absent.
+        #[serde(default = "default::pct_start", deserialize_with = "real::<Between, _>")]
+        pct_start: f64,
+        /// What the highest rate is divided by at the start, not below 1; 25 if absent.
+        #[serde(default = "default::div_factor", deserialize_with = "real::<AtLeastOne, _>")]
+        div_factor: f64,
+        /// What the rate at the start is divided by at the end, not below 1; 10000 if absent.
+        #[serde(default = "default::final_div_factor", deserialize_with = "real::<AtLeastOne, _>")]
+        final_div_factor: f64,
+    },
+    /// By a factor where the validation accuracy no longer rises, with the keys and defaults of PyTorch's
+    /// `ReduceLROnPlateau`.
+    Plateau {
+        /// What the rate is multiplied by, above 0 and below 1; 0.1 if absent.
+        #[serde(default = "default::factor", deserialize_with = "real::<Between, _>")]
+        factor: f64,
+        /// Epochs without a better accuracy that are borne: the rate falls after one more; 10 if absent.
+        #[serde(default = "default::patience", deserialize_with = "whole::<OrNone, _>")]
+        patience: usize,
+        /// An accuracy is better if it is above the best one times (1 + threshold); 1e-4 if absent.
+        #[serde(default = "default::threshold", deserialize_with = "real::<NotNegative, _>")]
+        threshold: f64,
+        /// Epochs after a fall in which none is counted; 0 if absent.
+        #[serde(default, deserialize_with = "whole::<OrNone, _>")]
+        cooldown: usize,
+    },
 }
 
 /// `[loss]`: cross entropy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossRecipe {
     /// The share of the target spread evenly over all classes, 0 to below 1 (arXiv 1512.00567, section 7);
     /// 0 if absent.
     #[serde(deserialize_with = "real::<BelowOne, _>")]
     pub label_smoothing: f64,
+    /// How much each class counts in the mean; all alike if absent.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeightsRecipe>,
+}
+
+fn some<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ClassWeightsRecipe>, D::Error> {
+    ClassWeightsRecipe::deserialize(d).map(Some)
 }
 
 mod default {
-    pub(super) fn accumulate() -> usize {
-        1
+    pub(super) fn factor() -> f64 {
+        0.1
     }
 
-    pub(super) fn momentum() -> f64 {
+    pub(super) fn power() -> f64 {
         0.9
     }
 
-    pub(super) fn weight_decay() -> f64 {
+    pub(super) fn pct_start() -> f64 {
+        0.3
+    }
+
+    pub(super) fn div_factor() -> f64 {
+        25.0
+    }
+
+    pub(super) fn final_div_factor() -> f64 {
+        1e4
+    }
+
+    pub(super) fn patience() -> usize {
+        10
+    }
+
+    pub(super) fn threshold() -> f64 {
         1e-4
-    }
-
-    pub(super) fn decay_norms_and_biases() -> bool {
-        true
-    }
-
-    pub(super) fn factor() -> f64 {
-        0.1
     }
 }

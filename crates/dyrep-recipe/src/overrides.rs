@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::RecipeError;
+use super::optimization::has_key;
 use super::tree::{At, Entry, Table, Value};
 
 /// One value of a recipe, set anew: `optimizer.learning_rate=0.05`.
@@ -59,6 +60,7 @@ impl Override {
 /// Applies overrides in their order.
 pub(super) fn apply(root: &mut Table, overrides: &[Override]) -> Result<(), RecipeError> {
     forget_other_strategy(root, overrides);
+    forget_other_optimizer(root, overrides);
     for (number, given) in (1..).zip(overrides) {
         let at = At { source: number, offset: 0 };
         root.set(&given.path, at, &given.value).map_err(|depth| {
@@ -81,4 +83,18 @@ fn forget_other_strategy(root: &mut Table, overrides: &[Override]) {
     if section.get("name").is_some_and(|entry| entry.value != name.value) {
         section.entries.clear();
     }
+}
+
+/// Another optimiser than the file's does without the file's keys that it does not have.
+fn forget_other_optimizer(root: &mut Table, overrides: &[Override]) {
+    let name = overrides.iter().rev().find(|given| given.sets(&["optimizer", "name"]));
+    let section = root.entries.iter_mut().find(|entry| entry.key == "optimizer");
+    let (
+        Some(Override { value: Value::String(name), .. }),
+        Some(Entry { value: Value::Table(section), .. }),
+    ) = (name, section)
+    else {
+        return;
+    };
+    section.entries.retain(|entry| has_key(name, &entry.key));
 }

@@ -6,12 +6,13 @@ use super::{Recipe, RecipeError};
 
 /// Sections and keys that decide what the network is, what it reads and how its steps are counted: of these a checkpoint
 /// is.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
     "model",
     "strategy",
     "data.set",
     "data.channels",
     "data.image_size",
+    "optimizer.name",
     "optimizer.batch_size",
     "optimizer.accumulate",
     "optimizer.ema_decay",
@@ -83,6 +84,7 @@ mod tests {
             assert_eq!(changed(free), Ok(()), "{free}");
         }
         for (fixed, key) in [
+            ("optimizer.name=adamw", "`optimizer.name` is \"adamw\" and was \"sgd\""),
             ("optimizer.batch_size=7", "`optimizer.batch_size` is 7 and was"),
             ("run.seed=77", "`run.seed` is 77 and was"),
             ("model.width=12", "`model.width` is 12 and was"),

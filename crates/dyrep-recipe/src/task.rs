@@ -115,6 +115,27 @@ pub struct DataRecipe {
     /// Whether links to folders, and out of the set's folder, are followed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub follow_links: bool,
+    /// Which pictures a training epoch holds; each once if absent.
+    #[serde(default, skip_serializing_if = "SamplerRecipe::is_default")]
+    pub sampler: SamplerRecipe,
+}
+
+/// Which pictures a training epoch holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplerRecipe {
+    /// Each once, in an order of its own.
+    #[default]
+    Shuffled,
+    /// As many draws, with replacement: every class equally often, every picture of a class equally likely.
+    Balanced,
+}
+
+impl SamplerRecipe {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
@@ -137,6 +158,7 @@ impl DataRecipe {
             background: None,
             max_pixels: None,
             follow_links: false,
+            sampler: SamplerRecipe::Shuffled,
         }
     }
 

@@ -54,6 +54,7 @@ std = [0.25]
 background = [0, 128, 255]
 max_pixels = 200_000_000
 follow_links = true
+sampler = "balanced"
 [augmentation]
 train = [
     { resize = { size = 200 } },
@@ -83,13 +84,23 @@ weight_decay = 0
 decay_norms_and_biases = false
 clip_norm = 5.0
 ema_decay = 0.9999
+layer_decay = 0.75
+[[optimizer.groups]]
+matching = ["^conv1$", "^bn1"]
+frozen = true
+[[optimizer.groups]]
+matching = ["^fc"]
+learning_rate_scale = 10
+weight_decay = 0
 [schedule]
 epochs = 1_000
 kind = { step = { milestones = [30, 60, 2000], factor = 0.2 } }
 warm_up_epochs = 999
+warm_up_learning_rate = 0.5
 final_learning_rate = 1
 [loss]
 label_smoothing = 0.1
+class_weights = [1, 0.5]
 [strategy]
 interval = 3
 name = "dyrep"
@@ -144,23 +155,25 @@ fn what_is_absent_has_the_documented_default() {
         data: DataRecipe::new(DataSet::Cifar10),
         augmentation: AugmentationRecipe { train: vec![], mixup: None, cutmix: None },
         optimizer: OptimizerRecipe {
+            method: MethodRecipe::Sgd { momentum: 0.9, nesterov: false },
             learning_rate: 0.1,
             batch_size: 128,
             accumulate: 1,
-            momentum: 0.9,
-            nesterov: false,
             weight_decay: 1e-4,
             decay_norms_and_biases: true,
             clip_norm: None,
             ema_decay: None,
+            layer_decay: None,
+            groups: vec![],
         },
         schedule: ScheduleRecipe {
             epochs: 10,
             kind: ScheduleKind::Cosine,
             warm_up_epochs: 0,
+            warm_up_learning_rate: 0.0,
             final_learning_rate: 0.0,
         },
-        loss: LossRecipe { label_smoothing: 0.0 },
+        loss: LossRecipe { label_smoothing: 0.0, class_weights: None },
         strategy: StrategyRecipe::DyRep(GrowthRecipe::default()),
         evaluation: EvaluationRecipe {
             recalibrate_batches: None,
@@ -234,7 +247,7 @@ fn other_formats_go_through_the_same_checks() {
 }
 
 #[test]
-fn every_strategy_and_every_cut_rule_is_written_as_it_is_read() {
+fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
     for name in STRATEGIES {
         let recipe = parse(SHORT, &[&format!("strategy.name={name}")]).unwrap();
         assert_eq!(recipe.strategy.name(), *name);
@@ -247,6 +260,31 @@ fn every_strategy_and_every_cut_rule_is_written_as_it_is_read() {
         let toml = recipe.to_toml().unwrap();
         assert!(toml.contains("layer4"), "{toml}");
         assert_eq!(parse(&toml, &[]).unwrap(), recipe);
+    }
+    let kinds = [
+        ("cosine", ScheduleKind::Cosine),
+        ("poly", ScheduleKind::Poly { power: 0.9 }),
+        ("one_cycle", {
+            ScheduleKind::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }
+        }),
+        ("plateau", {
+            ScheduleKind::Plateau { factor: 0.1, patience: 10, threshold: 1e-4, cooldown: 0 }
+        }),
+        ("{plateau={factor=0.5,patience=0,threshold=0,cooldown=3}}", {
+            ScheduleKind::Plateau { factor: 0.5, patience: 0, threshold: 0.0, cooldown: 3 }
+        }),
+    ];
+    let weights = |written: &str| {
+        let recipe = parse(SHORT, &[&format!("loss.class_weights={written}")]).unwrap();
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
+        recipe.loss.class_weights.unwrap()
+    };
+    assert_eq!(weights("balanced"), ClassWeightsRecipe::Balanced);
+    assert_eq!(weights("[1, 0.5]"), ClassWeightsRecipe::Each(vec![1.0, 0.5]));
+    for (written, kind) in kinds {
+        let recipe = parse(SHORT, &[&format!("schedule.kind={written}")]).unwrap();
+        assert_eq!(recipe.schedule.kind, kind);
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     }
     let rules = [
         ("never", CutRule::Never),

@@ -9,20 +9,68 @@ use burn::module::{
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
 use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
+use dyrep_data::Dataset;
 use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
+use crate::error::TrainError;
 use crate::pictures::Pictures;
 
-/// Cross-entropy, and what training makes of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Cross-entropy, and what training makes of it, as PyTorch's `CrossEntropyLoss`: with ε of smoothing, C classes, weights
+/// w, and q = (1 − ε) · one-hot + ε / C,
+///
+/// ```text
+/// − Σᵢ Σ_c w_c q_ic ln p_ic  /  Σᵢ w_yᵢ
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
     /// The share of the target that is spread over all classes (arXiv 1512.00567, section 7), from 0 to below 1.
     pub label_smoothing: f64,
+    /// How much each class counts, above 0, in the order of the logits; none: all alike.
+    #[serde(default)]
+    pub class_weights: Option<Vec<f32>>,
 }
 
 impl Loss {
-    /// The mean over a batch, `[1]`; of mixed pictures the mixture of both classes' losses (arXiv 1710.09412).
+    /// The weights by which every class as a whole counts the same in an epoch: pictures over (classes times pictures of
+    /// the class), with a mean of 1 over the pictures.
+    ///
+    /// # Errors
+    /// A class without pictures.
+    pub fn balanced_weights(set: &dyn Dataset) -> Result<Vec<f32>, TrainError> {
+        let classes = set.classes();
+        let mut counts = vec![0_usize; classes.len()];
+        for index in 0..set.len() {
+            counts[set.label(index)] += 1;
+        }
+        if let Some((class, _)) = classes.iter().zip(&counts).find(|(_, count)| **count == 0) {
+            return Err(TrainError::NoBalance { class: class.clone() });
+        }
+        let weight = |count: usize| (set.len() as f64 / (classes.len() * count) as f64) as f32;
+        Ok(counts.into_iter().map(weight).collect())
+    }
+
+    /// Whether there is a weight for each of so many classes, if any is given.
+    ///
+    /// # Errors
+    /// Too few or too many weights; one that is not above 0 and finite in `f32`.
+    pub fn check(&self, classes: usize) -> Result<(), TrainError> {
+        let Some(weights) = &self.class_weights else { return Ok(()) };
+        if weights.len() != classes {
+            let (expected, found) = (classes, weights.len());
+            return Err(TrainError::ClassWeights { expected, found });
+        }
+        match weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite())) {
+            Some(weight) => {
+                let (option, expected) = ("class weights", "numbers above 0 that 32 bits can hold");
+                Err(TrainError::Config { option, expected, found: weight.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The mean over a batch, `[1]`; of mixed pictures the mixture of both classes' losses (arXiv 1710.09412), each with
+    /// the weights of its own classes.
     fn of(&self, logits: &Tensor<2>, pictures: &Pictures) -> Tensor<1> {
         let own = self.to(logits, &pictures.classes);
         match &pictures.mixed {
@@ -34,6 +82,7 @@ impl Loss {
     fn to(&self, logits: &Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<1> {
         let smoothing = (self.label_smoothing > 0.0).then_some(self.label_smoothing as f32);
         let loss = CrossEntropyLossConfig::new().with_smoothing(smoothing);
+        let loss = loss.with_weights(self.class_weights.clone());
         loss.init(&logits.device()).forward(logits.clone(), classes.clone())
     }
 }
@@ -81,7 +130,7 @@ impl<N: Network> InferenceStep for Classifier<N> {
     type Input = Pictures;
     type Output = ClassificationOutput;
 
-    /// Without smoothing: figures of different recipes compare.
+    /// Without smoothing and weights: figures of different recipes compare.
     fn step(&self, pictures: Pictures) -> ClassificationOutput {
         let logits = self.network.forward(pictures.images);
         let loss = Loss::default().to(&logits, &pictures.classes);
@@ -107,7 +156,7 @@ impl<N: Network> Module for Classifier<N> {
     }
 
     fn valid(&self) -> Self {
-        Self { network: self.network.valid(), ..*self }
+        Self { network: self.network.valid(), loss: self.loss.clone(), parts: self.parts }
     }
 
     fn materialize(self) -> Self {
@@ -141,37 +190,75 @@ impl<N: Network> fmt::Display for Classifier<N> {
 mod tests {
     use super::*;
 
-    /// −Σ q ln p with q = (1 − ε) · one-hot + ε / classes, mixed by shares.
-    fn by_definition(logits: &[[f64; 3]], targets: &[[f64; 3]], smoothing: f64) -> f64 {
-        let row = |(logits, targets): (&[f64; 3], &[f64; 3])| -> f64 {
+    /// −Σ w q ln p / Σ w with q = (1 − ε) · one-hot + ε / classes.
+    fn by_definition(
+        logits: &[[f64; 3]],
+        classes: &[usize],
+        smoothing: f64,
+        weights: &[f64; 3],
+    ) -> f64 {
+        let row = |(logits, own): (&[f64; 3], &usize)| -> f64 {
             let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
-            let terms = logits.iter().zip(targets).map(|(logit, target)| {
-                -((1.0 - smoothing) * target + smoothing / 3.0) * (logit - sum.ln())
-            });
-            terms.sum()
+            let term = |(class, logit): (usize, &f64)| {
+                let hot = if class == *own { 1.0 - smoothing } else { 0.0 };
+                -weights[class] * (hot + smoothing / 3.0) * (logit - sum.ln())
+            };
+            logits.iter().enumerate().map(term).sum()
         };
-        logits.iter().zip(targets).map(row).sum::<f64>() / logits.len() as f64
+        let sum: f64 = logits.iter().zip(classes).map(row).sum();
+        sum / classes.iter().map(|class| weights[*class]).sum::<f64>()
     }
 
     #[test]
-    fn smoothed_and_mixed_targets_are_soft_targets() {
+    fn targets_are_smoothed_weighted_and_mixed() {
         let device = Device::flex();
         let logits = [[0.3, -1.0, 2.0], [1.5, 0.2, -0.4]];
         let tensor = Tensor::<2>::from_data(logits.map(|row| row.map(|x| x as f32)), &device);
         let classes = |values: [i64; 2]| Tensor::<1, Int>::from_data(values, &device);
         let images = Tensor::zeros([2, 1, 1, 1], &device);
-        for smoothing in [0.0, 0.1] {
-            for share in [None, Some(0.3)] {
-                let mixed = share.map(|share| (classes([1, 1]), share));
-                let (images, classes) = (images.clone(), classes([2, 0]));
-                let pictures = Pictures { images, classes, mixed };
-                let keep = share.unwrap_or(1.0);
-                let targets = [[0.0, 1.0 - keep, keep], [keep, 1.0 - keep, 0.0]];
-                let want = by_definition(&logits, &targets, smoothing);
-                let loss = Loss { label_smoothing: smoothing }.of(&tensor, &pictures);
-                let off = (f64::from(loss.into_scalar::<f32>()) - want).abs();
-                assert!(off < 1e-6, "{smoothing} {share:?}: off by {off:.1e}");
+        for weights in [None, Some([2.0, 0.25, 0.5])] {
+            for smoothing in [0.0, 0.1] {
+                for share in [None, Some(0.3)] {
+                    let mixed = share.map(|share| (classes([1, 0]), share));
+                    let (images, classes) = (images.clone(), classes([2, 0]));
+                    let pictures = Pictures { images, classes, mixed };
+                    let keep = share.unwrap_or(1.0);
+                    let of = |classes: [usize; 2]| {
+                        by_definition(&logits, &classes, smoothing, &weights.unwrap_or([1.0; 3]))
+                    };
+                    let want = keep * of([2, 0]) + (1.0 - keep) * of([1, 0]);
+                    let class_weights = weights.map(|weights| weights.map(|it| it as f32).to_vec());
+                    let loss = Loss { label_smoothing: smoothing, class_weights };
+                    let loss = loss.of(&tensor, &pictures);
+                    let off = (f64::from(loss.into_scalar::<f32>()) - want).abs();
+                    assert!(off < 1e-6, "{weights:?} {smoothing} {share:?}: off by {off:.1e}");
+                }
             }
         }
+    }
+
+    /// PyTorch 2.15's `cross_entropy(logits, [2, 0], weight=[2, 0.25, 0.5], label_smoothing=0.1)`.
+    #[test]
+    fn weights_and_smoothing_are_pytorch_s() {
+        let logits = [[0.3, -1.0, 2.0], [1.5, 0.2, -0.4]];
+        let found = by_definition(&logits, &[2, 0], 0.1, &[2.0, 0.25, 0.5]);
+        assert!((found - PYTORCH).abs() < 1e-12, "{found}");
+    }
+    const PYTORCH: f64 = 0.384_069_939_083_696_7;
+
+    #[test]
+    fn balanced_weights_are_inverse_to_counts() {
+        let weights = Loss::balanced_weights(&dyrep_data::Digits::train()).unwrap();
+        let set = dyrep_data::Digits::train();
+        let of_all: f64 = (0..set.len()).map(|at| f64::from(weights[set.label(at)])).sum();
+        assert!((of_all / set.len() as f64 - 1.0).abs() < 1e-6, "a mean of 1");
+        for (class, weight) in weights.iter().enumerate() {
+            let count = (0..set.len()).filter(|at| set.label(*at) == class).count();
+            let share = f64::from(*weight) * count as f64;
+            assert!((share - set.len() as f64 / 10.0).abs() < 1e-3, "each class counts the same");
+        }
+        let none = dyrep_data::Subset::sample(std::sync::Arc::new(set), 5, 0);
+        let error = Loss::balanced_weights(&none).unwrap_err().to_string();
+        assert!(error.contains("has no training pictures"), "{error}");
     }
 }

@@ -137,6 +137,35 @@ pub enum TrainError {
     /// A network that cannot be built.
     #[error(transparent)]
     Model(#[from] dyrep_models::ModelError),
+    /// A pattern of a group of parameters that the network has none for.
+    #[error(
+        "[optimizer.groups]: no layer or parameter of the network matches `{pattern}`; its layers are {layers}"
+    )]
+    NoSuchParameters {
+        /// The pattern.
+        pattern: String,
+        /// What there is.
+        layers: String,
+    },
+    /// A network whose every parameter is frozen.
+    #[error("[optimizer.groups]: every parameter is frozen, so there is nothing to train")]
+    NothingTrains,
+    /// Classes that cannot be made to count the same.
+    #[error(
+        "[loss]: class `{class}` has no training pictures, so no balance of weights gives it one"
+    )]
+    NoBalance {
+        /// Its name.
+        class: String,
+    },
+    /// Not a weight for each class.
+    #[error("[loss]: `class_weights` has {found} numbers, the data have {expected} classes")]
+    ClassWeights {
+        /// Classes.
+        expected: usize,
+        /// Weights.
+        found: usize,
+    },
     /// A data set on disk without its place.
     #[error("where is the data set `{set}`? set data.path")]
     NoPath {

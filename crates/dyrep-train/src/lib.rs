@@ -44,11 +44,11 @@ pub use error::{DeviceError, TrainError};
 pub use evaluate::{Accuracy, Confusion, evaluate, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
-pub use optimizer::SgdRecipe;
+pub use optimizer::{Groups, GroupsConfig, Method, OptimizerConfig, ParameterGroup};
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use run::{
     Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Sums,
     Training, Unfinished,
 };
-pub use schedule::{Decay, Schedule};
+pub use schedule::{Decay, Plateau, Schedule};

@@ -1,10 +1,12 @@
 //! From a recipe to what a run is made of.
 
+mod optimization;
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use dyrep_burn::Structure;
-use dyrep_data::{Dataset, Loader, LoaderConfig, Mixer, Paint, Pipeline};
+use dyrep_data::{Dataset, Loader, LoaderConfig, Mixer, Paint, Pipeline, Sampling};
 use dyrep_models::{Model, ModelConfig, ModelName};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
@@ -12,10 +14,9 @@ use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets};
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::SgdRecipe;
-use crate::recipe::{AugmentationRecipe, ModelRecipe, OptimizerRecipe, Recipe, ScheduleKind};
+use crate::recipe::{AugmentationRecipe, ModelRecipe, Recipe, SamplerRecipe};
 use crate::run::Training;
-use crate::schedule::{Decay, Schedule};
+use optimization::{groups, learning_rate, loss, optimizer_config};
 
 /// A recipe made ready to run.
 #[derive(Debug)]
@@ -86,7 +87,10 @@ impl Plan {
         let config = network(recipe, train.dataset())?;
         let (network, loaded) = start(config.init(&device)?)?;
         let of_step = devices.len() * recipe.optimizer.accumulate;
-        let training = training(recipe, train.batches().div_ceil(of_step))?;
+        let loss = loss(&recipe.loss, train.dataset())?;
+        let training = training(recipe, train.batches().div_ceil(of_step), loss)?;
+        // What the groups name must be there before a folder is made.
+        training.groups.of(&network)?;
         let label = Label {
             network: Some((recipe.model.name.parse()?, config)),
             input: Some(input(&recipe.data)),
@@ -123,6 +127,10 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
     let config = LoaderConfig {
         batch_size: optimizer.batch_size,
         shuffle: true,
+        sampling: match data.sampler {
+            SamplerRecipe::Shuffled => Sampling::Each,
+            SamplerRecipe::Balanced => Sampling::Balanced,
+        },
         // The last, smaller batch would give noisy statistics; a tiny set keeps it.
         drop_last: train.len() > optimizer.batch_size,
         seed: run.seed,
@@ -131,7 +139,13 @@ fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainE
         refill: true,
         ..LoaderConfig::default()
     };
-    let in_order = LoaderConfig { shuffle: false, drop_last: false, refill: false, ..config };
+    let in_order = LoaderConfig {
+        shuffle: false,
+        sampling: Sampling::Each,
+        drop_last: false,
+        refill: false,
+        ..config
+    };
     let input = input(data);
     let plain = evaluation(&input)?;
     let paint = Paint::new(&input.mean, &input.std, input.scale)?;
@@ -170,18 +184,8 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
     }
 }
 
-fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainError> {
-    let Recipe { model, data, optimizer, schedule, loss, strategy, evaluation, run, .. } = recipe;
-    let OptimizerRecipe { momentum, nesterov, weight_decay, decay_norms_and_biases, .. } =
-        *optimizer;
-    let decay = match &schedule.kind {
-        ScheduleKind::Cosine => Decay::Cosine,
-        ScheduleKind::Step { milestones, factor } => Decay::Steps {
-            milestones: milestones.iter().map(|epoch| epoch * steps_per_epoch).collect(),
-            factor: *factor,
-        },
-    };
-    let steps = schedule.epochs * steps_per_epoch;
+fn training(recipe: &Recipe, steps_per_epoch: usize, loss: Loss) -> Result<Training, TrainError> {
+    let Recipe { model, data, optimizer, schedule, strategy, evaluation, run, .. } = recipe;
     let set =
         data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
     let controller = recipe.controller();
@@ -193,19 +197,12 @@ fn training(recipe: &Recipe, steps_per_epoch: usize) -> Result<Training, TrainEr
         description: format!("{} epochs on {set}", schedule.epochs),
         recipe: recipe.to_toml()?,
         epochs: schedule.epochs,
-        schedule: Schedule::cosine(optimizer.learning_rate, steps)
-            .with_last_rate(schedule.final_learning_rate)
-            .with_warm_up(schedule.warm_up_epochs * steps_per_epoch)
-            .with_decay(decay),
-        sgd: SgdRecipe {
-            momentum,
-            nesterov,
-            weight_decay: weight_decay as f32,
-            decay_norms_and_biases,
-        },
+        schedule: learning_rate(schedule, optimizer.learning_rate, steps_per_epoch),
+        optimizer: optimizer_config(optimizer),
+        groups: groups(optimizer),
         clip_norm: optimizer.clip_norm,
         accumulate: optimizer.accumulate,
-        loss: Loss { label_smoothing: loss.label_smoothing },
+        loss,
         controller,
         average_decay: optimizer.ema_decay,
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),

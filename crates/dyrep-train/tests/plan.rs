@@ -12,11 +12,11 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use common::bits;
 use dyrep_burn::{CutRule, Score, Structure, layers};
-use dyrep_data::MixSpec;
+use dyrep_data::{Loader, MixSpec, Sampling};
 use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig, ResNetStem};
 use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
-use dyrep_train::{Batches, InputSpec, Plan, SgdRecipe, TrainError};
+use dyrep_train::{Batches, InputSpec, Method, OptimizerConfig, Plan, TrainError};
 use dyrep_weights::{Label, write_burnpack};
 
 fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
@@ -33,7 +33,7 @@ fn the_digits_are_trained_as_the_recipe_says() {
     assert_eq!((train.batches(), validation.dataset().len()), (22, 360));
     assert_eq!((training.epochs, training.schedule.rate), (10, 0.1));
     assert!(training.schedule.at(220) < 1e-12 && training.schedule.at(110) > 0.04);
-    assert_eq!(training.sgd, SgdRecipe::imagenet());
+    assert_eq!(training.optimizer, OptimizerConfig::imagenet());
     let controller = training.controller.unwrap();
     assert_eq!((controller.score, controller.interval, controller.last_epoch), (Score::Snip, 2, 8));
     let cut = CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true };
@@ -143,6 +143,94 @@ fn every_key_of_training_arrives() {
     assert_eq!(mixer.config().mixup, Some(MixSpec { alpha: 0.2, probability: 0.5 }));
     assert_eq!(mixer.config().cutmix, None);
     assert_eq!(training.controller.unwrap().seed, 9);
+}
+
+#[test]
+fn every_optimizer_arrives() {
+    let (betas, epsilon) = ([0.5, 0.75], 0.125);
+    let moments = "optimizer.betas=[0.5,0.75]";
+    let cases: [(&str, &[&str], Method); 5] = [
+        ("sgd", &["optimizer.momentum=0.5"], Method::Sgd { momentum: 0.5, nesterov: true }),
+        ("adamw", &[moments], Method::AdamW { betas, epsilon }),
+        ("adam", &[moments], Method::Adam { betas, epsilon }),
+        ("lamb", &[moments], Method::Lamb { betas, epsilon }),
+        (
+            "rmsprop",
+            &["optimizer.alpha=0.5", "optimizer.momentum=0.25"],
+            Method::RmsProp { alpha: 0.5, epsilon, momentum: 0.25 },
+        ),
+    ];
+    for (name, changes, method) in cases {
+        let (name_is, epsilon) = (format!("optimizer.name={name}"), "optimizer.epsilon=0.125");
+        let mut changes = [&[&*name_is, "optimizer.weight_decay=0.5"], changes].concat();
+        changes.extend((name != "sgd").then_some(epsilon));
+        let want = OptimizerConfig { method, weight_decay: 0.5, decay_norms_and_biases: false };
+        assert_eq!(plan("digits_quick", &changes).unwrap().training.optimizer, want);
+    }
+}
+
+#[test]
+fn weights_of_classes_and_the_sampler_arrive() {
+    let Plan { train, validation, training, .. } = plan("digits_quick", &[]).unwrap();
+    assert_eq!(training.loss.class_weights, None);
+    assert_eq!(train.config().sampling, Sampling::Each);
+    assert_eq!(validation.config().sampling, Sampling::Each);
+    let both = ["loss.class_weights=balanced", "data.sampler=balanced"];
+    let Plan { train, validation, training, .. } = plan("digits_quick", &both).unwrap();
+    let weights = training.loss.class_weights.unwrap();
+    let ones = (0..train.dataset().len()).filter(|at| train.dataset().label(*at) == 1).count();
+    assert!((weights[1] - 143.7 / ones as f32).abs() < 1e-5, "of 1437 pictures in 10 classes");
+    let samplings = [&train, &validation].map(|loader| loader.config().sampling);
+    assert_eq!(samplings, [Sampling::Balanced, Sampling::Each]);
+    let labels = |loader: &Loader| -> Vec<i64> {
+        loader.epoch(0).flat_map(|batch| batch.unwrap().labels).collect()
+    };
+    let drawn = labels(&train);
+    assert_eq!(drawn.len(), 22 * 64);
+    let list = "loss.class_weights=[1,2,3,4,5,6,7,8,9,10]";
+    let training = plan("digits_quick", &[list]).unwrap().training;
+    assert_eq!(training.loss.class_weights.unwrap()[9], 10.0);
+    let error = plan("digits_quick", &["loss.class_weights=[1,2]"]).unwrap_err().to_string();
+    assert!(error.contains("2 numbers, the data have 10 classes"), "{error}");
+    let tiny = "loss.class_weights=[1,2,3,4,5,6,7,8,9,1e-60]";
+    let error = plan("digits_quick", &[tiny]).unwrap_err().to_string();
+    assert!(error.contains("class weights: expected numbers above 0"), "{error}");
+}
+
+#[test]
+fn groups_arrive() {
+    let groups = "optimizer.groups=[{matching=['^conv1$','^bn1'],frozen=true},\
+                  {matching=['^fc'],learning_rate_scale=10,weight_decay=0}]";
+    let changes = [groups, "optimizer.layer_decay=0.75"];
+    let groups = plan("digits_quick", &changes).unwrap().training.groups;
+    assert_eq!(groups.layer_decay, Some(0.75));
+    let [first, second] = &groups.groups[..] else { panic!("{groups:?}") };
+    assert!(first.frozen && first.matching.matches("bn1") && !first.matching.matches("conv1.x"));
+    assert_eq!((first.learning_rate_scale, first.weight_decay), (1.0, None));
+    assert!(!second.frozen && second.matching.matches("fc.bias"));
+    assert_eq!((second.learning_rate_scale, second.weight_decay), (10.0, Some(0.0)));
+    let other = "optimizer.groups=[{matching=['^stages'],frozen=true}]";
+    let error = plan("digits_quick", &[other]).unwrap_err().to_string();
+    assert!(error.contains("matches `^stages`; its layers are bn1, conv1, fc, layer1."), "{error}");
+}
+
+#[test]
+fn every_schedule_arrives() {
+    // 22 steps an epoch.
+    let schedule = |changes: &[&str]| plan("digits_quick", changes).unwrap().training.schedule;
+    let poly = schedule(&["schedule.kind=poly", "schedule.final_learning_rate=0.01"]);
+    assert!((poly.at(110) - (0.01 + 0.09 * 0.5_f64.powf(0.9))).abs() < 1e-12);
+    let cycle = schedule(&["schedule.kind={one_cycle={pct_start=0.5,div_factor=10}}"]);
+    assert!((cycle.at(0) - 0.01).abs() < 1e-12 && cycle.at(109) == 0.1);
+    assert!((cycle.at(219) - 1e-6).abs() < 1e-12);
+    let plateau = schedule(&[
+        "schedule.kind={plateau={patience=0,factor=0.5}}",
+        "schedule.warm_up_epochs=1",
+        "schedule.warm_up_learning_rate=0.05",
+    ]);
+    plateau.tell([0.9, 0.5, 0.5].into_iter());
+    assert!((plateau.at(0) - (0.05 + 0.05 / 23.0)).abs() < 1e-12);
+    assert_eq!([44, 65, 66].map(|step| plateau.at(step)), [0.1, 0.1, 0.05]);
 }
 
 /// Every transform that a recipe can name, and both ways of mixing.

@@ -6,9 +6,11 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use common::{Options, assert_same_bits};
-use dyrep_train::Schedule;
+use common::{First, Options, assert_same_bits, bits};
+use dyrep_data::{Digits, Loader, LoaderConfig, Pipeline, Sampling};
+use dyrep_train::{Decay, Plateau, Schedule};
 
 /// The first epochs of a run of five.
 fn part(folder: &Path, epochs: usize, average: Option<f64>, resume: bool) -> Options<'_> {
@@ -37,6 +39,59 @@ fn k_steps_saved_and_loaded_and_the_rest_are_all_steps() {
         assert_eq!(got.log, want.log);
         assert_same_bits(&got.network, &want.network);
     }
+}
+
+/// Draws and weights are functions of (seed, epoch) and of the data.
+#[test]
+fn a_balanced_run_goes_on() {
+    let run = |folder: &Path, epochs, resume, threads| {
+        let mut options = part(folder, epochs, None, resume);
+        let [train, validation] = &options.loaders;
+        let set = Arc::new(First::new(Digits::train(), 256));
+        let config = LoaderConfig { sampling: Sampling::Balanced, threads, ..*train.config() };
+        let train = Loader::new(set, Pipeline::digits_train(), config).unwrap();
+        options.training.loss.class_weights = Some(vec![1.0; 10]);
+        options.training.loss.class_weights.as_mut().unwrap()[3] = 2.5;
+        options.loaders = [Arc::new(train), Arc::clone(validation)];
+        options.run().unwrap()
+    };
+    let [whole, parts, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let want = run(whole.path(), 5, false, 0);
+    run(parts.path(), 2, false, 3);
+    assert_same_bits(&run(parts.path(), 5, true, 1).network, &want.network);
+    // The control: each picture once is another run.
+    let each = part(other.path(), 5, None, false).run().unwrap();
+    assert_ne!(bits(&each.network), bits(&want.network));
+}
+
+/// The rate on a plateau is a function of the record: a resumed run has it from there.
+#[test]
+fn a_plateau_goes_on() {
+    let plateau = Plateau { factor: 0.5, patience: 0, threshold: 0.2, cooldown: 0 };
+    let run = |folder: &Path, epochs, resume| {
+        let mut options = part(folder, epochs, None, resume);
+        let decay = Decay::Plateau { plateau, steps_per_epoch: 4 };
+        options.training.schedule = Schedule::cosine(0.05, 20).with_decay(decay);
+        // None is kept where a run is not resumed.
+        options.training.keep = usize::from(epochs < 5 || resume);
+        options.run().unwrap()
+    };
+    let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let want = run(whole.path(), 5, false);
+    for epochs in [2, 3] {
+        run(parts.path(), epochs, epochs > 2);
+    }
+    let got = run(parts.path(), 5, true);
+    let rates = |record: &dyrep_train::RunRecord| -> Vec<f64> {
+        record.epochs.iter().map(|epoch| epoch.learning_rate).collect()
+    };
+    let accuracies: Vec<f64> = want.record.epochs.iter().map(|epoch| epoch.accuracy).collect();
+    let expected: Vec<f64> =
+        (0..5).map(|epoch| plateau.rate(0.05, 0.0, &accuracies[..epoch])).collect();
+    assert_eq!(rates(&want.record), expected);
+    assert!(expected[3] < 0.05, "the rate falls before a resume: {accuracies:?}");
+    assert_eq!(rates(&got.record), expected);
+    assert_same_bits(&got.network, &want.network);
 }
 
 /// A run that has stopped early is at its end: resumed, it trains no further.

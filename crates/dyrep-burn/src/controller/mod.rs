@@ -16,8 +16,9 @@ mod state;
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::Tensor;
 use dyrep_config::{ControllerConfig, CutRule, Fidelity};
 
 pub use log::{Adjustment, Change, Event, EventLog};
@@ -275,9 +276,13 @@ impl<M: Module> Adjusting<'_, M> {
     /// Cuts what the rule says from all blocks but those just `grown`.
     fn cut(&mut self, grown: &[String]) -> Result<(), AdjustError> {
         let rule = self.config.cut_rule;
-        let mut blocks = block_ratios(&self.model);
-        blocks.retain(|block| !grown.contains(&block.path));
-        let mut plans = plan_cuts(&blocks, rule, &self.now);
+        let mut ratios = block_ratios(&self.model);
+        let layers = layers(&self.model);
+        // What is frozen stays as it is.
+        let frozen = blocks(&layers).filter(|(_, block)| is_frozen(block));
+        let frozen: Vec<String> = frozen.map(|(path, _)| path).collect();
+        ratios.retain(|block| !grown.contains(&block.path) && !frozen.contains(&block.path));
+        let mut plans = plan_cuts(&ratios, rule, &self.now);
         if self.config.fidelity == Fidelity::Published {
             drop_redrawn(&mut plans);
         }
@@ -304,6 +309,20 @@ impl<M: Module> Adjusting<'_, M> {
     fn number(&self) -> u64 {
         self.first + self.events.len() as u64
     }
+}
+
+/// Whether no parameter of a block is trained.
+fn is_frozen(block: &Block) -> bool {
+    struct Trains(bool);
+    impl ModuleVisitor for Trains {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 |= param.is_require_grad();
+        }
+    }
+    // Off the graph nothing requires a gradient; what will, once training, is seen by going there.
+    let mut trains = Trains(false);
+    block.clone().train().visit(&mut trains);
+    !trains.0
 }
 
 /// Drops the cuts of blocks that the published code draws anew when it cuts the block around them: it looks

@@ -25,13 +25,28 @@ use crate::error::DataError;
 use crate::stages::{StageTimes, Totals};
 use crate::transform::Pipeline;
 
+/// Which samples an epoch holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sampling {
+    /// Each once.
+    #[default]
+    Each,
+    /// Draws with replacement, as many as there are samples: every class equally often (once more, by
+    /// lot, if the number of classes is no divisor), every sample of a class equally likely. What is
+    /// drawn twice is transformed in two ways. Classes without samples are left out.
+    Balanced,
+}
+
 /// How a [`Loader`] makes batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderConfig {
     /// Samples in a batch; at least 1.
     pub batch_size: usize,
-    /// Whether each epoch has an order of its own; otherwise it is the data set's.
+    /// Whether each epoch has an order of its own; otherwise it is the data set's. Draws always have
+    /// one.
     pub shuffle: bool,
+    /// Which samples an epoch holds.
+    pub sampling: Sampling,
     /// Whether a last batch of fewer than `batch_size` samples is left out.
     pub drop_last: bool,
     /// Together with the epoch's number, determines the order and all transforms.
@@ -59,6 +74,7 @@ impl Default for LoaderConfig {
         Self {
             batch_size: 64,
             shuffle: false,
+            sampling: Sampling::Each,
             drop_last: false,
             seed: 0,
             threads: 0,
@@ -83,6 +99,8 @@ struct Shared {
     dataset: Arc<dyn Dataset>,
     pipeline: Pipeline,
     config: LoaderConfig,
+    /// The samples of each class that has any, where they are drawn by class.
+    by_class: Vec<Vec<usize>>,
     threads: Option<ThreadPool>,
     makers: Store<Maker>,
     buffers: Arc<Store<Vec<u8>>>,
@@ -160,7 +178,12 @@ impl Loader {
         if config.drop_last && samples < batch_size {
             return Err(DataError::NoFullBatch { samples, batch_size });
         }
+        let by_class = match config.sampling {
+            Sampling::Each => vec![],
+            Sampling::Balanced => by_class(dataset.as_ref()),
+        };
         let shared = Shared {
+            by_class,
             dataset,
             pipeline,
             config,
@@ -235,6 +258,14 @@ impl Loader {
     pub fn part(&self, epoch: u64, range: Range<usize>) -> Epoch {
         Epoch::start(Plan::new(Arc::clone(&self.shared), epoch, range))
     }
+}
+
+fn by_class(dataset: &dyn Dataset) -> Vec<Vec<usize>> {
+    let mut found = BTreeMap::<usize, Vec<usize>>::new();
+    for index in 0..dataset.len() {
+        found.entry(dataset.label(index)).or_default().push(index);
+    }
+    found.into_values().collect()
 }
 
 fn start(threads: usize) -> Result<Option<ThreadPool>, DataError> {

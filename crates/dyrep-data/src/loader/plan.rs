@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::Shared;
 use super::batch::{Batch, Pixels};
+use super::{LoaderConfig, Sampling, Shared};
 use crate::dataset::Contents;
 use crate::decode::Decoder;
 use crate::error::DataError;
 use crate::image::{Image, Written};
 use crate::reuse::Reused;
-use crate::rng::{SampleRng, permutation};
+use crate::rng::{SampleRng, balanced, permutation};
 use crate::stages::Stage;
 
 /// An epoch, decided but not yet loaded. Any thread can make any of its batches.
@@ -43,10 +43,14 @@ pub(super) struct Maker {
 impl Plan {
     pub(super) fn new(shared: Arc<Shared>, epoch: u64, part: Range<usize>) -> Self {
         let samples = shared.dataset.len();
-        let order: Vec<usize> = if shared.config.shuffle {
-            permutation(samples, shared.config.seed, epoch)
-        } else {
-            (0..samples).collect()
+        let LoaderConfig { sampling, shuffle, seed, .. } = shared.config;
+        let order = match (sampling, shuffle) {
+            (Sampling::Balanced, _) => {
+                let classes: Vec<&[usize]> = shared.by_class.iter().map(Vec::as_slice).collect();
+                balanced(&classes, samples, seed, epoch)
+            }
+            (Sampling::Each, true) => permutation(samples, seed, epoch),
+            (Sampling::Each, false) => (0..samples).collect(),
         };
         Self { shared, epoch, order, part }
     }
@@ -92,9 +96,9 @@ impl Plan {
             if stopped() {
                 return None;
             }
-            match self.make(index, Ok) {
+            match self.make(index, start + at, Ok) {
                 Ok(image) => {
-                    let slots = Slots { image, indices: &indices[at..] };
+                    let slots = Slots { image, indices: &indices[at..], place: start + at };
                     let filled = self.fill(&slots, start, unusable, stopped).transpose()?;
                     return Some(filled.map(Some));
                 }
@@ -113,7 +117,7 @@ impl Plan {
         unusable: &mut Vec<(usize, DataError)>,
         stopped: impl Fn() -> bool + Sync,
     ) -> Result<Option<Batch>, DataError> {
-        let Slots { image, indices } = slots;
+        let Slots { image, indices, place } = slots;
         let expected = image.shape();
         let length: usize = expected.iter().product();
         let mut pixels = self.shared.buffers.take();
@@ -121,11 +125,11 @@ impl Plan {
         let (first, rest) = pixels.split_at_mut(length);
         let first = image.write_planes(first);
 
-        let make = |(slot, &index): (&mut [u8], &usize)| {
+        let make = |(at, (slot, &index)): (usize, (&mut [u8], &usize))| {
             if stopped() {
                 return None;
             }
-            Some(self.make(index, |image| {
+            Some(self.make(index, place + 1 + at, |image| {
                 let found = image.shape();
                 if found != expected {
                     return Err(DataError::MixedShapes { found, expected });
@@ -137,11 +141,14 @@ impl Plan {
             Some(_) => rest
                 .par_chunks_exact_mut(length)
                 .zip(&indices[1..])
+                .enumerate()
                 // Samples differ in cost: whoever is free takes the next one.
                 .with_max_len(1)
                 .map(make)
                 .collect(),
-            None => rest.chunks_exact_mut(length).zip(&indices[1..]).map(make).collect(),
+            None => {
+                rest.chunks_exact_mut(length).zip(&indices[1..]).enumerate().map(make).collect()
+            }
         };
         let Some(made) = made else { return Ok(None) };
 
@@ -167,17 +174,22 @@ impl Plan {
         Ok(Some(Batch { pixels, labels, shape, start }))
     }
 
-    /// Reads, decodes and transforms a sample, and hands it to `collate`.
+    /// Reads, decodes and transforms a sample, which stands at `place` in the epoch's order, and hands
+    /// it to `collate`.
     fn make<T>(
         &self,
         index: usize,
+        place: usize,
         collate: impl FnOnce(Image) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
         let Shared { dataset, pipeline, config, makers, totals, .. } = &*self.shared;
         let mut maker = makers.take();
         let Maker { file, decoder } = &mut maker;
         let file = file.empty();
-        let mut rng = SampleRng::new(config.seed, self.epoch, index as u64);
+        let mut rng = match config.sampling {
+            Sampling::Each => SampleRng::new(config.seed, self.epoch, index as u64),
+            Sampling::Balanced => SampleRng::of_draw(config.seed, self.epoch, place as u64),
+        };
         decoder.watch.start();
         let made = dataset.read(index, file).and_then(|contents| {
             decoder.watch.lap(Stage::Read);
@@ -201,4 +213,6 @@ impl Plan {
 struct Slots<'a> {
     image: Image,
     indices: &'a [usize],
+    /// Where the first of them stands in the epoch's order.
+    place: usize,
 }

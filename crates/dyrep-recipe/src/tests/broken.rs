@@ -20,8 +20,9 @@ fn check_more(lines: &str, want: &str) {
 
 #[test]
 fn unknown_keys() {
-    let optimizer = "(known: learning_rate, batch_size, accumulate, momentum, nesterov, \
-                     weight_decay, decay_norms_and_biases, clip_norm, ema_decay)";
+    let optimizer = "(known: name, learning_rate, batch_size, accumulate, momentum, nesterov, betas, \
+                     alpha, epsilon, weight_decay, decay_norms_and_biases, clip_norm, ema_decay, \
+                     layer_decay, groups)";
     check(
         &[("learning_rate", "learning_rte")],
         &format!(
@@ -54,6 +55,95 @@ fn unknown_keys() {
         "[augmentation]\ntrain = [\n  'horizontal_flip',\n  { random_crop = { siz = 3 } },\n]",
         "recipes/x.toml:19: unknown key `siz` in [augmentation.train[1].random_crop]; did you mean \
          `size`? (known: size, padding)",
+    );
+}
+
+#[test]
+fn weights_of_classes_that_are_none() {
+    let with = |value: &str, want: &str| {
+        let want = format!("recipes/x.toml:17: `class_weights{want}");
+        check_more(&format!("[loss]\nclass_weights = {value}"), &want);
+    };
+    let expected = "in [loss]: expected \"balanced\" or a list of numbers, one a class, found";
+    with("1", &format!("` {expected} 1"));
+    with("[]", &format!("` {expected} none"));
+    with(
+        "'balance'",
+        "` in [loss]: unknown name `balance`; did you mean `balanced`? (known: balanced)",
+    );
+    with("[1, 0]", "[1]` in [loss]: expected a number above 0, found 0");
+}
+
+#[test]
+fn groups_that_make_no_sense() {
+    let with = |lines: &str, want: &str| {
+        check(&[("[schedule]", &format!("[[optimizer.groups]]\n{lines}\n[schedule]"))], want);
+    };
+    with(
+        "matching = []\nfrozen = true",
+        "recipes/x.toml:11: `matching` in [optimizer.groups]: expected one pattern at least",
+    );
+    with(
+        "matching = ['layer[']\nfrozen = true",
+        "recipes/x.toml:12: `matching[0]` in [optimizer.groups[0]]: expected a regular expression on \
+         paths, found \"layer[\"",
+    );
+    with(
+        "matching = ['^fc']",
+        "recipes/x.toml:11: a group in [optimizer.groups] needs `learning_rate_scale`, `weight_decay` or \
+         `frozen = true`",
+    );
+    with(
+        "matching = ['^fc']\nfrozen = true\nweight_decay = 0",
+        "recipes/x.toml:11: a group in [optimizer.groups] that is frozen has no `learning_rate_scale` and \
+         no `weight_decay`",
+    );
+    with(
+        "matching = ['^fc']\nlearning_rate_scale = 0",
+        "recipes/x.toml:13: `learning_rate_scale` in [optimizer.groups[0]]: expected a number above 0, \
+         found 0",
+    );
+    with(
+        "frozen = true",
+        "recipes/x.toml:11: [optimizer.groups[0]] lacks `matching`, for example `matching = \
+         [\"^layer1\"]`",
+    );
+}
+
+#[test]
+fn keys_of_another_optimizer() {
+    let with = |lines: &str, want: &str| {
+        check(&[("[optimizer]", &format!("[optimizer]\n{lines}"))], want);
+    };
+    with(
+        "betas = [0.9, 0.99]",
+        "recipes/x.toml:8: `betas` in [optimizer] goes with `adamw`, `adam`, `lamb`, not with `sgd`",
+    );
+    // Wherever the name stands.
+    with(
+        "alpha = 0.9\nname = 'lamb'",
+        "recipes/x.toml:8: `alpha` in [optimizer] goes with `rmsprop`, not with `lamb`",
+    );
+    with(
+        "name = 'adamw'\nmomentum = 0.9",
+        "recipes/x.toml:9: `momentum` in [optimizer] goes with `sgd`, `rmsprop`, not with `adamw`",
+    );
+    with(
+        "name = 'adamx'",
+        "recipes/x.toml:8: `name` in [optimizer]: unknown name `adamx`; did you mean `adamw`? (known: \
+         sgd, adamw, adam, rmsprop, lamb)",
+    );
+    with(
+        "name = 'adam'\nbetas = [0.9]",
+        "recipes/x.toml:9: `betas` in [optimizer]: expected a list of 2, found a list of 1",
+    );
+    with(
+        "name = 'adam'\nbetas = [0.9, 1.0]",
+        "recipes/x.toml:9: `betas[1]` in [optimizer]: expected a number from 0 to below 1, found 1.0",
+    );
+    with(
+        "name = 'rmsprop'\nepsilon = 0",
+        "recipes/x.toml:9: `epsilon` in [optimizer]: expected a number above 0, found 0",
     );
 }
 
@@ -166,7 +256,8 @@ fn unknown_names() {
     );
     check(
         &[("epochs = 10", "epochs = 10\nkind = 'linear'")],
-        "recipes/x.toml:13: `kind` in [schedule]: unknown name `linear` (known: cosine, step)",
+        "recipes/x.toml:13: `kind` in [schedule]: unknown name `linear` (known: \
+         cosine, step, poly, one_cycle, plateau)",
     );
 }
 

@@ -50,6 +50,14 @@ fn numbers_out_of_bounds() {
     check("optimizer", "clip_norm = 0", clip);
     let ema = "`ema_decay` in [optimizer]: expected a number above 0 and below 1, found 1";
     check("optimizer", "ema_decay = 1", ema);
+    let power = "`power` in [schedule.kind.poly]: expected a number above 0, found 0";
+    check("schedule", "kind = { poly = { power = 0 } }", power);
+    let factor =
+        "`factor` in [schedule.kind.plateau]: expected a number above 0 and below 1, found 1";
+    check("schedule", "kind = { plateau = { factor = 1 } }", factor);
+    let share =
+        "`pct_start` in [schedule.kind.one_cycle]: expected a number above 0 and below 1, found 1";
+    check("schedule", "kind = { one_cycle = { pct_start = 1 } }", share);
     check("schedule", "epochs = 0", &format!("`epochs` in [schedule]: {COUNT}, found 0"));
     let smoothing = "`label_smoothing` in [loss]: expected a number from 0 to below 1, found 1.0";
     check("loss", "label_smoothing = 1.0", smoothing);
@@ -124,6 +132,22 @@ fn keys_that_do_not_go_together() {
     let last = "`final_learning_rate` in [schedule]: expected at most the learning rate of 0.1, \
                 found 0.2";
     check("schedule", "final_learning_rate = 0.2", last);
+    let cycle = "`warm_up_epochs` in [schedule]: expected none for `one_cycle`, which has `pct_start`, \
+                 `div_factor` and `final_div_factor`, found 2";
+    check("schedule", "kind = 'one_cycle'\nwarm_up_epochs = 2", cycle);
+    let cycle = "`final_learning_rate` in [schedule]: expected none for `one_cycle`, which has \
+                 `pct_start`, `div_factor` and `final_div_factor`, found 0.01";
+    check(
+        "schedule",
+        "kind = { one_cycle = { pct_start = 0.4 } }\nfinal_learning_rate = 0.01",
+        cycle,
+    );
+    let first =
+        "`warm_up_learning_rate` in [schedule]: expected `warm_up_epochs` beside it, found 0.01";
+    check("schedule", "warm_up_learning_rate = 0.01", first);
+    let first = "`warm_up_learning_rate` in [schedule]: expected at most the learning rate of 0.1, found \
+                 0.5";
+    check("schedule", "warm_up_epochs = 2\nwarm_up_learning_rate = 0.5", first);
     let nesterov = "`nesterov` in [optimizer]: expected false without momentum, which it is a \
                     variant of, found true";
     check("optimizer", "momentum = 0\nnesterov = true", nesterov);

@@ -30,7 +30,8 @@ fn values_of_every_type() {
         "run.seed=7",
     ]);
     assert_eq!(recipe.optimizer.learning_rate, 0.05);
-    assert!(recipe.optimizer.nesterov);
+    let sgd = MethodRecipe::Sgd { momentum: 0.9, nesterov: true };
+    assert_eq!(recipe.optimizer.method, sgd);
     assert_eq!((recipe.schedule.epochs, recipe.run.seed), (3, 7));
     assert_eq!(recipe.model.name, "vgg16");
     assert_eq!(recipe.data.path.as_deref(), Some(Path::new("/data/my pictures")));
@@ -80,6 +81,21 @@ fn another_strategy_starts_from_its_own_defaults() {
     assert_eq!(error.to_string(), want);
 }
 
+/// What SGD's keys are in the file, another optimiser has not; what is given with its name must be its own.
+#[test]
+fn another_optimizer_does_without_the_file_s_own_keys() {
+    let text = Recipe::builtin_text("imagenet_resnet18").unwrap();
+    assert!(text.contains("nesterov = true"));
+    let recipe = parse(text, &["optimizer.name=adamw", "optimizer.epsilon=1e-6"]).unwrap();
+    let adamw = MethodRecipe::AdamW(MomentsRecipe { betas: [0.9, 0.999], epsilon: 1e-6 });
+    assert_eq!(recipe.optimizer.method, adamw);
+    assert!(!recipe.optimizer.decay_norms_and_biases, "the file's other keys stay");
+    let error = parse(text, &["optimizer.name=adamw", "optimizer.momentum=0.5"]).unwrap_err();
+    let want = "override `optimizer.momentum=0.5`: `momentum` in [optimizer] goes with `sgd`, \
+                `rmsprop`, not with `adamw`";
+    assert_eq!(error.to_string(), want);
+}
+
 #[test]
 fn refusals_show_the_override() {
     let form = "expected `section.key=value`, for example `schedule.epochs=10`";
@@ -103,7 +119,7 @@ fn refusals_show_the_override() {
         (
             "schedule.epoch=3",
             "override `schedule.epoch=3`: unknown key `epoch` in [schedule]; did you mean `epochs`? \
-             (known: epochs, kind, warm_up_epochs, final_learning_rate)"
+             (known: epochs, kind, warm_up_epochs, warm_up_learning_rate, final_learning_rate)"
                 .to_owned(),
         ),
         (

@@ -41,6 +41,33 @@ fn the_readme_names_every_recipe() {
     }
 }
 
+/// Keys that the page for those who come from other scripts names, as `section.key`.
+#[test]
+fn the_page_of_other_scripts_names_keys_that_exist() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/from-timm.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rmsprop = parse(SHORT, &["optimizer.name=rmsprop"]).unwrap();
+    let adam = parse(SHORT, &["optimizer.name=adam"]).unwrap();
+    let known = [parse(FULL, &[]).unwrap(), rmsprop, adam].map(|recipe| {
+        let recipe = toml::Value::try_from(recipe).unwrap();
+        recipe.as_table().unwrap().clone()
+    });
+    let mut found = 0;
+    for (section, key) in page.split('`').skip(1).step_by(2).filter_map(|it| it.split_once('.')) {
+        if SECTIONS.contains(&section) && key != "json" {
+            found += 1;
+            // What a recipe need not have is not written.
+            let optional = matches!(
+                (section, key),
+                ("model", "weights" | "activation" | "part" | "rename" | "norm_epsilon")
+            );
+            let exists = known.iter().any(|known| known[section].get(key).is_some());
+            assert!(optional || exists, "docs/from-timm.md: there is no `{section}.{key}`");
+        }
+    }
+    assert!(found > 60, "{found} keys");
+}
+
 #[test]
 fn an_unknown_recipe_is_named_with_those_there_are() {
     let error = Recipe::builtin("cifar_vgg18", &[]).unwrap_err().to_string();
@@ -70,6 +97,7 @@ fn figures_are_those_of_the_published_table() {
     for (name, model, want) in rows {
         let recipe = Recipe::builtin(name, &[]).unwrap();
         let (optimizer, epochs) = (&recipe.optimizer, recipe.schedule.epochs);
+        let MethodRecipe::Sgd { momentum, nesterov } = optimizer.method else { panic!("{name}") };
         let row = (
             epochs,
             growth(&recipe).config.interval,
@@ -77,11 +105,11 @@ fn figures_are_those_of_the_published_table() {
             optimizer.batch_size * optimizer.accumulate,
             optimizer.weight_decay,
             optimizer.decay_norms_and_biases,
-            optimizer.nesterov,
+            nesterov,
         );
         assert_eq!(row, want, "{name}");
         assert_eq!(recipe.model.name, model);
-        assert_eq!((optimizer.learning_rate, optimizer.momentum), (0.1, 0.9), "{name}");
+        assert_eq!((optimizer.learning_rate, momentum), (0.1, 0.9), "{name}");
         assert_eq!(recipe.schedule.kind, ScheduleKind::Cosine, "{name}");
         assert!(recipe.schedule.final_learning_rate < 1e-6, "{name}: near 0");
         assert_eq!(growth(&recipe).config.calibration_batches, 20, "{name}");
@@ -159,8 +187,8 @@ fn the_digits_are_trained_as_in_the_example() {
     let (optimizer, schedule) = (&recipe.optimizer, &recipe.schedule);
     assert_eq!((schedule.epochs, schedule.final_learning_rate), (10, 0.0));
     assert_eq!((optimizer.learning_rate, optimizer.batch_size), (0.1, 64));
-    assert_eq!((optimizer.momentum, optimizer.weight_decay), (0.9, 1e-4));
-    assert!(optimizer.nesterov && !optimizer.decay_norms_and_biases);
+    assert_eq!(optimizer.method, MethodRecipe::Sgd { momentum: 0.9, nesterov: true });
+    assert!(optimizer.weight_decay == 1e-4 && !optimizer.decay_norms_and_biases);
     let shift = TransformSpec::RandomCrop { size: 8, padding: 1 };
     assert_eq!(recipe.augmentation.train, [shift]);
     assert_eq!((recipe.run.seed, recipe.run.threads), (0, Some(0)));

@@ -92,7 +92,8 @@ impl<I: Iterator<Item = Box<dyn Any>>> ModuleMapper for Towards<I> {
         let value = self.values.next().and_then(|value| value.downcast::<Tensor<D>>().ok());
         let value = value.unwrap_or_else(|| unreachable!("the average has the model's parameters"));
         let decay = self.decay;
-        param.map(|average| average * decay + *value * (1.0 - decay))
+        // In this form what does not change, a frozen parameter say, stays as it is to the bit.
+        param.map(|average| average.clone() + (*value - average) * (1.0 - decay))
     }
 }
 

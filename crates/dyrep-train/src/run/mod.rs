@@ -171,7 +171,9 @@ impl<N: Network> Run<'_, N> {
 
         let ending = Ending::new(self.interrupter);
         let network = self.network.train().fork(&main.clone().autodiff());
-        let model = Classifier::new(network, training.loss, parts);
+        let groups = training.groups.of(&network)?;
+        let network = groups.freeze(network)?;
+        let model = Classifier::new(network, training.loss.clone(), parts);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
         // An epoch's last step may have fewer batches; each then counts for more.
         let rest = batches % training.accumulate;
@@ -283,7 +285,11 @@ impl<N: Network> Run<'_, N> {
             burn = burn.checkpoint(moment.epochs);
         }
         recorder.start();
-        let learner = Learner::new(model, training.sgd.init(), training.schedule.clone());
+        let learner = Learner::new(
+            model,
+            training.optimizer.init_grouped(&groups),
+            training.schedule.clone(),
+        );
         let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
         drop(renderer);
 
@@ -355,6 +361,7 @@ impl<N: Network> Run<'_, N> {
             let (option, expected) = ("learning rate", "a number above 0");
             return Err(TrainError::Config { option, expected, found: rate.to_string() });
         }
+        training.loss.check(self.train.dataset().classes().len())?;
         let expected = training.input.mean.len();
         for loader in [&self.train, &self.validation] {
             let found = loader.dataset().channels();

@@ -5,7 +5,7 @@ use dyrep_data::Mixer;
 
 use crate::classifier::Loss;
 use crate::input::InputSpec;
-use crate::optimizer::SgdRecipe;
+use crate::optimizer::{GroupsConfig, OptimizerConfig};
 use crate::schedule::Schedule;
 
 /// How to train a classifier.
@@ -22,7 +22,9 @@ pub struct Training {
     /// The learning rate, by step of the optimiser.
     pub schedule: Schedule,
     /// The optimiser.
-    pub sgd: SgdRecipe,
+    pub optimizer: OptimizerConfig,
+    /// Layers that are trained in another way than the rest, or not at all.
+    pub groups: GroupsConfig,
     /// The norm that all gradients together are clipped to.
     pub clip_norm: Option<f64>,
     /// Batches whose gradients make one step, on each device.

@@ -111,6 +111,7 @@ impl Recorder {
             layers,
             failure: Failure::default(),
         };
+        inner.tell_schedule();
         for adjustment in inner.record.adjustments.clone() {
             inner.follow(&adjustment);
         }
@@ -196,6 +197,11 @@ impl Inner {
                 .apply(&mut self.structure)
                 .unwrap_or_else(|error| unreachable!("made to the model just now: {error}"));
         }
+    }
+
+    /// A schedule may ask for the accuracies, which are told before the next epoch begins (see [`Save`]).
+    fn tell_schedule(&self) {
+        self.known.schedule.tell(self.record.epochs.iter().map(|epoch| epoch.accuracy));
     }
 
     fn fail(&mut self, error: TrainError) {
@@ -298,6 +304,7 @@ impl Inner {
         }
         self.progress.on_epoch(&report);
         self.record.epochs.push(report);
+        self.tell_schedule();
         self.note_left_out();
         (self.batch, self.adjust, self.pictures) = (0, Duration::ZERO, 0);
         self.sums = Some(Sums::default());

@@ -14,9 +14,19 @@ use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeli
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Disk, Ended, InputSpec, Loss, Progress, Run, Schedule, SgdRecipe, Silent, SystemDisk,
+    Disk, Ended, GroupsConfig, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, Schedule,
+    Silent, SystemDisk,
     TrainError, Training,
 };
+
+/// Every optimiser, with the usual figures.
+pub(crate) const METHODS: [Method; 5] = [
+    Method::Sgd { momentum: 0.9, nesterov: true },
+    Method::AdamW { betas: [0.9, 0.999], epsilon: 1e-8 },
+    Method::Adam { betas: [0.9, 0.999], epsilon: 1e-8 },
+    Method::RmsProp { alpha: 0.9, epsilon: 0.0316, momentum: 0.9 },
+    Method::Lamb { betas: [0.9, 0.999], epsilon: 1e-6 },
+];
 
 /// Pictures in a batch.
 pub(crate) const BATCH: usize = 64;
@@ -95,7 +105,8 @@ pub(crate) fn training(epochs: usize, steps: usize) -> Training {
         recipe: String::new(),
         epochs,
         schedule: Schedule::cosine(0.05, epochs * steps),
-        sgd: SgdRecipe::imagenet(),
+        optimizer: OptimizerConfig::imagenet(),
+        groups: GroupsConfig::default(),
         clip_norm: None,
         accumulate: 1,
         loss: Loss::default(),
