@@ -13,7 +13,9 @@ use burn_train::Interrupter;
 use common::{First, Options, assert_same_bits, training};
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::ResNet;
-use dyrep_train::{Checkpoints, Ended, Moment, RunRecord, RunState};
+use dyrep_train::{
+    Checkpoints, Decay, Ended, Method, Moment, Plateau, RunRecord, RunState, Schedule,
+};
 use rstest::rstest;
 
 const EPOCHS: usize = 4;
@@ -64,6 +66,8 @@ enum With {
     /// Among them all of a batch.
     BadFiles,
     TwoDevices,
+    /// With a rate that falls as the accuracies say.
+    AdamWOnAPlateau,
 }
 
 /// A run that asks for its end after so many pictures.
@@ -111,6 +115,12 @@ fn run(with: With, folder: &Path, pictures: usize) -> Ended<ResNet> {
         }
         With::RestOfAnAccumulation => changed.accumulate = 3,
         With::TwoDevices => options.devices = 2,
+        With::AdamWOnAPlateau => {
+            changed.optimizer.method = Method::AdamW { betas: [0.9, 0.999], epsilon: 1e-8 };
+            let plateau = Plateau { factor: 0.5, patience: 0, threshold: 0.5, cooldown: 0 };
+            let decay = Decay::Plateau { plateau, steps_per_epoch: 4 };
+            changed.schedule = Schedule::cosine(1e-3, EPOCHS * 4).with_decay(decay);
+        }
     }
     options.resume = RunRecord::path(folder).exists();
     options.interrupter = interrupter;
@@ -134,7 +144,8 @@ fn a_run_stopped_at_any_moment_loses_nothing(
         With::EarlyStopping,
         With::RestOfAnAccumulation,
         With::BadFiles,
-        With::TwoDevices
+        With::TwoDevices,
+        With::AdamWOnAPlateau
     )]
     with: With,
 ) {

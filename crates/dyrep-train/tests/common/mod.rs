@@ -15,8 +15,7 @@ use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
     Disk, Ended, GroupsConfig, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, Schedule,
-    Silent, SystemDisk,
-    TrainError, Training,
+    Silent, SystemDisk, TrainError, Training,
 };
 
 /// Every optimiser, with the usual figures.
