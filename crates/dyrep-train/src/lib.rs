@@ -28,6 +28,7 @@ mod plan;
 pub mod report;
 mod run;
 mod schedule;
+mod trial;
 
 pub use dyrep_recipe as recipe;
 
@@ -52,3 +53,4 @@ pub use run::{
     Training, Unfinished,
 };
 pub use schedule::{Decay, Plateau, Schedule};
+pub use trial::{Trial, Trials};

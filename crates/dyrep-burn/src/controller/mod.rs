@@ -7,6 +7,7 @@
 //!
 //! Deciding is pure ([`plan_growth`], [`plan_cuts`]); only [`Controller::adjust`] touches tensors.
 
+mod largest;
 mod log;
 mod plan;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use state::ControllerState;
 
 use crate::adjust::{AdjustOptions, Calibration, branch_gains, cut, grow, prune_optimizer};
 use crate::error::{AdjustError, ControllerConfigError};
+use crate::geometry::ConvGeometry;
 use crate::layer::{Block, RepConv2d};
 use crate::look::layers;
 use crate::look::nest::{self, Nested};
@@ -208,23 +210,21 @@ impl Controller {
     }
 
     fn allows(&self, nested: &Nested<'_>) -> bool {
+        self.allows_at(&nested.path, nested.depth, &nested.conv.geometry())
+    }
+
+    /// The same for a convolution that is known by its path and its geometry.
+    fn allows_at(&self, path: &str, depth: usize, geometry: &ConvGeometry) -> bool {
         let ControllerConfig { max_depth, grow_in, never_grow_in, branches, .. } = &self.config;
-        let path_allows = || {
-            (grow_in.is_empty() || grow_in.matches(&nested.path))
-                && !never_grow_in.matches(&nested.path)
-        };
-        let geometry = nested.conv.geometry();
+        let path_allows =
+            || (grow_in.is_empty() || grow_in.matches(path)) && !never_grow_in.matches(path);
         let [height, width] = geometry.kernel_size();
         // Branches named that cannot exist are an error, to be reported when they are grown.
         let has_branches = || {
-            let grown = BlockForm::grown(branches, &geometry);
+            let grown = BlockForm::grown(branches, geometry);
             grown.map_or(true, |block| block.branches.len() > 1)
         };
-        height == width
-            && height > 1
-            && nested.depth < *max_depth
-            && path_allows()
-            && has_branches()
+        height == width && height > 1 && depth < *max_depth && path_allows() && has_branches()
     }
 }
 

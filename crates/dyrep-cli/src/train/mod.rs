@@ -1,6 +1,7 @@
 //! `dyrep train`: a recipe in, a run's folder out.
 
 mod changes;
+mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,11 @@ pub struct TrainArgs {
     /// Print the recipe, every change made, and train nothing
     #[arg(long)]
     print: bool,
+
+    /// Open everything and run some steps, of the network as it starts and of the largest that it may grow to: tells the
+    /// time and the memory of both, and writes nothing
+    #[arg(long, conflicts_with_all = ["resume", "out", "print"])]
+    dry_run: bool,
 }
 
 /// What no attribute can hold: the names of the recipes.
@@ -58,6 +64,7 @@ fn help() -> String {
          dyrep train digits_quick --out runs/digits\n  \
          dyrep train imagenet_resnet18 --data flowers --image-size 64 --epochs 30\n  \
          dyrep train imagenet_resnet18 --data flowers --weights resnet18.pth --partial\n  \
+         dyrep train imagenet_resnet18 --data flowers --dry-run\n  \
          dyrep train --resume runs/digits\n  \
          dyrep train imagenet_resnet18 --print > mine.toml"
     )
@@ -74,6 +81,9 @@ impl TrainArgs {
                 _ => recipe.to_toml()?,
             };
             return Answer::text(text.trim_end().to_owned());
+        }
+        if self.dry_run {
+            return trial::run(&recipe, &self.device);
         }
         let folder = self.resume.clone().or_else(|| self.out.clone());
         let job = Job {
