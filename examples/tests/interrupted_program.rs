@@ -143,6 +143,54 @@ fn killed(number: u64, whole: Duration) {
     assert_as_undisturbed(folder.path());
 }
 
+/// Another optimiser, a rate that looks at the record, an average, draws and a part that is frozen: whatever a run goes
+/// on with beside its weights.
+const MORE: [&str; 12] = [
+    "--set",
+    "optimizer.name=adamw",
+    "--set",
+    "optimizer.learning_rate=0.01",
+    "--set",
+    "optimizer.groups=[{matching=['^layer1'],frozen=true},{matching=['^fc'],learning_rate_scale=2}]",
+    "--set",
+    "optimizer.ema_decay=0.9",
+    "--set",
+    "schedule.kind={plateau={factor=0.5,patience=0,threshold=0.5}}",
+    "--set",
+    "data.sampler=balanced",
+];
+
+#[test]
+fn killed_with_everything_that_has_a_state() {
+    let [whole, killed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let begin = |folder: &Path| {
+        let mut command = command(folder);
+        command.args(MORE);
+        command
+    };
+    let started = Instant::now();
+    assert!(begin(whole.path()).output().unwrap().status.success());
+    let took = started.elapsed();
+    let mut child = begin(killed.path()).spawn().unwrap();
+    wait_for_an_epoch(killed.path(), &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut child = command(killed.path()).spawn().unwrap();
+    sleep(took / 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    finish(killed.path());
+    assert!(files(killed.path()) == files(whole.path()), "the weights differ");
+    let rates = |folder: &Path| -> Vec<Value> {
+        let text = std::fs::read_to_string(folder.join("run.json")).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        record["epochs"].as_array().unwrap().iter().map(|it| it["learning_rate"].clone()).collect()
+    };
+    let rates = [rates(whole.path()), rates(killed.path())];
+    assert_eq!(rates[0], rates[1]);
+    assert_ne!(rates[0][0], rates[0][3], "the rate fell on the way");
+}
+
 /// By a user, and by a cluster that wants its machine back.
 #[test]
 fn interrupted_by_signals() {
