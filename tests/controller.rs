@@ -9,7 +9,7 @@ use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Tensor;
 use dyrep_burn::{
     BranchKind, Budget, Controller, ControllerConfig, ControllerState, CutRule, EventLog, Fidelity,
-    InputSizes, NormRule, PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure,
+    Form, InputSizes, NormRule, PathPatterns, Preset, RepConv2d, RepConv2dConfig, Score, Structure,
     layers,
 };
 use dyrep_tests::network::random_gradients;
@@ -162,6 +162,49 @@ fn growth_and_cuts_keep_to_the_budget() {
     let cost = sizes(&net).cost(&structure);
     assert!(budget.allows(cost, sizes(&net).cost(&structure.deployed())), "{cost}");
     assert!(structure != structure.deployed(), "not more than needed was cut");
+}
+
+/// Nothing that is really grown is larger than the largest that is told before; and it keeps to what is asked for.
+#[test]
+fn the_largest_structure_is_known_before() {
+    let net = Net::new();
+    let start = Structure::of(&net);
+    let sizes = InputSizes::measure(&net, |net| run(net, 0));
+    let config = ControllerConfig {
+        interval: 1,
+        first_epoch: 1,
+        last_epoch: 5,
+        cut_rule: CutRule::Never,
+        ..ControllerConfig::default()
+    };
+    let of = |config: &ControllerConfig, epochs| {
+        Controller::new(config.clone()).unwrap().largest(&start, &sizes, epochs)
+    };
+    let blocks = |structure: &Structure| {
+        structure.layers().iter().filter(|(_, layer)| matches!(layer.form, Form::Block(_))).count()
+    };
+    assert_eq!(of(&config, 0), start, "nothing is due");
+    for depth in [1, 2] {
+        for flops in [None, Some(2.5)] {
+            let budget = Budget { flops, ..Budget::default() };
+            let config =
+                ControllerConfig { max_depth: depth, growths: 2, budget, ..config.clone() };
+            for epochs in 1..=6 {
+                let (grown, _) = adjusted(config.clone(), epochs.min(5));
+                let [largest, grown] =
+                    [of(&config, epochs), Structure::of(&grown)].map(|it| (sizes.cost(&it), it));
+                assert!(largest.0.macs >= grown.0.macs, "{depth} {flops:?} {epochs}");
+                let limit = flops.unwrap_or(f64::INFINITY) * sizes.cost(&start).macs as f64;
+                assert!(largest.0.macs as f64 <= limit);
+                assert!(blocks(&largest.1) <= 3);
+            }
+        }
+    }
+    // Of three equal convolutions one after the other, and then inside them.
+    let one = |depth, epochs| {
+        blocks(&of(&ControllerConfig { max_depth: depth, ..config.clone() }, epochs))
+    };
+    assert_eq!([one(1, 1), one(1, 2), one(1, 5)], [1, 2, 3]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Recipes as the program shows them.
 
-use crate::{dyrep, text};
+use crate::{dyrep, json, text};
 
 #[test]
 fn a_recipe_is_printed_to_start_from() {
@@ -14,4 +14,26 @@ fn a_recipe_is_printed_to_start_from() {
     for told in ["epochs = 7", "image_size = 32", "stem = \"small\"", "size = 32", "color_jitter"] {
         assert!(printed.contains(told), "{told}: {printed}");
     }
+}
+
+/// Nothing is written, and the largest network is larger than the first, where it grows.
+#[test]
+fn a_training_is_tried_before_it_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = ["train", "digits_quick", "--width", "2", "--dry-run"];
+    let tried = json(&small);
+    assert_eq!((&tried["pictures"], &tried["steps_per_epoch"]), (&[1437, 360].into(), &22.into()));
+    let [start, largest] = ["start", "largest"].map(|of| &tried[of]);
+    for what in ["branches", "params", "macs"] {
+        assert!(largest[what].as_u64() > start[what].as_u64(), "{what}: {tried}");
+    }
+    assert!(start["seconds"].as_f64() > Some(0.0));
+    let within = json(&[&small[..], &["--set", "strategy.budget={flops=1.2}"]].concat());
+    assert!(within["largest"]["macs"].as_f64() <= start["macs"].as_f64().map(|macs| 1.2 * macs));
+    assert!(json(&[&small[..], &["--strategy", "dbb"]].concat())["largest"].is_null());
+    let said = dyrep(&small).good().output;
+    assert!(said.contains("as it starts") && said.contains("at its largest"), "{said}");
+    let out = folder.path().join("run");
+    dyrep(&[&small[..], &["--out", text(&out)]].concat()).complaint(2);
+    assert!(!out.exists());
 }
