@@ -1,5 +1,7 @@
 //! Keys that do not go together. Each key by itself was checked when it was read.
 
+use dyrep_data::TransformSpec;
+
 use super::Parts;
 use super::fault::{Fault, Kind};
 use super::optimization::{MethodRecipe, ScheduleKind};
@@ -13,6 +15,7 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         evaluation_resize(parts),
         of_folders(parts),
         normalisation(parts),
+        colours(parts),
         mixing(parts),
         nesterov(parts),
         warm_up(parts),
@@ -111,6 +114,15 @@ fn normalisation(parts: &Parts) -> Option<Clash> {
         format!("one number for each of the {channels} channels"),
         format!("{values:?}"),
     )
+}
+
+/// A colour has one number for all channels, or one for each.
+fn colours(parts: &Parts) -> Option<Clash> {
+    let channels = parts.data.as_ref()?.channels().count();
+    let mut fills = parts.augmentation.as_ref()?.train.iter().filter_map(TransformSpec::fill);
+    let fill = fills.find(|fill| ![1, channels].contains(&fill.values().len()))?;
+    let expected = format!("a `fill` of one number, or of one for each of the {channels} channels");
+    Clash::new(&["augmentation", "train"], expected, format!("{:?}", fill.values()))
 }
 
 fn mixing(parts: &Parts) -> Option<Clash> {

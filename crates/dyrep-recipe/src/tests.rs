@@ -70,7 +70,7 @@ train = [
     { random_erasing = { probability = 0.2 } },
     { random_erasing = { probability = 0.2, mode = "pixel" } },
     { cutout = { size = 8, fill = [0] } },
-    { random_erasing = { probability = 1, mode = { constant = { fill = [1, 2, 3] } }, scale = [0.1, 0.2] } },
+    { random_erasing = { probability = 1, mode = { constant = { fill = [7] } }, scale = [0.1, 0.2] } },
 ]
 mixup = { alpha = 0.2, probability = 0.7 }
 cutmix = { alpha = 1.0, probability = 0.3 }
@@ -234,6 +234,16 @@ fn every_key_is_read_and_written_back() {
     let flip = |probability| TransformSpec::RandomHorizontalFlip { probability };
     assert_eq!(flips, [flip(0.5), flip(0.25)]);
     assert_eq!(recipe.augmentation.cutmix, Some(MixSpec { alpha: 1.0, probability: 0.3 }));
+}
+
+/// Runs keep the text of their recipe, in the form of the program that began them.
+#[test]
+fn what_was_written_before_is_read() {
+    let before = parse(include_str!("tests/written_by_0_2_0.toml"), &[]).unwrap();
+    let mut full = parse(FULL, &[]).unwrap();
+    // The last steps have options that there were not.
+    full.augmentation.train.truncate(12);
+    assert_eq!(before, full);
 }
 
 #[test]

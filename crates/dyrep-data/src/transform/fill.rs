@@ -37,6 +37,12 @@ impl Fill {
         Self(vec![value])
     }
 
+    /// One value for all channels, or one for each.
+    #[must_use]
+    pub fn values(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The pixel for an image of so many channels.
     pub(super) fn pixel(
         &self,

@@ -190,6 +190,17 @@ impl Paint {
 }
 
 impl TransformSpec {
+    /// The colour that it paints with, if it names one.
+    #[must_use]
+    pub fn fill(&self) -> Option<&Fill> {
+        match self {
+            Self::RandAugment { fill, .. }
+            | Self::Cutout { fill, .. }
+            | Self::RandomErasing { mode: ErasingMode::Constant { fill }, .. } => fill.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The pipeline with this transform at its end.
     pub(super) fn append_to(
         &self,

@@ -174,6 +174,9 @@ fn keys_that_do_not_go_together() {
     let resize = "`evaluation_resize` in [data]: expected at least the 224 pixels that are cut from \
                   it, found 200";
     check("data", "set = 'imagenet'\nevaluation_resize = 200", resize);
+    let fill = "`train` in [augmentation]: expected a `fill` of one number, or of one for each of the \
+                3 channels, found [1, 2]";
+    check("augmentation", "train = [{ cutout = { size = 8, fill = [1, 2] } }]", fill);
     let both = "`probability` in [augmentation.cutmix]: expected at most 1 together with that of \
                 [augmentation.mixup]: a batch gets one of them, found 1 and 1";
     check("augmentation", "mixup = { alpha = 0.2 }\ncutmix = { alpha = 1 }", both);
