@@ -21,6 +21,7 @@ use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Tensor;
 use burn_train::Interrupter;
 use common::{First, bits, training};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{Branches, ControllerConfig, Preset, RepConv2d, RepConv2dConfig};
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::Network;
@@ -55,7 +56,7 @@ impl Toy {
 impl Network for Toy {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let maps = self.conv.forward(images);
-        self.fc.forward(maps.mean_dims(&[2, 3]).flatten(1, 3))
+        self.fc.forward(mean_of_maps(maps).flatten(1, 3))
     }
 
     fn params(&self) -> usize {

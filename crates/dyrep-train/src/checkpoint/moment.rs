@@ -37,7 +37,7 @@ impl Moment {
 impl FromStr for Moment {
     type Err = std::num::ParseIntError;
 
-    /// Reads what [`stem`](Self::stem) writes.
+    /// Reads `7`, or `7+120`.
     fn from_str(stem: &str) -> Result<Self, Self::Err> {
         let (epochs, steps) = stem.split_once('+').unwrap_or((stem, "0"));
         Ok(Self { epochs: epochs.parse()?, steps: steps.parse()? })

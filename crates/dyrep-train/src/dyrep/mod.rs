@@ -262,10 +262,10 @@ impl<M: Module> DyRep<M> {
             let decay = warmed_up(decay, self.steps);
             self.average = Some(average.moved(&self.model, decay));
         }
-        if self.steps.is_multiple_of(self.setup.steps_per_epoch) {
-            if let Err(error) = self.adjust(optimizer) {
-                self.fail(error);
-            }
+        if self.steps.is_multiple_of(self.setup.steps_per_epoch)
+            && let Err(error) = self.adjust(optimizer)
+        {
+            self.fail(error);
         }
         self.setup.passed.store(0, Ordering::Relaxed);
         if let Some(tell) = &self.setup.on_step {

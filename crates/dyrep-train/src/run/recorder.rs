@@ -274,7 +274,7 @@ impl Inner {
         let took = self.clock.elapsed();
         self.clock = Instant::now();
         let mean = |name: &str| self.means.get(name).copied().unwrap_or(f64::NAN);
-        let trained = self.sums.take().map(|sums| sums.means());
+        let trained = self.sums.take().map(Sums::means);
         let [loss, percent] = trained.unwrap_or([f64::NAN; 2]);
         let weights = Some(std::mem::take(&mut self.weights)).filter(|it| it.total > 0);
         let waited = self.known.loaders[0].times().wait;

@@ -34,7 +34,7 @@ impl Steps {
             bytes => String::from_utf8_lossy(&bytes?).into_owned(),
         };
         let before = |line: &str| {
-            let mut numbers = line.split(',').map(|number| number.parse::<usize>());
+            let mut numbers = line.split(',').map(str::parse::<usize>);
             matches!((numbers.next(), numbers.next()), (Some(Ok(epoch)), Some(Ok(step)))
                 if (epoch, step) <= (after.epochs + 1, after.steps))
         };
