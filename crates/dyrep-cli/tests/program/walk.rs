@@ -174,8 +174,16 @@ fn int8_is_close_and_told_what_it_is() {
 #[test]
 fn people_get_text_and_a_report() {
     let (trained, folder) = (trained(), tempfile::tempdir().unwrap());
-    let Trained { data, run, .. } = &*trained;
+    let Trained { data, run, summary, .. } = &*trained;
     let page = folder.path().join("report.html");
+    let compared = folder.path().join("compared.html");
+    let both = ["report", text(run), text(run), "--out", text(&compared)];
+    let told = json(&both);
+    assert_eq!(told["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(told["runs"][1]["deployed_accuracy"], summary["accuracy_after_deployment"]);
+    let written = std::fs::read_to_string(&compared).unwrap();
+    assert!(written.matches(text(run)).count() >= 4, "in the table and beside the curves");
+    assert!(dyrep(&both).complaint(1).contains("--force"));
     let reported = json(&["report", text(run), "--out", text(&page)]);
     assert_eq!(reported["record"]["state"], "finished");
     assert!(std::fs::read_to_string(page).unwrap().contains("</html>"));

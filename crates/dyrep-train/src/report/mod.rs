@@ -11,14 +11,17 @@
 //! Strings of a page may hold anything. In the document they are escaped (`html.rs`); in the JSON nothing is
 //! left that could end or open a tag (`embed.rs`); the scripts set text, never markup.
 
+mod compare;
 mod embed;
 mod html;
+mod plot;
 mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
 mod types;
 
+pub use compare::{Compared, render_comparison};
 pub use types::{
     BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
     Page, ScoreTable, Snapshot, State,

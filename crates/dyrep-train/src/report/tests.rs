@@ -16,7 +16,7 @@ const HOSTILE: [&str; 9] = [
     "重參數化 🧱 ½×½",
 ];
 
-fn row(epoch: usize) -> EpochRow {
+pub(super) fn row(epoch: usize) -> EpochRow {
     EpochRow {
         epoch,
         train_loss: 0.1 + 0.2,

@@ -12,7 +12,7 @@ use crate::checkpoint::Moment;
 use crate::deployment::Deployment;
 use crate::disk::Disk;
 use crate::error::TrainError;
-use crate::report::render;
+use crate::report::{Compared, render};
 
 /// The version written; the only one read.
 const VERSION: u64 = 1;
@@ -181,6 +181,12 @@ impl RunRecord {
     #[must_use]
     pub fn report(&self) -> String {
         render(&super::report::page(self))
+    }
+
+    /// The run among others on a page of several.
+    #[must_use]
+    pub fn compared(&self, name: String) -> Compared {
+        super::report::compared(self, name)
     }
 
     /// Reads it.

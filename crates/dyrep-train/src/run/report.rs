@@ -11,8 +11,8 @@ use crate::deployment::Deployment;
 use crate::disk::Disk;
 use crate::error::TrainError;
 use crate::report::{
-    BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
-    Page, ScoreTable, Snapshot, State,
+    BranchRow, ChangeKind, ChangeRow, Compared, DeploymentRow, DeploymentTable, EpochRow, Form,
+    LayerRow, Page, ScoreTable, Snapshot, State,
 };
 
 pub(super) fn write(record: &RunRecord, folder: &Path, disk: &dyn Disk) -> Result<(), TrainError> {
@@ -56,6 +56,26 @@ pub(super) fn page(record: &RunRecord) -> Page {
         deployment: record.deployment.as_ref().map(deployment),
         started: time::utc(record.times[0]),
         updated: time::utc(record.times[1]),
+    }
+}
+
+/// What a run is among others.
+pub(super) fn compared(record: &RunRecord, name: String) -> Compared {
+    let state = match &record.state {
+        RunState::Running => "running, or killed".to_owned(),
+        RunState::Measuring => "trained, being measured".to_owned(),
+        RunState::Finished if record.early => "finished early".to_owned(),
+        RunState::Finished => "finished".to_owned(),
+        RunState::Stopped(reason) => format!("stopped by {reason}"),
+        RunState::Failed(reason) => format!("failed: {reason}"),
+    };
+    let figures = |it: &Deployment| (it.accuracy_after.fraction(), it.after.params, it.after.flops);
+    Compared {
+        name,
+        title: record.title.clone(),
+        state,
+        epochs: record.epochs.iter().map(epoch).collect(),
+        deployed: record.deployment.as_ref().map(figures),
     }
 }
 
