@@ -1,6 +1,7 @@
 //! A training from its recipe to the files that are shipped, told while it goes.
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -321,7 +322,11 @@ fn stop_on_signals(interrupter: &Interrupter) -> Result<Told, Failure> {
         Some(interrupter) if !interrupter.should_stop() => {
             interrupter.stop(Some("Ctrl-C or SIGTERM"));
         }
-        _ => std::process::exit(INTERRUPTED.into()),
+        _ => {
+            // The terminal may be gone.
+            let _ = writeln!(std::io::stderr(), "stopped at once");
+            std::process::exit(INTERRUPTED.into())
+        }
     };
     HANDLED.get_or_init(|| on_signals(stop).map_err(|error| error.to_string())).clone()?;
     Ok(Told)

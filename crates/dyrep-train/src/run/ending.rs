@@ -4,8 +4,8 @@
 //! asks is heard here first: after a step a checkpoint is written and then Burn is stopped; a validation is left, and what
 //! it would have measured is measured by the resume.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -29,13 +29,20 @@ pub(super) struct Ending {
     asked: Interrupter,
     /// What Burn hears.
     heard: Interrupter,
+    /// Why an end was asked for, once it was.
+    reason: Arc<OnceLock<String>>,
     /// Whether a validation was left.
     left: Arc<AtomicBool>,
 }
 
 impl Ending {
     pub(super) fn new(asked: Interrupter) -> Self {
-        Self { asked, heard: Interrupter::new(), left: Arc::default() }
+        Self { asked, heard: Interrupter::new(), reason: Arc::default(), left: Arc::default() }
+    }
+
+    /// For whoever may ask.
+    pub(super) fn asked(&self) -> &Interrupter {
+        &self.asked
     }
 
     /// For Burn's loop, and whatever stops it at once.
@@ -43,16 +50,19 @@ impl Ending {
         &self.heard
     }
 
-    /// Why an end was asked for, if it was: by the run's owner, or in Burn's dashboard.
+    /// Why an end was asked for, if it was.
     pub(super) fn reason(&self) -> Option<String> {
-        let asking = [&self.asked, &self.heard].into_iter().find(|it| it.should_stop())?;
-        let reason = asking.interruption().and_then(|it| it.reason);
-        Some(reason.unwrap_or_else(|| UNNAMED.to_owned()))
+        if self.asked.should_stop() {
+            let reason = || self.asked.interruption().and_then(|it| it.reason);
+            // Burn's dashboard takes its request back once it is closed.
+            self.reason.get_or_init(|| reason().unwrap_or_else(|| UNNAMED.to_owned()));
+        }
+        self.reason.get().cloned()
     }
 
     /// Asked before each batch of a validation.
     pub(super) fn leaves_validation(&self) -> bool {
-        let leaves = self.asked.should_stop();
+        let leaves = self.reason().is_some();
         if leaves {
             self.left.store(true, Ordering::Relaxed);
         }
@@ -122,6 +132,17 @@ impl StopAfterStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_is_taken_back_was_made() {
+        let asked = Interrupter::new();
+        let ending = Ending::new(asked.clone());
+        assert!(ending.reason().is_none() && !ending.leaves_validation());
+        asked.stop(Some("q"));
+        assert!(ending.leaves_validation() && ending.left_validation());
+        asked.reset();
+        assert_eq!(ending.clone().reason().as_deref(), Some("q"));
+    }
 
     #[test]
     fn an_epochs_last_step_is_followed_by_its_validation() {

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_train::metric::{AccuracyMetric, LossMetric, TopKAccuracyMetric};
+use burn_train::renderer::default_renderer;
 use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
     TrainingStrategy,
@@ -274,9 +275,11 @@ impl<N: Network> Run<'_, N> {
         if classes.len() > TOP {
             burn = burn.metric_valid_numeric(TopKAccuracyMetric::new(TOP));
         }
-        if !self.dashboard {
-            burn = burn.renderer(Box::new(progress::NoRenderer));
-        }
+        burn = burn.renderer(match self.dashboard {
+            // Whoever stops there is heard as everybody else is.
+            true => default_renderer(ending.asked().clone(), from.map(|moment| moment.epochs)),
+            false => Box::new(progress::NoRenderer),
+        });
         if training.accumulate > 1 {
             burn = burn.grads_accumulation(training.accumulate);
         }
