@@ -25,6 +25,7 @@ mod input;
 mod optimizer;
 mod pictures;
 mod plan;
+mod rate_search;
 pub mod report;
 mod run;
 mod schedule;
@@ -48,6 +49,7 @@ pub use input::InputSpec;
 pub use optimizer::{Groups, GroupsConfig, Method, OptimizerConfig, ParameterGroup};
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
+pub use rate_search::{RatePoint, RateSearch};
 pub use run::{
     Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Sums,
     Training, Unfinished,

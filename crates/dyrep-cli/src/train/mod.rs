@@ -1,10 +1,12 @@
 //! `dyrep train`: a recipe in, a run's folder out.
 
 mod changes;
+mod rate;
 mod trial;
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::Args;
 use dyrep_train::RunRecord;
 use dyrep_train::recipe::Recipe;
@@ -54,6 +56,11 @@ pub struct TrainArgs {
     /// time and the memory of both, and writes nothing
     #[arg(long, conflicts_with_all = ["resume", "out", "print"])]
     dry_run: bool,
+
+    /// Train for up to 100 steps at rates from 1e-6 to 10, and tell at which the loss falls and where it begins to rise;
+    /// writes nothing
+    #[arg(long, conflicts_with_all = ["resume", "out", "print", "dry_run"])]
+    find_rate: bool,
 }
 
 /// What no attribute can hold: the names of the recipes.
@@ -82,8 +89,17 @@ impl TrainArgs {
             };
             return Answer::text(text.trim_end().to_owned());
         }
-        if self.dry_run {
-            return trial::run(&recipe, &self.device);
+        if self.dry_run || self.find_rate {
+            let names = match &self.device[..] {
+                [] => vec![dyrep_train::default_name().to_owned()],
+                names => names.to_vec(),
+            };
+            let devices: Vec<Device> =
+                names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
+            return match self.dry_run {
+                true => trial::run(&recipe, &names, &devices),
+                false => rate::run(&recipe, &devices),
+            };
         }
         let folder = self.resume.clone().or_else(|| self.out.clone());
         let job = Job {

@@ -64,15 +64,13 @@ fn told(trial: &Trial, steps: usize) -> String {
 }
 
 /// Opens data, weights and devices, and runs some steps.
-pub(super) fn run(recipe: &Recipe, names: &[String]) -> Result<Answer, Failure> {
-    let names = match names {
-        [] => vec![dyrep_train::default_name().to_owned()],
-        names => names.to_vec(),
-    };
-    let devices: Vec<Device> =
-        names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
-    let plan = Plan::new(recipe, &devices)?;
-    let trials = plan.trial(&devices)?;
+pub(super) fn run(
+    recipe: &Recipe,
+    names: &[String],
+    devices: &[Device],
+) -> Result<Answer, Failure> {
+    let plan = Plan::new(recipe, devices)?;
+    let trials = plan.trial(devices)?;
     Answer::new(&Tried {
         model: recipe.model.name.clone(),
         strategy: recipe.strategy.name(),

@@ -37,3 +37,18 @@ fn a_training_is_tried_before_it_is_begun() {
     dyrep(&[&small[..], &["--out", text(&out)]].concat()).complaint(2);
     assert!(!out.exists());
 }
+
+/// Rates rise until the loss is far from its lowest, which is below the first one.
+#[test]
+fn a_rate_is_searched_for() {
+    let search = ["train", "digits_quick", "--width", "4", "--find-rate"];
+    let found = json(&search);
+    let points = found["points"].as_array().unwrap();
+    let of = |point: &serde_json::Value, what: &str| point[what].as_f64().unwrap();
+    assert!(points.len() > 50, "{}", points.len());
+    assert!(points.windows(2).all(|pair| of(&pair[0], "rate") < of(&pair[1], "rate")));
+    let [steepest, lowest] = ["steepest", "lowest"].map(|what| found[what].as_f64().unwrap());
+    assert!(1e-6 < steepest && steepest < lowest && lowest <= 10.0, "{steepest} {lowest}");
+    assert_eq!(found["learning_rate"], 0.1);
+    assert!(dyrep(&search).good().output.contains("the loss falls most at"));
+}
