@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use dyrep_burn::{Event, EventLog, Structure, deploy, write_atomically};
 use dyrep_train::recipe::{Recipe, Shipped};
 use dyrep_train::{
-    Checkpoints, Cost, Deployment, Ended, EpochReport, Interrupter, Plan, Run, RunRecord,
+    Checkpoints, Cost, Deployment, Disk, Ended, EpochReport, Interrupter, Plan, Run, RunRecord,
     SystemDisk,
 };
 use dyrep_weights::{Label, write_burnpack};
@@ -192,8 +192,12 @@ impl Job {
         };
         write_burnpack(&deploy(&shipped), &plan.label, file("deployed.bpk"))?;
         write_burnpack(&ended.network, &plan.label, file("trained.bpk"))?;
-        if let Some(best) = &ended.best {
-            write_burnpack(best, &plan.label, file("best.bpk"))?;
+        match &ended.best {
+            Some(best) => write_burnpack(best, &plan.label, file("best.bpk"))?,
+            // One of before would be of an epoch that no longer is the best.
+            None => SystemDisk
+                .remove(&file("best.bpk"))
+                .map_err(|error| format!("{}: {error}", file("best.bpk").display()))?,
         }
         Structure::of(&ended.network).save(file("structure.json"))?;
         ended.measuring()?;

@@ -52,3 +52,22 @@ fn a_rate_is_searched_for() {
     assert_eq!(found["learning_rate"], 0.1);
     assert!(dyrep(&search).good().output.contains("the loss falls most at"));
 }
+
+/// A last epoch at a rate that spoils everything is not what is shipped, if the best is asked for.
+#[test]
+fn the_best_epochs_network_is_kept_and_shipped_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let best = run.join("best.bpk");
+    let begin = ["train", "digits_quick", "--width", "2", "--epochs", "2", "--strategy", "plain"];
+    let ship = ["--set", "evaluation.ship=best", "--out", text(&run)];
+    json(&[&begin[..], &ship].concat());
+    let spoil = ["train", "--resume", text(&run), "--epochs", "3", "--learning-rate", "20"];
+    let summary = json(&spoil);
+    assert_eq!(summary["best_epoch"], 2, "{summary}");
+    let of = |file: &std::path::Path| json(&["eval", text(file)])["accuracy"].clone();
+    let [best, deployed, last] = [&best, &run.join("deployed.bpk"), &run].map(|file| of(file));
+    assert_eq!(best, deployed);
+    assert_eq!(best, summary["accuracy_after_deployment"]);
+    assert!(last.as_f64() < best.as_f64(), "{last} {best}");
+}
