@@ -8,13 +8,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/faulty.rs"]
+mod faulty;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
@@ -26,7 +27,8 @@ use dyrep_burn::{Branches, ControllerConfig, Preset, RepConv2d, RepConv2dConfig}
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::Network;
 use dyrep_tests::under_test;
-use dyrep_train::{Checkpoints, Disk, Ended, Moment, Run, RunRecord, RunState, Silent, TrainError};
+use dyrep_train::{Checkpoints, Ended, Moment, Run, RunRecord, RunState, Silent, TrainError};
+use faulty::{Fate, Faulty};
 
 const SEQUENCES: usize = 1000;
 const EPOCHS: usize = 3;
@@ -65,83 +67,6 @@ impl Network for Toy {
 
     fn flops(&self, _picture: [usize; 3]) -> u64 {
         1000
-    }
-}
-
-/// Where fate strikes.
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    None,
-    /// An end is asked for after so many pictures.
-    Stop(usize),
-    /// The process dies while it writes this file, so many thousandths of it done; beyond all of it the file is whole
-    /// beside its place, or in it.
-    Kill(usize, usize),
-    /// This file finds no room.
-    Full(usize),
-}
-
-/// A disk that fails as it is told. What a dead process would have written is not written.
-struct Faulty {
-    fate: Fate,
-    written: AtomicUsize,
-    dead: Mutex<bool>,
-    interrupter: Interrupter,
-}
-
-impl Disk for Faulty {
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut dead = self.dead.lock().unwrap();
-        if *dead {
-            return Err(io::Error::other("dead"));
-        }
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let beside = path.with_extension("tmp");
-        match self.fate {
-            Fate::Kill(at, share) if at == number => {
-                *dead = true;
-                self.interrupter.stop(None);
-                fs::write(&beside, &bytes[..bytes.len() * share.min(1000) / 1000]).unwrap();
-                if share > 1100 {
-                    fs::rename(&beside, path).unwrap();
-                }
-                Err(io::Error::other("dead"))
-            }
-            Fate::Full(at) if at == number => Err(io::ErrorKind::StorageFull.into()),
-            _ => {
-                fs::write(&beside, bytes)?;
-                fs::rename(&beside, path)
-            }
-        }
-    }
-
-    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut dead = self.dead.lock().unwrap();
-        if *dead {
-            return Err(io::Error::other("dead"));
-        }
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
-        match self.fate {
-            Fate::Kill(at, share) if at == number => {
-                *dead = true;
-                self.interrupter.stop(None);
-                file.write_all(&bytes[..bytes.len() * share.min(1000) / 1000])?;
-                Err(io::Error::other("dead"))
-            }
-            Fate::Full(at) if at == number => Err(io::ErrorKind::StorageFull.into()),
-            _ => file.write_all(bytes),
-        }
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        if *self.dead.lock().unwrap() {
-            return Err(io::Error::other("dead"));
-        }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -216,12 +141,7 @@ fn process(folder: &Path, toy: Toy, epochs: usize, fate: Fate) -> Result<Ended<T
         calibration_batches: 1,
         ..common::controller()
     });
-    let disk = Faulty {
-        fate,
-        written: AtomicUsize::new(0),
-        dead: Mutex::new(false),
-        interrupter: interrupter.clone(),
-    };
+    let disk = Faulty::new(fate, interrupter.clone());
     let run = Run {
         training,
         network: toy,
