@@ -102,6 +102,17 @@ fn what_a_resume_changes_is_recorded() {
     assert_eq!((record.recipe.as_str(), &record.history[..]), ("two", &[before][..]));
 }
 
+/// What was trained beyond an end that is asked for later is not passed off as that.
+#[test]
+fn fewer_epochs_than_are_done_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    Options { resume: false, ..resumed(folder.path(), 3) }.run().unwrap();
+    let error = resumed(folder.path(), 2).run().unwrap_err();
+    assert!(matches!(error, TrainError::Resume { .. }), "{error}");
+    assert!(error.to_string().contains("further than the 2 epochs"), "{error}");
+    resumed(folder.path(), 3).run().unwrap();
+}
+
 /// The rest of an accumulation is a step of its batches alone.
 #[test]
 fn a_step_of_fewer_batches_is_a_whole_step() {

@@ -42,6 +42,11 @@ pub(super) fn record(
     let mut record = match from {
         Some(moment) => {
             let mut record = RunRecord::load(&RunRecord::path(folder))?;
+            if moment > Moment::after(*epochs) {
+                let reason =
+                    format!("the run is further than the {epochs} epochs that it is to have");
+                return Err(TrainError::Resume { path: folder.to_owned(), moment, reason });
+            }
             if let Some(layer) = difference(&record.start, &layout.structure) {
                 let reason = format!("the run began with another network: layer `{layer}` differs");
                 let path = folder.to_owned();
