@@ -43,6 +43,7 @@ pub(super) struct Maker {
 impl Plan {
     pub(super) fn new(shared: Arc<Shared>, epoch: u64, part: Range<usize>) -> Self {
         let samples = shared.dataset.len();
+        assert!(part.end <= samples, "a part up to {} of {samples} samples", part.end);
         let LoaderConfig { sampling, shuffle, seed, .. } = shared.config;
         let order = match (sampling, shuffle) {
             (Sampling::Balanced, _) => {
