@@ -104,7 +104,7 @@ fn an_empty_part_has_no_batches() {
 }
 
 #[test]
-#[should_panic(expected = "range end index 361")]
+#[should_panic(expected = "a part up to 361 of 360 samples")]
 fn a_part_beyond_the_end_is_a_mistake() {
     let _ = loader(0, false).part(EPOCH, 0..361);
 }
