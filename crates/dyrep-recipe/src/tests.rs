@@ -241,8 +241,16 @@ fn every_key_is_read_and_written_back() {
 fn what_was_written_before_is_read() {
     let before = parse(include_str!("tests/written_by_0_2_0.toml"), &[]).unwrap();
     let mut full = parse(FULL, &[]).unwrap();
-    // The last steps have options that there were not.
+    // What there was not yet is as where nothing is said.
     full.augmentation.train.truncate(12);
+    let short = parse(SHORT, &[]).unwrap();
+    full.data.sampler = short.data.sampler;
+    full.optimizer.layer_decay = None;
+    full.optimizer.groups.clear();
+    full.schedule.warm_up_learning_rate = short.schedule.warm_up_learning_rate;
+    full.loss.class_weights = None;
+    full.evaluation.ship = short.evaluation.ship;
+    full.run.tensorboard = short.run.tensorboard;
     assert_eq!(before, full);
 }
 
