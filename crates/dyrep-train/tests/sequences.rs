@@ -14,6 +14,7 @@ mod faulty;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -289,10 +290,51 @@ fn sequence(seed: u64, toys: &[Toy; 2], want: &Ended<Toy>, whole: &Path) -> usiz
     unreachable!("the last process is undisturbed")
 }
 
+/// Which of the sequences a process does; without it, it starts others that do.
+const PART: &str = "DYREP_SEQUENCES_PART";
+/// Sequences of a process: what a process has built of graphs makes the next ones slower.
+const OF_A_PROCESS: usize = 25;
+
 #[test]
 fn whatever_happens_to_a_run() {
     let count = std::env::var("DYREP_SEQUENCES").map_or(SEQUENCES, |text| text.parse().unwrap());
-    // Tensors of a few numbers are not worth sharing out: each sequence has a thread.
+    match std::env::var(PART) {
+        Ok(part) => sequences(part.parse().unwrap(), count),
+        Err(_) => in_processes(count),
+    }
+}
+
+/// As many processes at a time as there are cores.
+fn in_processes(count: usize) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let part = next.fetch_add(1, Ordering::Relaxed);
+            if part * OF_A_PROCESS >= count {
+                return;
+            }
+            let output = Command::new(std::env::current_exe().unwrap())
+                .args(["whatever_happens_to_a_run", "--exact", "--nocapture"])
+                .env(PART, part.to_string())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "part {part}: {said}{errors}");
+            assert!(said.contains("1 passed"), "part {part} did nothing: {said}");
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| {
+            scope.spawn(work);
+        });
+    });
+}
+
+/// One part of so many sequences.
+fn sequences(part: usize, count: usize) {
+    // Tensors of a few numbers are not worth sharing out.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     let toys = [Toy::new(2), Toy::new(3)];
     let place = tempfile::tempdir().unwrap();
@@ -300,22 +342,9 @@ fn whatever_happens_to_a_run() {
     let whole = place.path().join("run");
     let want = process(&whole, toy, EPOCHS, Fate::None).unwrap();
     assert!(want.log.as_ref().unwrap().events().count() > 0, "nothing grew");
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut processes = 0;
-        loop {
-            let number = 1 + next.fetch_add(1, Ordering::Relaxed);
-            if number > count {
-                return processes;
-            }
-            processes +=
-                sequence((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15), &toys, &want, &whole);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let processes: usize = std::thread::scope(|scope| {
-        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        all.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    assert!(processes > 2 * count, "{processes} processes in {count} sequences");
+    let all = part * OF_A_PROCESS..count.min((part + 1) * OF_A_PROCESS);
+    let seed = |number: usize| (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let processes: usize =
+        all.clone().map(|number| sequence(seed(number), &toys, &want, &whole)).sum();
+    assert!(processes > all.len(), "{processes} processes in {} sequences", all.len());
 }
