@@ -132,9 +132,7 @@ impl Job {
     pub fn run(self) -> Result<Outcome, Failure> {
         let started = Instant::now();
         let Self { recipe, folder, resume, dashboard, lines, .. } = &self;
-        let names = self.device_names();
-        let devices: Vec<Device> =
-            names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
+        let (names, devices) = open_devices(&self.devices)?;
         let absolute = absolute(recipe)?;
         // Without a checkpoint it begins as it began.
         let goes_on = *resume && Checkpoints::existing(folder).any()?;
@@ -222,13 +220,6 @@ impl Job {
         Stopped { stopped_by, folder, resume_with }
     }
 
-    fn device_names(&self) -> Vec<&str> {
-        match self.devices.is_empty() {
-            true => vec![dyrep_train::default_name()],
-            false => self.devices.iter().map(String::as_str).collect(),
-        }
-    }
-
     fn summary<N>(
         &self,
         label: &Label,
@@ -260,6 +251,16 @@ impl Job {
             deployment,
         }
     }
+}
+
+/// Devices by name, none for the best there is, and what they are called.
+pub(crate) fn open_devices(names: &[String]) -> Result<(Vec<String>, Vec<Device>), Failure> {
+    let names = match names {
+        [] => vec![dyrep_train::default_name().to_owned()],
+        names => names.to_vec(),
+    };
+    let devices = names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
+    Ok((names, devices))
 }
 
 /// What to say where the average of the weights, which is shipped, is worse than the weights by more than a point.

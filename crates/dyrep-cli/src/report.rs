@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use dyrep_burn::write_atomically;
 use dyrep_train::report::{Compared, render_comparison};
-use dyrep_train::{RunRecord, RunState, TrainError};
+use dyrep_train::{RunRecord, TrainError};
 use serde::Serialize;
 
 use crate::Failure;
@@ -47,15 +47,8 @@ impl fmt::Display for Reported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { report, record } = self;
         writeln!(f, "{}", wrapped(&format!("{}, {}", record.title, record.description), 2))?;
-        let state = match &record.state {
-            RunState::Running => "running, or killed".to_owned(),
-            RunState::Measuring => "trained, being measured, or killed then".to_owned(),
-            RunState::Finished if record.early => "finished early".to_owned(),
-            RunState::Finished => "finished".to_owned(),
-            RunState::Stopped(reason) => format!("stopped by {reason}"),
-            RunState::Failed(reason) => format!("failed: {reason}"),
-        };
-        writeln!(f, "{state}, {} of {} epochs", record.epochs.len(), record.epochs_planned)?;
+        let (standing, epochs) = (record.standing(), record.epochs.len());
+        writeln!(f, "{standing}, {epochs} of {} epochs", record.epochs_planned)?;
         let best = record
             .best_epoch()
             .and_then(|best| record.epochs.iter().find(|report| report.epoch == best));

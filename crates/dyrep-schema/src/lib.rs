@@ -104,6 +104,14 @@ whole_bounds! {
 #[derive(Clone, Copy, Debug)]
 pub struct Real<B>(f64, PhantomData<B>);
 
+impl<B> Real<B> {
+    /// The number.
+    #[must_use]
+    pub const fn get(&self) -> f64 {
+        self.0
+    }
+}
+
 impl<'de, B: RealBound> Deserialize<'de> for Real<B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_f64(Self(0.0, PhantomData))

@@ -36,9 +36,7 @@ impl Accuracy {
 
     /// Counts pictures with logits `[batch, classes]` and these classes.
     pub(crate) fn count_batch(&mut self, logits: Tensor<2>, labels: &[i64]) {
-        let mut each = Each { accuracy: *self, confusion: None };
-        each.count_batch(logits, labels);
-        *self = each.accuracy;
+        for_each(logits, labels, |row, class| self.count(place(row, class)));
     }
 
     /// Counts a picture whose class has the `place`-th largest logit, from 0; nothing where its logit is no number.
@@ -60,6 +58,13 @@ pub struct Confusion {
 impl Confusion {
     fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// Counts a picture of `class`; one of no class of the network is in no row.
+    fn count(&mut self, logits: &[f32], class: usize) {
+        if class < self.classes {
+            self.counts[class * self.classes + largest(logits)] += 1;
+        }
     }
 
     /// How many classes there are.
@@ -91,25 +96,12 @@ impl Confusion {
     }
 }
 
-/// What is counted picture by picture.
-struct Each {
-    accuracy: Accuracy,
-    /// Made with the first logits.
-    confusion: Option<Confusion>,
-}
-
-impl Each {
-    fn count_batch(&mut self, logits: Tensor<2>, labels: &[i64]) {
-        let [_, classes] = logits.dims();
-        let logits: Vec<f32> = logits.into_data().iter().collect();
-        let confusion = self.confusion.get_or_insert_with(|| Confusion::new(classes));
-        for (logits, class) in logits.chunks_exact(classes).zip(labels) {
-            let class = usize::try_from(*class).unwrap_or(usize::MAX);
-            self.accuracy.count(place(logits, class));
-            if class < classes {
-                confusion.counts[class * classes + largest(logits)] += 1;
-            }
-        }
+/// Each picture's row of logits `[batch, classes]`, with its class.
+fn for_each(logits: Tensor<2>, labels: &[i64], mut f: impl FnMut(&[f32], usize)) {
+    let [_, classes] = logits.dims();
+    let logits: Vec<f32> = logits.into_data().iter().collect();
+    for (row, class) in logits.chunks_exact(classes).zip(labels) {
+        f(row, usize::try_from(*class).unwrap_or(usize::MAX));
     }
 }
 
@@ -157,13 +149,21 @@ pub fn evaluate_with<N: Network>(
 ) -> Result<(Accuracy, Confusion), DataError> {
     let model = model.valid();
     let device = device.clone().inner();
-    let mut each = Each { accuracy: Accuracy::default(), confusion: None };
+    let (mut accuracy, mut confusion) = (Accuracy::default(), Confusion::new(0));
     for batch in loader.epoch(0) {
         let batch = batch?;
-        each.count_batch(model.forward(input.images(&batch, &device)), &batch.labels);
-        progress(each.accuracy.total);
+        let logits = model.forward(input.images(&batch, &device));
+        let [_, classes] = logits.dims();
+        if accuracy.total == 0 {
+            confusion = Confusion::new(classes);
+        }
+        for_each(logits, &batch.labels, |row, class| {
+            accuracy.count(place(row, class));
+            confusion.count(row, class);
+        });
+        progress(accuracy.total);
     }
-    Ok((each.accuracy, each.confusion.unwrap_or_else(|| Confusion::new(0))))
+    Ok((accuracy, confusion))
 }
 
 #[cfg(test)]
@@ -203,14 +203,15 @@ mod tests {
         let device = Device::flex();
         let rows =
             [[9.0, 1.0, 2.0], [1.0, 9.0, 2.0], [1.0, 9.0, 2.0], [1.0, 2.0, 9.0], [9.0, 2.0, 1.0]];
-        let mut each = Each { accuracy: Accuracy::default(), confusion: None };
-        each.count_batch(Tensor::from_data(rows, &device), &[0, 0, 0, 2, 1]);
-        let confusion = each.confusion.unwrap();
+        let (logits, labels) = (Tensor::<2>::from_data(rows, &device), [0, 0, 0, 2, 1]);
+        let (mut accuracy, mut confusion) = (Accuracy::default(), Confusion::new(3));
+        accuracy.count_batch(logits.clone(), &labels);
+        for_each(logits, &labels, |row, class| confusion.count(row, class));
         assert_eq!(
             (0..3).map(|class| confusion.of(class).to_vec()).collect::<Vec<_>>(),
             [[1, 2, 0], [1, 0, 0], [0, 0, 1]]
         );
         assert_eq!(confusion.most_confused(), [(0, 1, 2), (1, 0, 1)]);
-        assert_eq!(each.accuracy.correct, 2);
+        assert_eq!(accuracy.correct, 2);
     }
 }

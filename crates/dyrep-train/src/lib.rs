@@ -23,6 +23,7 @@ mod evaluate;
 mod failure;
 mod input;
 mod optimizer;
+mod params;
 mod pictures;
 mod plan;
 mod rate_search;

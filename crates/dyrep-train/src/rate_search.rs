@@ -1,12 +1,10 @@
 //! Which learning rate a training may have: a short training whose rate rises at each step (arXiv 1506.01186, section 3.3).
 
-use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::tensor::Device;
 use burn_train::TrainStep;
 use serde::Serialize;
 
-use crate::classifier::Classifier;
 use crate::error::TrainError;
 use crate::pictures::Pictures;
 use crate::plan::Plan;
@@ -74,10 +72,7 @@ impl Plan {
         mut progress: impl FnMut(usize, usize),
     ) -> Result<RateSearch, TrainError> {
         let device = devices[0].clone().autodiff();
-        let groups = self.training.groups.of(&self.network)?;
-        let mut optimizer = self.training.optimizer.init_grouped(&groups);
-        let network = groups.freeze(self.network.clone().train().fork(&device))?;
-        let mut model = Classifier::new(network, self.training.loss.clone(), 1);
+        let (mut model, mut optimizer) = self.learner(self.network.clone(), &device)?;
         let mut batches = (1..).flat_map(|epoch| self.train.epoch(epoch));
         let mut points: Vec<RatePoint> = vec![];
         let (mut sum, mut weight) = (0.0, 0.0);

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use burn::module::Module;
+use burn::optim::ModuleOptimizer;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::tensor::Device;
 use burn_train::TrainStep;
@@ -77,15 +78,24 @@ impl Plan {
         Ok(Trials { start, largest: Some(self.step(grown, &pictures)?), steps_per_epoch })
     }
 
+    /// What learns, without a run around it: a copy of the network with its loss, and the optimiser; a batch makes a step.
+    pub(crate) fn learner(
+        &self,
+        network: Model,
+        device: &Device,
+    ) -> Result<(Classifier<Model>, ModuleOptimizer), TrainError> {
+        let groups = self.training.groups.of(&network)?;
+        let optimizer = self.training.optimizer.init_grouped(&groups);
+        let network = groups.freeze(network.train().fork(device))?;
+        Ok((Classifier::new(network, self.training.loss.clone(), 1), optimizer))
+    }
+
     fn step(&self, network: Model, pictures: &Pictures) -> Result<Trial, TrainError> {
         let [batch, channels, height, width] = pictures.images.dims();
         let structure = Structure::of(&network);
         let macs = network.flops([channels, height, width]);
         let params = network.params();
-        let groups = self.training.groups.of(&network)?;
-        let mut optimizer = self.training.optimizer.init_grouped(&groups);
-        let network = groups.freeze(network.train().fork(&pictures.images.device()))?;
-        let mut model = Classifier::new(network, self.training.loss.clone(), 1);
+        let (mut model, mut optimizer) = self.learner(network, &pictures.images.device())?;
         forget_peak();
         let mut seconds = vec![];
         for step in 0..=STEPS {

@@ -6,13 +6,12 @@ mod trial;
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::Args;
 use dyrep_train::RunRecord;
 use dyrep_train::recipe::Recipe;
 
 use crate::answer::Answer;
-use crate::job::{Job, Outcome};
+use crate::job::{Job, Outcome, open_devices};
 use crate::terminal::Lines;
 use crate::{Failure, INTERRUPTED};
 
@@ -90,12 +89,7 @@ impl TrainArgs {
             return Answer::text(text.trim_end().to_owned());
         }
         if self.dry_run || self.find_rate {
-            let names = match &self.device[..] {
-                [] => vec![dyrep_train::default_name().to_owned()],
-                names => names.to_vec(),
-            };
-            let devices: Vec<Device> =
-                names.iter().map(|name| dyrep_train::device(name)).collect::<Result<_, _>>()?;
+            let (names, devices) = open_devices(&self.device)?;
             return match self.dry_run {
                 true => trial::run(&recipe, &names, &devices),
                 false => rate::run(&recipe, &devices),

@@ -7,7 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::super::bounds::{
-    BelowOne, Between, Count, Name, Names, NotNegative, Positive, Share, real, some_real, whole,
+    BelowOne, Between, Count, Name, Names, NotNegative, Positive, Real, Share, real, some_real,
+    whole,
 };
 use super::GroupRecipe;
 
@@ -282,18 +283,10 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
 
 /// What two averages keep.
 fn pair<'de, D: Deserializer<'de>>(d: D) -> Result<[f64; 2], D::Error> {
-    let numbers = Vec::<Kept>::deserialize(d)?;
+    let numbers = Vec::<Real<BelowOne>>::deserialize(d)?;
     match numbers.as_slice() {
-        [Kept(first), Kept(second)] => Ok([*first, *second]),
+        [first, second] => Ok([first.get(), second.get()]),
         _ => Err(D::Error::invalid_length(numbers.len(), &"a list of 2")),
-    }
-}
-
-struct Kept(f64);
-
-impl<'de> Deserialize<'de> for Kept {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        real::<BelowOne, _>(deserializer).map(Self)
     }
 }
 

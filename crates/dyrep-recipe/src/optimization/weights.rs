@@ -6,7 +6,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::super::bounds::{Positive, real};
+use super::super::bounds::{Positive, Real};
 
 /// How much each class counts in the loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,18 +51,10 @@ impl<'de> Visitor<'de> for NameOrList {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<ClassWeightsRecipe, A::Error> {
-        let weights = Vec::<Weight>::deserialize(SeqAccessDeserializer::new(items))?;
+        let weights = Vec::<Real<Positive>>::deserialize(SeqAccessDeserializer::new(items))?;
         if weights.is_empty() {
             return Err(A::Error::invalid_value(Unexpected::Other("none"), &self));
         }
-        Ok(ClassWeightsRecipe::Each(weights.into_iter().map(|weight| weight.0).collect()))
-    }
-}
-
-struct Weight(f64);
-
-impl<'de> Deserialize<'de> for Weight {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        real::<Positive, _>(deserializer).map(Self)
+        Ok(ClassWeightsRecipe::Each(weights.into_iter().map(|weight| weight.get()).collect()))
     }
 }

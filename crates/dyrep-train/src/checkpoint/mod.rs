@@ -168,12 +168,8 @@ impl Checkpoints {
     /// # Errors
     /// A folder that cannot be read.
     pub fn newest(&self) -> Result<(Option<Moment>, Vec<Broken>), TrainError> {
-        let moments = match self.moments() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-            moments => moments.map_err(|source| self.unreadable(source))?,
-        };
         let mut broken = vec![];
-        for moment in moments.into_iter().rev() {
+        for moment in self.there()?.into_iter().rev() {
             match self.check(moment) {
                 Ok(()) => return Ok((Some(moment), broken)),
                 Err(reason) => broken.push(Broken { moment, reason }),
@@ -187,15 +183,19 @@ impl Checkpoints {
     /// # Errors
     /// A folder that cannot be read.
     pub fn any(&self) -> Result<bool, TrainError> {
-        let (newest, broken) = self.newest()?;
-        Ok(newest.is_some() || !broken.is_empty())
+        Ok(!self.there()?.is_empty())
     }
 
-    fn unreadable(&self, source: io::Error) -> TrainError {
-        TrainError::Folder { path: self.folder.clone(), source }
+    /// Those that have a manifest, in order; a folder that is not there has none.
+    fn there(&self) -> Result<Vec<Moment>, TrainError> {
+        match self.moments() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+            moments => {
+                moments.map_err(|source| TrainError::Folder { path: self.folder.clone(), source })
+            }
+        }
     }
 
-    /// Those that have a manifest, in order.
     fn moments(&self) -> io::Result<Vec<Moment>> {
         let mut moments = vec![];
         for entry in fs::read_dir(&self.folder)? {

@@ -16,6 +16,7 @@ use burn::tensor::Tensor;
 use dyrep_burn::{PathPatterns, layers};
 
 use crate::error::TrainError;
+use crate::params;
 
 /// Layers chosen by their paths, and what is different for them.
 #[derive(Clone, Debug)]
@@ -206,24 +207,13 @@ impl Layer {
 
 /// The paths of all parameters, without running statistics.
 fn names<M: Module>(network: &M) -> Vec<String> {
-    #[derive(Default)]
-    struct Names(Vec<String>, Vec<String>);
-    impl ModuleVisitor for Names {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
+    let mut names = vec![];
+    params::for_each(network, |path, _values| {
+        if path.last().is_none_or(|name| !name.starts_with("running_")) {
+            names.push(path.join("."));
         }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
-            if self.0.last().is_none_or(|name| !name.starts_with("running_")) {
-                self.1.push(self.0.join("."));
-            }
-        }
-    }
-    let mut names = Names::default();
-    network.visit(&mut names);
-    names.1
+    });
+    names
 }
 
 /// The number of the block that each path is in, from 0.

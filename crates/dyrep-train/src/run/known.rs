@@ -34,3 +34,11 @@ pub(super) struct Known {
     pub(super) layers: Cost,
     pub(super) ending: Ending,
 }
+
+impl Known {
+    /// Steps of the optimiser in an epoch.
+    pub(super) fn steps_per_epoch(&self) -> usize {
+        let [all, of_step] = self.batches;
+        all.div_ceil(of_step)
+    }
+}

@@ -57,7 +57,7 @@ use known::Known;
 use layout::Layout;
 use model::{not_finite, picture, wrap};
 use recorder::Recorder;
-use resume::{newest, record, restored};
+use resume::{begun, gone_on, newest, restored};
 use strategies::{Patience, Save};
 
 /// Of so many classes with the largest logits the right one may be one.
@@ -144,10 +144,9 @@ impl<N: Network> Run<'_, N> {
         let held = Held::take(&self.folder, &mut *progress)?;
         let disk = &self.disk;
         let checkpoints = Checkpoints::open(&self.folder, self.training.keep, Arc::clone(disk))?;
-        if self.resume
-            && let Ok(record) = RunRecord::load(&RunRecord::path(&self.folder))
-        {
-            checkpoints.of_run(&record.id);
+        let former = RunRecord::load(&RunRecord::path(&self.folder));
+        if let (true, Ok(former)) = (self.resume, &former) {
+            checkpoints.of_run(&former.id);
         }
         let from = match self.resume {
             true => newest(&checkpoints, &mut *progress)?,
@@ -166,7 +165,10 @@ impl<N: Network> Run<'_, N> {
         let picture = picture(&self.validation, &training.input, &main)?;
         let layout = Layout::of(&self.network, &picture);
         let classes = self.train.dataset().classes();
-        let mut record = record(&layout, (&training, classes), from, &self.folder)?;
+        let mut record = match from {
+            Some(moment) => gone_on(former?, &layout, (&training, classes), moment, &self.folder)?,
+            None => begun(&layout, (&training, classes)),
+        };
         checkpoints.of_run(&record.id);
         checkpoints.keep_best(record.best_epoch());
 
@@ -305,7 +307,7 @@ impl<N: Network> Run<'_, N> {
         let lost = || {
             let parameter = not_finite(&network).map(|parameter| format!("`{parameter}`"));
             let what = parameter.or_else(|| {
-                let last = recorder.record().epochs.last().map(|epoch| epoch.valid_loss);
+                let last = recorder.look(|it| it.epochs.last().map(|epoch| epoch.valid_loss));
                 let loss = last.filter(|loss| interrupted.is_none() && !loss.is_finite())?;
                 Some(format!("the validation loss, {loss},"))
             });
@@ -319,10 +321,8 @@ impl<N: Network> Run<'_, N> {
             return Err(error);
         }
         // All of a training may be done when an end is asked for.
-        let done = recorder.record().epochs.len();
-        let early = training.patience.is_some_and(|patience| {
-            done < training.epochs && recorder.record().epochs_since_best() >= patience
-        });
+        let (done, worse) = recorder.look(|it| (it.epochs.len(), it.epochs_since_best()));
+        let early = training.patience.is_some_and(|it| done < training.epochs && worse >= it);
         let whole = early || done >= last_epoch;
         let stopped = ending.reason().filter(|_| !whole);
         if stopped.is_some() && steps > done * steps_per_epoch {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use dyrep_data::Loader;
 use dyrep_models::Network;
@@ -13,6 +12,7 @@ use crate::classifier::Classifier;
 use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
+use crate::params;
 
 /// A validation picture, `[1, channels, height, width]`.
 pub(super) fn picture(
@@ -27,24 +27,13 @@ pub(super) fn picture(
 
 /// The first parameter or statistic that is not finite.
 pub(super) fn not_finite<N: Network>(network: &N) -> Option<String> {
-    struct Search(Vec<String>, Option<String>);
-    impl ModuleVisitor for Search {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
+    let mut found = None;
+    params::for_each(network, |path, values| {
+        if found.is_none() && !values().iter().all(|value| value.is_finite()) {
+            found = Some(path.join("."));
         }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let finite = || param.val().into_data().iter::<f32>().all(f32::is_finite);
-            if self.1.is_none() && !finite() {
-                self.1 = Some(self.0.join("."));
-            }
-        }
-    }
-    let mut search = Search(vec![], None);
-    network.visit(&mut search);
-    search.1
+    });
+    found
 }
 
 /// The network in its wrappers.

@@ -183,6 +183,19 @@ impl RunRecord {
         render(&super::report::page(self))
     }
 
+    /// How it stands, in words.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        match &self.state {
+            RunState::Running => "running, or killed".to_owned(),
+            RunState::Measuring => "trained, being measured, or killed then".to_owned(),
+            RunState::Finished if self.early => "finished early".to_owned(),
+            RunState::Finished => "finished".to_owned(),
+            RunState::Stopped(reason) => format!("stopped by {reason}"),
+            RunState::Failed(reason) => format!("failed: {reason}"),
+        }
+    }
+
     /// The run among others on a page of several.
     #[must_use]
     pub fn compared(&self, name: String) -> Compared {

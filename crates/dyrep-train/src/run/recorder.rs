@@ -79,16 +79,12 @@ impl Recorder {
             (_, unfinished) => unfinished.map(|unfinished| unfinished.seen),
         };
         let batch = known.batches[0].min(known.from.steps * known.batches[1]);
-        let table = Steps::from(&known.folder, known.from, &*known.disk).map_err(|source| {
-            TrainError::Folder { path: known.folder.join("steps.csv"), source }
-        })?;
-        let done =
-            known.from.epochs * known.batches[0].div_ceil(known.batches[1]) + known.from.steps;
+        let failed = |name| unwritable(&known.folder.join(name));
+        let table = Steps::from(&known.folder, known.from, &*known.disk);
+        let table = table.map_err(failed("steps.csv"))?;
+        let done = known.from.epochs * known.steps_per_epoch() + known.from.steps;
         let events = known.tensorboard.then(|| Events::new(&known.folder, done + 1)).transpose();
-        let events = events.map_err(|source| TrainError::Folder {
-            path: known.folder.join("tensorboard"),
-            source,
-        })?;
+        let events = events.map_err(failed("tensorboard"))?;
         let mut inner = Inner {
             known,
             record,
@@ -158,6 +154,11 @@ impl Recorder {
         inner.write()
     }
 
+    /// Asks the record something.
+    pub(super) fn look<T>(&self, ask: impl FnOnce(&RunRecord) -> T) -> T {
+        ask(&self.lock().record)
+    }
+
     pub(super) fn record(&self) -> RunRecord {
         self.lock().record.clone()
     }
@@ -166,7 +167,7 @@ impl Recorder {
     pub(super) fn left_validation(&self, epoch: usize) -> Option<Moment> {
         let inner = self.lock();
         let left = inner.known.ending.left_validation();
-        left.then(|| Moment { epochs: epoch - 1, steps: inner.steps_of_an_epoch() })
+        left.then(|| Moment { epochs: epoch - 1, steps: inner.known.steps_per_epoch() })
     }
 
     /// Counts what the weights themselves say of a batch of the running validation.
@@ -211,28 +212,19 @@ impl Inner {
     fn write(&mut self) -> Result<(), TrainError> {
         let Known { folder, disk, .. } = &self.known;
         self.record.save(&RunRecord::path(folder), &**disk)?;
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TrainError::Folder { path, source }
-        };
         let epochs = folder.join("epochs.csv");
         let text = tables::epochs(&self.record.epochs);
-        disk.write(&epochs, text.as_bytes()).map_err(failed(&epochs))?;
-        self.table.write(&**disk).map_err(failed(self.table.path()))?;
+        disk.write(&epochs, text.as_bytes()).map_err(unwritable(&epochs))?;
+        self.table.write(&**disk).map_err(unwritable(self.table.path()))?;
         if let Some(events) = &mut self.events {
-            events.write(&**disk).map_err(failed(events.path()))?;
+            events.write(&**disk).map_err(unwritable(events.path()))?;
         }
         super::report::write(&self.record, folder, &**disk)
     }
 
-    fn steps_of_an_epoch(&self) -> usize {
-        let [all, of_step] = self.known.batches;
-        all.div_ceil(of_step)
-    }
-
     /// The steps of the optimiser done after so many batches of an epoch.
     fn steps(&self, epoch: usize, batches: usize) -> usize {
-        (epoch - 1) * self.steps_of_an_epoch() + batches.div_ceil(self.known.batches[1])
+        (epoch - 1) * self.known.steps_per_epoch() + batches.div_ceil(self.known.batches[1])
     }
 
     fn rate(&self, epoch: usize, batches: usize) -> f64 {
@@ -324,6 +316,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// What to say of a file that the system refuses.
+fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> TrainError + use<> {
+    let path = path.to_owned();
+    move |source| TrainError::Folder { path, source }
 }
 
 impl MetricLogger for Recorder {

@@ -61,19 +61,11 @@ pub(super) fn page(record: &RunRecord) -> Page {
 
 /// What a run is among others.
 pub(super) fn compared(record: &RunRecord, name: String) -> Compared {
-    let state = match &record.state {
-        RunState::Running => "running, or killed".to_owned(),
-        RunState::Measuring => "trained, being measured".to_owned(),
-        RunState::Finished if record.early => "finished early".to_owned(),
-        RunState::Finished => "finished".to_owned(),
-        RunState::Stopped(reason) => format!("stopped by {reason}"),
-        RunState::Failed(reason) => format!("failed: {reason}"),
-    };
     let figures = |it: &Deployment| (it.accuracy_after.fraction(), it.after.params, it.after.flops);
     Compared {
         name,
         title: record.title.clone(),
-        state,
+        state: record.standing(),
         epochs: record.epochs.iter().map(epoch).collect(),
         deployed: record.deployment.as_ref().map(figures),
     }

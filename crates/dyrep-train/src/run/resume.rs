@@ -31,51 +31,52 @@ pub(super) fn newest(
     Ok(newest)
 }
 
-/// The run's record: a new one, or the folder's up to the checkpoint.
-pub(super) fn record(
-    layout: &Layout,
-    (training, classes): (&Training, &[String]),
-    from: Option<Moment>,
-    folder: &Path,
-) -> Result<RunRecord, TrainError> {
+/// The record of a run that begins.
+pub(super) fn begun(layout: &Layout, (training, classes): (&Training, &[String])) -> RunRecord {
     let Training { title, description, recipe, epochs, .. } = training;
-    let mut record = match from {
-        Some(moment) => {
-            let mut record = RunRecord::load(&RunRecord::path(folder))?;
-            if moment > Moment::after(*epochs) {
-                let reason =
-                    format!("the run is further than the {epochs} epochs that it is to have");
-                return Err(TrainError::Resume { path: folder.to_owned(), moment, reason });
-            }
-            if let Some(layer) = difference(&record.start, &layout.structure) {
-                let reason = format!("the run began with another network: layer `{layer}` differs");
-                let path = folder.to_owned();
-                return Err(TrainError::Resume { path, moment, reason });
-            }
-            let mut pairs = record.classes.iter().zip(classes);
-            if let Some((before, now)) = pairs.find(|(before, now)| before != now) {
-                let reason = format!(
-                    "the run began with the class `{before}` where its data now have `{now}`"
-                );
-                return Err(TrainError::Resume { path: folder.to_owned(), moment, reason });
-            }
-            record.truncate(moment);
-            if record.recipe != *recipe {
-                let before = std::mem::replace(&mut record.recipe, recipe.clone());
-                record.history.push(Amendment { epochs: moment.epochs, recipe: before });
-            }
-            record.title.clone_from(title);
-            record.description.clone_from(description);
-            record
-        }
-        None => {
-            let start = layout.structure.clone();
-            RunRecord::new(title.clone(), description.clone(), recipe.clone(), start)
-        }
-    };
+    let start = layout.structure.clone();
+    let mut record = RunRecord::new(title.clone(), description.clone(), recipe.clone(), start);
     record.classes = classes.to_vec();
     record.epochs_planned = *epochs;
     record.layers.clone_from(&layout.layers);
+    record
+}
+
+/// The folder's record up to the checkpoint.
+///
+/// # Errors
+/// What the checkpoint does not go together with.
+pub(super) fn gone_on(
+    former: RunRecord,
+    layout: &Layout,
+    (training, classes): (&Training, &[String]),
+    moment: Moment,
+    folder: &Path,
+) -> Result<RunRecord, TrainError> {
+    let mut record = former;
+    let refused = |reason| Err(TrainError::Resume { path: folder.to_owned(), moment, reason });
+    if moment > Moment::after(training.epochs) {
+        let epochs = training.epochs;
+        return refused(format!("the run is further than the {epochs} epochs that it is to have"));
+    }
+    if let Some(layer) = difference(&record.start, &layout.structure) {
+        return refused(format!("the run began with another network: layer `{layer}` differs"));
+    }
+    let mut pairs = record.classes.iter().zip(classes);
+    if let Some((before, now)) = pairs.find(|(before, now)| before != now) {
+        return refused(format!(
+            "the run began with the class `{before}` where its data now have `{now}`"
+        ));
+    }
+    record.truncate(moment);
+    let now = begun(layout, (training, classes));
+    if record.recipe != now.recipe {
+        let before = std::mem::replace(&mut record.recipe, now.recipe);
+        record.history.push(Amendment { epochs: moment.epochs, recipe: before });
+    }
+    (record.title, record.description) = (now.title, now.description);
+    (record.classes, record.epochs_planned, record.layers) =
+        (now.classes, now.epochs_planned, now.layers);
     Ok(record)
 }
 

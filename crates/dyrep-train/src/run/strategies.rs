@@ -5,6 +5,7 @@ use burn_train::checkpoint::{CheckpointingAction, CheckpointingStrategy};
 use burn_train::metric::store::{Aggregate, EventStoreClient, Split};
 
 use super::ending::Ending;
+use super::record::RunRecord;
 use super::recorder::Recorder;
 use super::sums::LOSS;
 use crate::checkpoint::Checkpoints;
@@ -37,14 +38,14 @@ impl CheckpointingStrategy for Save {
             self.checkpoints.number(epoch, moment);
             return vec![CheckpointingAction::Save];
         }
-        let record = self.recorder.record();
-        if record.epochs.last().is_some_and(|last| !last.valid_loss.is_finite()) {
+        let (last, best) = self.recorder.look(|it| (it.epochs.last().copied(), it.best_epoch()));
+        if last.is_some_and(|last| !last.valid_loss.is_finite()) {
             self.recorder.warn(&format!(
                 "no checkpoint of epoch {epoch}: its validation loss is no finite number"
             ));
             return vec![];
         }
-        self.checkpoints.keep_best(record.best_epoch());
+        self.checkpoints.keep_best(best);
         vec![CheckpointingAction::Save]
     }
 }
@@ -61,7 +62,7 @@ pub(super) struct Patience {
 impl EarlyStoppingStrategy for Patience {
     fn should_stop(&mut self, epoch: usize, store: &EventStoreClient) -> bool {
         catch_up(epoch, store);
-        let over = |epochs| self.recorder.record().epochs_since_best() >= epochs;
+        let over = |epochs| self.recorder.look(RunRecord::epochs_since_best) >= epochs;
         self.ending.reason().is_some() || self.epochs.is_some_and(over)
     }
 }

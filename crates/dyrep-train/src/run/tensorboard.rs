@@ -9,11 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 
 use super::progress::EpochReport;
 use crate::disk::Disk;
+use crate::params;
 
 /// Buckets of a histogram between its smallest and its largest value.
 const BUCKETS: usize = 30;
@@ -119,26 +119,15 @@ impl Events {
 
 /// The scales of a model's batch norms, by path.
 pub(super) fn scales<M: Module>(model: &M) -> Vec<(String, Vec<f32>)> {
-    #[derive(Default)]
-    struct Scales(Vec<String>, Vec<(String, Vec<f32>)>);
-    impl ModuleVisitor for Scales {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.0.push(name.to_owned());
+    let mut found = vec![];
+    params::for_each(model, |path, values| {
+        if let Some((last, norm)) = path.split_last()
+            && last == "gamma"
+        {
+            found.push((norm.join("."), values()));
         }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(("gamma", norm)) =
-                self.0.split_last().map(|(last, norm)| (last.as_str(), norm))
-            {
-                self.1.push((norm.join("."), param.val().into_data().iter().collect()));
-            }
-        }
-    }
-    let mut found = Scales::default();
-    model.visit(&mut found);
-    found.1
+    });
+    found
 }
 
 /// A message of protobuf, as its bytes.
