@@ -16,6 +16,7 @@ mod error;
 mod geometry;
 mod network;
 mod patterns;
+mod precision;
 mod rules;
 mod selection;
 mod text;
@@ -31,6 +32,7 @@ pub use error::{BranchError, BranchUnavailable, ControllerConfigError, PatternEr
 pub use geometry::Geometry;
 pub use network::{Activation, Stem};
 pub use patterns::PathPatterns;
+pub use precision::Precision;
 pub use rules::{Fidelity, NormRule, Score};
 pub use selection::{Branching, Selection};
 pub use zoo::MODELS;

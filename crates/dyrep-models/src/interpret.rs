@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, Dropout, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid};
 use dyrep_burn::RepConv2d;
-use dyrep_burn::ops::{Tail, batch_norm, max_pool, mean_of_maps};
+use dyrep_burn::ops::{self, Tail, batch_norm, max_pool, mean_of_maps, widely};
 
 use crate::parts::{Activation, begins_with_relu, rest_of};
 
@@ -140,7 +140,7 @@ impl Interpreter for Tensors {
     }
 
     fn average_pool(&mut self, pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
-        pool.forward(x)
+        widely(x, |x| pool.forward(x))
     }
 
     fn max_pool(&mut self, _name: &str, pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
@@ -152,7 +152,7 @@ impl Interpreter for Tensors {
         // The average of a map that has the size already is the map.
         let x = match [height, width] == pool.output_size {
             true => x,
-            false => pool.forward(x),
+            false => widely(x, |x| pool.forward(x)),
         };
         self.rows(x)
     }
@@ -162,7 +162,7 @@ impl Interpreter for Tensors {
     }
 
     fn linear(&mut self, linear: &Linear, x: Tensor<2>) -> Tensor<2> {
-        linear.forward(x)
+        ops::linear(linear, x)
     }
 
     fn relu_of_rows(&mut self, x: Tensor<2>) -> Tensor<2> {

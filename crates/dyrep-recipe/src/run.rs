@@ -1,5 +1,6 @@
 //! What happens around the steps.
 
+use dyrep_config::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{Count, OrNone, seed, some_whole, whole};
@@ -16,7 +17,7 @@ pub struct EvaluationRecipe {
     #[serde(deserialize_with = "some_whole::<Count, _>", skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<usize>,
     /// Which network is deployed at the end; the last one if absent.
-    #[serde(skip_serializing_if = "Shipped::is_last")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ship: Shipped,
 }
 
@@ -30,13 +31,6 @@ pub enum Shipped {
     /// That of the epoch with the best validation accuracy. Chosen by the pictures that it is judged on, its accuracy on
     /// them is a little better than on others.
     Best,
-}
-
-impl Shipped {
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-    fn is_last(&self) -> bool {
-        *self == Self::Last
-    }
 }
 
 /// `[run]`: what is not about learning.
@@ -59,10 +53,29 @@ pub struct RunRecipe {
     /// Whether files of events for TensorBoard are written to the run's folder; not if absent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tensorboard: bool,
+    /// The numbers that training steps compute in; `f32` if absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: Precision,
+    /// Whether what little it costs to compute again is not kept for the backward pass, which takes less memory and more
+    /// time; not if absent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for RunRecipe {
     fn default() -> Self {
-        Self { seed: 0, threads: None, max_skipped: 100, checkpoints_kept: 1, tensorboard: false }
+        Self {
+            seed: 0,
+            threads: None,
+            max_skipped: 100,
+            checkpoints_kept: 1,
+            tensorboard: false,
+            precision: Precision::F32,
+            gradient_checkpointing: false,
+        }
     }
 }

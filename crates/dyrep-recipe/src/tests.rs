@@ -8,7 +8,8 @@ mod overrides;
 mod shipped;
 
 use dyrep_config::{
-    BranchKind, Budget, CutRule, Fidelity, NormRule, PathPatterns, Preset, Score, Selection, Stem,
+    BranchKind, Budget, CutRule, Fidelity, NormRule, PathPatterns, Precision, Preset, Score,
+    Selection, Stem,
 };
 
 use dyrep_data::{MixSpec, TransformSpec};
@@ -129,6 +130,8 @@ seed = 9223372036854775807
 threads = 8
 checkpoints_kept = 0
 tensorboard = true
+precision = "bf16"
+gradient_checkpointing = true
 "#;
 
 fn parse(text: &str, overrides: &[&str]) -> Result<Recipe, RecipeError> {
@@ -186,6 +189,8 @@ fn what_is_absent_has_the_documented_default() {
             max_skipped: 100,
             checkpoints_kept: 1,
             tensorboard: false,
+            precision: Precision::F32,
+            gradient_checkpointing: false,
         },
     };
     assert_eq!(recipe, want);
@@ -250,7 +255,12 @@ fn what_was_written_before_is_read() {
     full.schedule.warm_up_learning_rate = short.schedule.warm_up_learning_rate;
     full.loss.class_weights = None;
     full.evaluation.ship = short.evaluation.ship;
-    full.run.tensorboard = short.run.tensorboard;
+    full.run = RunRecipe {
+        seed: full.run.seed,
+        threads: full.run.threads,
+        checkpoints_kept: 0,
+        ..short.run
+    };
     assert_eq!(before, full);
 }
 

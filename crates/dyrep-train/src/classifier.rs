@@ -7,14 +7,17 @@ use burn::module::{
     ModuleVisitor,
 };
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::tensor::{Device, Int, Tensor};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, FloatDType, Int, Tensor};
 use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
+use dyrep_config::Precision;
 use dyrep_data::Dataset;
 use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::pictures::Pictures;
+use crate::step_gradients::StepGradients;
 
 /// Cross-entropy, and what training makes of it, as PyTorch's `CrossEntropyLoss`: with ε of smoothing, C classes, weights
 /// w, and q = (1 − ε) · one-hot + ε / C,
@@ -93,20 +96,30 @@ pub struct Classifier<N> {
     /// The network.
     pub network: N,
     loss: Loss,
-    /// Batches whose gradients are added up for one step.
-    parts: usize,
+    precision: Precision,
+    /// Where gradients go, if a step has more than those of one batch, or its loss is scaled.
+    shared: Option<StepGradients>,
 }
 
 impl<N: Network> Classifier<N> {
-    /// A network trained with `loss`; the gradients of `parts` batches are added up for one step, so each counts for
-    /// that much less.
-    ///
-    /// # Panics
-    /// If `parts` is zero.
+    /// A network trained with `loss`, in 32 bits and by the gradients of one batch a step.
     #[must_use]
-    pub fn new(network: N, loss: Loss, parts: usize) -> Self {
-        assert!(parts > 0, "a step needs at least one batch");
-        Self { network, loss, parts }
+    pub fn new(network: N, loss: Loss) -> Self {
+        Self { network, loss, precision: Precision::F32, shared: None }
+    }
+
+    /// Trains in other numbers; `f16` needs a [shared](Self::sharing) step, whose factor the loss is multiplied by.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// Hands the gradients of each batch in there and gives none to Burn: see [`DyRep::with_shared_step`].
+    ///
+    /// [`DyRep::with_shared_step`]: crate::DyRep::with_shared_step
+    #[must_use]
+    pub fn sharing(self, step: StepGradients) -> Self {
+        Self { shared: Some(step), ..self }
     }
 }
 
@@ -115,14 +128,23 @@ impl<N: Network> TrainStep for Classifier<N> {
     type Output = ClassificationOutput;
 
     fn step(&self, pictures: Pictures) -> TrainOutput<ClassificationOutput> {
-        let logits = self.network.forward(pictures.images.clone());
-        let loss = self.loss.of(&logits, &pictures);
-        let part = match self.parts {
-            1 => loss.clone(),
-            parts => loss.clone() / parts as f64,
+        let images = match self.precision {
+            Precision::F32 => pictures.images.clone(),
+            Precision::Bf16 => pictures.images.clone().cast(FloatDType::BF16),
+            Precision::F16 => pictures.images.clone().cast(FloatDType::F16),
         };
-        let output = ClassificationOutput::new(loss, logits, pictures.classes);
-        TrainOutput::new(&self.network, part.backward(), output)
+        let logits = self.network.forward(images).cast(FloatDType::F32);
+        let loss = self.loss.of(&logits, &pictures);
+        let Pictures { classes, place, .. } = pictures;
+        let [count] = classes.dims();
+        let output = ClassificationOutput::new(loss.clone(), logits, classes);
+        let Some(step) = &self.shared else {
+            return TrainOutput::new(&self.network, loss.backward(), output);
+        };
+        let gradients = (loss * step.weight(count)).backward();
+        let gradients = GradientsParams::from_grads(gradients, &self.network);
+        step.hand_in(&self.network, place, count, gradients);
+        TrainOutput { grads: GradientsParams::new(), item: output }
     }
 }
 
@@ -156,7 +178,12 @@ impl<N: Network> Module for Classifier<N> {
     }
 
     fn valid(&self) -> Self {
-        Self { network: self.network.valid(), loss: self.loss.clone(), parts: self.parts }
+        Self {
+            network: self.network.valid(),
+            loss: self.loss.clone(),
+            shared: self.shared.clone(),
+            ..*self
+        }
     }
 
     fn materialize(self) -> Self {
@@ -189,6 +216,7 @@ impl<N: Network> fmt::Display for Classifier<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step_gradients::Place;
 
     /// −Σ w q ln p / Σ w with q = (1 − ε) · one-hot + ε / classes.
     fn by_definition(
@@ -221,7 +249,7 @@ mod tests {
                 for share in [None, Some(0.3)] {
                     let mixed = share.map(|share| (classes([1, 0]), share));
                     let (images, classes) = (images.clone(), classes([2, 0]));
-                    let pictures = Pictures { images, classes, mixed };
+                    let pictures = Pictures { images, classes, mixed, place: Place::default() };
                     let keep = share.unwrap_or(1.0);
                     let of = |classes: [usize; 2]| {
                         by_definition(&logits, &classes, smoothing, &weights.unwrap_or([1.0; 3]))

@@ -91,6 +91,16 @@ pub enum TrainError {
         /// What it must be at least.
         smallest: usize,
     },
+    /// Numbers that a device does not compute in.
+    #[error(
+        "the device {device} does not compute in `{precision}`: `f32` is what every device has"
+    )]
+    Precision {
+        /// The numbers.
+        precision: dyrep_config::Precision,
+        /// The device.
+        device: String,
+    },
     /// A controller's option that makes no sense.
     #[error(transparent)]
     Controller(#[from] ControllerConfigError),

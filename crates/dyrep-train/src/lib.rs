@@ -18,6 +18,7 @@ mod deployment;
 mod device;
 mod disk;
 mod dyrep;
+mod epoch_steps;
 mod error;
 mod evaluate;
 mod failure;
@@ -30,6 +31,7 @@ mod rate_search;
 pub mod report;
 mod run;
 mod schedule;
+mod step_gradients;
 mod trial;
 
 pub use dyrep_recipe as recipe;
@@ -56,4 +58,5 @@ pub use run::{
     Training, Unfinished,
 };
 pub use schedule::{Decay, Plateau, Schedule};
+pub use step_gradients::{LossScale, Place, StepGradients};
 pub use trial::{Trial, Trials};

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use dyrep_data::{Batch, Epoch, Loader, Mix, Mixer};
 
 use crate::input::InputSpec;
+use crate::step_gradients::Place;
 
 /// A batch on a device.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Pictures {
     pub classes: Tensor<1, Int>,
     /// The classes that were mixed in, `[batch]`, and the share that `classes` keep.
     pub mixed: Option<(Tensor<1, Int>, f64)>,
+    /// Where the batch stands in its epoch.
+    pub place: Place,
 }
 
 impl Pictures {
@@ -27,7 +30,7 @@ impl Pictures {
     #[must_use]
     pub fn new(batch: &Batch, input: &InputSpec, device: &Device) -> Self {
         let (images, classes) = (input.images(batch, device), input.targets(batch, device));
-        Self { images, classes, mixed: None }
+        Self { images, classes, mixed: None, place: Place::default() }
     }
 
     /// Mixes a batch and moves it to a device. Boxes are copied as bytes; blending is of normalised values, which
@@ -49,7 +52,7 @@ impl Pictures {
             }
         };
         let mixed = Some((classes.clone().select(0, partners), mix.lambda));
-        Self { images, classes, mixed }
+        Self { images, classes, mixed, place: Place::default() }
     }
 }
 
@@ -196,10 +199,13 @@ impl Iterator for Iter<'_> {
             self.done = range.end.min(batch.start + config.batch_size) - range.start;
             let plan =
                 |mixer: &Mixer| mixer.plan(config.seed, self.epoch, number as u64, batch.shape);
-            match mixer.as_ref().and_then(plan) {
+            let (epoch, first) = (self.epoch, batch.start);
+            let round = (first - range.start) / config.batch_size;
+            let pictures = match mixer.as_ref().and_then(plan) {
                 Some(mix) => Pictures::mixed(batch, &mix, input, device),
                 None => Pictures::new(&batch, input, device),
-            }
+            };
+            Pictures { place: Place { epoch, round, first }, ..pictures }
         }))
     }
 }

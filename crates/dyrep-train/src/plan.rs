@@ -12,6 +12,7 @@ use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets};
+use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::recipe::{AugmentationRecipe, ModelRecipe, Recipe, SamplerRecipe};
@@ -86,9 +87,9 @@ impl Plan {
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
         let (network, loaded) = start(config.init(&device)?)?;
-        let of_step = devices.len() * recipe.optimizer.accumulate;
+        let steps = EpochSteps::of(&train, recipe.optimizer.accumulate, devices.len()).steps();
         let loss = loss(&recipe.loss, train.dataset())?;
-        let training = training(recipe, train.batches().div_ceil(of_step), loss)?;
+        let training = training(recipe, steps, loss)?;
         // What the groups name must be there before a folder is made.
         training.groups.of(&network)?;
         let label = Label {
@@ -211,6 +212,8 @@ fn training(recipe: &Recipe, steps_per_epoch: usize, loss: Loss) -> Result<Train
         tensorboard: run.tensorboard,
         input: InputSpec::from(&input(data)),
         mixer: mixer(&recipe.augmentation)?,
+        precision: run.precision,
+        gradient_checkpointing: run.gradient_checkpointing,
         seed: run.seed,
     })
 }

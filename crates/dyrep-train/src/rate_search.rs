@@ -71,8 +71,8 @@ impl Plan {
         devices: &[Device],
         mut progress: impl FnMut(usize, usize),
     ) -> Result<RateSearch, TrainError> {
-        let device = devices[0].clone().autodiff();
-        let (mut model, mut optimizer) = self.learner(self.network.clone(), &device)?;
+        let device = self.training.graph(&devices[0]);
+        let (mut model, mut optimizer) = self.learner(self.network.clone(), &devices[0])?;
         let mut batches = (1..).flat_map(|epoch| self.train.epoch(epoch));
         let mut points: Vec<RatePoint> = vec![];
         let (mut sum, mut weight) = (0.0, 0.0);

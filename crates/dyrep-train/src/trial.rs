@@ -8,14 +8,18 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::tensor::Device;
 use burn_train::TrainStep;
 use dyrep_burn::{Controller, InputSizes, Structure};
+use dyrep_config::Precision;
 use dyrep_models::Model;
 use serde::Serialize;
 
 use crate::classifier::Classifier;
 use crate::device::home;
+use crate::dyrep::DyRep;
+use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
 use crate::pictures::Pictures;
 use crate::plan::Plan;
+use crate::step_gradients::StepGradients;
 
 /// Steps that are timed, after one that is not.
 const STEPS: usize = 3;
@@ -56,12 +60,12 @@ impl Plan {
     /// # Errors
     /// Data that cannot be read; groups that name layers that are not there.
     pub fn trial(&self, devices: &[Device]) -> Result<Trials, TrainError> {
-        let device = devices[0].clone().autodiff();
+        let device = self.training.graph(&devices[0]);
         let batch = self.train.epoch(1).next().unwrap_or_else(|| unreachable!("never empty"))?;
         let pictures = Pictures::new(&batch, &self.training.input, &device);
         let start = self.step(self.network.clone(), &pictures)?;
-        let parts = self.training.accumulate * devices.len();
-        let steps_per_epoch = self.train.batches().div_ceil(parts);
+        let cut = EpochSteps::of(&self.train, self.training.accumulate, devices.len());
+        let steps_per_epoch = cut.steps();
         let Some(config) = &self.training.controller else {
             return Ok(Trials { start, largest: None, steps_per_epoch });
         };
@@ -83,11 +87,26 @@ impl Plan {
         &self,
         network: Model,
         device: &Device,
-    ) -> Result<(Classifier<Model>, ModuleOptimizer), TrainError> {
-        let groups = self.training.groups.of(&network)?;
-        let optimizer = self.training.optimizer.init_grouped(&groups);
-        let network = groups.freeze(network.train().fork(device))?;
-        Ok((Classifier::new(network, self.training.loss.clone(), 1), optimizer))
+    ) -> Result<(DyRep<Classifier<Model>>, ModuleOptimizer), TrainError> {
+        let training = &self.training;
+        training.check_precision(std::slice::from_ref(device))?;
+        let groups = training.groups.of(&network)?;
+        let optimizer = training.optimizer.init_grouped(&groups);
+        let graph = training.graph(device);
+        let network = groups.freeze(network.train().fork(&graph))?;
+        let model = Classifier::new(network, training.loss.clone());
+        let model = model.with_precision(training.precision);
+        // An epoch that never ends: its structure stays.
+        let mut model = DyRep::new(model, usize::MAX);
+        if let Some(norm) = training.clip_norm {
+            model = model.with_clipping(norm);
+        }
+        if training.precision == Precision::F16 {
+            let full = self.train.config().batch_size;
+            let step = StepGradients::new(&graph, full, training.precision);
+            model = model.with_shared_step(step, Classifier::sharing);
+        }
+        Ok((model, optimizer))
     }
 
     fn step(&self, network: Model, pictures: &Pictures) -> Result<Trial, TrainError> {
@@ -95,7 +114,8 @@ impl Plan {
         let structure = Structure::of(&network);
         let macs = network.flops([channels, height, width]);
         let params = network.params();
-        let (mut model, mut optimizer) = self.learner(network, &pictures.images.device())?;
+        let device = pictures.images.device().inner();
+        let (mut model, mut optimizer) = self.learner(network, &device)?;
         forget_peak();
         let mut seconds = vec![];
         for step in 0..=STEPS {

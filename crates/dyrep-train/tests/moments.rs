@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn_train::Interrupter;
 use common::{First, Options, assert_same_bits, training};
+use dyrep_config::Precision;
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::ResNet;
 use dyrep_train::{
@@ -66,6 +67,11 @@ enum With {
     /// Among them all of a batch.
     BadFiles,
     TwoDevices,
+    /// Two batches of each make a step, and two and a half an epoch.
+    TwoDevicesAndARest,
+    /// With a loss that is scaled.
+    F16,
+    Checkpointing,
     /// With a rate that falls as the accuracies say.
     AdamWOnAPlateau,
 }
@@ -84,7 +90,11 @@ fn run(with: With, folder: &Path, pictures: usize) -> Ended<ResNet> {
         With::BadFiles => &[0, 1, 2, 3, 4, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29],
         _ => &[],
     };
-    let (count, batch_size) = if with == With::BadFiles { (32, 2) } else { (64, 16) };
+    let (count, batch_size) = match with {
+        With::BadFiles => (32, 2),
+        With::TwoDevicesAndARest => (80, 16),
+        _ => (64, 16),
+    };
     let config = LoaderConfig {
         batch_size,
         shuffle: true,
@@ -115,6 +125,9 @@ fn run(with: With, folder: &Path, pictures: usize) -> Ended<ResNet> {
         }
         With::RestOfAnAccumulation => changed.accumulate = 3,
         With::TwoDevices => options.devices = 2,
+        With::TwoDevicesAndARest => (options.devices, changed.accumulate) = (2, 2),
+        With::F16 => changed.precision = Precision::F16,
+        With::Checkpointing => changed.gradient_checkpointing = true,
         With::AdamWOnAPlateau => {
             changed.optimizer.method = Method::AdamW { betas: [0.9, 0.999], epsilon: 1e-8 };
             let plateau = Plateau { factor: 0.5, patience: 0, threshold: 0.5, cooldown: 0 };
@@ -145,6 +158,9 @@ fn a_run_stopped_at_any_moment_loses_nothing(
         With::RestOfAnAccumulation,
         With::BadFiles,
         With::TwoDevices,
+        With::TwoDevicesAndARest,
+        With::F16,
+        With::Checkpointing,
         With::AdamWOnAPlateau
     )]
     with: With,
@@ -154,7 +170,11 @@ fn a_run_stopped_at_any_moment_loses_nothing(
     assert_eq!(want.record.state, RunState::Finished);
     assert_eq!(want.record.early, with == With::EarlyStopping);
     assert!(want.record.epochs.iter().all(|it| it.top5_accuracy > Some(0.0)), "of ten classes");
-    let pictures = |it: &dyrep_train::EpochReport| it.pictures == 64 || with == With::BadFiles;
+    let pictures = |it: &dyrep_train::EpochReport| match with {
+        With::BadFiles => it.pictures > 0,
+        With::TwoDevicesAndARest => it.pictures == 80,
+        _ => it.pictures == 64,
+    };
     assert!(want.record.epochs.iter().all(pictures));
     let losses = |folder: &Path| std::fs::read_to_string(folder.join("steps.csv")).unwrap();
     // Within an epoch's steps, its validation, and the change of structure that comes with every second one. A process that

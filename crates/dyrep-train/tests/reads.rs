@@ -61,7 +61,7 @@ fn a_step_reads_nothing() {
     for score in Score::ALL {
         let controller = ControllerConfig { score, ..controller() };
         // No adjustment is due within these steps.
-        let mut model = DyRep::new(Classifier::new(network(), Loss::default(), 1), 1000)
+        let mut model = DyRep::new(Classifier::new(network(), Loss::default()), 1000)
             .with_controller(controller, |_: &Classifier<_>, _, _| Ok(()))
             .unwrap()
             .with_average(0.9)

@@ -35,7 +35,7 @@ fn records_and_weights_of_grown_networks_are_opened() {
     let folder = tempfile::tempdir().unwrap();
     let model = grown();
     let (record, weights) = (folder.path().join("model-1.bpk"), folder.path().join("trained.bpk"));
-    let wrapper = DyRep::new(Classifier::new(model.clone(), Loss::default(), 1), 4)
+    let wrapper = DyRep::new(Classifier::new(model.clone(), Loss::default()), 4)
         .with_controller(controller(), calibrate)
         .unwrap();
     std::fs::write(&record, &*wrapper.into_record().into_bytes().unwrap()).unwrap();

@@ -21,19 +21,25 @@ use burn_train::{
     ExecutionStrategy, Learner, LearningResult, MetricEarlyStoppingStrategy, MultiDeviceOptim,
     StoppingCondition, SupervisedTraining, TrainingStrategy,
 };
-use common::{bits, controller, loaders, network};
+use common::{BATCH, bits, controller, loaders, network};
 use dyrep_burn::{AdjustOptions, Calibration, Change, Event, NormRule, Preset, grow};
+use dyrep_config::Precision;
 use dyrep_models::ResNet;
 use dyrep_tests::{params, under_test};
-use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss};
+use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss, StepGradients};
 
 type Model = DyRep<Classifier<ResNet>>;
 
 /// A wrapper whose structure changes after every second epoch.
 fn wrapped(steps_per_epoch: usize, parts: usize) -> Model {
-    DyRep::new(Classifier::new(network(), Loss::default(), parts), steps_per_epoch)
+    let model = DyRep::new(Classifier::new(network(), Loss::default()), steps_per_epoch)
         .with_controller(controller(), calibrate)
-        .unwrap()
+        .unwrap();
+    if parts == 1 {
+        return model;
+    }
+    let step = StepGradients::new(&under_test().autodiff(), BATCH, Precision::F32);
+    model.with_shared_step(step, Classifier::sharing)
 }
 
 fn calibrate(
@@ -138,7 +144,7 @@ fn the_average_follows_a_growth() {
 fn a_slow_average_warms_up() {
     let plain = |decay: Option<f64>| {
         let folder = tempfile::tempdir().unwrap();
-        let model = DyRep::new(Classifier::new(network(), Loss::default(), 1), 4);
+        let model = DyRep::new(Classifier::new(network(), Loss::default()), 4);
         let model = match decay {
             Some(decay) => model.with_average(decay),
             None => model,

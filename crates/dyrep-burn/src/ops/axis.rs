@@ -8,6 +8,8 @@
 
 use burn::tensor::Tensor;
 
+use super::widely;
+
 /// The sum along an axis, which has length one then.
 #[must_use]
 pub fn sum_axis<const D: usize>(x: Tensor<D>, axis: usize) -> Tensor<D> {
@@ -20,13 +22,14 @@ pub fn mean_axis<const D: usize>(x: Tensor<D>, axis: usize) -> Tensor<D> {
     if x.dims()[axis] == 1 { x } else { x.mean_dim(axis) }
 }
 
-/// The average of each map of `[batch, channels, height, width]`, as a map of one pixel.
+/// The average of each map of `[batch, channels, height, width]`, as a map of one pixel; of maps in 16 bits it is computed
+/// in 32.
 #[must_use]
 pub fn mean_of_maps(x: Tensor<4>) -> Tensor<4> {
-    match x.dims() {
+    widely(x, |x| match x.dims() {
         [_, _, 1, 1] => x,
         [_, _, _, 1] => x.mean_dim(2),
         [_, _, 1, _] => x.mean_dim(3),
         _ => x.mean_dims(&[2, 3]),
-    }
+    })
 }

@@ -10,11 +10,11 @@ use dyrep_kernels::ConvShape;
 
 use super::norm::then;
 use super::plan::{Conv, Plan, output_dims};
-use super::{Tail, run};
+use super::{Tail, in_numbers_of, run};
 use crate::geometry::ConvGeometry;
 
 /// Convolves `[batch, in, height, width]` with `[out, in / groups, kernel height, kernel width]` and adds a bias
-/// `[out]`.
+/// `[out]`, in the input's numbers.
 ///
 /// # Panics
 /// As Burn's function of the same name, for shapes that do not fit.
@@ -24,6 +24,7 @@ pub(crate) fn conv2d(
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
 ) -> Tensor<4> {
+    let (weight, bias) = (in_numbers_of(&input, weight), bias.map(|it| in_numbers_of(&input, it)));
     // What makes no sense is left to Burn, which says why.
     match plan(&input, &weight, bias.as_ref(), &options).and_then(|plan| run(Plan::Conv(plan))) {
         Some(done) => Tensor::from_dispatch(done.output),

@@ -24,6 +24,7 @@ mod cpu;
 #[cfg(all(test, feature = "wgpu"))]
 mod lazy;
 mod norm;
+mod numbers;
 mod plan;
 mod pool;
 mod sgd;
@@ -43,6 +44,8 @@ pub use axis::{mean_axis, mean_of_maps, sum_axis};
 pub(crate) use conv::{conv2d, convolve, convolve_norm};
 pub use norm::{Tail, batch_norm};
 pub(crate) use norm::{blend, normalize};
+pub(crate) use numbers::{in_numbers_of, is_half};
+pub use numbers::{linear, widely};
 pub(crate) use plan::{BranchMoments, Done, Plan};
 pub use pool::max_pool;
 pub use sgd::{Sgd, SgdState};

@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, module};
 
 use super::plan::{Norm, Normalize, Plan};
-use super::run;
+use super::{in_numbers_of, is_half, run, widely};
 use crate::fuse::wide;
 
 /// `relu?(bn(x) + residual?)`: what [`BatchNorm::forward`] does, running statistics included, and what follows.
@@ -80,7 +80,8 @@ pub(crate) fn blend(norm: &BatchNorm, moments: [Tensor<1>; 2], momentum: f64, un
 }
 
 /// Normalises by given moments, mean and variance, through which no gradient flows, or by the batch's own, which are told
-/// then: mean and biased variance, `[channels]`, off the graph. `affine` is γ and β.
+/// then: mean and biased variance, `[channels]`, off the graph. `affine` is γ and β. What has 16 bits is normalised, added
+/// to and cut off in 32.
 pub(crate) fn normalize(
     input: Tensor<4>,
     affine: [Tensor<1>; 2],
@@ -89,6 +90,16 @@ pub(crate) fn normalize(
     tail: Tail,
 ) -> (Tensor<4>, Option<[Tensor<1>; 2]>) {
     let given = given.map(|moments| moments.map(Tensor::detach));
+    if is_half(&input) {
+        let mut found = None;
+        let output = widely(input, |input| {
+            let tail = Tail { residual: tail.residual.map(wide), ..tail };
+            let (output, moments) = normalize(input, affine.map(wide), given, epsilon, tail);
+            found = moments;
+            output
+        });
+        return (output, found);
+    }
     let dims = input.dims();
     let plan = then(dims, &affine, given.as_ref(), epsilon, &tail).map(|then| {
         let input = input.clone().into_dispatch();
@@ -99,11 +110,10 @@ pub(crate) fn normalize(
         let moments = moments.map(|moments| moments.map(Tensor::from_dispatch));
         return (Tensor::from_dispatch(done.output), moments);
     }
-    let dtype = input.dtype();
-    let (input, [gamma, beta]) = (wide(input), affine.map(wide));
+    let [gamma, beta] = affine.map(|vector| in_numbers_of(&input, vector));
     let (output, moments) = match given {
         Some(moments) => {
-            let [mean, variance] = moments.map(|moment| moment.cast(input.dtype()));
+            let [mean, variance] = moments.map(|moment| in_numbers_of(&input, moment));
             (module::batch_norm(input, gamma, beta, mean, variance, epsilon), None)
         }
         None => {
@@ -111,7 +121,7 @@ pub(crate) fn normalize(
             (result.output, Some([result.mean.detach(), result.variance.detach()]))
         }
     };
-    (tail.after(output.cast(dtype)), moments)
+    (tail.after(output), moments)
 }
 
 /// What a plan does after an input, or a convolution's output, of these dimensions, if the sizes fit.

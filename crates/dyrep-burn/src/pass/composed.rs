@@ -14,7 +14,7 @@ use dyrep_kernels::block::{
 use super::Pass;
 use super::merged::merge_all;
 use crate::fuse::{NormAffine, options_of, wide};
-use crate::ops::{self, BranchMoments, Done, Tail, conv2d, normalize, run};
+use crate::ops::{self, BranchMoments, Done, Tail, conv2d, in_numbers_of, normalize, run, widely};
 
 /// Mean and biased variance, `[channels]` each.
 pub(super) type Moments = [Tensor<1>; 2];
@@ -127,7 +127,8 @@ pub(super) fn finish(end: End<DispatchTensor>, map: Tensor<4>) -> (Tensor<4>, Op
         End::Scale(scale) => {
             let scale = Tensor::<1>::from_dispatch(scale);
             let [channels] = scale.dims();
-            (map * scale.reshape([1, channels, 1, 1]), None)
+            let scale = in_numbers_of(&map, scale.reshape([1, channels, 1, 1]));
+            (map * scale, None)
         }
         End::Nothing => (map, None),
     }
@@ -251,7 +252,8 @@ pub(super) fn crop(input: Tensor<4>, reading: &Reading) -> Tensor<4> {
 fn pool(input: Tensor<4>, shape: &ConvShape, pads: [(usize, usize); 2]) -> Tensor<4> {
     let input = if pads == [(0, 0), (0, 0)] { input } else { input.pad(pads, 0.0) };
     if shape.dilation == [1, 1] {
-        return avg_pool2d(input, AvgPoolOptions::new(shape.kernel).with_stride(shape.stride));
+        let options = AvgPoolOptions::new(shape.kernel).with_stride(shape.stride);
+        return widely(input, |input| avg_pool2d(input, options));
     }
     // Pooling has no dilation in Burn; the equal convolution has.
     let [_, channels, _, _] = input.dims();

@@ -77,7 +77,8 @@ fn an_unknown_recipe_is_named_with_those_there_are() {
     assert_eq!(error, want);
     let error = Recipe::builtin("digits_quick", &["run.sed=1".parse().unwrap()]).unwrap_err();
     let want = "override `run.sed=1`: unknown key `sed` in [run]; did you mean `seed`? (known: \
-                seed, threads, max_skipped, checkpoints_kept, tensorboard)";
+                seed, threads, max_skipped, checkpoints_kept, tensorboard, precision, \
+                gradient_checkpointing)";
     assert_eq!(error.to_string(), want);
 }
 

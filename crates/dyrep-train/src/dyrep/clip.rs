@@ -1,5 +1,4 @@
-//! All gradients multiplied: by a number, or so that their common norm is bounded (arXiv 1211.5063), which Burn has only
-//! tensor by tensor.
+//! All gradients multiplied so that their common norm is bounded (arXiv 1211.5063), which Burn has only tensor by tensor.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -16,18 +15,6 @@ pub(super) fn clip<M: Module>(model: &M, gradients: &mut GradientsParams, most: 
     let Some(sum) = norm.sum else { return };
     let factor = (sum.sqrt() + TINY).recip().mul_scalar(most).clamp_max(1.0);
     model.visit(&mut Scale { gradients, factor });
-}
-
-/// Multiplies the gradients of all parameters.
-pub(super) fn scale<M: Module>(model: &M, gradients: &mut GradientsParams, factor: f64) {
-    struct By<'a>(&'a mut GradientsParams, f64);
-    impl ModuleVisitor for By<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let Some(gradient) = self.0.remove::<D>(param.id) else { return };
-            self.0.register(param.id, gradient * self.1);
-        }
-    }
-    model.visit(&mut By(gradients, factor));
 }
 
 struct Squares<'a> {

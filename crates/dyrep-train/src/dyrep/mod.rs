@@ -32,6 +32,7 @@ use dyrep_burn::{
 
 use crate::error::TrainError;
 use crate::failure::Failure;
+use crate::step_gradients::StepGradients;
 use average::Average;
 
 pub use calibration::{BoxedError, CalibrationData};
@@ -51,7 +52,7 @@ struct Setup<M> {
     controller: Option<(ControllerConfig, Arc<dyn CalibrationData<M>>)>,
     decay: Option<f64>,
     clip: Option<f64>,
-    last_step: Option<f64>,
+    step: Option<StepGradients>,
     recalibration: Option<(usize, Arc<dyn CalibrationData<M>>)>,
     seed: Option<u64>,
     /// Batches passed since the last step.
@@ -97,7 +98,7 @@ impl<M: Module> DyRep<M> {
             controller: None,
             decay: None,
             clip: None,
-            last_step: None,
+            step: None,
             recalibration: None,
             seed: None,
             passed: Arc::default(),
@@ -156,15 +157,16 @@ impl<M: Module> DyRep<M> {
         self
     }
 
-    /// Multiplies the gradients of each epoch's last step, in which fewer batches are added up than in all others: by those
-    /// of a step, divided by those of the last one.
-    ///
-    /// # Panics
-    /// If the factor is not above 0.
+    /// Makes each step from gradients that were handed in to `step`, instead of those that Burn has added up: for steps of
+    /// several batches, and for losses that are scaled. `share` tells the model, which hands them in.
     #[must_use]
-    pub fn with_last_step(mut self, factor: f64) -> Self {
-        assert!(factor > 0.0, "the factor must be above 0, got {factor}");
-        self.setup_mut().last_step = Some(factor);
+    pub fn with_shared_step(
+        mut self,
+        step: StepGradients,
+        share: impl FnOnce(M, StepGradients) -> M,
+    ) -> Self {
+        self.model = share(self.model, step.clone());
+        self.setup_mut().step = Some(step);
         self
     }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::average::Average;
 use super::{DyRep, Setup, kinds};
 use crate::device::home;
+use crate::step_gradients::{LossScale, StepGradients};
 
 /// The version written; the only one read.
 const VERSION: u64 = 1;
@@ -34,6 +35,9 @@ struct State {
     /// How many of the numbers are the controller's; the rest is the average's.
     controller_values: usize,
     average: bool,
+    /// What the loss was multiplied by, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss_scale: Option<LossScale>,
 }
 
 impl<M: Module> DyRep<M> {
@@ -54,6 +58,7 @@ impl<M: Module> DyRep<M> {
             controller,
             controller_values: values.len(),
             average: self.average.is_some(),
+            loss_scale: self.setup.step.as_ref().and_then(StepGradients::loss_scale),
         };
         values.extend(self.average.iter().flat_map(Average::values));
         let text = serde_json::to_string(&state)
@@ -102,6 +107,9 @@ impl<M: Module> DyRep<M> {
             // A controller that joins a run, or leaves one, starts or ends there.
             _ => self.controller,
         };
+        if let (Some(step), Some(scale)) = (&setup.step, state.loss_scale) {
+            step.go_on_with(scale);
+        }
         let average = match (setup.decay, state.average) {
             (Some(_), true) => Some(
                 Average::restored(&model, rest)

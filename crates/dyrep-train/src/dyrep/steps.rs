@@ -23,13 +23,14 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         mut self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
-        mut gradients: GradientsParams,
+        gradients: GradientsParams,
     ) -> Self {
-        if let Some(factor) = self.setup.last_step
-            && (self.steps + 1).is_multiple_of(self.setup.steps_per_epoch)
-        {
-            clip::scale(&self.model, &mut gradients, factor);
-        }
+        let gradients = match &self.setup.step {
+            Some(step) => step.take(&self.model),
+            None => Some(gradients),
+        };
+        // Gradients of no use leave the weights as they are.
+        let Some(mut gradients) = gradients else { return self.stepped(optimizer) };
         if let Some(controller) = &mut self.controller {
             controller.observe(&self.model, &gradients);
         }
@@ -46,8 +47,8 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         rate: ModuleLearningRate,
         mut gradients: MultiGradientsParams,
     ) -> Self {
-        let Setup { controller, clip, last_step, .. } = &*self.setup;
-        if controller.is_none() && clip.is_none() && last_step.is_none() {
+        let Setup { controller, clip, step, .. } = &*self.setup;
+        if controller.is_none() && clip.is_none() && step.is_none() {
             self.model = self.model.optimize_multi(optimizer, rate, gradients);
             return self.stepped(optimizer);
         }

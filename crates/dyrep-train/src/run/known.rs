@@ -10,6 +10,7 @@ use super::ending::Ending;
 use super::folder::Held;
 use crate::checkpoint::Moment;
 use crate::disk::Disk;
+use crate::epoch_steps::EpochSteps;
 use crate::schedule::Schedule;
 
 /// What the recorder must know of the run.
@@ -24,8 +25,8 @@ pub(super) struct Known {
     pub(super) tensorboard: bool,
     /// Where it begins.
     pub(super) from: Moment,
-    /// Batches of an epoch, and those of a step.
-    pub(super) batches: [usize; 2],
+    /// Batches and steps of an epoch.
+    pub(super) epoch: EpochSteps,
     /// Of training and of validation.
     pub(super) loaders: [Arc<Loader>; 2],
     /// What the whole network costs beyond its layers: parameters and multiply-adds.
@@ -33,12 +34,4 @@ pub(super) struct Known {
     /// What the layers cost at the start.
     pub(super) layers: Cost,
     pub(super) ending: Ending,
-}
-
-impl Known {
-    /// Steps of the optimiser in an epoch.
-    pub(super) fn steps_per_epoch(&self) -> usize {
-        let [all, of_step] = self.batches;
-        all.div_ceil(of_step)
-    }
 }

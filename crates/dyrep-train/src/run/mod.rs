@@ -37,6 +37,7 @@ use burn_train::{
     TrainingStrategy,
 };
 use dyrep_burn::EventLog;
+use dyrep_config::Precision;
 use dyrep_data::Loader;
 use dyrep_models::Network;
 
@@ -48,8 +49,10 @@ pub use sums::Sums;
 use crate::checkpoint::{Checkpoints, Moment};
 use crate::classifier::Classifier;
 use crate::disk::Disk;
+use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
 use crate::pictures::{Batches, Pictures};
+use crate::step_gradients::StepGradients;
 use calibration::Calibration;
 use ending::{Ending, StopAfterStep};
 use folder::Held;
@@ -157,9 +160,8 @@ impl<N: Network> Run<'_, N> {
             false => None,
         };
         let (training, devices) = (self.training, self.devices);
-        let batches = self.train.batches();
-        let parts = training.accumulate * devices.len();
-        let steps_per_epoch = batches.div_ceil(parts);
+        let epoch = EpochSteps::of(&self.train, training.accumulate, devices.len());
+        let steps_per_epoch = epoch.steps();
 
         let main = devices[0].clone();
         let picture = picture(&self.validation, &training.input, &main)?;
@@ -173,16 +175,18 @@ impl<N: Network> Run<'_, N> {
         checkpoints.keep_best(record.best_epoch());
 
         let ending = Ending::new(self.interrupter);
-        let network = self.network.train().fork(&main.clone().autodiff());
+        let graph = training.graph(&main);
+        let network = self.network.train().fork(&graph);
         let groups = training.groups.of(&network)?;
         let network = groups.freeze(network)?;
-        let model = Classifier::new(network, training.loss.clone(), parts);
+        let model = Classifier::new(network, training.loss.clone());
+        let model = model.with_precision(training.precision);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
-        // An epoch's last step may have fewer batches; each then counts for more.
-        let rest = batches % training.accumulate;
-        let last_step =
-            (devices.len() == 1 && rest > 0).then(|| training.accumulate as f64 / rest as f64);
-        let model = wrap(model, (steps_per_epoch, last_step), &training, calibration)?
+        let step = (training.precision == Precision::F16 || !epoch.is_by_batch()).then(|| {
+            let full = self.train.config().batch_size;
+            StepGradients::new(&graph, full, training.precision)
+        });
+        let model = wrap(model, (steps_per_epoch, step), &training, calibration)?
             .with_interrupter(ending.burn().clone());
         let failure = model.failure();
         if let Some(moment) = from {
@@ -207,7 +211,7 @@ impl<N: Network> Run<'_, N> {
             tensorboard: training.tensorboard,
             from: moment,
             schedule: training.schedule.clone(),
-            batches: [batches, parts],
+            epoch,
             loaders: [Arc::clone(&self.train), Arc::clone(&self.validation)],
             layers: layout.cost,
             rest: layout.rest,
@@ -282,6 +286,9 @@ impl<N: Network> Run<'_, N> {
             true => default_renderer(ending.asked().clone(), from.map(|moment| moment.epochs)),
             false => Box::new(progress::NoRenderer),
         });
+        if training.gradient_checkpointing {
+            burn = burn.gradient_checkpointing();
+        }
         if training.accumulate > 1 {
             burn = burn.grads_accumulation(training.accumulate);
         }
@@ -364,6 +371,7 @@ impl<N: Network> Run<'_, N> {
             let (option, expected) = ("learning rate", "a number above 0");
             return Err(TrainError::Config { option, expected, found: rate.to_string() });
         }
+        training.check_precision(self.devices)?;
         training.loss.check(self.train.dataset().classes().len())?;
         let expected = training.input.mean.len();
         for loader in [&self.train, &self.validation] {

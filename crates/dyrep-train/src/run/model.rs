@@ -13,6 +13,7 @@ use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::params;
+use crate::step_gradients::StepGradients;
 
 /// A validation picture, `[1, channels, height, width]`.
 pub(super) fn picture(
@@ -39,7 +40,7 @@ pub(super) fn not_finite<N: Network>(network: &N) -> Option<String> {
 /// The network in its wrappers.
 pub(super) fn wrap<N: Network>(
     model: Classifier<N>,
-    (steps_per_epoch, last_step): (usize, Option<f64>),
+    (steps_per_epoch, step): (usize, Option<StepGradients>),
     training: &Training,
     calibration: Calibration,
 ) -> Result<DyRep<Classifier<N>>, TrainError> {
@@ -50,8 +51,8 @@ pub(super) fn wrap<N: Network>(
     if let Some(norm) = training.clip_norm {
         model = model.with_clipping(norm);
     }
-    if let Some(scale) = last_step {
-        model = model.with_last_step(scale);
+    if let Some(step) = step {
+        model = model.with_shared_step(step, Classifier::sharing);
     }
     let calibration = Arc::new(calibration);
     let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);

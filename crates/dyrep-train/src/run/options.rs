@@ -1,9 +1,12 @@
 //! How to train.
 
+use burn::tensor::{Device, FloatDType};
 use dyrep_burn::ControllerConfig;
+use dyrep_config::Precision;
 use dyrep_data::Mixer;
 
 use crate::classifier::Loss;
+use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::{GroupsConfig, OptimizerConfig};
 use crate::schedule::Schedule;
@@ -47,6 +50,41 @@ pub struct Training {
     pub input: InputSpec,
     /// How batches are mixed; `None` leaves them as they are.
     pub mixer: Option<Mixer>,
+    /// The numbers that steps compute in.
+    pub precision: Precision,
+    /// Whether what costs little is computed again for the backward pass instead of being kept, as
+    /// `Device::gradient_checkpointing` says.
+    pub gradient_checkpointing: bool,
     /// The seed of what the model draws while it trains.
     pub seed: u64,
+}
+
+impl Training {
+    /// A device as the training's graph lies on it.
+    pub(crate) fn graph(&self, device: &Device) -> Device {
+        let graph = device.clone().autodiff();
+        match self.gradient_checkpointing {
+            true => graph.gradient_checkpointing(),
+            false => graph,
+        }
+    }
+
+    /// Whether all devices compute in the training's numbers.
+    ///
+    /// # Errors
+    /// One that does not.
+    pub(crate) fn check_precision(&self, devices: &[Device]) -> Result<(), TrainError> {
+        let dtype = match self.precision {
+            Precision::F32 => return Ok(()),
+            Precision::Bf16 => FloatDType::BF16,
+            Precision::F16 => FloatDType::F16,
+        };
+        match devices.iter().find(|device| !device.supports_dtype(dtype)) {
+            None => Ok(()),
+            Some(device) => {
+                let (precision, device) = (self.precision, format!("{device:?}"));
+                Err(TrainError::Precision { precision, device })
+            }
+        }
+    }
 }

@@ -78,11 +78,11 @@ impl Recorder {
             (0, _) => Some(Sums::default()),
             (_, unfinished) => unfinished.map(|unfinished| unfinished.seen),
         };
-        let batch = known.batches[0].min(known.from.steps * known.batches[1]);
+        let batch = known.epoch.batches_after(known.from.steps);
         let failed = |name| unwritable(&known.folder.join(name));
         let table = Steps::from(&known.folder, known.from, &*known.disk);
         let table = table.map_err(failed("steps.csv"))?;
-        let done = known.from.epochs * known.steps_per_epoch() + known.from.steps;
+        let done = known.from.epochs * known.epoch.steps() + known.from.steps;
         let events = known.tensorboard.then(|| Events::new(&known.folder, done + 1)).transpose();
         let events = events.map_err(failed("tensorboard"))?;
         let mut inner = Inner {
@@ -167,7 +167,7 @@ impl Recorder {
     pub(super) fn left_validation(&self, epoch: usize) -> Option<Moment> {
         let inner = self.lock();
         let left = inner.known.ending.left_validation();
-        left.then(|| Moment { epochs: epoch - 1, steps: inner.known.steps_per_epoch() })
+        left.then(|| Moment { epochs: epoch - 1, steps: inner.known.epoch.steps() })
     }
 
     /// Counts what the weights themselves say of a batch of the running validation.
@@ -224,7 +224,7 @@ impl Inner {
 
     /// The steps of the optimiser done after so many batches of an epoch.
     fn steps(&self, epoch: usize, batches: usize) -> usize {
-        (epoch - 1) * self.known.steps_per_epoch() + batches.div_ceil(self.known.batches[1])
+        (epoch - 1) * self.known.epoch.steps() + self.known.epoch.step_of(batches)
     }
 
     fn rate(&self, epoch: usize, batches: usize) -> f64 {
@@ -235,13 +235,13 @@ impl Inner {
     fn batch(&mut self, epoch: usize, loss: f64) {
         self.batch += 1;
         self.unread.push(loss);
-        let (step, steps) = (self.batch, self.known.batches[0]);
+        let (step, steps) = (self.batch, self.known.epoch.batches());
+        let number = self.known.epoch.step_of(step);
         let learning_rate = self.rate(epoch, step);
         // Of several devices the losses of a step come in any order.
         self.step = (self.step.0 + loss, self.step.1 + 1);
-        if step == steps || step.is_multiple_of(self.known.batches[1]) {
+        if self.known.epoch.batches_after(number) == step {
             let (sum, count) = std::mem::take(&mut self.step);
-            let number = step.div_ceil(self.known.batches[1]);
             let mean = sum / count as f64;
             self.table.add(epoch, number, mean, learning_rate);
             let done = self.steps(epoch, step);
@@ -280,7 +280,7 @@ impl Inner {
             top5_accuracy: self.means.get(TOP5).map(|percent| percent / 100.0),
             weights_accuracy: weights.map(Accuracy::fraction),
             pictures: self.pictures,
-            learning_rate: self.rate(epoch, self.known.batches[0]),
+            learning_rate: self.rate(epoch, self.known.epoch.batches()),
             train_seconds: self.train.saturating_sub(self.adjust).as_secs_f64(),
             wait_seconds: waited.saturating_sub(self.waited).as_secs_f64(),
             adjust_seconds: self.adjust.as_secs_f64(),
@@ -290,7 +290,7 @@ impl Inner {
             macs: cost.macs,
         };
         self.waited = waited;
-        let done = self.steps(epoch, self.known.batches[0]);
+        let done = self.steps(epoch, self.known.epoch.batches());
         if let Some(events) = &mut self.events {
             events.epoch(done, &report);
         }

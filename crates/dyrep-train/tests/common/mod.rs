@@ -10,6 +10,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use burn_train::Interrupter;
 use dyrep_burn::{ControllerConfig, CutRule};
+use dyrep_config::Precision;
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
@@ -117,6 +118,8 @@ pub(crate) fn training(epochs: usize, steps: usize) -> Training {
         keep: 2,
         input: InputSpec::digits(),
         mixer: None,
+        precision: Precision::F32,
+        gradient_checkpointing: false,
         seed: 5,
     }
 }
