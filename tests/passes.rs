@@ -151,6 +151,60 @@ fn other_float_types() {
     }
 }
 
+/// What each output counts for. Its square would not do: behind a norm the sum of squares is given.
+fn seen(dims: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(Draw::new(11).data(&dims, -1.0, 1.0), device)
+}
+
+/// The weight that every form of a layer has.
+fn kxk(layer: &RepConv2d) -> Tensor<4> {
+    match layer {
+        RepConv2d::Plain(conv) => conv.weight.val(),
+        RepConv2d::Block(block) => kxk(block.branches()[0].conv().unwrap()),
+    }
+}
+
+/// A layer of `f32` computes in its input's 16 bits, its statistics and gradients stay of 32, and both are about what they
+/// are by an input of 32.
+#[test]
+fn an_input_of_16_bits_is_computed_in_16_bits() {
+    let graph = under_test().autodiff();
+    let types = [(DType::F16, 1e-2), (DType::BF16, 8e-2)];
+    for (dtype, tolerance) in types.into_iter().filter(|(dtype, _)| computes(*dtype)) {
+        for kernels in [Kernels::Fast, Kernels::Composed, Kernels::Merged] {
+            for preset in Preset::ALL {
+                let pass = |dtype: DType| {
+                    let layer = scrambled(preset, &graph);
+                    // Of numbers that both types have.
+                    let input = input(&graph).cast(DType::BF16).cast(dtype).require_grad();
+                    let output = with_kernels(kernels, || layer.forward(input.clone()));
+                    assert_eq!(output.dtype(), dtype, "{preset}");
+                    let wide = output.clone().cast(DType::F32);
+                    let gradients = (wide.clone() * seen(wide.dims(), &graph)).sum().backward();
+                    let of_input = input.grad(&gradients).unwrap();
+                    assert_eq!(of_input.dtype(), dtype);
+                    let weight = layer.fuse().weight().inner();
+                    let of_weight = kxk(&layer).grad(&gradients).unwrap();
+                    assert_eq!(of_weight.dtype(), DType::F32);
+                    let maps = [output.inner(), of_input].map(|map| map.cast(DType::F64));
+                    // Fused by running statistics: these moved alike.
+                    let kernels = [weight, of_weight].map(|kernel| kernel.cast(DType::F64));
+                    [maps, kernels].concat()
+                };
+                let names = ["output", "input's gradient", "fused weight", "weight's gradient"];
+                let pairs = pass(dtype).into_iter().zip(pass(DType::F32));
+                for (name, (half, full)) in names.into_iter().zip(pairs) {
+                    let off = relative_difference(half, full);
+                    assert!(
+                        off < tolerance,
+                        "{preset} as {dtype:?}, {kernels:?}, {name}: {off:.1e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// Where neither `kxk` nor the new branches end in norms, growing changes nothing in training mode either.
 #[test]
 fn growing_branches_that_end_in_scales_is_neutral_in_both_modes() {

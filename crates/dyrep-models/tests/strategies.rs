@@ -7,7 +7,7 @@ mod common;
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use common::{narrow, pictures, with_random_norms};
 use dyrep_burn::{Change, Controller, ControllerConfig, Preset, deploy, layers};
 use dyrep_models::{
@@ -15,7 +15,7 @@ use dyrep_models::{
     silence_norms,
 };
 use dyrep_tests::close::relative_difference;
-use dyrep_tests::device::allowed;
+use dyrep_tests::device::{allowed, computes};
 use dyrep_tests::under_test;
 
 /// Logits before and after a growth or a deployment, of the largest. Measured: 1.6e-6 in float32.
@@ -58,6 +58,34 @@ fn check_family(family_name: &str) {
         }
     }
     assert!(worst > 0.0, "nothing was fused");
+}
+
+/// A network of every family, in training and in evaluation, in its input's 16 bits: about what it is in 32.
+#[test]
+fn every_family_computes_in_16_bits() {
+    let graph = under_test().autodiff();
+    let families =
+        ["resnet18", "resnet50", "vgg11", "mobilenet_v1", "mobilenet_v2", "mobileone_s4"];
+    for name in families.into_iter().chain(["repvgg_a0", "repvit_m0_9"]) {
+        let name: ModelName = name.parse().unwrap();
+        let config = config(name).with_branches(Preset::RepVgg);
+        let network = with_random_norms(config.init(&graph).unwrap());
+        let input = pictures(SHAPE, &graph);
+        for dtype in [DType::BF16, DType::F16].into_iter().filter(|dtype| computes(*dtype)) {
+            let evaluated = network.valid();
+            let half = evaluated.forward(input.clone().inner().cast(dtype));
+            assert_eq!(half.dtype(), dtype, "{name}");
+            let full = evaluated.forward(input.clone().inner());
+            let off = relative_difference(half.cast(DType::F32), full);
+            let most = if dtype == DType::BF16 { 0.1 } else { 0.02 };
+            assert!(off < most, "{name} as {dtype:?}: {off:.1e}");
+            let [half, full] = [dtype, DType::F32].map(|dtype| {
+                let logits = network.forward(input.clone().cast(dtype)).cast(DType::F32);
+                GradientsParams::from_grads(logits.sum().backward(), &network).len()
+            });
+            assert_eq!(half, full, "{name}: parameters without a gradient");
+        }
+    }
 }
 
 #[test]

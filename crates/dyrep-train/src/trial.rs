@@ -93,7 +93,7 @@ impl Plan {
         let groups = training.groups.of(&network)?;
         let optimizer = training.optimizer.init_grouped(&groups);
         let graph = training.graph(device);
-        let network = groups.freeze(network.train().fork(&graph))?;
+        let network = groups.freeze(training.learning(network, device))?;
         let model = Classifier::new(network, training.loss.clone());
         let model = model.with_precision(training.precision);
         // An epoch that never ends: its structure stays.

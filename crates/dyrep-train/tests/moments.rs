@@ -212,6 +212,17 @@ fn a_run_stopped_at_any_moment_loses_nothing(
     assert!(seen[1] > 3, "{seen:?}");
 }
 
+/// What is computed again is what would have been kept.
+#[test]
+fn gradient_checkpointing_changes_no_bit() {
+    let [plain, checkpointing] = [With::Nothing, With::Checkpointing].map(|with| {
+        let folder = tempfile::tempdir().unwrap();
+        run(with, folder.path(), usize::MAX)
+    });
+    assert!(plain.log.as_ref().unwrap().events().count() > 0, "nothing grew");
+    assert_same_bits(&plain.network, &checkpointing.network);
+}
+
 /// An average changes nothing about the weights, which are told beside it.
 #[test]
 fn weights_are_evaluated_beside_their_average() {

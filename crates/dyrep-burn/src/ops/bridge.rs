@@ -5,9 +5,13 @@
 //! ([`Differentiable`]): it runs the same and leaves a step in the graph. Another backend's fast path is an `Executor`
 //! for it, a `Differentiable`, its name in the attribute, and nothing else.
 
+use std::any::TypeId;
+
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
+use burn::backend::autodiff::checkpoint::state::BackwardStates;
+use burn::backend::autodiff::checkpoint::strategy::{BalancedCheckpointing, CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
@@ -24,6 +28,17 @@ use super::plan::{Done, Plan};
 /// size for convolutions and norms, one for most blocks and one, [`MOST`], for the largest.
 const FEW: usize = 4;
 const SOME: usize = 32;
+
+/// What a forward pass keeps beside the plan's tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// There is no backward pass.
+    Nothing,
+    /// What is small; maps are computed again.
+    Little,
+    /// All that spares the backward pass to compute anything again.
+    Much,
+}
 
 /// A plan of one backend's tensors.
 pub(super) struct PlanOn<B: Backend>(pub(super) Plan<FloatTensor<B>>);
@@ -93,11 +108,11 @@ pub(super) trait Differentiable: Backend {
     /// What the backward pass reads besides the plan's tensors.
     type Kept: Clone + std::fmt::Debug + Send + 'static;
 
-    /// As [`Executor::execute`]; what is kept is only complete with `keep`.
-    fn forward(plan: Plan<FloatTensor<Self>>, keep: bool) -> (Done<FloatTensor<Self>>, Self::Kept);
+    /// As [`Executor::execute`], keeping so much for the backward pass.
+    fn forward(plan: Plan<FloatTensor<Self>>, keep: Keep) -> (Done<FloatTensor<Self>>, Self::Kept);
 
-    /// Which of the plan's tensors the backward pass reads, given which want a gradient.
-    fn needs(wanted: &Plan<bool>) -> Plan<bool>;
+    /// Which of the plan's tensors the backward pass reads, given which want a gradient and what was kept.
+    fn needs(wanted: &Plan<bool>, keep: Keep) -> Plan<bool>;
 
     /// Gradients of the plan's tensors, of these shapes, at least of those `wanted`, from that of its output; tensors
     /// that are not needed are missing.
@@ -116,19 +131,23 @@ pub(super) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     fits.then(|| <Dispatch as Executor>::execute(PlanOn(plan)).0)
 }
 
-/// Whether a tensor is of `f32` on a device with an executor: flex.
+/// Whether a tensor is of `f32` on a device with an executor.
 pub(super) fn is_fast(tensor: &DispatchTensor) -> bool {
+    is_near(tensor) && tensor.dtype() == DType::F32
+}
+
+/// Whether a tensor lies on a device with an executor: flex.
+pub(super) fn is_near(tensor: &DispatchTensor) -> bool {
     let kind = match &tensor.kind {
         DispatchTensorKind::Autodiff(inner) => inner,
         kind => kind,
     };
-    let has_executor = match kind {
+    match kind {
         DispatchTensorKind::Flex(_) => true,
         #[cfg(all(test, feature = "wgpu"))]
         DispatchTensorKind::Cube(_) => true,
         _ => false,
-    };
-    has_executor && tensor.dtype() == DType::F32
+    }
 }
 
 impl<B: Differentiable, C: CheckpointStrategy> Executor for Autodiff<B, C> {
@@ -151,16 +170,35 @@ fn record<B: Differentiable, C: CheckpointStrategy, const N: usize>(
     let blank = Autodiff::<B, C>::from_inner(plan.input().primitive().clone());
     let mut tracked = tracked.into_iter();
     let parents = [(); N].map(|()| tracked.next().unwrap_or_else(|| blank.node()));
-    let prepared = Step.prepare::<C>(parents).compute_bound().stateful();
-
     let primitives = plan.as_ref().map(|tensor| tensor.primitive().clone());
-    let keep = matches!(prepared, OpsKind::Tracked(_));
+    let prepared = Step.prepare::<C>(parents);
+    // Of norms the output is what costs memory; of everything else what is kept for the backward pass.
+    let prepared = match plan {
+        Plan::Norm(_) => {
+            let mut tracked = vec![];
+            plan.visit(|tensor| tracked.extend(tensor.is_tracked().then_some(tensor)));
+            let again = Again::<B>(plan.as_ref().map(|tensor| match tensor.is_tracked() {
+                true => Source::Node(tensor.id()),
+                false => Source::Value(tensor.primitive().clone()),
+            }));
+            prepared.memory_bound().retro_forward(again).parents(tracked)
+        }
+        _ => prepared.compute_bound(),
+    };
+    let prepared = prepared.stateful();
+    let keep = match prepared {
+        OpsKind::UnTracked(_) => Keep::Nothing,
+        OpsKind::Tracked(_) if TypeId::of::<C>() == TypeId::of::<BalancedCheckpointing>() => {
+            Keep::Little
+        }
+        OpsKind::Tracked(_) => Keep::Much,
+    };
     let (Done { output, moments }, kept) = B::forward(primitives, keep);
     let output = match prepared {
         OpsKind::UnTracked(prepared) => prepared.finish(output),
         OpsKind::Tracked(mut prepared) => {
             let wanted = plan.as_ref().map(FloatTensor::<Autodiff<B, C>>::is_tracked);
-            let needed = plan.as_ref().zip(B::needs(&wanted));
+            let needed = plan.as_ref().zip(B::needs(&wanted, keep));
             let plan = needed.map(|(tensor, needed)| Remembered {
                 parent: tensor.is_tracked().then(|| tensor.id()),
                 shape: tensor.shape(),
@@ -171,6 +209,29 @@ fn record<B: Differentiable, C: CheckpointStrategy, const N: usize>(
     };
     let moments = moments.into_iter().map(|moments| moments.map(Autodiff::<B, C>::from_inner));
     DoneOn(Done { output, moments: moments.collect() })
+}
+
+/// Computes an operation's output again, where the graph has not kept it.
+#[derive(Clone, Debug)]
+struct Again<B: Backend>(Plan<Source<FloatTensor<B>>>);
+
+/// Where a tensor comes from.
+#[derive(Clone, Debug)]
+enum Source<T> {
+    /// A node of the graph.
+    Node(NodeId),
+    /// It is no node's.
+    Value(T),
+}
+
+impl<B: Differentiable> RetroForward for Again<B> {
+    fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
+        let plan = self.0.clone().map(|source| match source {
+            Source::Node(node) => states.get_state::<FloatTensor<B>>(&node),
+            Source::Value(tensor) => tensor,
+        });
+        states.save(out_node, B::forward(plan, Keep::Nothing).0.output);
+    }
 }
 
 /// An operation's step in the graph.

@@ -10,11 +10,12 @@ use dyrep_kernels::ConvShape;
 
 use super::norm::then;
 use super::plan::{Conv, Plan, output_dims};
-use super::{Tail, in_numbers_of, run};
+use super::{Tail, has_wide_executor, in_numbers_of, is_half, run, widely};
+use crate::fuse::wide;
 use crate::geometry::ConvGeometry;
 
 /// Convolves `[batch, in, height, width]` with `[out, in / groups, kernel height, kernel width]` and adds a bias
-/// `[out]`, in the input's numbers.
+/// `[out]`, in the input's numbers. What has 16 bits an executor adds up in 32.
 ///
 /// # Panics
 /// As Burn's function of the same name, for shapes that do not fit.
@@ -25,6 +26,10 @@ pub(crate) fn conv2d(
     options: ConvOptions<2>,
 ) -> Tensor<4> {
     let (weight, bias) = (in_numbers_of(&input, weight), bias.map(|it| in_numbers_of(&input, it)));
+    if is_half(&input) && has_wide_executor(&input) {
+        let (weight, bias) = (wide(weight), bias.map(wide));
+        return widely(input, |input| conv2d(input, weight, bias, options));
+    }
     // What makes no sense is left to Burn, which says why.
     match plan(&input, &weight, bias.as_ref(), &options).and_then(|plan| run(Plan::Conv(plan))) {
         Some(done) => Tensor::from_dispatch(done.output),

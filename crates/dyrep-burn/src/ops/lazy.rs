@@ -23,7 +23,7 @@ use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, DeviceKind, Shape, Tensor};
 use dyrep_config::Preset;
 
-use super::bridge::{Differentiable, DoneOn, Executor, PlanOn};
+use super::bridge::{Differentiable, DoneOn, Executor, Keep, PlanOn};
 use super::plan::{Done, Plan, Spec};
 use super::{Kernels, with_kernels};
 use crate::layer::RepConv2dConfig;
@@ -89,11 +89,11 @@ impl<B: FusionBackend + Executor> Executor for Fusion<B> {
 impl Differentiable for Fusion<CubeBackend> {
     type Kept = ();
 
-    fn forward(plan: Plan<FloatTensor<Self>>, _keep: bool) -> (Done<FloatTensor<Self>>, ()) {
+    fn forward(plan: Plan<FloatTensor<Self>>, _keep: Keep) -> (Done<FloatTensor<Self>>, ()) {
         (Self::execute(PlanOn(plan)).0, ())
     }
 
-    fn needs(wanted: &Plan<bool>) -> Plan<bool> {
+    fn needs(wanted: &Plan<bool>, _keep: Keep) -> Plan<bool> {
         wanted.clone().map(|_| false)
     }
 

@@ -102,6 +102,11 @@ pub(crate) fn has_executor(tensor: &Tensor<4>) -> bool {
     KERNELS.get() == Kernels::Fast && cpu::is_fast(&tensor.clone().into_dispatch())
 }
 
+/// Whether this thread wants executors, and the tensor's device has one for `f32`.
+fn has_wide_executor(tensor: &Tensor<4>) -> bool {
+    KERNELS.get() == Kernels::Fast && cpu::is_near(&tensor.clone().into_dispatch())
+}
+
 /// Whether the kernels may change tensors in place: under the conditions of [`run`], and off the graph.
 fn can_update<const D: usize>(tensors: &[Tensor<D>]) -> bool {
     let fits = |tensor: &Tensor<D>| cpu::can_update(&tensor.clone().into_dispatch());

@@ -13,6 +13,10 @@ pub(super) fn is_fast(_: &DispatchTensor) -> bool {
     false
 }
 
+pub(super) fn is_near(_: &DispatchTensor) -> bool {
+    false
+}
+
 pub(super) fn can_update(_: &DispatchTensor) -> bool {
     false
 }

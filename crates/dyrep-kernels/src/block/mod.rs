@@ -26,7 +26,7 @@ mod structure;
 mod window;
 
 pub use crate::norm::{By, Moments, Norm, Running};
-pub use run::{backward, forward, refuses};
+pub use run::{backward, forward, keeps_maps, refuses};
 pub use window::Window;
 
 #[cfg(test)]

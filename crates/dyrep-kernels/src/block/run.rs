@@ -53,6 +53,12 @@ pub fn backward(
     Ok(dense::backward(block, done, output_gradient, wanted))
 }
 
+/// Whether the way back of a block reads maps that [`forward`] keeps; that of depthwise blocks computes them again.
+#[must_use]
+pub fn keeps_maps(block: &Block<&[f32]>) -> bool {
+    !depthwise::supports(block)
+}
+
 /// Why these kernels do not compute a block, if they do not.
 #[must_use]
 pub fn refuses<T>(block: &Block<T>) -> Option<&'static str> {

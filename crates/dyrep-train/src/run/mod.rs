@@ -176,7 +176,7 @@ impl<N: Network> Run<'_, N> {
 
         let ending = Ending::new(self.interrupter);
         let graph = training.graph(&main);
-        let network = self.network.train().fork(&graph);
+        let network = training.learning(self.network, &main);
         let groups = training.groups.of(&network)?;
         let network = groups.freeze(network)?;
         let model = Classifier::new(network, training.loss.clone());

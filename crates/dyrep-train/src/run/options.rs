@@ -1,9 +1,11 @@
 //! How to train.
 
-use burn::tensor::{Device, FloatDType};
+use burn::module::{ModuleMapper, Param};
+use burn::tensor::{Device, FloatDType, GradientCheckpointingStrategy, Tensor};
 use dyrep_burn::ControllerConfig;
 use dyrep_config::Precision;
 use dyrep_data::Mixer;
+use dyrep_models::Network;
 
 use crate::classifier::Loss;
 use crate::error::TrainError;
@@ -66,6 +68,22 @@ impl Training {
         match self.gradient_checkpointing {
             true => graph.gradient_checkpointing(),
             false => graph,
+        }
+    }
+
+    /// A network that learns, there.
+    pub(crate) fn learning<N: Network>(&self, network: N, device: &Device) -> N {
+        /// Burn's `train` knows the default strategy only, and moving to the same device changes nothing.
+        struct With(GradientCheckpointingStrategy);
+        impl ModuleMapper for With {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.map(|value| value.with_gradient_checkpointing_strategy(self.0))
+            }
+        }
+        let network = network.train().fork(&self.graph(device));
+        match self.gradient_checkpointing {
+            true => network.map(&mut With(GradientCheckpointingStrategy::Balanced)),
+            false => network,
         }
     }
 

@@ -13,8 +13,8 @@ use burn::backend::{
 use burn::tensor::{Shape, TensorData};
 use dyrep_kernels::{Buffer, SgdStep, ShapeError, block};
 
-use super::bridge::{Differentiable, DoneOn, Executor, PlanOn};
-pub(super) use super::bridge::{is_fast, run};
+use super::bridge::{Differentiable, DoneOn, Executor, Keep, PlanOn};
+pub(super) use super::bridge::{is_fast, is_near, run};
 use super::plan::{BranchMoments, Done, Plan, Spec};
 
 type FlexTensor = FloatTensor<Flex>;
@@ -30,7 +30,8 @@ struct Computed {
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
     Nothing,
-    /// Of a norm by its batch: mean and variance; its output where only that tells what a ReLU let through.
+    /// Of a norm by its batch: mean and variance; its output where only that tells what a ReLU let through, and much is
+    /// kept.
     Norm {
         moments: Option<[Vec<f32>; 2]>,
         output: Option<FlexTensor>,
@@ -43,29 +44,29 @@ pub(crate) enum Kept {
 
 impl Executor for Flex {
     fn execute(plan: PlanOn<Self>) -> DoneOn<Self> {
-        DoneOn(Self::forward(plan.0, false).0)
+        DoneOn(Self::forward(plan.0, Keep::Nothing).0)
     }
 }
 
 impl Differentiable for Flex {
     type Kept = Kept;
 
-    fn forward(plan: Plan<FlexTensor>, keep: bool) -> (Done<FlexTensor>, Kept) {
+    fn forward(plan: Plan<FlexTensor>, keep: Keep) -> (Done<FlexTensor>, Kept) {
         let plan = plan.map(contiguous);
         let gives = plan.as_ref().map(Spec::of).gives();
         let slices = plan.as_ref().map(values);
         let Computed { output, moments, kept } = match &slices {
             Plan::Conv(plan) => conv::forward(plan),
             Plan::Norm(plan) => norm::forward(plan),
-            Plan::Pool(plan) => pool::forward(plan, keep),
+            Plan::Pool(plan) => pool::forward(plan, keep != Keep::Nothing),
             Plan::Block(plan) => forward_block(plan, keep),
         };
         let output = tensor(output, gives.output.shape);
         let kept = match kept {
-            Kept::Norm { moments, .. } => {
-                let shows = matches!(&plan, Plan::Norm(norm) if norm.then.relu && norm.then.residual.is_some());
-                Kept::Norm { moments, output: (keep && shows).then(|| output.clone()) }
-            }
+            Kept::Norm { moments, .. } => Kept::Norm {
+                moments,
+                output: (keep == Keep::Much && shows(&plan)).then(|| output.clone()),
+            },
             kept => kept,
         };
         let vector = |values: Vec<f32>| {
@@ -76,14 +77,16 @@ impl Differentiable for Flex {
         (Done { output, moments }, kept)
     }
 
-    fn needs(wanted: &Plan<bool>) -> Plan<bool> {
+    fn needs(wanted: &Plan<bool>, keep: Keep) -> Plan<bool> {
         let mut needs = wanted.clone().map(|_| true);
         match (&mut needs, wanted) {
             (Plan::Conv(needs), Plan::Conv(wanted)) => {
                 (needs.input, needs.weight) = (wanted.weight, wanted.input);
                 needs.bias = needs.bias.map(|_| false);
             }
-            (Plan::Norm(needs), _) => needs.then.residual = needs.then.residual.map(|_| false),
+            (Plan::Norm(norm), _) if keep == Keep::Much || !norm.then.relu => {
+                norm.then.residual = norm.then.residual.map(|_| false);
+            }
             (Plan::Pool(needs), _) => needs.input = false,
             _ => {}
         }
@@ -98,6 +101,7 @@ impl Differentiable for Flex {
         shapes: Plan<Shape>,
     ) -> Plan<Option<FlexTensor>> {
         let plan = plan.map(|tensor| tensor.map(contiguous));
+        let kept = kept_of(&plan, kept);
         let gradient = contiguous(gradient);
         let slices = plan.as_ref().map(|tensor| tensor.as_ref().map_or(&[][..], values));
         let gradient = values(&gradient);
@@ -121,16 +125,40 @@ impl Differentiable for Flex {
     }
 }
 
-fn forward_block(plan: &block::Block<&[f32]>, keep: bool) -> Computed {
+/// Whether only its output tells what a ReLU let through.
+fn shows<T>(plan: &Plan<T>) -> bool {
+    matches!(plan, Plan::Norm(norm) if norm.then.relu && norm.then.residual.is_some())
+}
+
+/// What was kept; what was not, is computed again.
+fn kept_of(plan: &Plan<Option<FlexTensor>>, kept: Kept) -> Kept {
+    let lacks = match &kept {
+        Kept::Nothing => matches!(plan, Plan::Block(_)),
+        Kept::Norm { output, .. } => output.is_none() && shows(plan),
+        Kept::Places(_) | Kept::Block(_) => false,
+    };
+    if !lacks {
+        return kept;
+    }
+    let missing = || unreachable!("all is needed where little is kept");
+    let plan = plan.clone().map(|tensor| tensor.unwrap_or_else(missing));
+    Flex::forward(plan, Keep::Much).1
+}
+
+fn forward_block(plan: &block::Block<&[f32]>, keep: Keep) -> Computed {
     let mut output = vec![0.0; plan.shape.output_len()];
-    let done = fits(block::forward(plan, &mut output, keep));
+    let done = fits(block::forward(plan, &mut output, keep == Keep::Much));
     let list = |moments: &block::Moments| [moments.mean.clone(), moments.variance.clone()];
     let of_branch = |moments: &block::BranchMoments| BranchMoments {
         first: moments.first.as_ref().map(list),
         end: moments.end.as_ref().map(list),
     };
     let moments = done.moments.iter().map(of_branch).collect();
-    Computed { output, moments, kept: Kept::Block(Arc::new(done)) }
+    let kept = match keep == Keep::Much || !block::keeps_maps(plan) {
+        true => Kept::Block(Arc::new(done)),
+        false => Kept::Nothing,
+    };
+    Computed { output, moments, kept }
 }
 
 /// Sizes were checked when the plan was made.
