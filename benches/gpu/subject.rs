@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{Preset, deploy};
 use dyrep_models::{Branching, Model, ModelName, Selection};
-use dyrep_train::OptimizerConfig;
+use dyrep_train::{Groups, OptimizerConfig};
 use serde::Serialize;
 
 /// As published for ImageNet, and as the peer's.
@@ -135,11 +135,10 @@ impl Trained {
         let training = device.clone().autodiff();
         Ok(Self {
             network: Some(subject.network(device)?),
-            optimizer: OptimizerConfig {
+            optimizer: Groups::default().optimizer(&OptimizerConfig {
                 decay_norms_and_biases: true,
                 ..OptimizerConfig::imagenet()
-            }
-            .init(),
+            }),
             loss: CrossEntropyLossConfig::new().init(&training),
             device: training,
             kernels: if subject.merged { Kernels::Merged } else { Kernels::Fast },

@@ -8,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dyrep_burn::{Change, Controller, ControllerConfig, Event, deploy, layers};
 use dyrep_data::{Dataset, Digits};
-use dyrep_train::OptimizerConfig;
+use dyrep_train::{Groups, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::nets::{Architecture, Net};
@@ -58,7 +58,7 @@ pub(crate) fn run(job: Job) -> Outcome {
     let (pictures, classes) = split.digits.tensors(&split.train, &device);
     let (batch, epochs) = (job.recipe.batch, job.recipe.epochs);
     let steps = job.recipe.samples / batch;
-    let mut optimizer = OptimizerConfig::imagenet().init();
+    let mut optimizer = Groups::default().optimizer(&OptimizerConfig::imagenet());
     let mut controller = job.strategy.growing().map(|(score, norm_rule)| {
         let config = ControllerConfig {
             score,

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{Branches, Preset, RepConv2d, RepConv2dConfig, Structure, deploy, profile};
 use dyrep_models::{Model as Zoo, ModelName};
-use dyrep_train::OptimizerConfig;
+use dyrep_train::{Groups, OptimizerConfig};
 
 use crate::cases::{Model, Network};
 
@@ -103,11 +103,10 @@ impl Ours {
         Self {
             deployed: deploy(&net),
             net: Some(net),
-            optimizer: OptimizerConfig {
+            optimizer: Groups::default().optimizer(&OptimizerConfig {
                 decay_norms_and_biases: true,
                 ..OptimizerConfig::imagenet()
-            }
-            .init(),
+            }),
             loss: CrossEntropyLossConfig::new().init(&device),
             pictures,
             classes: Tensor::from_data(TensorData::new(labels, [batch]), &device),

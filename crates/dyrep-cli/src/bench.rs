@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use clap::Args;
 use dyrep_burn::{Preset, deploy};
 use dyrep_models::{MODELS, Model, ModelConfig, ModelName, Stem};
-use dyrep_train::OptimizerConfig;
+use dyrep_train::{Groups, OptimizerConfig};
 use serde::Serialize;
 
 use crate::Failure;
@@ -191,7 +191,7 @@ impl BenchArgs {
             multiply_adds: network.flops([config.in_channels(), side, side]),
             network: Some(network),
             deployed,
-            optimizer: OptimizerConfig::imagenet().init(),
+            optimizer: Groups::default().optimizer(&OptimizerConfig::imagenet()),
             loss: CrossEntropyLossConfig::new().init(&training),
             pictures: Tensor::random(shape, Distribution::Normal(0.0, 1.0), device),
             classes: Tensor::from_data(TensorData::new(labels, [self.batch_size]), &training),

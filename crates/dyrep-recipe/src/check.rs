@@ -4,7 +4,7 @@ use dyrep_data::TransformSpec;
 
 use super::Parts;
 use super::fault::{Fault, Kind};
-use super::optimization::{MethodRecipe, ScheduleKind};
+use super::optimization::{Method, ScheduleKind};
 use super::strategy::StrategyRecipe;
 use super::tree::{At, Table};
 
@@ -139,7 +139,7 @@ fn mixing(parts: &Parts) -> Option<Clash> {
 }
 
 fn nesterov(parts: &Parts) -> Option<Clash> {
-    let MethodRecipe::Sgd { momentum, nesterov } = parts.optimizer.as_ref()?.method else {
+    let Method::Sgd { momentum, nesterov } = parts.optimizer.as_ref()?.method else {
         return None;
     };
     let alone = nesterov && momentum == 0.0;

@@ -2,8 +2,8 @@
 
 use dyrep_config::{Branches, ControllerConfig, Selection};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, Error, MapAccess};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::{DeserializeSeed, MapAccess};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::bounds::{Count, some_whole};
 
@@ -67,7 +67,7 @@ impl GrowthRecipe {
         ControllerConfig { last_epoch, seed, ..self.config.clone() }
     }
 
-    /// Reads what follows the strategy's name.
+    /// Reads what stands beside the strategy's name: [`KEYS`] and no others.
     pub(super) fn read<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         let mut section = Section { map, own: Self::default() };
         let config = ControllerConfig::deserialize(MapAccessDeserializer::new(&mut section))?;
@@ -95,8 +95,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Section<A> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(Key(key)) = self.map.next_key()? {
-            match key {
+        while let Some(key) = self.map.next_key::<String>()? {
+            match key.as_str() {
                 "only" => self.own.only = self.map.next_value()?,
                 "start" => self.own.start = Some(self.map.next_value::<Start>()?.0),
                 "last_epoch" => self.own.last_epoch = self.map.next_value::<LastEpoch>()?.0,
@@ -108,16 +108,5 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Section<A> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         self.map.next_value_seed(seed)
-    }
-}
-
-/// One of [`KEYS`]. What is wrong is found on reading a key and not later, so that the fault has the key's place.
-struct Key(&'static str);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let key = String::deserialize(deserializer)?;
-        let known = KEYS.iter().find(|known| **known == key);
-        known.map(|known| Self(known)).ok_or_else(|| D::Error::unknown_field(&key, KEYS))
     }
 }

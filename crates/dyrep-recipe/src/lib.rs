@@ -11,9 +11,9 @@
 //! recipes are described in `recipes/README.md`.
 //!
 //! A section holds the very configuration that is used: [`TransformSpec`](dyrep_data::TransformSpec)s and
-//! [`MixSpec`](dyrep_data::MixSpec)s, a [`ControllerConfig`], [`Branches`](dyrep_config::Branches) and a
-//! [`Selection`](dyrep_config::Selection). What a section leaves to the run is filled in by one method:
-//! [`Recipe::controller`].
+//! [`MixSpec`](dyrep_data::MixSpec)s, an [`OptimizerConfig`], a [`ScheduleConfig`], a [`LossConfig`], a
+//! [`ControllerConfig`], [`Branches`](dyrep_config::Branches) and a [`Selection`](dyrep_config::Selection). What a section
+//! leaves to the run is filled in by one method: [`Recipe::controller`].
 
 mod augmentation;
 mod check;
@@ -44,8 +44,8 @@ pub use augmentation::AugmentationRecipe;
 pub use error::{Place, RecipeError};
 pub use growth::GrowthRecipe;
 pub use optimization::{
-    ClassWeightsRecipe, GroupRecipe, LossRecipe, MethodRecipe, MomentsRecipe, OPTIMIZERS,
-    OptimizerRecipe, ScheduleKind, ScheduleRecipe,
+    ClassWeights, LossConfig, Method, OPTIMIZERS, OptimizerConfig, ParameterGroup, Plateau,
+    ScheduleConfig, ScheduleKind,
 };
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe, Shipped};
@@ -86,11 +86,11 @@ pub struct Recipe {
     /// How training pictures are changed; not at all if absent.
     pub augmentation: AugmentationRecipe,
     /// The optimiser. Required.
-    pub optimizer: OptimizerRecipe,
+    pub optimizer: OptimizerConfig,
     /// How long, and at which rate. Required.
-    pub schedule: ScheduleRecipe,
+    pub schedule: ScheduleConfig,
     /// The loss; cross entropy if absent.
-    pub loss: LossRecipe,
+    pub loss: LossConfig,
     /// Where branches come from. Required.
     pub strategy: StrategyRecipe,
     /// What happens after an epoch.
@@ -210,9 +210,9 @@ struct Parts {
     model: Option<ModelRecipe>,
     data: Option<DataRecipe>,
     augmentation: Option<AugmentationRecipe>,
-    optimizer: Option<OptimizerRecipe>,
-    schedule: Option<ScheduleRecipe>,
-    loss: Option<LossRecipe>,
+    optimizer: Option<OptimizerConfig>,
+    schedule: Option<ScheduleConfig>,
+    loss: Option<LossConfig>,
     strategy: Option<StrategyRecipe>,
     evaluation: Option<EvaluationRecipe>,
     run: Option<RunRecipe>,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::bounds::ByName;
 use super::error::RecipeError;
-use super::optimization::has_key;
+use super::optimization::OptimizerConfig;
 use super::tree::{At, Entry, Table, Value};
 
 /// One value of a recipe, set anew: `optimizer.learning_rate=0.05`.
@@ -96,5 +97,5 @@ fn forget_other_optimizer(root: &mut Table, overrides: &[Override]) {
     else {
         return;
     };
-    section.entries.retain(|entry| has_key(name, &entry.key));
+    section.entries.retain(|entry| OptimizerConfig::has(name, &entry.key));
 }

@@ -1,25 +1,15 @@
 //! `[strategy]`: where branches come from. What a fixed strategy needs is its name, and which convolutions it is for; what
 //! growing needs has the names and spellings of the controller's own configuration.
 
-use std::fmt;
-
 use dyrep_config::{Branching, Preset, Selection};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::bounds::{Name, Names};
+use super::bounds::{ByName, by_name};
 use super::growth::{self, GrowthRecipe};
 
 /// Strategies: the presets, of which `dyrep` is grown.
 pub const STRATEGIES: &[&str] = &Preset::NAMES;
-
-struct Strategies;
-
-impl Names for Strategies {
-    fn all() -> &'static [&'static str] {
-        STRATEGIES
-    }
-}
 
 /// Every key that the section can have.
 const KEYS: &[&str] = &{
@@ -100,61 +90,34 @@ impl StrategyRecipe {
 
 impl<'de> Deserialize<'de> for StrategyRecipe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ByName)
+        by_name(deserializer)
     }
 }
 
-/// Reads the section; the name comes first, and decides which keys may follow.
-struct ByName;
+impl ByName for StrategyRecipe {
+    const PLACE: &str = "[strategy]";
+    const NAMES: &'static [&'static str] = STRATEGIES;
+    const UNNAMED: Option<&'static str> = None;
+    const KEYS: &'static [&'static str] = KEYS;
 
-impl<'de> Visitor<'de> for ByName {
-    type Value = StrategyRecipe;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table")
+    fn has(name: &str, key: &str) -> bool {
+        match key {
+            "only" => name != "plain",
+            _ => name == "dyrep",
+        }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StrategyRecipe, A::Error> {
-        if map.next_key_seed(Key { strategy: None })? != Some(true) {
-            return Err(A::Error::missing_field("name"));
-        }
-        let strategy = map.next_value::<Name<Strategies>>()?.into_inner();
-        if strategy == "dyrep" {
-            return GrowthRecipe::read(map).map(StrategyRecipe::DyRep);
+    fn read<'de, A: MapAccess<'de>>(name: &'static str, mut keys: A) -> Result<Self, A::Error> {
+        if name == "dyrep" {
+            return GrowthRecipe::read(keys).map(Self::DyRep);
         }
         let mut only = Selection::default();
-        while map.next_key_seed(Key { strategy: Some(&strategy) })?.is_some() {
-            only = map.next_value()?;
+        while keys.next_key::<String>()?.is_some() {
+            only = keys.next_value()?;
         }
-        Ok(match strategy.parse().map_err(A::Error::custom)? {
-            Preset::Plain => StrategyRecipe::Plain,
-            preset => StrategyRecipe::Fixed(FixedRecipe { preset, only }),
+        Ok(match name.parse().map_err(A::Error::custom)? {
+            Preset::Plain => Self::Plain,
+            preset => Self::Fixed(FixedRecipe { preset, only }),
         })
-    }
-}
-
-/// The key `name`, or, behind a fixed strategy's name, `only`. What is wrong is found on reading a key and not
-/// later, so that the fault has the key's place.
-struct Key<'a> {
-    strategy: Option<&'a str>,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    /// Whether it is `name`.
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        let key = String::deserialize(deserializer)?;
-        let refused = |with: &str, strategy| {
-            let message = format!("`{key}` in [strategy] goes with {with}, not with `{strategy}`");
-            Err(D::Error::custom(message))
-        };
-        match self.strategy {
-            _ if !KEYS.contains(&key.as_str()) => Err(D::Error::unknown_field(&key, KEYS)),
-            None => Ok(key == "name"),
-            Some("plain") if key == "only" => refused("a strategy that has branches", "plain"),
-            Some(_) if key == "only" => Ok(false),
-            Some(strategy) => refused("the strategy `dyrep`", strategy),
-        }
     }
 }

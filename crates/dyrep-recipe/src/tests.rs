@@ -157,8 +157,8 @@ fn what_is_absent_has_the_documented_default() {
         },
         data: DataRecipe::new(DataSet::Cifar10),
         augmentation: AugmentationRecipe { train: vec![], mixup: None, cutmix: None },
-        optimizer: OptimizerRecipe {
-            method: MethodRecipe::Sgd { momentum: 0.9, nesterov: false },
+        optimizer: OptimizerConfig {
+            method: Method::Sgd { momentum: 0.9, nesterov: false },
             learning_rate: 0.1,
             batch_size: 128,
             accumulate: 1,
@@ -169,14 +169,14 @@ fn what_is_absent_has_the_documented_default() {
             layer_decay: None,
             groups: vec![],
         },
-        schedule: ScheduleRecipe {
+        schedule: ScheduleConfig {
             epochs: 10,
             kind: ScheduleKind::Cosine,
             warm_up_epochs: 0,
             warm_up_learning_rate: 0.0,
             final_learning_rate: 0.0,
         },
-        loss: LossRecipe { label_smoothing: 0.0, class_weights: None },
+        loss: LossConfig { label_smoothing: 0.0, class_weights: None },
         strategy: StrategyRecipe::DyRep(GrowthRecipe::default()),
         evaluation: EvaluationRecipe {
             recalibrate_batches: None,
@@ -264,6 +264,13 @@ fn what_was_written_before_is_read() {
     assert_eq!(before, full);
 }
 
+/// A resumed run compares its recipe's text with the one that it was begun by.
+#[test]
+fn what_is_written_stays_to_the_byte() {
+    let written = include_str!("tests/written.toml");
+    assert_eq!(parse(written, &[]).unwrap().to_toml().unwrap(), written);
+}
+
 #[test]
 fn other_formats_go_through_the_same_checks() {
     let recipe = parse(SHORT, &[]).unwrap();
@@ -296,10 +303,15 @@ fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
             ScheduleKind::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }
         }),
         ("plateau", {
-            ScheduleKind::Plateau { factor: 0.1, patience: 10, threshold: 1e-4, cooldown: 0 }
+            ScheduleKind::Plateau(Plateau {
+                factor: 0.1,
+                patience: 10,
+                threshold: 1e-4,
+                cooldown: 0,
+            })
         }),
         ("{plateau={factor=0.5,patience=0,threshold=0,cooldown=3}}", {
-            ScheduleKind::Plateau { factor: 0.5, patience: 0, threshold: 0.0, cooldown: 3 }
+            ScheduleKind::Plateau(Plateau { factor: 0.5, patience: 0, threshold: 0.0, cooldown: 3 })
         }),
     ];
     let weights = |written: &str| {
@@ -307,8 +319,8 @@ fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
         assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
         recipe.loss.class_weights.unwrap()
     };
-    assert_eq!(weights("balanced"), ClassWeightsRecipe::Balanced);
-    assert_eq!(weights("[1, 0.5]"), ClassWeightsRecipe::Each(vec![1.0, 0.5]));
+    assert_eq!(weights("balanced"), ClassWeights::Balanced);
+    assert_eq!(weights("[1, 0.5]"), ClassWeights::Each(vec![1.0, 0.5]));
     for (written, kind) in kinds {
         let recipe = parse(SHORT, &[&format!("schedule.kind={written}")]).unwrap();
         assert_eq!(recipe.schedule.kind, kind);

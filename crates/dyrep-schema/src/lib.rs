@@ -17,9 +17,15 @@
 //! assert!(error.to_string().contains("expected a number from 0 to 1"));
 //! # Ok::<(), serde_json::Error>(())
 //! ```
+//!
+//! A table whose `name` decides which keys may stand beside it is a [`ByName`].
+
+mod by_name;
 
 use std::fmt;
 use std::marker::PhantomData;
+
+pub use by_name::{ByName, by_name};
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
@@ -172,28 +178,6 @@ impl<'de, B: WholeBound> Visitor<'de> for Whole<B> {
     }
 }
 
-/// A name of a list.
-#[derive(Clone, Debug)]
-pub struct Name<N>(String, PhantomData<N>);
-
-impl<N> Name<N> {
-    /// The name.
-    #[must_use]
-    pub fn into_inner(self) -> String {
-        self.0
-    }
-}
-
-impl<'de, N: Names> Deserialize<'de> for Name<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        match N::all().contains(&name.as_str()) {
-            true => Ok(Self(name, PhantomData)),
-            false => Err(D::Error::unknown_variant(&name, N::all())),
-        }
-    }
-}
-
 /// A real number.
 ///
 /// # Errors
@@ -317,7 +301,11 @@ pub fn seed<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
 /// # Errors
 /// One that is not in it.
 pub fn name<'de, N: Names, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
-    Name::<N>::deserialize(d).map(|name| name.0)
+    let name = String::deserialize(d)?;
+    match N::all().contains(&name.as_str()) {
+        true => Ok(name),
+        false => Err(D::Error::unknown_variant(&name, N::all())),
+    }
 }
 
 /// One value or more, each once.

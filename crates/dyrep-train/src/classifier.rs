@@ -13,7 +13,7 @@ use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 use dyrep_config::Precision;
 use dyrep_data::Dataset;
 use dyrep_models::Network;
-use serde::{Deserialize, Serialize};
+use dyrep_recipe::{ClassWeights, LossConfig};
 
 use crate::error::TrainError;
 use crate::pictures::Pictures;
@@ -25,32 +25,42 @@ use crate::step_gradients::StepGradients;
 /// ```text
 /// − Σᵢ Σ_c w_c q_ic ln p_ic  /  Σᵢ w_yᵢ
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loss {
-    /// The share of the target that is spread over all classes (arXiv 1512.00567, section 7), from 0 to below 1.
-    pub label_smoothing: f64,
-    /// How much each class counts, above 0, in the order of the logits; none: all alike.
-    #[serde(default)]
-    pub class_weights: Option<Vec<f32>>,
+    config: LossConfig,
+    /// How much each class counts, in the order of the logits: as asked for, or measured; none: all alike.
+    weights: Option<Vec<f32>>,
 }
 
 impl Loss {
-    /// The weights by which every class as a whole counts the same in an epoch: pictures over (classes times pictures of
-    /// the class), with a mean of 1 over the pictures.
+    /// The loss of a training on this set.
     ///
     /// # Errors
-    /// A class without pictures.
-    pub fn balanced_weights(set: &dyn Dataset) -> Result<Vec<f32>, TrainError> {
-        let classes = set.classes();
-        let mut counts = vec![0_usize; classes.len()];
-        for index in 0..set.len() {
-            counts[set.label(index)] += 1;
-        }
-        if let Some((class, _)) = classes.iter().zip(&counts).find(|(_, count)| **count == 0) {
-            return Err(TrainError::NoBalance { class: class.clone() });
-        }
-        let weight = |count: usize| (set.len() as f64 / (classes.len() * count) as f64) as f32;
-        Ok(counts.into_iter().map(weight).collect())
+    /// Weights that are to be balanced, and a class without pictures; too few or too many weights; one that is not above 0
+    /// and finite in `f32`.
+    pub fn new(config: LossConfig, set: &dyn Dataset) -> Result<Self, TrainError> {
+        let weights = match &config.class_weights {
+            None => None,
+            Some(ClassWeights::Balanced) => Some(balanced(set)?),
+            Some(ClassWeights::Each(weights)) => {
+                Some(weights.iter().map(|weight| *weight as f32).collect())
+            }
+        };
+        let loss = Self { config, weights };
+        loss.check(set.classes().len())?;
+        Ok(loss)
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn config(&self) -> &LossConfig {
+        &self.config
+    }
+
+    /// How much each class counts, in the order of the logits; none: all alike.
+    #[must_use]
+    pub fn class_weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
     }
 
     /// Whether there is a weight for each of so many classes, if any is given.
@@ -58,7 +68,7 @@ impl Loss {
     /// # Errors
     /// Too few or too many weights; one that is not above 0 and finite in `f32`.
     pub fn check(&self, classes: usize) -> Result<(), TrainError> {
-        let Some(weights) = &self.class_weights else { return Ok(()) };
+        let Some(weights) = &self.weights else { return Ok(()) };
         if weights.len() != classes {
             let (expected, found) = (classes, weights.len());
             return Err(TrainError::ClassWeights { expected, found });
@@ -83,11 +93,27 @@ impl Loss {
     }
 
     fn to(&self, logits: &Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<1> {
-        let smoothing = (self.label_smoothing > 0.0).then_some(self.label_smoothing as f32);
+        let smoothing =
+            Some(self.config.label_smoothing as f32).filter(|smoothing| *smoothing > 0.0);
         let loss = CrossEntropyLossConfig::new().with_smoothing(smoothing);
-        let loss = loss.with_weights(self.class_weights.clone());
+        let loss = loss.with_weights(self.weights.clone());
         loss.init(&logits.device()).forward(logits.clone(), classes.clone())
     }
+}
+
+/// The weights by which every class as a whole counts the same in an epoch: pictures over (classes times pictures of the
+/// class), with a mean of 1 over the pictures.
+fn balanced(set: &dyn Dataset) -> Result<Vec<f32>, TrainError> {
+    let classes = set.classes();
+    let mut counts = vec![0_usize; classes.len()];
+    for index in 0..set.len() {
+        counts[set.label(index)] += 1;
+    }
+    if let Some((class, _)) = classes.iter().zip(&counts).find(|(_, count)| **count == 0) {
+        return Err(TrainError::NoBalance { class: class.clone() });
+    }
+    let weight = |count: usize| (set.len() as f64 / (classes.len() * count) as f64) as f32;
+    Ok(counts.into_iter().map(weight).collect())
 }
 
 /// A network and its loss: what Burn trains. Its parameters have the network's paths.
@@ -255,8 +281,9 @@ mod tests {
                         by_definition(&logits, &classes, smoothing, &weights.unwrap_or([1.0; 3]))
                     };
                     let want = keep * of([2, 0]) + (1.0 - keep) * of([1, 0]);
-                    let class_weights = weights.map(|weights| weights.map(|it| it as f32).to_vec());
-                    let loss = Loss { label_smoothing: smoothing, class_weights };
+                    let config = LossConfig { label_smoothing: smoothing, class_weights: None };
+                    let weights = weights.map(|weights| weights.map(|it| it as f32).to_vec());
+                    let loss = Loss { config, weights: weights.clone() };
                     let loss = loss.of(&tensor, &pictures);
                     let off = (f64::from(loss.into_scalar::<f32>()) - want).abs();
                     assert!(off < 1e-6, "{weights:?} {smoothing} {share:?}: off by {off:.1e}");
@@ -276,8 +303,11 @@ mod tests {
 
     #[test]
     fn balanced_weights_are_inverse_to_counts() {
-        let weights = Loss::balanced_weights(&dyrep_data::Digits::train()).unwrap();
         let set = dyrep_data::Digits::train();
+        let config =
+            LossConfig { class_weights: Some(ClassWeights::Balanced), ..LossConfig::default() };
+        let loss = Loss::new(config.clone(), &set).unwrap();
+        let weights = loss.class_weights().unwrap();
         let of_all: f64 = (0..set.len()).map(|at| f64::from(weights[set.label(at)])).sum();
         assert!((of_all / set.len() as f64 - 1.0).abs() < 1e-6, "a mean of 1");
         for (class, weight) in weights.iter().enumerate() {
@@ -286,7 +316,7 @@ mod tests {
             assert!((share - set.len() as f64 / 10.0).abs() < 1e-3, "each class counts the same");
         }
         let none = dyrep_data::Subset::sample(std::sync::Arc::new(set), 5, 0);
-        let error = Loss::balanced_weights(&none).unwrap_err().to_string();
+        let error = Loss::new(config, &none).unwrap_err().to_string();
         assert!(error.contains("has no training pictures"), "{error}");
     }
 }

@@ -45,11 +45,15 @@ pub use device::{available, default_name, device};
 pub use disk::{Disk, SystemDisk};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
 pub use dyrep_models::Network;
+pub use dyrep_recipe::{
+    ClassWeights, LossConfig, Method, OptimizerConfig, ParameterGroup, Plateau, ScheduleConfig,
+    ScheduleKind,
+};
 pub use error::{DeviceError, TrainError};
 pub use evaluate::{Accuracy, Confusion, evaluate, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
-pub use optimizer::{Groups, GroupsConfig, Method, OptimizerConfig, ParameterGroup};
+pub use optimizer::Groups;
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use rate_search::{RatePoint, RateSearch};
@@ -57,6 +61,6 @@ pub use run::{
     Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Sums,
     Training, Unfinished,
 };
-pub use schedule::{Decay, Plateau, Schedule};
+pub use schedule::Schedule;
 pub use step_gradients::{LossScale, Place, StepGradients};
 pub use trial::{Trial, Trials};

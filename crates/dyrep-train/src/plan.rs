@@ -1,7 +1,5 @@
 //! From a recipe to what a run is made of.
 
-mod optimization;
-
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -12,12 +10,11 @@ use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
 use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets};
-use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
 use crate::input::InputSpec;
+use crate::optimizer::Groups;
 use crate::recipe::{AugmentationRecipe, ModelRecipe, Recipe, SamplerRecipe};
 use crate::run::Training;
-use optimization::{groups, learning_rate, loss, optimizer_config};
 
 /// A recipe made ready to run.
 #[derive(Debug)]
@@ -87,11 +84,10 @@ impl Plan {
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
         let (network, loaded) = start(config.init(&device)?)?;
-        let steps = EpochSteps::of(&train, recipe.optimizer.accumulate, devices.len()).steps();
-        let loss = loss(&recipe.loss, train.dataset())?;
-        let training = training(recipe, steps, loss)?;
+        let loss = Loss::new(recipe.loss.clone(), train.dataset())?;
+        let training = training(recipe, loss)?;
         // What the groups name must be there before a folder is made.
-        training.groups.of(&network)?;
+        Groups::of(&training.optimizer, &network)?;
         let label = Label {
             network: Some((recipe.model.name.parse()?, config)),
             input: Some(input(&recipe.data)),
@@ -185,7 +181,7 @@ fn network(recipe: &Recipe, set: &dyn Dataset) -> Result<ModelConfig, TrainError
     }
 }
 
-fn training(recipe: &Recipe, steps_per_epoch: usize, loss: Loss) -> Result<Training, TrainError> {
+fn training(recipe: &Recipe, loss: Loss) -> Result<Training, TrainError> {
     let Recipe { model, data, optimizer, schedule, strategy, evaluation, run, .. } = recipe;
     let set =
         data.path.as_ref().map_or_else(|| data.set.name().into(), |p| p.display().to_string());
@@ -198,14 +194,10 @@ fn training(recipe: &Recipe, steps_per_epoch: usize, loss: Loss) -> Result<Train
         description: format!("{} epochs on {set}", schedule.epochs),
         recipe: recipe.to_toml()?,
         epochs: schedule.epochs,
-        schedule: learning_rate(schedule, optimizer.learning_rate, steps_per_epoch),
-        optimizer: optimizer_config(optimizer),
-        groups: groups(optimizer),
-        clip_norm: optimizer.clip_norm,
-        accumulate: optimizer.accumulate,
+        schedule: schedule.clone(),
+        optimizer: optimizer.clone(),
         loss,
         controller,
-        average_decay: optimizer.ema_decay,
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
         keep: run.checkpoints_kept,

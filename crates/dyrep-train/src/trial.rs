@@ -17,6 +17,7 @@ use crate::device::home;
 use crate::dyrep::DyRep;
 use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
+use crate::optimizer::Groups;
 use crate::pictures::Pictures;
 use crate::plan::Plan;
 use crate::step_gradients::StepGradients;
@@ -64,8 +65,8 @@ impl Plan {
         let batch = self.train.epoch(1).next().unwrap_or_else(|| unreachable!("never empty"))?;
         let pictures = Pictures::new(&batch, &self.training.input, &device);
         let start = self.step(self.network.clone(), &pictures)?;
-        let cut = EpochSteps::of(&self.train, self.training.accumulate, devices.len());
-        let steps_per_epoch = cut.steps();
+        let accumulate = self.training.optimizer.accumulate;
+        let steps_per_epoch = EpochSteps::of(&self.train, accumulate, devices.len()).steps();
         let Some(config) = &self.training.controller else {
             return Ok(Trials { start, largest: None, steps_per_epoch });
         };
@@ -90,15 +91,15 @@ impl Plan {
     ) -> Result<(DyRep<Classifier<Model>>, ModuleOptimizer), TrainError> {
         let training = &self.training;
         training.check_precision(std::slice::from_ref(device))?;
-        let groups = training.groups.of(&network)?;
-        let optimizer = training.optimizer.init_grouped(&groups);
+        let groups = Groups::of(&training.optimizer, &network)?;
+        let optimizer = groups.optimizer(&training.optimizer);
         let graph = training.graph(device);
         let network = groups.freeze(training.learning(network, device))?;
         let model = Classifier::new(network, training.loss.clone());
         let model = model.with_precision(training.precision);
         // An epoch that never ends: its structure stays.
         let mut model = DyRep::new(model, usize::MAX);
-        if let Some(norm) = training.clip_norm {
+        if let Some(norm) = training.optimizer.clip_norm {
             model = model.with_clipping(norm);
         }
         if training.precision == Precision::F16 {

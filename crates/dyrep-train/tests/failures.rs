@@ -16,7 +16,7 @@ use dyrep_models::{ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
     Amendment, Checkpoints, EpochReport, InputSpec, Moment, Progress, RunRecord, RunState,
-    Schedule, TrainError,
+    ScheduleConfig, TrainError,
 };
 
 fn newest(folder: &Path) -> Option<usize> {
@@ -42,7 +42,7 @@ fn a_loss_that_is_no_number() {
     let folder = tempfile::tempdir().unwrap();
     one_epoch(folder.path());
     let mut options = resumed(folder.path(), 3);
-    options.training.schedule = Schedule::cosine(1e30, 12);
+    options.training.optimizer.learning_rate = 1e30;
     let error = options.run().unwrap_err();
     assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
     assert!(error.to_string().contains("training diverged"), "{error}");
@@ -60,7 +60,8 @@ fn a_last_step_that_diverges() {
     let run = |epochs, rate| {
         let mut options = Options::new(epochs, folder.path());
         options.loaders = loaders(64, 0);
-        options.training.schedule = Schedule::cosine(rate, 4);
+        options.training.schedule = ScheduleConfig::cosine(4);
+        options.training.optimizer.learning_rate = rate;
         options.training.controller = None;
         options.training.keep = 1;
         options.resume = epochs > 1;
@@ -120,9 +121,8 @@ fn a_step_of_fewer_batches_is_a_whole_step() {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(2, folder.path());
         options.loaders = loaders(64, 0);
-        options.training.schedule = Schedule::cosine(0.05, 2);
         options.training.controller = None;
-        options.training.accumulate = accumulate;
+        options.training.optimizer.accumulate = accumulate;
         options.run().unwrap().network
     };
     // Powers of two round nothing.
@@ -284,11 +284,11 @@ fn a_read_only_folder() {
 fn impossible_options() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = Options::new(5, folder.path());
-    options.training.accumulate = 0;
+    options.training.optimizer.accumulate = 0;
     let error = options.run().unwrap_err().to_string();
     assert!(error.contains("accumulate: expected at least 1, got 0"), "{error}");
     let mut options = Options::new(5, folder.path());
-    options.training.schedule = Schedule::cosine(f64::NAN, 12);
+    options.training.optimizer.learning_rate = f64::NAN;
     let error = options.run().unwrap_err().to_string();
     assert!(error.contains("learning rate: expected a number above 0, got NaN"), "{error}");
 }

@@ -15,16 +15,15 @@ use common::{METHODS, Options, assert_same_bits, bits, network};
 use dyrep_burn::{AdjustOptions, Calibration, Change, CutRule, PathPatterns, Preset, grow, layers};
 use dyrep_models::ResNet;
 use dyrep_tests::under_test;
-use dyrep_train::{Ended, GroupsConfig, OptimizerConfig, ParameterGroup, TrainError};
+use dyrep_train::{Ended, Groups, OptimizerConfig, ParameterGroup, TrainError};
 
 fn group(matching: &[&str]) -> ParameterGroup {
     let matching = PathPatterns::new(matching).unwrap();
-    ParameterGroup { matching, learning_rate_scale: 1.0, weight_decay: None, frozen: false }
+    ParameterGroup { matching, learning_rate_scale: None, weight_decay: None, frozen: false }
 }
 
-fn frozen(matching: &[&str]) -> GroupsConfig {
-    let groups = vec![ParameterGroup { frozen: true, ..group(matching) }];
-    GroupsConfig { layer_decay: None, groups }
+fn frozen(matching: &[&str]) -> Vec<ParameterGroup> {
+    vec![ParameterGroup { frozen: true, ..group(matching) }]
 }
 
 /// The parameters and statistics below some paths.
@@ -38,9 +37,9 @@ const MATCHING: [&str; 2] = ["^(conv1|bn1)$", "^layer1"];
 
 fn run(folder: &Path, epochs: usize, resume: bool, average: Option<f64>) -> Ended<ResNet> {
     let mut options = Options::new(5, folder);
-    options.training.groups = frozen(&MATCHING);
+    options.training.optimizer.groups = frozen(&MATCHING);
     options.training.epochs = epochs;
-    options.training.average_decay = average;
+    options.training.optimizer.ema_decay = average;
     options.training.recalibration = 2;
     // Everything is cut that can be.
     options.training.controller.as_mut().unwrap().cut_rule = CutRule::TopK { keep: 0 };
@@ -96,7 +95,7 @@ fn what_is_frozen_stays_to_the_bit() {
 fn what_is_frozen_does_not_grow() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = Options::new(5, folder.path());
-    options.training.groups = frozen(&["^layer[123]", r"^layer4\.0"]);
+    options.training.optimizer.groups = frozen(&["^layer[123]", r"^layer4\.0"]);
     options.training.controller.as_mut().unwrap().growths = 9;
     let ended = options.run().unwrap();
     let log = ended.log.unwrap();
@@ -111,21 +110,19 @@ fn what_is_frozen_does_not_grow() {
 #[test]
 fn mistakes_are_told() {
     let network = network();
-    let error = frozen(&["^layer1", "^layer9"]).of(&network).unwrap_err();
+    let of = |matching: &[&str]| {
+        Groups::of(&OptimizerConfig { groups: frozen(matching), ..PLAIN }, &network)
+    };
+    let error = of(&["^layer1", "^layer9"]).unwrap_err();
     assert!(matches!(error, TrainError::NoSuchParameters { .. }));
     let error = error.to_string();
     assert!(error.contains("`^layer9`") && error.contains("layer4.1.conv2"), "{error}");
-    let all = frozen(&["."]);
-    let error = all.of(&network).unwrap().freeze(network).unwrap_err();
+    let error = of(&["."]).unwrap().freeze(network.clone()).unwrap_err();
     assert!(matches!(error, TrainError::NothingTrains), "{error}");
 }
 
 /// How far each parameter moved where every gradient is 1, by its path.
-fn moved(
-    config: OptimizerConfig,
-    groups: &GroupsConfig,
-    network: &ResNet,
-) -> BTreeMap<String, f64> {
+fn moved(config: &OptimizerConfig, network: &ResNet) -> BTreeMap<String, f64> {
     #[derive(Default)]
     struct Ones(GradientsParams);
     impl ModuleVisitor for Ones {
@@ -138,7 +135,7 @@ fn moved(
     }
     let mut ones = Ones::default();
     network.visit(&mut ones);
-    let mut optimizer = config.init_grouped(&groups.of(network).unwrap());
+    let mut optimizer = Groups::of(config, network).unwrap().optimizer(config);
     let after = optimizer.step(0.25, network.clone(), ones.0);
     let value = |(name, bits): (String, Vec<u32>)| (name, f64::from(f32::from_bits(bits[0])));
     let before: BTreeMap<_, _> = bits(network).into_iter().map(value).collect();
@@ -150,6 +147,7 @@ const PLAIN: OptimizerConfig = OptimizerConfig {
     method: dyrep_train::Method::Sgd { momentum: 0.0, nesterov: false },
     weight_decay: 0.0,
     decay_norms_and_biases: true,
+    ..OptimizerConfig::imagenet()
 };
 
 #[track_caller]
@@ -160,8 +158,7 @@ fn near(found: f64, want: f64) {
 /// timm 1.0.31's `param_groups_layer_decay` of its ResNet-18, by the same rule: the stem, eight blocks, the head.
 #[test]
 fn rates_fall_from_the_head_to_the_stem() {
-    let groups = GroupsConfig { layer_decay: Some(0.5), groups: vec![] };
-    let moved = moved(PLAIN, &groups, &network());
+    let moved = moved(&OptimizerConfig { layer_decay: Some(0.5), ..PLAIN }, &network());
     for (name, scale) in [
         ("conv1.weight", 0.001_953_125),
         ("bn1.gamma", 0.001_953_125),
@@ -177,17 +174,19 @@ fn rates_fall_from_the_head_to_the_stem() {
 
 #[test]
 fn rates_and_decays_are_those_of_the_last_group() {
-    let groups = GroupsConfig {
+    let spared = OptimizerConfig {
+        weight_decay: 1.0,
+        decay_norms_and_biases: false,
         layer_decay: Some(0.5),
         groups: vec![
-            ParameterGroup { learning_rate_scale: 0.5, ..group(&["^layer4"]) },
+            ParameterGroup { learning_rate_scale: Some(0.5), ..group(&["^layer4"]) },
             ParameterGroup { weight_decay: Some(2.0), ..group(&[r"^layer4\.1\.conv1\.weight$"]) },
-            ParameterGroup { learning_rate_scale: 4.0, ..group(&[r"bn2\.gamma$"]) },
+            ParameterGroup { learning_rate_scale: Some(4.0), ..group(&[r"bn2\.gamma$"]) },
         ],
+        ..PLAIN
     };
-    let spared = OptimizerConfig { weight_decay: 1.0, decay_norms_and_biases: false, ..PLAIN };
     let network = network();
-    let moved = moved(spared, &groups, &network);
+    let moved = moved(&spared, &network);
     let value = |name: &str| {
         let (_, bits) = bits(&network).into_iter().find(|(path, _)| path == name).unwrap();
         f64::from(f32::from_bits(bits[0]))
@@ -205,18 +204,14 @@ fn rates_and_decays_are_those_of_the_last_group() {
 /// A convolution's group is that of all its branches, also of those that grow later: with every optimiser.
 #[test]
 fn what_grows_belongs_to_its_layer() {
-    let groups = GroupsConfig {
-        layer_decay: None,
-        groups: vec![ParameterGroup {
-            learning_rate_scale: 0.125,
-            ..group(&[r"^layer4\.1\.conv1\.weight$"])
-        }],
-    };
+    let groups = vec![ParameterGroup {
+        learning_rate_scale: Some(0.125),
+        ..group(&[r"^layer4\.1\.conv1\.weight$"])
+    }];
     let network = with_block(network());
     for method in METHODS {
-        let config = OptimizerConfig { method, weight_decay: 0.0, ..PLAIN };
-        let [slow, all] = [groups.clone(), GroupsConfig::default()]
-            .map(|groups| moved(config, &groups, &network));
+        let [slow, all] = [groups.clone(), vec![]]
+            .map(|groups| moved(&OptimizerConfig { method, groups, ..PLAIN }, &network));
         let mut inside = 0;
         for (name, moved) in all.iter().filter(|(name, _)| !name.contains("running_")) {
             let of_group = name.starts_with("layer4.1.conv1.");

@@ -15,7 +15,7 @@ use dyrep_config::Precision;
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::ResNet;
 use dyrep_train::{
-    Checkpoints, Decay, Ended, Method, Moment, Plateau, RunRecord, RunState, Schedule,
+    Checkpoints, Ended, Method, Moment, Plateau, RunRecord, RunState, ScheduleConfig, ScheduleKind,
 };
 use rstest::rstest;
 
@@ -112,27 +112,28 @@ fn run(with: With, folder: &Path, pictures: usize) -> Ended<ResNet> {
         Arc::new(Loader::new(test, Pipeline::identity(), evaluation).unwrap()),
     ];
     let mut options = Options::new(EPOCHS, folder);
-    options.training = training(EPOCHS, loaders[0].batches());
+    options.training = training(EPOCHS);
     options.loaders = loaders;
     let changed = &mut options.training;
     match with {
         With::Nothing | With::BadFiles => {}
-        With::Average => changed.average_decay = Some(0.9),
+        With::Average => changed.optimizer.ema_decay = Some(0.9),
         With::Recalibration => changed.recalibration = 2,
         With::EarlyStopping => {
-            changed.schedule.rate = 1e-12;
+            changed.optimizer.learning_rate = 1e-12;
             changed.patience = Some(2);
         }
-        With::RestOfAnAccumulation => changed.accumulate = 3,
+        With::RestOfAnAccumulation => changed.optimizer.accumulate = 3,
         With::TwoDevices => options.devices = 2,
-        With::TwoDevicesAndARest => (options.devices, changed.accumulate) = (2, 2),
+        With::TwoDevicesAndARest => (options.devices, changed.optimizer.accumulate) = (2, 2),
         With::F16 => changed.precision = Precision::F16,
         With::Checkpointing => changed.gradient_checkpointing = true,
         With::AdamWOnAPlateau => {
             changed.optimizer.method = Method::AdamW { betas: [0.9, 0.999], epsilon: 1e-8 };
             let plateau = Plateau { factor: 0.5, patience: 0, threshold: 0.5, cooldown: 0 };
-            let decay = Decay::Plateau { plateau, steps_per_epoch: 4 };
-            changed.schedule = Schedule::cosine(1e-3, EPOCHS * 4).with_decay(decay);
+            changed.optimizer.learning_rate = 1e-3;
+            let kind = ScheduleKind::Plateau(plateau);
+            changed.schedule = ScheduleConfig { kind, ..ScheduleConfig::cosine(EPOCHS) };
         }
     }
     options.resume = RunRecord::path(folder).exists();

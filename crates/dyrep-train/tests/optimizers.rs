@@ -15,7 +15,7 @@ use dyrep_burn::{Controller, ControllerConfig, CutRule, prune_optimizer};
 use dyrep_tests::network::{Network, random_gradients};
 use dyrep_tests::random::Draw;
 use dyrep_tests::{params, random, under_test};
-use dyrep_train::OptimizerConfig;
+use dyrep_train::{Groups, OptimizerConfig};
 
 /// What an optimiser remembers: for each parameter's id the tensors, by name, as bytes, and the numbers.
 type Remembered = BTreeMap<u64, BTreeMap<String, Vec<u8>>>;
@@ -38,7 +38,7 @@ fn remembered(optimizer: &ModuleOptimizer) -> Remembered {
 }
 
 /// Grows and cuts until both have happened some times.
-fn sequence(config: OptimizerConfig, draw: &mut Draw) {
+fn sequence(config: &OptimizerConfig, draw: &mut Draw) {
     let net = Network::random(draw, 0, &under_test());
     let mut net = random::scramble(net, draw).train();
     let mut controller = Controller::new(ControllerConfig {
@@ -48,7 +48,7 @@ fn sequence(config: OptimizerConfig, draw: &mut Draw) {
         ..ControllerConfig::default()
     })
     .unwrap();
-    let mut optimizer = config.init();
+    let mut optimizer = Groups::default().optimizer(config);
     let (mut gone, mut new) = (0, 0);
     for epoch in 1..=8 {
         let gradients = random_gradients(&net, draw);
@@ -82,7 +82,7 @@ fn no_state_is_orphaned_and_none_is_lost() {
         for decay_norms_and_biases in [false, true] {
             let config =
                 OptimizerConfig { method, decay_norms_and_biases, ..OptimizerConfig::imagenet() };
-            sequence(config, &mut Draw::new(7));
+            sequence(&config, &mut Draw::new(7));
         }
     }
 }
@@ -95,10 +95,15 @@ fn every_optimizer_goes_on_to_the_bit() {
         let run = |folder: &tempfile::TempDir, epochs, resume| {
             let mut options = Options::new(5, folder.path());
             let training = &mut options.training;
-            (training.epochs, training.accumulate) = (epochs, 2);
-            (training.clip_norm, training.average_decay) = (Some(1.0), Some(0.9));
-            training.optimizer.method = method;
-            training.schedule.rate = 0.005;
+            training.epochs = epochs;
+            training.optimizer = OptimizerConfig {
+                method,
+                learning_rate: 0.005,
+                accumulate: 2,
+                clip_norm: Some(1.0),
+                ema_decay: Some(0.9),
+                ..training.optimizer.clone()
+            };
             Options { resume, ..options }.run().unwrap()
         };
         let want = run(&folders[0], 5, false);
@@ -121,7 +126,7 @@ fn every_optimizer_learns() {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(8, folder.path());
         options.training.optimizer.method = method;
-        options.training.schedule.rate = rate;
+        options.training.optimizer.learning_rate = rate;
         options.training.controller = None;
         let epochs = options.run().unwrap().record.epochs;
         let losses: Vec<f64> = epochs.iter().map(|epoch| epoch.loss).collect();

@@ -16,7 +16,7 @@ use dyrep_data::{Loader, MixSpec, Sampling};
 use dyrep_models::{Model, ModelConfig, ModelName, ResNetConfig, ResNetStem};
 use dyrep_tests::under_test;
 use dyrep_train::recipe::{MODELS, Recipe, STRATEGIES};
-use dyrep_train::{Batches, InputSpec, Method, OptimizerConfig, Plan, TrainError};
+use dyrep_train::{Batches, InputSpec, Method, OptimizerConfig, Plan, Schedule, TrainError};
 use dyrep_weights::{Label, write_burnpack};
 
 fn plan(recipe: &str, changes: &[&str]) -> Result<Plan, TrainError> {
@@ -31,9 +31,9 @@ fn the_digits_are_trained_as_the_recipe_says() {
     let ResNetStem::One(conv1) = &resnet.conv1 else { panic!("one convolution") };
     assert_eq!(conv1.geometry().out_channels(), 32);
     assert_eq!((train.batches(), validation.dataset().len()), (22, 360));
-    assert_eq!((training.epochs, training.schedule.rate), (10, 0.1));
-    assert!(training.schedule.at(220) < 1e-12 && training.schedule.at(110) > 0.04);
-    assert_eq!(training.optimizer, OptimizerConfig::imagenet());
+    assert_eq!((training.epochs, training.schedule.epochs), (10, 10));
+    let imagenet = OptimizerConfig { batch_size: 64, ..OptimizerConfig::imagenet() };
+    assert_eq!(training.optimizer, imagenet);
     let controller = training.controller.unwrap();
     assert_eq!((controller.score, controller.interval, controller.last_epoch), (Score::Snip, 2, 8));
     let cut = CutRule::Threshold { min_deviation: 0.002, max_ratio: 0.1, lone: true };
@@ -134,10 +134,10 @@ fn every_key_of_training_arrives() {
         "augmentation.mixup={alpha=0.2,probability=0.5}",
     ];
     let training = plan("digits_quick", &changes).unwrap().training;
-    assert_eq!((training.clip_norm, training.average_decay), (Some(5.0), Some(0.99)));
-    assert_eq!((training.accumulate, training.schedule.steps), (2, 110));
-    assert_eq!(training.schedule.warm_up, 22);
-    assert_eq!((training.loss.label_smoothing, training.recalibration), (0.1, 7));
+    let optimizer = training.optimizer;
+    assert_eq!((optimizer.clip_norm, optimizer.ema_decay), (Some(5.0), Some(0.99)));
+    assert_eq!((optimizer.accumulate, training.schedule.warm_up_epochs), (2, 2));
+    assert_eq!((training.loss.config().label_smoothing, training.recalibration), (0.1, 7));
     assert_eq!((training.patience, training.keep, training.seed), (Some(3), 4, 9));
     let mixer = training.mixer.unwrap();
     assert_eq!(mixer.config().mixup, Some(MixSpec { alpha: 0.2, probability: 0.5 }));
@@ -164,7 +164,12 @@ fn every_optimizer_arrives() {
         let (name_is, epsilon) = (format!("optimizer.name={name}"), "optimizer.epsilon=0.125");
         let mut changes = [&[&*name_is, "optimizer.weight_decay=0.5"], changes].concat();
         changes.extend((name != "sgd").then_some(epsilon));
-        let want = OptimizerConfig { method, weight_decay: 0.5, decay_norms_and_biases: false };
+        let want = OptimizerConfig {
+            method,
+            batch_size: 64,
+            weight_decay: 0.5,
+            ..OptimizerConfig::imagenet()
+        };
         assert_eq!(plan("digits_quick", &changes).unwrap().training.optimizer, want);
     }
 }
@@ -172,12 +177,12 @@ fn every_optimizer_arrives() {
 #[test]
 fn weights_of_classes_and_the_sampler_arrive() {
     let Plan { train, validation, training, .. } = plan("digits_quick", &[]).unwrap();
-    assert_eq!(training.loss.class_weights, None);
+    assert_eq!(training.loss.class_weights(), None);
     assert_eq!(train.config().sampling, Sampling::Each);
     assert_eq!(validation.config().sampling, Sampling::Each);
     let both = ["loss.class_weights=balanced", "data.sampler=balanced"];
     let Plan { train, validation, training, .. } = plan("digits_quick", &both).unwrap();
-    let weights = training.loss.class_weights.unwrap();
+    let weights = training.loss.class_weights().unwrap();
     let ones = (0..train.dataset().len()).filter(|at| train.dataset().label(*at) == 1).count();
     assert!((weights[1] - 143.7 / ones as f32).abs() < 1e-5, "of 1437 pictures in 10 classes");
     let samplings = [&train, &validation].map(|loader| loader.config().sampling);
@@ -189,7 +194,7 @@ fn weights_of_classes_and_the_sampler_arrive() {
     assert_eq!(drawn.len(), 22 * 64);
     let list = "loss.class_weights=[1,2,3,4,5,6,7,8,9,10]";
     let training = plan("digits_quick", &[list]).unwrap().training;
-    assert_eq!(training.loss.class_weights.unwrap()[9], 10.0);
+    assert_eq!(training.loss.class_weights().unwrap()[9], 10.0);
     let error = plan("digits_quick", &["loss.class_weights=[1,2]"]).unwrap_err().to_string();
     assert!(error.contains("2 numbers, the data have 10 classes"), "{error}");
     let tiny = "loss.class_weights=[1,2,3,4,5,6,7,8,9,1e-60]";
@@ -202,13 +207,13 @@ fn groups_arrive() {
     let groups = "optimizer.groups=[{matching=['^conv1$','^bn1'],frozen=true},\
                   {matching=['^fc'],learning_rate_scale=10,weight_decay=0}]";
     let changes = [groups, "optimizer.layer_decay=0.75"];
-    let groups = plan("digits_quick", &changes).unwrap().training.groups;
-    assert_eq!(groups.layer_decay, Some(0.75));
-    let [first, second] = &groups.groups[..] else { panic!("{groups:?}") };
+    let optimizer = plan("digits_quick", &changes).unwrap().training.optimizer;
+    assert_eq!(optimizer.layer_decay, Some(0.75));
+    let [first, second] = &optimizer.groups[..] else { panic!("{optimizer:?}") };
     assert!(first.frozen && first.matching.matches("bn1") && !first.matching.matches("conv1.x"));
-    assert_eq!((first.learning_rate_scale, first.weight_decay), (1.0, None));
+    assert_eq!((first.learning_rate_scale, first.weight_decay), (None, None));
     assert!(!second.frozen && second.matching.matches("fc.bias"));
-    assert_eq!((second.learning_rate_scale, second.weight_decay), (10.0, Some(0.0)));
+    assert_eq!((second.learning_rate_scale, second.weight_decay), (Some(10.0), Some(0.0)));
     let other = "optimizer.groups=[{matching=['^stages'],frozen=true}]";
     let error = plan("digits_quick", &[other]).unwrap_err().to_string();
     assert!(error.contains("matches `^stages`; its layers are bn1, conv1, fc, layer1."), "{error}");
@@ -217,7 +222,16 @@ fn groups_arrive() {
 #[test]
 fn every_schedule_arrives() {
     // 22 steps an epoch.
-    let schedule = |changes: &[&str]| plan("digits_quick", changes).unwrap().training.schedule;
+    let schedule = |changes: &[&str]| {
+        let training = plan("digits_quick", changes).unwrap().training;
+        Schedule::new(training.schedule, training.optimizer.learning_rate, 22)
+    };
+    let cosine = schedule(&[]);
+    assert!(cosine.at(0) == 0.1 && cosine.at(220) < 1e-12 && cosine.at(110) > 0.04);
+    let warm = schedule(&["schedule.warm_up_epochs=2"]);
+    assert!(warm.at(43) < 0.1 && warm.at(44) == 0.1);
+    let step = schedule(&["schedule.kind={step={milestones=[3],factor=0.5}}"]);
+    assert_eq!([65, 66].map(|at| step.at(at)), [0.1, 0.05]);
     let poly = schedule(&["schedule.kind=poly", "schedule.final_learning_rate=0.01"]);
     assert!((poly.at(110) - (0.01 + 0.09 * 0.5_f64.powf(0.9))).abs() < 1e-12);
     let cycle = schedule(&["schedule.kind={one_cycle={pct_start=0.5,div_factor=10}}"]);

@@ -23,7 +23,7 @@ use common::{controller, loaders, network};
 use dyrep_burn::{ControllerConfig, Score};
 use dyrep_tests::device::is_flex;
 use dyrep_tests::under_test;
-use dyrep_train::{Batches, Classifier, DyRep, InputSpec, Loss, OptimizerConfig};
+use dyrep_train::{Batches, Classifier, DyRep, Groups, InputSpec, Loss, OptimizerConfig};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -66,7 +66,8 @@ fn a_step_reads_nothing() {
             .unwrap()
             .with_average(0.9)
             .with_clipping(1.0);
-        let mut optimizer: ModuleOptimizer = OptimizerConfig::imagenet().init();
+        let mut optimizer: ModuleOptimizer =
+            Groups::default().optimizer(&OptimizerConfig::imagenet());
         let before = READS.load(Ordering::SeqCst);
         for batch in &batches {
             let step = model.step(batch.clone());

@@ -10,14 +10,16 @@ use std::sync::Arc;
 
 use common::{First, Options, assert_same_bits, bits};
 use dyrep_data::{Digits, Loader, LoaderConfig, Pipeline, Sampling};
-use dyrep_train::{Decay, Plateau, Schedule};
+use dyrep_train::{
+    ClassWeights, Loss, LossConfig, Plateau, Schedule, ScheduleConfig, ScheduleKind,
+};
 
 /// The first epochs of a run of five.
 fn part(folder: &Path, epochs: usize, average: Option<f64>, resume: bool) -> Options<'_> {
     let mut options = Options::new(5, folder);
     // The schedule is that of the whole run.
     options.training.epochs = epochs;
-    options.training.average_decay = average;
+    options.training.optimizer.ema_decay = average;
     Options { resume, ..options }
 }
 
@@ -50,8 +52,11 @@ fn a_balanced_run_goes_on() {
         let set = Arc::new(First::new(Digits::train(), 256));
         let config = LoaderConfig { sampling: Sampling::Balanced, threads, ..*train.config() };
         let train = Loader::new(set, Pipeline::digits_train(), config).unwrap();
-        options.training.loss.class_weights = Some(vec![1.0; 10]);
-        options.training.loss.class_weights.as_mut().unwrap()[3] = 2.5;
+        let mut weights = vec![1.0; 10];
+        weights[3] = 2.5;
+        let class_weights = Some(ClassWeights::Each(weights));
+        let loss = LossConfig { class_weights, ..LossConfig::default() };
+        options.training.loss = Loss::new(loss, train.dataset()).unwrap();
         options.loaders = [Arc::new(train), Arc::clone(validation)];
         options.run().unwrap()
     };
@@ -68,10 +73,11 @@ fn a_balanced_run_goes_on() {
 #[test]
 fn a_plateau_goes_on() {
     let plateau = Plateau { factor: 0.5, patience: 0, threshold: 0.2, cooldown: 0 };
+    let kind = ScheduleKind::Plateau(plateau);
+    let schedule = ScheduleConfig { kind, ..ScheduleConfig::cosine(5) };
     let run = |folder: &Path, epochs, resume| {
         let mut options = part(folder, epochs, None, resume);
-        let decay = Decay::Plateau { plateau, steps_per_epoch: 4 };
-        options.training.schedule = Schedule::cosine(0.05, 20).with_decay(decay);
+        options.training.schedule = schedule.clone();
         // None is kept where a run is not resumed.
         options.training.keep = usize::from(epochs < 5 || resume);
         options.run().unwrap()
@@ -86,8 +92,9 @@ fn a_plateau_goes_on() {
         record.epochs.iter().map(|epoch| epoch.learning_rate).collect()
     };
     let accuracies: Vec<f64> = want.record.epochs.iter().map(|epoch| epoch.accuracy).collect();
-    let expected: Vec<f64> =
-        (0..5).map(|epoch| plateau.rate(0.05, 0.0, &accuracies[..epoch])).collect();
+    let alone = Schedule::new(schedule.clone(), 0.05, 4);
+    alone.tell(accuracies.iter().copied());
+    let expected: Vec<f64> = (0..5).map(|epoch| alone.at(4 * epoch)).collect();
     assert_eq!(rates(&want.record), expected);
     assert!(expected[3] < 0.05, "the rate falls before a resume: {accuracies:?}");
     assert_eq!(rates(&got.record), expected);
@@ -101,7 +108,7 @@ fn a_run_that_stopped_early_stays_stopped() {
     let run = |resume| {
         let mut options = part(folder.path(), 12, None, resume);
         // Nothing is learnt, so nothing gets better.
-        options.training.schedule = Schedule::cosine(1e-12, 48);
+        options.training.optimizer.learning_rate = 1e-12;
         options.training.controller = None;
         options.training.patience = Some(2);
         options.run().unwrap()

@@ -131,10 +131,10 @@ fn loaders(fate: Fate, interrupter: &Interrupter) -> [Arc<Loader>; 2] {
 fn process(folder: &Path, toy: Toy, epochs: usize, fate: Fate) -> Result<Ended<Toy>, TrainError> {
     let interrupter = Interrupter::new();
     let [train, validation] = loaders(fate, &interrupter);
-    let mut training = training(EPOCHS, train.batches());
+    let mut training = training(EPOCHS);
     training.epochs = epochs;
     training.recipe = format!("epochs = {epochs}");
-    training.average_decay = Some(0.5);
+    training.optimizer.ema_decay = Some(0.5);
     training.keep = 1;
     training.controller = Some(ControllerConfig {
         interval: 1,

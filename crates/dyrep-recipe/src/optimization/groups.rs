@@ -10,7 +10,7 @@ use super::super::bounds::{NotNegative, Positive, some_real};
 /// Layers, and what is different for them. Of several groups that match a layer the last one counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct GroupRecipe {
+pub struct ParameterGroup {
     /// Regular expressions on the paths of layers and parameters, one at least; each must match something. Required.
     pub matching: PathPatterns,
     /// What the learning rate is multiplied by, above 0; 1 if absent.
@@ -63,7 +63,7 @@ impl fmt::Display for Senseless {
     }
 }
 
-impl TryFrom<Raw> for GroupRecipe {
+impl TryFrom<Raw> for ParameterGroup {
     type Error = Senseless;
 
     fn try_from(raw: Raw) -> Result<Self, Senseless> {

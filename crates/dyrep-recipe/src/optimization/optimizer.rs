@@ -1,73 +1,30 @@
 //! `[optimizer]`: which method, its own keys and those that every method has.
-//!
-//! `name` decides which keys may stand beside it. A key that belongs to another method is refused where it stands.
 
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess};
 use serde::{Deserialize, Serialize};
 
 use super::super::bounds::{
-    BelowOne, Between, Count, Name, Names, NotNegative, Positive, Real, Share, real, some_real,
+    BelowOne, Between, ByName, Count, NotNegative, Positive, Real, Share, by_name, real, some_real,
     whole,
 };
-use super::GroupRecipe;
+use super::{Method, ParameterGroup};
 
 /// Optimisers that a recipe can name.
 pub const OPTIMIZERS: &[&str] = &["sgd", "adamw", "adam", "rmsprop", "lamb"];
 
-struct Optimizers;
-
-impl Names for Optimizers {
-    fn all() -> &'static [&'static str] {
-        OPTIMIZERS
-    }
-}
-
-/// Every key that the section can have.
-const KEYS: &[&str] = &[
-    "name",
-    "learning_rate",
-    "batch_size",
-    "accumulate",
-    "momentum",
-    "nesterov",
-    "betas",
-    "alpha",
-    "epsilon",
-    "weight_decay",
-    "decay_norms_and_biases",
-    "clip_norm",
-    "ema_decay",
-    "layer_decay",
-    "groups",
-];
-
-/// Keys that some optimisers have, with their names; all other keys go with every one.
-const OF_SOME: &[(&str, &[&str])] = &[
-    ("momentum", &["sgd", "rmsprop"]),
-    ("nesterov", &["sgd"]),
-    ("betas", &["adamw", "adam", "lamb"]),
-    ("alpha", &["rmsprop"]),
-    ("epsilon", &["adamw", "adam", "lamb", "rmsprop"]),
-];
-
-/// Whether the optimiser `name` has `key`.
-pub(in super::super) fn has_key(name: &str, key: &str) -> bool {
-    OF_SOME.iter().find(|(known, _)| *known == key).is_none_or(|(_, names)| names.contains(&name))
-}
-
 /// `[optimizer]`: how steps are made from gradients.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OptimizerRecipe {
+pub struct OptimizerConfig {
     /// The method and its own keys; SGD if `name` is absent.
     #[serde(flatten)]
-    pub method: MethodRecipe,
+    pub method: Method,
     /// The highest learning rate of the run. Required.
     pub learning_rate: f64,
     /// Pictures in one pass through the network. Required.
     pub batch_size: usize,
-    /// Passes whose gradients are averaged into one step; 1 if absent. A step sees `batch_size` times as many
-    /// pictures; batch norms see `batch_size`.
+    /// Passes whose gradients are averaged into one step, on each device; 1 if absent. A step sees `batch_size` times as
+    /// many pictures; batch norms see `batch_size`.
     pub accumulate: usize,
     /// Weight decay; 1e-4 if absent, as in torchvision's references. `sgd`, `adam` and `rmsprop` add the weight times it
     /// to the gradient, `adamw` takes the learning rate times it off the weight (arXiv 1711.05101), `lamb` adds it to
@@ -78,74 +35,90 @@ pub struct OptimizerRecipe {
     /// Gradients are scaled down to this norm over all parameters; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// What a moving average of the weights keeps at each step, between 0 and 1; absent: no average.
+    /// What a moving average of the weights keeps at each step, between 0 and 1: it is then what is evaluated and
+    /// returned; absent: no average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
-    /// What the learning rate is multiplied by from each block of layers to the one before it, above 0 and not above 1
-    /// (arXiv 1801.06146, section 3.2); absent: one rate.
+    /// What the learning rate is multiplied by from each block of layers to the one before it, above 0 and not above 1;
+    /// the last has the whole rate (arXiv 1801.06146, section 3.2, and timm's `layer_decay`); absent: one rate. A block is
+    /// what has a path with one number, or numbers one behind the other, in common, such as `layer1.0` or `stages.0.1`;
+    /// layers without a number in their path are one block with their neighbours of this kind: the stem, the head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer_decay: Option<f64>,
-    /// Layers that are trained in another way than the rest.
+    /// Layers that are trained in another way than the rest. Of several groups that match the last one counts; its scale
+    /// and that of `layer_decay` are multiplied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<GroupRecipe>,
+    pub groups: Vec<ParameterGroup>,
 }
 
-/// An optimiser and the keys that it does not share with all others.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
-pub enum MethodRecipe {
-    /// SGD with PyTorch's semantics.
-    Sgd {
-        /// Momentum, 0 to below 1, without dampening; 0.9 if absent.
-        momentum: f64,
-        /// Nesterov's variant; false if absent, as in PyTorch.
-        nesterov: bool,
-    },
-    /// Adam with decoupled weight decay (arXiv 1711.05101).
-    AdamW(MomentsRecipe),
-    /// Adam (arXiv 1412.6980).
-    Adam(MomentsRecipe),
-    /// `RMSprop` with PyTorch's semantics: ε is added behind the root.
-    RmsProp {
-        /// What the average of squared gradients keeps at each step, 0 to below 1; 0.9 if absent, as in torchvision's
-        /// references and timm.
-        alpha: f64,
-        /// Added to the root of that average, above 0; 0.0316 if absent, as in torchvision's references.
-        epsilon: f64,
-        /// Momentum of the scaled gradients, 0 to below 1; 0.9 if absent.
-        momentum: f64,
-    },
-    /// Adam whose step is scaled, parameter by parameter, to the parameter's own norm (arXiv 1904.00962).
-    Lamb(MomentsRecipe),
-}
-
-impl MethodRecipe {
-    /// The name in a recipe.
+impl OptimizerConfig {
+    /// DyRep's recipe for ImageNet: SGD of momentum 0.9, Nesterov, decay 1e-4, none on norms and biases; 256 pictures at
+    /// a rate of 0.1.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sgd { .. } => "sgd",
-            Self::AdamW(_) => "adamw",
-            Self::Adam(_) => "adam",
-            Self::RmsProp { .. } => "rmsprop",
-            Self::Lamb(_) => "lamb",
+    pub const fn imagenet() -> Self {
+        Self {
+            method: Method::Sgd { momentum: 0.9, nesterov: true },
+            learning_rate: 0.1,
+            batch_size: 256,
+            accumulate: 1,
+            weight_decay: 1e-4,
+            decay_norms_and_biases: false,
+            clip_norm: None,
+            ema_decay: None,
+            layer_decay: None,
+            groups: vec![],
         }
     }
 }
 
-/// Averages of gradients and of their squares, from which Adam and its relatives make a step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct MomentsRecipe {
-    /// What each average keeps at a step, 0 to below 1; `[0.9, 0.999]` if absent.
-    pub betas: [f64; 2],
-    /// Added to the root of the squares' average, above 0; 1e-8 if absent, as in PyTorch, for `lamb` 1e-6, as in timm.
-    pub epsilon: f64,
+impl<'de> Deserialize<'de> for OptimizerConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_name(deserializer)
+    }
+}
+
+impl ByName for OptimizerConfig {
+    const PLACE: &str = "[optimizer]";
+    const NAMES: &'static [&'static str] = OPTIMIZERS;
+    const UNNAMED: Option<&'static str> = Some("sgd");
+    const KEYS: &'static [&'static str] = &[
+        "name",
+        "learning_rate",
+        "batch_size",
+        "accumulate",
+        "momentum",
+        "nesterov",
+        "betas",
+        "alpha",
+        "epsilon",
+        "weight_decay",
+        "decay_norms_and_biases",
+        "clip_norm",
+        "ema_decay",
+        "layer_decay",
+        "groups",
+    ];
+
+    fn has(name: &str, key: &str) -> bool {
+        match key {
+            "momentum" => ["sgd", "rmsprop"].contains(&name),
+            "nesterov" => name == "sgd",
+            "betas" => ["adamw", "adam", "lamb"].contains(&name),
+            "alpha" => name == "rmsprop",
+            "epsilon" => name != "sgd",
+            _ => true,
+        }
+    }
+
+    fn read<'de, A: MapAccess<'de>>(name: &'static str, keys: A) -> Result<Self, A::Error> {
+        Keys::deserialize(MapAccessDeserializer::new(keys)).map(|keys| keys.of(name))
+    }
 }
 
 /// The section's keys without `name`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct Keys {
     #[serde(deserialize_with = "real::<Positive, _>")]
     learning_rate: f64,
     #[serde(deserialize_with = "whole::<Count, _>")]
@@ -173,21 +146,21 @@ struct Raw {
     #[serde(default, deserialize_with = "some_real::<Share, _>")]
     layer_decay: Option<f64>,
     #[serde(default)]
-    groups: Vec<GroupRecipe>,
+    groups: Vec<ParameterGroup>,
 }
 
-impl Raw {
-    fn of(self, name: &str) -> OptimizerRecipe {
+impl Keys {
+    fn of(self, name: &str) -> OptimizerConfig {
         let Self { momentum, nesterov, betas, alpha, .. } = self;
         let epsilon = |absent| self.epsilon.unwrap_or(absent);
         let method = match name {
-            "adamw" => MethodRecipe::AdamW(MomentsRecipe { betas, epsilon: epsilon(1e-8) }),
-            "adam" => MethodRecipe::Adam(MomentsRecipe { betas, epsilon: epsilon(1e-8) }),
-            "lamb" => MethodRecipe::Lamb(MomentsRecipe { betas, epsilon: epsilon(1e-6) }),
-            "rmsprop" => MethodRecipe::RmsProp { alpha, epsilon: epsilon(0.0316), momentum },
-            _ => MethodRecipe::Sgd { momentum, nesterov },
+            "adamw" => Method::AdamW { betas, epsilon: epsilon(1e-8) },
+            "adam" => Method::Adam { betas, epsilon: epsilon(1e-8) },
+            "lamb" => Method::Lamb { betas, epsilon: epsilon(1e-6) },
+            "rmsprop" => Method::RmsProp { alpha, epsilon: epsilon(0.0316), momentum },
+            _ => Method::Sgd { momentum, nesterov },
         };
-        OptimizerRecipe {
+        OptimizerConfig {
             method,
             learning_rate: self.learning_rate,
             batch_size: self.batch_size,
@@ -199,85 +172,6 @@ impl Raw {
             layer_decay: self.layer_decay,
             groups: self.groups,
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for OptimizerRecipe {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ByName)
-    }
-}
-
-/// Reads the section; a name comes first, and decides which keys may follow.
-struct ByName;
-
-impl<'de> Visitor<'de> for ByName {
-    type Value = OptimizerRecipe;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a table")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OptimizerRecipe, A::Error> {
-        let mut first = map.next_key_seed(Key { optimizer: "sgd" })?;
-        let mut name = "sgd".to_owned();
-        if first.as_deref() == Some("name") {
-            name = map.next_value::<Name<Optimizers>>()?.into_inner();
-            first = None;
-        }
-        let keys = Allowed { map, first, optimizer: &name };
-        Raw::deserialize(MapAccessDeserializer::new(keys)).map(|raw| raw.of(&name))
-    }
-}
-
-/// The keys that go with an optimiser. What is wrong is found on reading a key, so that the fault has the key's place.
-struct Allowed<'a, A> {
-    map: A,
-    /// A key that was read already.
-    first: Option<String>,
-    optimizer: &'a str,
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Allowed<'_, A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        let key = match self.first.take() {
-            Some(key) => Some(key),
-            None => self.map.next_key_seed(Key { optimizer: self.optimizer })?,
-        };
-        key.map(|key| seed.deserialize(StrDeserializer::new(&key))).transpose()
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.map.next_value_seed(seed)
-    }
-}
-
-/// A key of the section that goes with an optimiser.
-struct Key<'a> {
-    optimizer: &'a str,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        let key = String::deserialize(deserializer)?;
-        if !KEYS.contains(&key.as_str()) {
-            return Err(D::Error::unknown_field(&key, KEYS));
-        }
-        if has_key(self.optimizer, &key) {
-            return Ok(key);
-        }
-        let of = OF_SOME.iter().find(|(known, _)| *known == key);
-        let names: Vec<_> = of.iter().flat_map(|(_, names)| *names).copied().collect();
-        let (names, optimizer) = (names.join("`, `"), self.optimizer);
-        let message = format!("`{key}` in [optimizer] goes with `{names}`, not with `{optimizer}`");
-        Err(D::Error::custom(message))
     }
 }
 

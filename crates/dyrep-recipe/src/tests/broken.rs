@@ -151,7 +151,7 @@ fn keys_of_another_optimizer() {
 fn keys_of_another_strategy() {
     check(
         &[("\"dyrep\"", "\"dbb\"\ninterval = 5")],
-        "recipes/x.toml:16: `interval` in [strategy] goes with the strategy `dyrep`, not with `dbb`",
+        "recipes/x.toml:16: `interval` in [strategy] goes with `dyrep`, not with `dbb`",
     );
     check(
         &[("\"dyrep\"", "\"plain\"\nintervall = 5")],
@@ -188,8 +188,7 @@ fn convolutions_that_cannot_be_chosen() {
     );
     check(
         &[("\"dyrep\"", "\"plain\"\nonly = { layers = ['conv1'] }")],
-        "recipes/x.toml:16: `only` in [strategy] goes with a strategy that has branches, not with \
-         `plain`",
+        "recipes/x.toml:16: `only` in [strategy] goes with every `name` but `plain`",
     );
     check_more(
         "only = { layers = ['conv1'] }",
@@ -318,7 +317,7 @@ fn values_of_another_type() {
     );
     check_more(
         "loss = 3",
-        "recipes/x.toml:16: unknown key `loss` in [strategy] (known: only, start, score, \
+        "recipes/x.toml:16: unknown key `loss` in [strategy] (known: name, only, start, score, \
         per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, grow_in, \
         never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
     );

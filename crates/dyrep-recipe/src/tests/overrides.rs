@@ -30,7 +30,7 @@ fn values_of_every_type() {
         "run.seed=7",
     ]);
     assert_eq!(recipe.optimizer.learning_rate, 0.05);
-    let sgd = MethodRecipe::Sgd { momentum: 0.9, nesterov: true };
+    let sgd = Method::Sgd { momentum: 0.9, nesterov: true };
     assert_eq!(recipe.optimizer.method, sgd);
     assert_eq!((recipe.schedule.epochs, recipe.run.seed), (3, 7));
     assert_eq!(recipe.model.name, "vgg16");
@@ -76,8 +76,8 @@ fn another_strategy_starts_from_its_own_defaults() {
         "the file's other keys stay"
     );
     let error = parse(text, &["strategy.name=dbb", "strategy.growths=2"]).unwrap_err();
-    let want = "override `strategy.growths=2`: `growths` in [strategy] goes with the strategy \
-                `dyrep`, not with `dbb`";
+    let want = "override `strategy.growths=2`: `growths` in [strategy] goes with `dyrep`, \
+                not with `dbb`";
     assert_eq!(error.to_string(), want);
 }
 
@@ -87,7 +87,7 @@ fn another_optimizer_does_without_the_file_s_own_keys() {
     let text = Recipe::builtin_text("imagenet_resnet18").unwrap();
     assert!(text.contains("nesterov = true"));
     let recipe = parse(text, &["optimizer.name=adamw", "optimizer.epsilon=1e-6"]).unwrap();
-    let adamw = MethodRecipe::AdamW(MomentsRecipe { betas: [0.9, 0.999], epsilon: 1e-6 });
+    let adamw = Method::AdamW { betas: [0.9, 0.999], epsilon: 1e-6 };
     assert_eq!(recipe.optimizer.method, adamw);
     assert!(!recipe.optimizer.decay_norms_and_biases, "the file's other keys stay");
     let error = parse(text, &["optimizer.name=adamw", "optimizer.momentum=0.5"]).unwrap_err();

@@ -98,7 +98,7 @@ fn figures_are_those_of_the_published_table() {
     for (name, model, want) in rows {
         let recipe = Recipe::builtin(name, &[]).unwrap();
         let (optimizer, epochs) = (&recipe.optimizer, recipe.schedule.epochs);
-        let MethodRecipe::Sgd { momentum, nesterov } = optimizer.method else { panic!("{name}") };
+        let Method::Sgd { momentum, nesterov } = optimizer.method else { panic!("{name}") };
         let row = (
             epochs,
             growth(&recipe).config.interval,
@@ -188,7 +188,7 @@ fn the_digits_are_trained_as_in_the_example() {
     let (optimizer, schedule) = (&recipe.optimizer, &recipe.schedule);
     assert_eq!((schedule.epochs, schedule.final_learning_rate), (10, 0.0));
     assert_eq!((optimizer.learning_rate, optimizer.batch_size), (0.1, 64));
-    assert_eq!(optimizer.method, MethodRecipe::Sgd { momentum: 0.9, nesterov: true });
+    assert_eq!(optimizer.method, Method::Sgd { momentum: 0.9, nesterov: true });
     assert!(optimizer.weight_decay == 1e-4 && !optimizer.decay_norms_and_biases);
     let shift = TransformSpec::RandomCrop { size: 8, padding: 1 };
     assert_eq!(recipe.augmentation.train, [shift]);

@@ -13,35 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::tensor::Tensor;
-use dyrep_burn::{PathPatterns, layers};
+use dyrep_burn::layers;
+use dyrep_recipe::{OptimizerConfig, ParameterGroup};
 
 use crate::error::TrainError;
 use crate::params;
-
-/// Layers chosen by their paths, and what is different for them.
-#[derive(Clone, Debug)]
-pub struct ParameterGroup {
-    /// Of layers or parameters; each pattern must match something.
-    pub matching: PathPatterns,
-    /// What the learning rate is multiplied by; above 0.
-    pub learning_rate_scale: f64,
-    /// The weight decay of what decays; none: the optimiser's.
-    pub weight_decay: Option<f64>,
-    /// Whether they stay as they are.
-    pub frozen: bool,
-}
-
-/// Which layers are trained in another way than the rest.
-#[derive(Clone, Debug, Default)]
-pub struct GroupsConfig {
-    /// What the learning rate is multiplied by from each block of layers to the one before it, above 0 and not above 1;
-    /// the last has the whole rate (layer-wise decay, arXiv 1801.06146, section 3.2, and timm's `layer_decay`). A block is
-    /// what has a path with one number, or numbers one behind the other, in common, such as `layer1.0` or `stages.0.1`;
-    /// layers without a number in their path are one block with their neighbours of this kind: the stem, the head.
-    pub layer_decay: Option<f64>,
-    /// By paths. Of several that match the last one counts; its scale and that of `layer_decay` are multiplied.
-    pub groups: Vec<ParameterGroup>,
-}
 
 /// A network's groups.
 #[derive(Clone, Debug, Default)]
@@ -59,15 +35,15 @@ pub(super) struct Part {
     pub(super) weight_decay: Option<f64>,
 }
 
-impl GroupsConfig {
+impl Groups {
     /// The groups of a network.
     ///
     /// # Errors
     /// A pattern that matches nothing.
-    pub fn of<M: Module>(&self, network: &M) -> Result<Groups, TrainError> {
+    pub fn of<M: Module>(config: &OptimizerConfig, network: &M) -> Result<Self, TrainError> {
         let layers = Layer::all(network);
         let paths: Vec<&str> = layers.iter().flat_map(Layer::names).collect();
-        for group in &self.groups {
+        for group in &config.groups {
             if let Some(pattern) = group.matching.unmatched(&paths) {
                 let layers: BTreeSet<&str> = layers.iter().map(|it| it.path.as_str()).collect();
                 return Err(TrainError::NoSuchParameters {
@@ -76,18 +52,20 @@ impl GroupsConfig {
                 });
             }
         }
-        let scales = self.scales(&layers);
+        let scales = scales(config.layer_decay, &layers);
         let mut parts = BTreeMap::<(u64, Option<u64>), Vec<String>>::new();
         let mut frozen = vec![];
         for (layer, scale) in layers.iter().zip(scales) {
-            let own: Vec<_> = layer.members.iter().map(|name| self.group(layer, name)).collect();
+            let of_name = |name: &String| last_group(&config.groups, layer, name);
+            let own: Vec<_> = layer.members.iter().map(of_name).collect();
             if own.iter().all(|own| own.is_some_and(|group| group.frozen)) {
                 frozen.push(layer.whole());
                 continue;
             }
             for (name, own) in layer.members.iter().zip(own) {
                 let (of_group, decay) =
-                    own.map_or((1.0, None), |it| (it.learning_rate_scale, it.weight_decay));
+                    own.map_or((None, None), |it| (it.learning_rate_scale, it.weight_decay));
+                let of_group = of_group.unwrap_or(1.0);
                 let paths = layer.expression(name);
                 match own {
                     Some(group) if group.frozen => frozen.push(paths),
@@ -105,28 +83,9 @@ impl GroupsConfig {
             weight_decay: decay.map(f64::from_bits),
         };
         let frozen = (!frozen.is_empty()).then(|| group(&[&any_of(&frozen)]));
-        Ok(Groups { parts: parts.into_iter().map(part).collect(), frozen })
+        Ok(Self { parts: parts.into_iter().map(part).collect(), frozen })
     }
 
-    /// The group of a parameter.
-    fn group(&self, layer: &Layer, name: &str) -> Option<&ParameterGroup> {
-        let matches = |group: &&ParameterGroup| {
-            group.matching.matches(&layer.path) || group.matching.matches(name)
-        };
-        self.groups.iter().rev().find(matches)
-    }
-
-    /// What the rate of each layer is multiplied by for its place in the network.
-    fn scales(&self, layers: &[Layer]) -> Vec<f64> {
-        let blocks = blocks(layers.iter().map(|layer| layer.path.as_str()));
-        let last = blocks.last().copied().unwrap_or(0);
-        let decay = self.layer_decay.unwrap_or(1.0);
-        let scale = |block: usize| decay.powi(i32::try_from(last - block).unwrap_or(i32::MAX));
-        blocks.into_iter().map(scale).collect()
-    }
-}
-
-impl Groups {
     /// The network with what is frozen off the graph, its norms in evaluation mode. Burn keeps them so through
     /// evaluation, copies, records and changes of structure.
     ///
@@ -149,6 +108,27 @@ impl Groups {
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }
+}
+
+/// The group of a parameter: of those that match the last one.
+fn last_group<'a>(
+    groups: &'a [ParameterGroup],
+    layer: &Layer,
+    name: &str,
+) -> Option<&'a ParameterGroup> {
+    let matches = |group: &&ParameterGroup| {
+        group.matching.matches(&layer.path) || group.matching.matches(name)
+    };
+    groups.iter().rev().find(matches)
+}
+
+/// What the rate of each layer is multiplied by for its place in the network.
+fn scales(layer_decay: Option<f64>, layers: &[Layer]) -> Vec<f64> {
+    let blocks = blocks(layers.iter().map(|layer| layer.path.as_str()));
+    let last = blocks.last().copied().unwrap_or(0);
+    let decay = layer_decay.unwrap_or(1.0);
+    let scale = |block: usize| decay.powi(i32::try_from(last - block).unwrap_or(i32::MAX));
+    blocks.into_iter().map(scale).collect()
 }
 
 /// Parameters that are chosen together, or one by one.

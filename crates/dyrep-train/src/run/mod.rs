@@ -51,7 +51,9 @@ use crate::classifier::Classifier;
 use crate::disk::Disk;
 use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
+use crate::optimizer::Groups;
 use crate::pictures::{Batches, Pictures};
+use crate::schedule::Schedule;
 use crate::step_gradients::StepGradients;
 use calibration::Calibration;
 use ending::{Ending, StopAfterStep};
@@ -160,7 +162,8 @@ impl<N: Network> Run<'_, N> {
             false => None,
         };
         let (training, devices) = (self.training, self.devices);
-        let epoch = EpochSteps::of(&self.train, training.accumulate, devices.len());
+        let accumulate = training.optimizer.accumulate;
+        let epoch = EpochSteps::of(&self.train, accumulate, devices.len());
         let steps_per_epoch = epoch.steps();
 
         let main = devices[0].clone();
@@ -177,7 +180,7 @@ impl<N: Network> Run<'_, N> {
         let ending = Ending::new(self.interrupter);
         let graph = training.graph(&main);
         let network = training.learning(self.network, &main);
-        let groups = training.groups.of(&network)?;
+        let groups = Groups::of(&training.optimizer, &network)?;
         let network = groups.freeze(network)?;
         let model = Classifier::new(network, training.loss.clone());
         let model = model.with_precision(training.precision);
@@ -204,13 +207,15 @@ impl<N: Network> Run<'_, N> {
             Some(patience) if from.is_some() && over(patience) => moment.epochs,
             _ => training.epochs,
         };
+        let rate = training.optimizer.learning_rate;
+        let schedule = Schedule::new(training.schedule.clone(), rate, steps_per_epoch);
         let known = Known {
             held,
             folder: self.folder.clone(),
             disk: Arc::clone(disk),
             tensorboard: training.tensorboard,
             from: moment,
-            schedule: training.schedule.clone(),
+            schedule: schedule.clone(),
             epoch,
             loaders: [Arc::clone(&self.train), Arc::clone(&self.validation)],
             layers: layout.cost,
@@ -225,7 +230,7 @@ impl<N: Network> Run<'_, N> {
             checkpoints: checkpoints.clone(),
             save: training.keep > 0,
             steps_per_epoch,
-            scheduler: training.schedule.clone().into(),
+            scheduler: schedule.clone().into(),
             failures: [recorder.failure(), failure.clone()],
         };
         let before = model.clone();
@@ -245,7 +250,7 @@ impl<N: Network> Run<'_, N> {
             });
         let input = &training.input;
         let train = Batches::training(Arc::clone(&self.train), input.clone(), moment.epochs + 1)
-            .without_first(moment.steps * training.accumulate)
+            .without_first(moment.steps * accumulate)
             .with_mixer(training.mixer);
         let left = ending.clone();
         let valid = Batches::evaluation(Arc::clone(&self.validation), input.clone())
@@ -289,19 +294,15 @@ impl<N: Network> Run<'_, N> {
         if training.gradient_checkpointing {
             burn = burn.gradient_checkpointing();
         }
-        if training.accumulate > 1 {
-            burn = burn.grads_accumulation(training.accumulate);
+        if accumulate > 1 {
+            burn = burn.grads_accumulation(accumulate);
         }
         if from.is_some() {
             checkpoints.number(moment.epochs, moment);
             burn = burn.checkpoint(moment.epochs);
         }
         recorder.start();
-        let learner = Learner::new(
-            model,
-            training.optimizer.init_grouped(&groups),
-            training.schedule.clone(),
-        );
+        let learner = Learner::new(model, groups.optimizer(&training.optimizer), schedule);
         let LearningResult { model, interrupted, error, renderer } = burn.launch(learner);
         drop(renderer);
 
@@ -318,8 +319,7 @@ impl<N: Network> Run<'_, N> {
                 let loss = last.filter(|loss| interrupted.is_none() && !loss.is_finite())?;
                 Some(format!("the validation loss, {loss},"))
             });
-            let learning_rate = training.schedule.rate;
-            what.map(|what| TrainError::NotFinite { what, learning_rate })
+            what.map(|what| TrainError::NotFinite { what, learning_rate: rate })
         };
         let failed = recorder.take_failure().or_else(|| failure.take());
         if let Some(error) = failed.or_else(loop_failed).or_else(lost) {
@@ -359,14 +359,14 @@ impl<N: Network> Run<'_, N> {
         let training = &self.training;
         let counts = [
             ("epochs", training.epochs),
-            ("accumulate", training.accumulate),
+            ("accumulate", training.optimizer.accumulate),
             ("devices", self.devices.len()),
         ];
         if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             let (expected, found) = ("at least 1", "0".to_owned());
             return Err(TrainError::Config { option, expected, found });
         }
-        let rate = training.schedule.rate;
+        let rate = training.optimizer.learning_rate;
         if !(rate > 0.0 && rate.is_finite()) {
             let (option, expected) = ("learning rate", "a number above 0");
             return Err(TrainError::Config { option, expected, found: rate.to_string() });

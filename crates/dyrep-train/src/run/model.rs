@@ -45,10 +45,10 @@ pub(super) fn wrap<N: Network>(
     calibration: Calibration,
 ) -> Result<DyRep<Classifier<N>>, TrainError> {
     let mut model = DyRep::new(model, steps_per_epoch).with_seed(training.seed);
-    if let Some(decay) = training.average_decay {
+    if let Some(decay) = training.optimizer.ema_decay {
         model = model.with_average(decay);
     }
-    if let Some(norm) = training.clip_norm {
+    if let Some(norm) = training.optimizer.clip_norm {
         model = model.with_clipping(norm);
     }
     if let Some(step) = step {

@@ -6,12 +6,11 @@ use dyrep_burn::ControllerConfig;
 use dyrep_config::Precision;
 use dyrep_data::Mixer;
 use dyrep_models::Network;
+use dyrep_recipe::{OptimizerConfig, ScheduleConfig};
 
 use crate::classifier::Loss;
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::{GroupsConfig, OptimizerConfig};
-use crate::schedule::Schedule;
 
 /// How to train a classifier.
 #[derive(Clone, Debug)]
@@ -22,24 +21,17 @@ pub struct Training {
     pub description: String,
     /// The recipe's text.
     pub recipe: String,
-    /// Epochs.
+    /// Epochs after which the run is at its end. Its schedule may have more, for a run that goes on later.
     pub epochs: usize,
-    /// The learning rate, by step of the optimiser.
-    pub schedule: Schedule,
-    /// The optimiser.
+    /// How the learning rate changes.
+    pub schedule: ScheduleConfig,
+    /// The optimiser, what it does with gradients, and the average of the weights. Of how many pictures a batch is, the
+    /// loaders decide.
     pub optimizer: OptimizerConfig,
-    /// Layers that are trained in another way than the rest, or not at all.
-    pub groups: GroupsConfig,
-    /// The norm that all gradients together are clipped to.
-    pub clip_norm: Option<f64>,
-    /// Batches whose gradients make one step, on each device.
-    pub accumulate: usize,
     /// The loss.
     pub loss: Loss,
     /// When and how the structure changes; `None` leaves it as it is.
     pub controller: Option<ControllerConfig>,
-    /// The decay of the weights' moving average, which is then what is evaluated and returned.
-    pub average_decay: Option<f64>,
     /// Training batches that batch norms are measured on before each evaluation; 0 for none.
     pub recalibration: usize,
     /// Epochs without a better validation accuracy after which the training ends.

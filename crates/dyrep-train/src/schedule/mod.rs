@@ -4,113 +4,30 @@ mod plateau;
 
 use burn::optim::LearningRate;
 use burn::optim::lr_scheduler::{LrScheduler, LrSchedulerRecord};
-use serde::{Deserialize, Serialize};
+use dyrep_recipe::{ScheduleConfig, ScheduleKind};
 
-pub use plateau::Plateau;
+use plateau::{Accuracies, rate_after};
 
-pub(crate) use plateau::Accuracies;
-
-/// How the rate falls once it is warm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decay {
-    /// Along half a cosine (SGDR, arXiv 1608.03983, without restarts).
-    Cosine,
-    /// By `factor` at each of these steps, counted from 0.
-    Steps {
-        /// The first steps at a lower rate.
-        milestones: Vec<usize>,
-        /// What the rate is multiplied by.
-        factor: f64,
-    },
-    /// As a power of what is left of the steps: PyTorch's `PolynomialLR`, mmsegmentation's `PolyLR` (arXiv 1606.00915,
-    /// section 4.1).
-    Poly {
-        /// The power; 1 is a straight line.
-        power: f64,
-    },
-    /// Up along half a cosine, then down along another (arXiv 1708.07120): PyTorch's `OneCycleLR` of two phases. There is
-    /// no other warm-up, and no momentum follows the rate.
-    OneCycle {
-        /// The share of the steps in which the rate rises.
-        pct_start: f64,
-        /// What the highest rate is divided by at the start.
-        div_factor: f64,
-        /// What the rate at the start is divided by at the end.
-        final_div_factor: f64,
-    },
-    /// Where the validation accuracy no longer rises.
-    Plateau {
-        /// When, and by how much.
-        plateau: Plateau,
-        /// Steps of an epoch: accuracies come once an epoch. Those of epochs in which it warms up do not count.
-        steps_per_epoch: usize,
-    },
-}
-
-/// A learning rate that rises in a straight line while it warms up, then falls; stepped once for each step of the
-/// optimiser.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A recipe's schedule in steps: a learning rate that rises in a straight line while it warms up, then falls; stepped once
+/// for each step of the optimiser.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
+    config: ScheduleConfig,
     /// The highest rate.
-    pub rate: f64,
-    /// Where a cosine and a power end, and what steps and plateaus do not fall below.
-    pub last_rate: f64,
-    /// Steps of the whole training.
-    pub steps: usize,
-    /// Steps that it warms up: step `i` has `(i + 1) / (warm_up + 1)` of the way from the first rate.
-    pub warm_up: usize,
-    /// The rate from which it warms up.
-    #[serde(default)]
-    pub first_rate: f64,
-    /// How it falls.
-    pub decay: Decay,
+    rate: f64,
+    steps_per_epoch: usize,
     /// Steps done.
-    #[serde(default)]
     done: usize,
     /// The run's record has them, and its recorder tells them.
-    #[serde(skip)]
     accuracies: Accuracies,
 }
 
 impl Schedule {
-    /// A cosine from `rate` to zero over `steps`.
+    /// The schedule of a run that has this rate at its highest, and so many steps an epoch.
     #[must_use]
-    pub fn cosine(rate: f64, steps: usize) -> Self {
-        Self {
-            rate,
-            last_rate: 0.0,
-            steps,
-            warm_up: 0,
-            first_rate: 0.0,
-            decay: Decay::Cosine,
-            done: 0,
-            accuracies: Accuracies::default(),
-        }
-    }
-
-    /// Rises to the rate over `steps` of the training's.
-    #[must_use]
-    pub fn with_warm_up(self, steps: usize) -> Self {
-        Self { warm_up: steps, ..self }
-    }
-
-    /// Warms up from this rate instead of 0.
-    #[must_use]
-    pub fn with_first_rate(self, rate: f64) -> Self {
-        Self { first_rate: rate, ..self }
-    }
-
-    /// Ends at this rate, and does not fall below it once warm.
-    #[must_use]
-    pub fn with_last_rate(self, rate: f64) -> Self {
-        Self { last_rate: rate, ..self }
-    }
-
-    /// Falls in another way than along a cosine.
-    #[must_use]
-    pub fn with_decay(self, decay: Decay) -> Self {
-        Self { decay, ..self }
+    pub fn new(config: ScheduleConfig, rate: f64, steps_per_epoch: usize) -> Self {
+        let accuracies = Accuracies::default();
+        Self { config, rate, steps_per_epoch, done: 0, accuracies }
     }
 
     /// The validation accuracy of each epoch so far, from 0 to 1, for a schedule that asks for it. All clones learn of it.
@@ -121,40 +38,52 @@ impl Schedule {
     /// The rate of a step, counted from 0. On a plateau it depends on the accuracies of the epochs before the step's.
     #[must_use]
     pub fn at(&self, step: usize) -> f64 {
-        let Self { rate, last_rate, first_rate, warm_up, .. } = *self;
+        let rate = self.rate;
+        let ScheduleConfig {
+            epochs,
+            kind,
+            warm_up_epochs,
+            warm_up_learning_rate: first_rate,
+            final_learning_rate: last_rate,
+        } = &self.config;
+        let steps_of = |epochs: usize| epochs * self.steps_per_epoch;
+        let (steps, warm_up) = (steps_of(*epochs), steps_of(*warm_up_epochs));
         if step < warm_up {
+            // Step `i` has `(i + 1) / (warm_up + 1)` of the way.
             return first_rate + (rate - first_rate) * (step + 1) as f64 / (warm_up + 1) as f64;
         }
         let part_done = || {
-            let span = self.steps.saturating_sub(warm_up).max(1) as f64;
+            let span = steps.saturating_sub(warm_up).max(1) as f64;
             ((step - warm_up) as f64 / span).min(1.0)
         };
-        match &self.decay {
-            Decay::Cosine => {
+        match kind {
+            ScheduleKind::Cosine => {
                 let part = 0.5 * (1.0 + (std::f64::consts::PI * part_done()).cos());
                 last_rate + (rate - last_rate) * part
             }
-            Decay::Poly { power } => {
+            ScheduleKind::Poly { power } => {
                 last_rate + (rate - last_rate) * (1.0 - part_done()).powf(*power)
             }
-            Decay::Steps { milestones, factor } => {
-                let passed = milestones.iter().filter(|milestone| step >= **milestone).count();
+            ScheduleKind::Step { milestones, factor } => {
+                let passed = milestones.iter().filter(|epoch| step >= steps_of(**epoch)).count();
                 let rate = rate * factor.powi(i32::try_from(passed).unwrap_or(i32::MAX));
-                rate.max(last_rate)
+                rate.max(*last_rate)
             }
-            Decay::OneCycle { pct_start, div_factor, final_div_factor } => {
+            ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor } => {
                 let first = rate / div_factor;
-                let top = (pct_start * self.steps as f64 - 1.0).max(0.0);
-                let end = self.steps as f64 - 1.0;
+                let top = (pct_start * steps as f64 - 1.0).max(0.0);
+                let end = steps as f64 - 1.0;
                 let step = (step as f64).min(end);
                 match step <= top {
                     true => between(first, rate, step / top),
                     false => between(rate, first / final_div_factor, (step - top) / (end - top)),
                 }
             }
-            Decay::Plateau { plateau, steps_per_epoch } => {
-                let [from, until] = [warm_up, step].map(|step| step / (*steps_per_epoch).max(1));
-                plateau.rate(rate, last_rate, &self.accuracies.of(from, until))
+            // Accuracies of epochs in which it warms up do not count.
+            ScheduleKind::Plateau(plateau) => {
+                let epoch = step / self.steps_per_epoch.max(1);
+                let accuracies = self.accuracies.of(*warm_up_epochs, epoch);
+                rate_after(plateau, rate, *last_rate, &accuracies)
             }
         }
     }
@@ -185,11 +114,24 @@ impl LrScheduler for Schedule {
 
 #[cfg(test)]
 mod tests {
+    use dyrep_recipe::Plateau;
+
     use super::*;
+
+    /// Of epochs of one step.
+    fn of_steps(rate: f64, config: ScheduleConfig) -> Schedule {
+        Schedule::new(config, rate, 1)
+    }
+
+    fn of_kind(rate: f64, epochs: usize, kind: ScheduleKind) -> Schedule {
+        of_steps(rate, ScheduleConfig { kind, ..ScheduleConfig::cosine(epochs) })
+    }
 
     #[test]
     fn it_warms_up_and_falls_along_a_cosine() {
-        let schedule = Schedule { warm_up: 4, last_rate: 0.1, ..Schedule::cosine(1.0, 14) };
+        let cosine = ScheduleConfig::cosine(14);
+        let config = ScheduleConfig { warm_up_epochs: 4, final_learning_rate: 0.1, ..cosine };
+        let schedule = of_steps(1.0, config);
         let rates: Vec<f64> = (0..14).map(|step| schedule.at(step)).collect();
         assert_eq!(&rates[..5], [0.2, 0.4, 0.6, 0.8, 1.0]);
         assert!((rates[9] - 0.55).abs() < 1e-12, "the middle is the mean of both ends");
@@ -199,10 +141,11 @@ mod tests {
 
     #[test]
     fn milestones_are_first_steps_of_lower_rates() {
-        let decay = Decay::Steps { milestones: vec![3, 5], factor: 0.1 };
-        let schedule = Schedule { decay, ..Schedule::cosine(1.0, 7) };
-        let rates: Vec<f64> = (0..7).map(|step| schedule.at(step)).collect();
-        let want = [1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01];
+        let kind = ScheduleKind::Step { milestones: vec![2, 3, 9], factor: 0.1 };
+        let config = ScheduleConfig { kind, ..ScheduleConfig::cosine(4) };
+        let schedule = Schedule::new(config, 1.0, 2);
+        let rates: Vec<f64> = (0..8).map(|step| schedule.at(step)).collect();
+        let want = [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01];
         assert!(rates.iter().zip(want).all(|(rate, want)| (rate - want).abs() < 1e-15));
     }
 
@@ -217,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_power_is_pytorch_s() {
-        let poly = Schedule::cosine(0.4, 8).with_decay(Decay::Poly { power: 0.9 });
+        let poly = of_kind(0.4, 8, ScheduleKind::Poly { power: 0.9 });
         let want = [
             0.4,
             0.3547049417028829,
@@ -232,7 +175,13 @@ mod tests {
         ];
         check(&poly, &want);
         // With another end, and a warm-up before it, as mmsegmentation's `PolyLR` has them.
-        let other = Schedule { steps: 10, ..poly }.with_last_rate(0.1).with_warm_up(2);
+        let config = ScheduleConfig {
+            epochs: 10,
+            final_learning_rate: 0.1,
+            warm_up_epochs: 2,
+            ..poly.config
+        };
+        let other = of_steps(0.4, config);
         for step in 0..8 {
             let part: f64 = 1.0 - step as f64 / 8.0;
             let want = (0.4 - 0.1) * part.powf(0.9) + 0.1;
@@ -242,8 +191,9 @@ mod tests {
 
     #[test]
     fn one_cycle_is_pytorch_s() {
-        let decay = Decay::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
-        let usual = Schedule::cosine(0.4, 10).with_decay(decay);
+        let kind =
+            ScheduleKind::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
+        let usual = of_kind(0.4, 10, kind);
         let want = [
             0.016000000000000014,
             0.20800000000000002,
@@ -259,7 +209,8 @@ mod tests {
         check(&usual, &want);
         assert_eq!(usual.at(99), usual.at(9), "beyond the end it stays");
         // The top lies between two steps.
-        let decay = Decay::OneCycle { pct_start: 0.25, div_factor: 10.0, final_div_factor: 100.0 };
+        let kind =
+            ScheduleKind::OneCycle { pct_start: 0.25, div_factor: 10.0, final_div_factor: 100.0 };
         let want = [
             0.03999999999999998,
             0.36562305898749053,
@@ -271,7 +222,7 @@ mod tests {
             0.02165219846338225,
             0.0004,
         ];
-        check(&Schedule::cosine(0.4, 9).with_decay(decay), &want);
+        check(&of_kind(0.4, 9, kind), &want);
     }
 
     /// PyTorch divides by zero there.
@@ -279,8 +230,9 @@ mod tests {
     fn a_cycle_of_few_steps_has_a_rate() {
         for steps in 1..5 {
             for pct_start in [1e-9, 0.25, 0.5, 0.999_999] {
-                let decay = Decay::OneCycle { pct_start, div_factor: 25.0, final_div_factor: 1e4 };
-                let schedule = Schedule::cosine(0.4, steps).with_decay(decay);
+                let (div_factor, final_div_factor) = (25.0, 1e4);
+                let kind = ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor };
+                let schedule = of_kind(0.4, steps, kind);
                 let rates: Vec<f64> = (0..steps + 2).map(|step| schedule.at(step)).collect();
                 let good = |rate: &f64| *rate > 0.0 && *rate <= 0.4 + 1e-15;
                 assert!(rates.iter().all(good), "{steps} {pct_start}: {rates:?}");
@@ -294,9 +246,11 @@ mod tests {
     #[test]
     fn a_plateau_is_pytorch_s() {
         let usual = Plateau { factor: 0.5, patience: 1, threshold: 1e-4, cooldown: 0 };
-        let rates = |plateau: Plateau, last_rate| -> Vec<f64> {
-            let decay = Decay::Plateau { plateau, steps_per_epoch: 3 };
-            let schedule = Schedule::cosine(0.4, 51).with_decay(decay).with_last_rate(last_rate);
+        let rates = |plateau: Plateau, final_learning_rate| -> Vec<f64> {
+            let kind = ScheduleKind::Plateau(plateau);
+            let cosine = ScheduleConfig::cosine(17);
+            let config = ScheduleConfig { kind, final_learning_rate, ..cosine };
+            let schedule = Schedule::new(config, 0.4, 3);
             schedule.tell(ACCURACIES.into_iter());
             let of_epoch = |epoch: usize| {
                 let rates = [0, 1, 2].map(|step: usize| schedule.at(3 * epoch + step));
@@ -325,8 +279,9 @@ mod tests {
     #[test]
     fn a_plateau_looks_back_only() {
         let plateau = Plateau { factor: 0.5, patience: 0, threshold: 1e-4, cooldown: 0 };
-        let decay = Decay::Plateau { plateau, steps_per_epoch: 2 };
-        let schedule = Schedule::cosine(0.4, 20).with_warm_up(4).with_decay(decay);
+        let kind = ScheduleKind::Plateau(plateau);
+        let config = ScheduleConfig { kind, warm_up_epochs: 2, ..ScheduleConfig::cosine(10) };
+        let schedule = Schedule::new(config, 0.4, 2);
         let clone = schedule.clone();
         clone.tell([0.9, 0.9, 0.5, 0.5, f64::NAN, 0.9].into_iter());
         let rates: Vec<f64> = (2..7).map(|epoch| schedule.at(2 * epoch)).collect();
@@ -337,20 +292,22 @@ mod tests {
 
     #[test]
     fn a_warm_up_may_begin_above_zero() {
-        let schedule = Schedule::cosine(1.0, 14).with_warm_up(4).with_first_rate(0.5);
+        let cosine = ScheduleConfig::cosine(14);
+        let config = ScheduleConfig { warm_up_epochs: 4, warm_up_learning_rate: 0.5, ..cosine };
+        let schedule = of_steps(1.0, config);
         let rates: Vec<f64> = (0..5).map(|step| schedule.at(step)).collect();
         assert_eq!(rates, [0.6, 0.7, 0.8, 0.9, 1.0]);
     }
 
     #[test]
     fn it_goes_on_from_its_record() {
-        let mut schedule = Schedule::cosine(1.0, 10);
+        let mut schedule = of_steps(1.0, ScheduleConfig::cosine(10));
         let rates: Vec<f64> = (0..10).map(|_| schedule.step()).collect();
-        let mut first = Schedule::cosine(1.0, 10);
+        let mut first = of_steps(1.0, ScheduleConfig::cosine(10));
         for rate in &rates[..4] {
             assert_eq!(first.step(), *rate);
         }
-        let mut second = Schedule::cosine(1.0, 10);
+        let mut second = of_steps(1.0, ScheduleConfig::cosine(10));
         second.load_record(first.to_record());
         let rest: Vec<f64> = (0..6).map(|_| second.step()).collect();
         assert_eq!(rest, rates[4..]);

@@ -15,8 +15,8 @@ use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeli
 use dyrep_models::{ResNet, ResNetConfig, Stem};
 use dyrep_tests::under_test;
 use dyrep_train::{
-    Disk, Ended, GroupsConfig, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, Schedule,
-    Silent, SystemDisk, TrainError, Training,
+    Disk, Ended, InputSpec, Loss, Method, OptimizerConfig, Progress, Run, ScheduleConfig, Silent,
+    SystemDisk, TrainError, Training,
 };
 
 /// Every optimiser, with the usual figures.
@@ -98,20 +98,20 @@ pub(crate) fn controller() -> ControllerConfig {
     }
 }
 
-pub(crate) fn training(epochs: usize, steps: usize) -> Training {
+pub(crate) fn training(epochs: usize) -> Training {
     Training {
         title: "resnet of width 4".to_owned(),
         description: "a few digits".to_owned(),
         recipe: String::new(),
         epochs,
-        schedule: Schedule::cosine(0.05, epochs * steps),
-        optimizer: OptimizerConfig::imagenet(),
-        groups: GroupsConfig::default(),
-        clip_norm: None,
-        accumulate: 1,
+        schedule: ScheduleConfig::cosine(epochs),
+        optimizer: OptimizerConfig {
+            learning_rate: 0.05,
+            batch_size: BATCH,
+            ..OptimizerConfig::imagenet()
+        },
         loss: Loss::default(),
         controller: Some(controller()),
-        average_decay: None,
         recalibration: 0,
         patience: None,
         tensorboard: false,
@@ -163,11 +163,9 @@ pub(crate) struct Options<'a> {
 
 impl<'a> Options<'a> {
     pub(crate) fn new(epochs: usize, folder: &'a Path) -> Self {
-        let loaders = loaders(256, 0);
-        let training = training(epochs, loaders[0].batches());
         Self {
-            training,
-            loaders,
+            training: training(epochs),
+            loaders: loaders(256, 0),
             folder,
             resume: false,
             devices: 1,
