@@ -160,10 +160,10 @@ thread_local! {
 }
 
 /// Keeps this thread's panics from being told, and no other's.
-struct Quiet(bool);
+pub(crate) struct Quiet(bool);
 
 impl Quiet {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static HOOK: Once = Once::new();
         // What tells of panics is the process's, and is put in place once.
         HOOK.call_once(|| {

@@ -122,7 +122,23 @@ impl Controller {
         model: &mut M,
         optimizer: &mut ModuleOptimizer,
         epoch: usize,
+        run: impl FnMut(&M, usize),
+    ) -> Result<&Adjustment, AdjustError> {
+        self.adjust_if(model, optimizer, epoch, run, |_, _| true)
+    }
+
+    /// The same, where what has grown must show that it can be trained: if `stays` says no to the grown model and the paths
+    /// that have grown, these are as they were before, and only cuts are made.
+    ///
+    /// # Errors
+    /// As [`adjust`](Self::adjust).
+    pub fn adjust_if<M: Module>(
+        &mut self,
+        model: &mut M,
+        optimizer: &mut ModuleOptimizer,
+        epoch: usize,
         mut run: impl FnMut(&M, usize),
+        mut stays: impl FnMut(&M, &[String]) -> bool,
     ) -> Result<&Adjustment, AdjustError> {
         let mut calibration = Calibration::new(self.config.calibration_batches, &mut run);
         let structure = Structure::of(model);
@@ -141,7 +157,13 @@ impl Controller {
             first: self.next_event(),
             events: vec![],
         };
-        let grown = adjusting.grow(&scores)?;
+        let before = adjusting.now.clone();
+        let mut grown = adjusting.grow(&scores)?;
+        if !grown.is_empty() && !stays(&adjusting.model, &grown) {
+            (adjusting.model, adjusting.now) = (model.clone(), before);
+            adjusting.events.clear();
+            grown.clear();
+        }
         adjusting.cut(&grown)?;
         let Adjusting { model: adjusted, events, .. } = adjusting;
         prune_optimizer(optimizer, &adjusted)?;

@@ -14,6 +14,7 @@ mod average;
 mod calibration;
 mod clip;
 mod kinds;
+mod memory;
 mod module;
 mod record;
 mod steps;
@@ -39,6 +40,10 @@ pub use calibration::{BoxedError, CalibrationData};
 
 /// Told of an adjustment and of the time that it took.
 type OnAdjustment = dyn Fn(&Adjustment, Duration) + Send + Sync;
+/// Told of convolutions that grew after an epoch and were made plain again, and what the device said.
+type OnUndone = dyn Fn(usize, &[String], &str) + Send + Sync;
+/// A training step of a model, without what comes of it.
+type Trial<M> = dyn Fn(&M, usize) -> Result<(), BoxedError> + Send + Sync;
 /// Told of each step.
 type OnStep<M> = dyn Fn(&DyRep<M>, &ModuleOptimizer) + Send + Sync;
 
@@ -59,6 +64,7 @@ struct Setup<M> {
     passed: Arc<AtomicU64>,
     interrupter: Option<Interrupter>,
     on_adjustment: Option<Arc<OnAdjustment>>,
+    trial: Option<(Arc<Trial<M>>, Arc<OnUndone>)>,
     on_step: Option<Arc<OnStep<M>>>,
     /// An `Arc<Beside<M>>`: not every model can infer.
     beside: Option<Arc<dyn Any + Send + Sync>>,
@@ -104,6 +110,7 @@ impl<M: Module> DyRep<M> {
             passed: Arc::default(),
             interrupter: None,
             on_adjustment: None,
+            trial: None,
             on_step: None,
             beside: None,
             failure: Failure::default(),
@@ -209,6 +216,19 @@ impl<M: Module> DyRep<M> {
         self
     }
 
+    /// Tries whatever has grown before it is kept, by `trial` of the grown model after an epoch: if the device says that it
+    /// has not the memory, the growth is undone, and `undone` is told the epoch, the paths and the device's words. The trial must leave
+    /// the model as it is: an evaluation copy in training mode has statistics of its own.
+    #[must_use]
+    pub fn with_trial(
+        mut self,
+        trial: impl Fn(&M, usize) -> Result<(), BoxedError> + Send + Sync + 'static,
+        undone: impl Fn(usize, &[String], &str) + Send + Sync + 'static,
+    ) -> Self {
+        self.setup_mut().trial = Some((Arc::new(trial), Arc::new(undone)));
+        self
+    }
+
     /// Calls `f` after each step, once everything is done that belongs to it: averages, and at an epoch's end its change of
     /// structure. What it is given is what a checkpoint consists of.
     #[must_use]
@@ -293,16 +313,32 @@ impl<M: Module> DyRep<M> {
                 failed = Some(error);
             }
         };
-        let mut adjust = || {
+        let mut not_tried = None;
+        let stays = |model: &M, grown: &[String]| {
+            let Some((trial, undone)) = &setup.trial else { return true };
+            match memory::lacking(model, |model| trial(model, epoch)) {
+                Ok(None) => true,
+                Ok(Some(said)) => {
+                    undone(epoch, grown, said.trim());
+                    false
+                }
+                Err(error) => {
+                    not_tried = Some(error);
+                    true
+                }
+            }
+        };
+        let adjust = || {
+            let model = &mut self.model;
             let adjustment =
-                controller.adjust(&mut self.model, optimizer, epoch, &mut run)?.clone();
+                controller.adjust_if(model, optimizer, epoch, &mut run, stays)?.clone();
             if let Some(average) = self.average.take() {
                 self.average = Some(average.adjusted(&adjustment, config, &mut run)?);
             }
             Ok(adjustment)
         };
         let adjusted: Result<Adjustment, AdjustError> = adjust();
-        if let Some(source) = failed {
+        if let Some(source) = failed.or(not_tried) {
             return Err(TrainError::Calibration { epoch, source });
         }
         let adjustment = adjusted?;

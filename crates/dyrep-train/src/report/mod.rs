@@ -69,6 +69,7 @@ pub fn render(page: &Page) -> String {
         "progress" => summary::progress(page),
         "times" => summary::times(page),
         "left_out" => summary::left_out(page),
+        "notes" => summary::notes(page),
         "figures" => summary::figures(page),
         "deployment" => table::deployment(page),
         "changes" => table::changes(page),

@@ -55,18 +55,24 @@ pub(super) fn times(page: &Page) -> String {
 
 /// The pictures that were left out, to be unfolded; nothing if there are none.
 pub(super) fn left_out(page: &Page) -> String {
-    let pictures = &page.left_out;
-    if pictures.is_empty() {
+    let count = page.left_out.len();
+    let noun = if count == 1 { "picture" } else { "pictures" };
+    unfolded(&format!("{count} {noun} left out: the files cannot be used"), &page.left_out)
+}
+
+/// What else should be known, to be unfolded; nothing if there is nothing.
+pub(super) fn notes(page: &Page) -> String {
+    let count = page.notes.len();
+    unfolded(&format!("{count} {}", if count == 1 { "note" } else { "notes" }), &page.notes)
+}
+
+fn unfolded(summary: &str, texts: &[String]) -> String {
+    if texts.is_empty() {
         return String::new();
     }
     let items: String =
-        pictures.iter().map(|text| format!("<li dir=\"auto\">{}</li>", escape(text))).collect();
-    let noun = if pictures.len() == 1 { "picture" } else { "pictures" };
-    format!(
-        "<details class=\"left-out\"><summary>{} {noun} left out: the files cannot be used</summary>\
-         <ul>{items}</ul></details>",
-        pictures.len()
-    )
+        texts.iter().map(|text| format!("<li dir=\"auto\">{}</li>", escape(text))).collect();
+    format!("<details class=\"left-out\"><summary>{summary}</summary><ul>{items}</ul></details>")
 }
 
 /// The figures that matter most, each with a line of small print.

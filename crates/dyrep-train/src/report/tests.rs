@@ -69,6 +69,7 @@ fn page_of(text: &str) -> Page {
             forms: vec![Form::Block { branches: vec![outer], norm_after: false }],
         }],
         left_out: vec![string()],
+        notes: vec![string()],
         deployment: Some(DeploymentTable {
             rows: vec![DeploymentRow { name: string(), trained: string(), deployed: string() }],
             note: string(),

@@ -32,6 +32,9 @@ pub struct Page {
     /// Pictures that were left out because their files cannot be used.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// What else should be known.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// The deployed network beside the trained one, once that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentTable>,
@@ -56,6 +59,7 @@ impl Default for Page {
             layers: vec![],
             snapshots: vec![],
             left_out: vec![],
+            notes: vec![],
             deployment: None,
             started: String::new(),
             updated: String::new(),

@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use burn_train::TrainStep;
 use dyrep_data::{Batch, DataError, Epoch, Loader};
 use dyrep_models::Network;
 
+use super::Training;
 use crate::classifier::Classifier;
 use crate::device::home;
 use crate::dyrep::BoxedError;
 use crate::input::InputSpec;
+use crate::pictures::Pictures;
 
 /// Epochs far from those that are trained on, so that the draws are others.
 const FIRST_EPOCH: u64 = 1 << 40;
@@ -45,6 +48,23 @@ impl Calibration {
     ) -> Result<(), BoxedError> {
         let batch = self.batch(epoch, index)?;
         let _logits = model.network.forward(self.input.images(&batch, &home(model)));
+        Ok(())
+    }
+
+    /// A training step of a copy, which leaves the model as it is.
+    pub(super) fn trial<N: Network>(
+        &self,
+        training: &Training,
+        model: &Classifier<N>,
+        epoch: usize,
+    ) -> Result<(), BoxedError> {
+        let batch = self.batch(epoch, 0)?;
+        let device = home(model);
+        let network = training.learning(model.network.valid(), &device.clone().inner());
+        let copy = Classifier::new(network, training.loss.clone());
+        let copy = copy.with_precision(training.precision);
+        let pictures = Pictures::new(&batch, &self.input, &training.graph(&device.inner()));
+        let _gradients = TrainStep::step(&copy, pictures).grads;
         Ok(())
     }
 

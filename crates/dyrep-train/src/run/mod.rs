@@ -13,6 +13,7 @@ mod folder;
 mod known;
 mod layout;
 mod model;
+mod notes;
 mod options;
 mod progress;
 mod record;
@@ -61,6 +62,7 @@ use folder::Held;
 use known::Known;
 use layout::Layout;
 use model::{not_finite, picture, wrap};
+use notes::LeftOut;
 use recorder::Recorder;
 use resume::{begun, gone_on, newest, restored};
 use strategies::{Patience, Save};
@@ -185,12 +187,14 @@ impl<N: Network> Run<'_, N> {
         let model = Classifier::new(network, training.loss.clone());
         let model = model.with_precision(training.precision);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
+        let calibration = Arc::new(calibration);
         let step = (training.precision == Precision::F16 || !epoch.is_by_batch()).then(|| {
             let full = self.train.config().batch_size;
             StepGradients::new(&graph, full, training.precision)
         });
-        let model = wrap(model, (steps_per_epoch, step), &training, calibration)?
-            .with_interrupter(ending.burn().clone());
+        let model =
+            wrap(model, (steps_per_epoch, step.clone()), &training, Arc::clone(&calibration))?
+                .with_interrupter(ending.burn().clone());
         let failure = model.failure();
         if let Some(moment) = from {
             let restored = restored(&model, &checkpoints, moment)?;
@@ -234,11 +238,17 @@ impl<N: Network> Run<'_, N> {
             failures: [recorder.failure(), failure.clone()],
         };
         let before = model.clone();
-        let [of_adjustments, of_weights, of_scales] = [(); 3].map(|()| recorder.clone());
+        let [of_adjustments, of_trials, of_weights, of_scales] = [(); 4].map(|()| recorder.clone());
+        let (left_out, tried) = (LeftOut::new(step), training.clone());
         let model = model
+            .with_trial(
+                move |model, epoch| calibration.trial(&tried, model, epoch),
+                move |epoch, paths, said| of_trials.note(notes::undone(epoch, paths, said)),
+            )
             .on_adjustment(move |adjustment, took| of_adjustments.adjusted(adjustment, took))
             .on_step(move |model, optimizer| {
                 if model.steps().is_multiple_of(steps_per_epoch) {
+                    left_out.note(model.epochs()).into_iter().for_each(|it| of_scales.note(it));
                     of_scales.scales(model.steps(), &model.model().network);
                 }
                 stop.after(model, optimizer);

@@ -42,7 +42,7 @@ pub(super) fn wrap<N: Network>(
     model: Classifier<N>,
     (steps_per_epoch, step): (usize, Option<StepGradients>),
     training: &Training,
-    calibration: Calibration,
+    calibration: Arc<Calibration>,
 ) -> Result<DyRep<Classifier<N>>, TrainError> {
     let mut model = DyRep::new(model, steps_per_epoch).with_seed(training.seed);
     if let Some(decay) = training.optimizer.ema_decay {
@@ -54,7 +54,6 @@ pub(super) fn wrap<N: Network>(
     if let Some(step) = step {
         model = model.with_shared_step(step, Classifier::sharing);
     }
-    let calibration = Arc::new(calibration);
     let run = move |model: &Classifier<N>, epoch, index| calibration.run(model, epoch, index);
     if training.recalibration > 0 {
         model = model.with_recalibration(training.recalibration, run.clone());

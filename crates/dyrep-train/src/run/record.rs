@@ -97,6 +97,9 @@ pub struct RunRecord {
     /// The pictures that were left out because their files cannot be used: the name of each, and what is wrong.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// What else should be known: growths that were undone, steps that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What deployment changed, once it is done.
     pub deployment: Option<Deployment>,
 }
@@ -124,6 +127,7 @@ impl RunRecord {
             epochs: vec![],
             unfinished: None,
             left_out: vec![],
+            notes: vec![],
             deployment: None,
         }
     }

@@ -182,6 +182,13 @@ impl Recorder {
         }
     }
 
+    /// Says something that should be known, also to whoever looks at the record later.
+    pub(super) fn note(&self, note: String) {
+        let mut inner = self.lock();
+        inner.progress.on_warning(&note);
+        inner.record.notes.push(note);
+    }
+
     /// Says something that does not stop the training but should be known.
     pub(super) fn warn(&self, warning: &str) {
         self.lock().progress.on_warning(warning);

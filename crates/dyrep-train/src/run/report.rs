@@ -53,6 +53,7 @@ pub(super) fn page(record: &RunRecord) -> Page {
         layers: record.layers.iter().map(layer).collect(),
         snapshots: snapshots(record),
         left_out: record.left_out.clone(),
+        notes: record.notes.clone(),
         deployment: record.deployment.as_ref().map(deployment),
         started: time::utc(record.times[0]),
         updated: time::utc(record.times[1]),
