@@ -111,7 +111,7 @@ fn what_is_frozen_does_not_grow() {
 fn mistakes_are_told() {
     let network = network();
     let of = |matching: &[&str]| {
-        Groups::of(&OptimizerConfig { groups: frozen(matching), ..PLAIN }, &network)
+        Groups::of(&OptimizerConfig { groups: frozen(matching), ..plain() }, &network)
     };
     let error = of(&["^layer1", "^layer9"]).unwrap_err();
     assert!(matches!(error, TrainError::NoSuchParameters { .. }));
@@ -143,12 +143,15 @@ fn moved(config: &OptimizerConfig, network: &ResNet) -> BTreeMap<String, f64> {
     after.map(|(name, after)| (name.clone(), before[&name] - after)).collect()
 }
 
-const PLAIN: OptimizerConfig = OptimizerConfig {
-    method: dyrep_train::Method::Sgd { momentum: 0.0, nesterov: false },
-    weight_decay: 0.0,
-    decay_norms_and_biases: true,
-    ..OptimizerConfig::imagenet()
-};
+/// Gradients are taken off, and nothing else.
+fn plain() -> OptimizerConfig {
+    OptimizerConfig {
+        method: dyrep_train::Method::Sgd { momentum: 0.0, nesterov: false },
+        weight_decay: 0.0,
+        decay_norms_and_biases: true,
+        ..OptimizerConfig::imagenet()
+    }
+}
 
 #[track_caller]
 fn near(found: f64, want: f64) {
@@ -158,7 +161,7 @@ fn near(found: f64, want: f64) {
 /// timm 1.0.31's `param_groups_layer_decay` of its ResNet-18, by the same rule: the stem, eight blocks, the head.
 #[test]
 fn rates_fall_from_the_head_to_the_stem() {
-    let moved = moved(&OptimizerConfig { layer_decay: Some(0.5), ..PLAIN }, &network());
+    let moved = moved(&OptimizerConfig { layer_decay: Some(0.5), ..plain() }, &network());
     for (name, scale) in [
         ("conv1.weight", 0.001_953_125),
         ("bn1.gamma", 0.001_953_125),
@@ -183,7 +186,7 @@ fn rates_and_decays_are_those_of_the_last_group() {
             ParameterGroup { weight_decay: Some(2.0), ..group(&[r"^layer4\.1\.conv1\.weight$"]) },
             ParameterGroup { learning_rate_scale: Some(4.0), ..group(&[r"bn2\.gamma$"]) },
         ],
-        ..PLAIN
+        ..plain()
     };
     let network = network();
     let moved = moved(&spared, &network);
@@ -211,7 +214,7 @@ fn what_grows_belongs_to_its_layer() {
     let network = with_block(network());
     for method in METHODS {
         let [slow, all] = [groups.clone(), vec![]]
-            .map(|groups| moved(&OptimizerConfig { method, groups, ..PLAIN }, &network));
+            .map(|groups| moved(&OptimizerConfig { method, groups, ..plain() }, &network));
         let mut inside = 0;
         for (name, moved) in all.iter().filter(|(name, _)| !name.contains("running_")) {
             let of_group = name.starts_with("layer4.1.conv1.");
