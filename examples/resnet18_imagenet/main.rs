@@ -31,11 +31,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let (recipe, resume) = options.recipe()?;
     let job = Job {
-        recipe: options.recipe()?,
+        recipe,
         devices: options.device.clone(),
         folder: options.folder(),
-        resume: options.resume.is_some(),
+        resume,
         dashboard: options.dashboard,
         lines: Lines::Output,
         resume_with: "--resume",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use dyrep_cli::Failure;
 use dyrep_cli::train::{Changes, free_folder};
+use dyrep_train::RunRecord;
 use dyrep_train::recipe::Recipe;
 
 /// What is trained without arguments, and with a folder.
@@ -65,8 +66,8 @@ impl Options {
         given.cloned().unwrap_or_else(|| free_folder(RUNS))
     }
 
-    /// The recipe with every option's change.
-    pub(crate) fn recipe(&self) -> Result<Recipe, Failure> {
+    /// The recipe with every option's change, and the record of the run to go on with.
+    pub(crate) fn recipe(&self) -> Result<(Recipe, Option<RunRecord>), Failure> {
         let default = if self.changes.data.is_some() { FOLDER } else { DIGITS };
         let name = self.recipe.as_deref().unwrap_or(default);
         self.changes.recipe(name, self.resume.as_deref())

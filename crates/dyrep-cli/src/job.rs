@@ -29,8 +29,8 @@ pub struct Job {
     pub devices: Vec<String>,
     /// The run's folder.
     pub folder: PathBuf,
-    /// Whether to go on with the run that is there.
-    pub resume: bool,
+    /// The record of the run that is there, if that is to go on.
+    pub resume: Option<RunRecord>,
     /// Whether Burn's dashboard is shown.
     pub dashboard: bool,
     /// Where the lines go that tell of it.
@@ -135,13 +135,10 @@ impl Job {
         let (names, devices) = open_devices(&self.devices)?;
         let absolute = absolute(recipe)?;
         // Without a checkpoint it begins as it began.
-        let goes_on = *resume && Checkpoints::existing(folder).any()?;
-        let mut plan = match goes_on {
-            true => {
-                let began = RunRecord::load(&RunRecord::path(folder))?.start;
-                Plan::resuming(&absolute, &devices, &began)?
-            }
-            false => Plan::new(&absolute, &devices)?,
+        let any = || Checkpoints::existing(folder).any();
+        let mut plan = match resume {
+            Some(record) if any()? => Plan::resuming(&absolute, &devices, &record.start)?,
+            _ => Plan::new(&absolute, &devices)?,
         };
         let on = names.join(", ");
         (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
@@ -169,7 +166,7 @@ impl Job {
             validation: Arc::clone(&validation),
             devices: &devices,
             folder: folder.clone(),
-            resume: *resume,
+            resume: resume.is_some(),
             interrupter,
             disk: SystemDisk::shared(),
             dashboard: *dashboard,

@@ -104,33 +104,32 @@ fn quoted(text: &str) -> String {
 }
 
 impl Changes {
-    /// A recipe by name or file, or that of the run to resume, with these changes.
+    /// A recipe by name or file, or that of the run to resume and the run's record, with these changes.
     ///
     /// # Errors
-    /// A recipe that is not there or has mistakes, and changes that make no sense.
-    pub fn recipe(&self, name: &str, resume: Option<&Path>) -> Result<Recipe, Failure> {
+    /// A recipe that is not there or has mistakes, no record of a run, and changes that make no sense or that a run that
+    /// goes on cannot make.
+    pub fn recipe(
+        &self,
+        name: &str,
+        resume: Option<&Path>,
+    ) -> Result<(Recipe, Option<RunRecord>), Failure> {
         let changes: Vec<Override> =
             self.overrides().iter().map(|change| change.parse()).collect::<Result<_, _>>()?;
         if let Some(folder) = resume {
-            let path = RunRecord::path(folder);
-            let text = RunRecord::load(&path)?.recipe;
-            let origin = path.display().to_string();
-            let read = |changes: &[Override]| {
-                Recipe::parse(&text, &origin, changes).map_err(TrainError::from)
-            };
-            let (before, now) = (read(&[])?, read(&changes)?);
-            now.check_resumed(&before).map_err(TrainError::from)?;
-            return Ok(now);
+            let (recipe, record) = resumed(folder, &changes)?;
+            return Ok((recipe, Some(record)));
         }
         let is_file = Path::new(name).extension().is_some() || Path::new(name).is_file();
         let recipe = match is_file {
             true => Recipe::load(name, &changes),
             false => Recipe::builtin(name, &changes),
         };
-        match self.image_size {
-            Some(side) => resized(recipe?, side, &changes),
-            None => Ok(recipe?),
-        }
+        let recipe = match self.image_size {
+            Some(side) => resized(recipe?, side, &changes)?,
+            None => recipe?,
+        };
+        Ok((recipe, None))
     }
 
     /// Whether there are none.
@@ -171,6 +170,19 @@ impl Changes {
         changes.extend(self.set.iter().cloned());
         changes
     }
+}
+
+/// The recipe of the run in a folder with changes, and the run's record.
+fn resumed(folder: &Path, changes: &[Override]) -> Result<(Recipe, RunRecord), Failure> {
+    let path = RunRecord::path(folder);
+    let record = RunRecord::load(&path)?;
+    let origin = path.display().to_string();
+    let read = |changes: &[Override]| {
+        Recipe::parse(&record.recipe, &origin, changes).map_err(TrainError::from)
+    };
+    let (before, now) = (read(&[])?, read(changes)?);
+    now.check_resumed(&before).map_err(TrainError::from)?;
+    Ok((now, record))
 }
 
 /// The recipe for pictures of another size: what crops to a size crops to this one, and the stem is the one for it, unless

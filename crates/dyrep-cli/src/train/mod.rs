@@ -79,7 +79,7 @@ fn help() -> String {
 impl TrainArgs {
     pub(crate) fn run(&self, json: bool) -> Result<Answer, Failure> {
         let name = self.recipe.as_deref().unwrap_or_default();
-        let recipe = self.changes.recipe(name, self.resume.as_deref())?;
+        let (recipe, resume) = self.changes.recipe(name, self.resume.as_deref())?;
         if self.print {
             // A shipped recipe that nothing changes has comments.
             let text = match (self.changes.is_none(), Recipe::builtin_text(name)) {
@@ -100,7 +100,7 @@ impl TrainArgs {
             folder: folder.unwrap_or_else(|| free_folder(&format!("runs/{}", self.name()))),
             recipe,
             devices: self.device.clone(),
-            resume: self.resume.is_some(),
+            resume,
             dashboard: self.dashboard,
             lines: if json { Lines::Error } else { Lines::Output },
             resume_with: "dyrep train --resume",

@@ -151,6 +151,7 @@ impl<N: Network> Run<'_, N> {
         let held = Held::take(&self.folder, &mut *progress)?;
         let disk = &self.disk;
         let checkpoints = Checkpoints::open(&self.folder, self.training.keep, Arc::clone(disk))?;
+        // Read here and not before: now it is nobody else's.
         let former = RunRecord::load(&RunRecord::path(&self.folder));
         if let (true, Ok(former)) = (self.resume, &former) {
             checkpoints.of_run(&former.id);
