@@ -40,9 +40,13 @@ function drawCharts(page, selected) {
     [series("training", "second", "train_loss"), series("validation", "first", "valid_loss")],
     { log: true },
   );
+  // Where an average of the weights is evaluated, the weights themselves are told beside it.
+  const beside = series("validation, weights themselves", "third", "weights_accuracy");
+  const averaged = beside.values.some((value) => value !== null);
   const accuracy = [
     series("training", "second", "train_accuracy"),
-    series("validation", "first", "valid_accuracy"),
+    series(averaged ? "validation, average of weights" : "validation", "first", "valid_accuracy"),
+    beside,
   ];
   if (accuracy.some((curve) => curve.values.some((value) => value !== null))) {
     chart("learning-charts", "accuracy", "Accuracy", "share", accuracy);

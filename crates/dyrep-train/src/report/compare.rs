@@ -21,9 +21,10 @@ pub struct Compared {
 }
 
 impl Compared {
-    fn accuracies(&self) -> impl Iterator<Item = [f64; 2]> {
+    /// Of the epochs that have it, in percent.
+    fn accuracies(&self, of: fn(&EpochRow) -> Option<f64>) -> Vec<[f64; 2]> {
         let rows = self.epochs.iter();
-        rows.filter_map(|row| Some([row.epoch as f64, 100.0 * row.valid_accuracy?]))
+        rows.filter_map(|row| Some([row.epoch as f64, 100.0 * of(row)?])).collect()
     }
 
     /// The epoch with the best validation accuracy, the first of several, and this, 0 to 1.
@@ -58,7 +59,13 @@ pub fn render_comparison(runs: &[Compared]) -> String {
         })
     };
     let curves = [
-        ("Validation accuracy", accuracy, each(&|run| run.accuracies().collect())),
+        ("Validation accuracy", accuracy, each(&|run| run.accuracies(|row| row.valid_accuracy))),
+        // Of runs that evaluate an average; drawn if there are any.
+        (
+            "Validation accuracy of the weights beside their average",
+            accuracy,
+            each(&|run| run.accuracies(|row| row.weights_accuracy)),
+        ),
         ("Validation loss", "loss", rows(|row| row.valid_loss)),
         ("Training loss", "loss", rows(|row| row.train_loss)),
         (
@@ -211,6 +218,10 @@ mod tests {
         assert_eq!(page.matches("<tr><td>").count(), 3);
         // The best accuracy of one, deployed ones of two.
         assert_eq!(page.matches("<svg class=\"plot\"").count(), 7);
+        let mut averaged = runs[0].clone();
+        averaged.epochs[2].weights_accuracy = Some(0.5);
+        let page = render_comparison(&[averaged]);
+        assert!(page.contains("<h3>Validation accuracy of the weights beside their average</h3>"));
         for fetched in ["http:", "https:", "<script", "url("] {
             assert!(!page.contains(fetched), "{fetched}");
         }

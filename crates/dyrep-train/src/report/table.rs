@@ -71,19 +71,18 @@ pub(super) fn recipe(page: &Page) -> String {
     format!("<pre dir=\"ltr\" tabindex=\"0\">\n{}</pre>", escape(&page.recipe))
 }
 
-const EPOCH_COLUMNS: [&str; 12] = [
-    "epoch",
-    "training loss",
-    "validation loss",
-    "training accuracy",
-    "validation accuracy",
-    "learning rate",
-    "training",
-    "adjusting",
-    "validating",
-    "parameters",
-    "multiply-adds",
-    "branches",
+/// In front of what is known where an average of the weights is evaluated, and behind it.
+const EPOCH_COLUMNS: [&[&str]; 2] = [
+    &["epoch", "training loss", "validation loss", "training accuracy", "validation accuracy"],
+    &[
+        "learning rate",
+        "training",
+        "adjusting",
+        "validating",
+        "parameters",
+        "multiply-adds",
+        "branches",
+    ],
 ];
 
 /// Every epoch in numbers.
@@ -91,21 +90,32 @@ pub(super) fn epochs(page: &Page) -> String {
     if page.epochs.is_empty() {
         return "<p class=\"none\">No epoch has ended yet.</p>".to_owned();
     }
-    let columns = EPOCH_COLUMNS.map(|name| format!("<th scope=\"col\">{name}</th>")).concat();
-    let rows: String = page.epochs.iter().map(epoch).collect();
+    let averaged = page.epochs.iter().any(|row| row.weights_accuracy.is_some());
+    let beside: &[&str] =
+        if averaged { &["accuracy of the weights beside their average"] } else { &[] };
+    let [before, behind] = EPOCH_COLUMNS;
+    let columns: String = [before, beside, behind]
+        .concat()
+        .iter()
+        .map(|name| format!("<th scope=\"col\">{name}</th>"))
+        .collect();
+    let rows: String = page.epochs.iter().map(|row| epoch(row, averaged)).collect();
     format!(
         "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Epochs in numbers\">\
          <table class=\"numbers\"><thead><tr>{columns}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
 }
 
-fn epoch(row: &EpochRow) -> String {
+fn epoch(row: &EpochRow, averaged: bool) -> String {
     let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), percent);
-    let cells = [
+    let mut cells = vec![
         number(row.train_loss),
         number(row.valid_loss),
         share(row.train_accuracy),
         share(row.valid_accuracy),
+    ];
+    cells.extend(averaged.then(|| share(row.weights_accuracy)));
+    cells.extend([
         number(row.learning_rate),
         duration(row.train_seconds),
         duration(row.adjust_seconds),
@@ -113,7 +123,7 @@ fn epoch(row: &EpochRow) -> String {
         count(row.params as f64),
         count(row.macs as f64),
         row.branches.to_string(),
-    ];
-    let cells = cells.map(|cell| format!("<td>{cell}</td>")).concat();
+    ]);
+    let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
     format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", row.epoch)
 }

@@ -23,6 +23,7 @@ pub(super) fn row(epoch: usize) -> EpochRow {
         valid_loss: 1.0,
         train_accuracy: None,
         valid_accuracy: Some(0.9722),
+        weights_accuracy: None,
         learning_rate: 1e-300,
         train_seconds: 2.5,
         adjust_seconds: 0.0,
@@ -187,6 +188,17 @@ fn the_best_accuracy_is_the_first_of_the_highest_and_never_nan() {
         row.valid_accuracy = None;
     }
     assert!(summary::figures(&page).contains("Lowest loss"));
+}
+
+#[test]
+fn weights_are_told_beside_their_average() {
+    let mut page = Page { epochs: (1..=2).map(row).collect(), ..Page::default() };
+    let heading = "accuracy of the weights beside their average";
+    assert!(!render(&page).contains(heading));
+    page.epochs[1].weights_accuracy = Some(0.625);
+    let html = render(&page);
+    assert!(html.contains(heading) && html.contains("<td>62.50%</td>"));
+    assert!(html.contains("\"weights_accuracy\":0.625"));
 }
 
 #[test]

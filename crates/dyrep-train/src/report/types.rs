@@ -108,6 +108,9 @@ pub struct EpochRow {
     /// Accuracy on the validation set after it, 0 to 1.
     #[serde(default, with = "number::optional", skip_serializing_if = "Option::is_none")]
     pub valid_accuracy: Option<f64>,
+    /// Where an average of the weights is evaluated: the accuracy of the weights themselves, 0 to 1.
+    #[serde(default, with = "number::optional", skip_serializing_if = "Option::is_none")]
+    pub weights_accuracy: Option<f64>,
     /// The learning rate at its end.
     #[serde(with = "number")]
     pub learning_rate: f64,

@@ -87,6 +87,7 @@ fn epoch(report: &EpochReport) -> EpochRow {
         valid_loss: report.valid_loss,
         train_accuracy: known(report.train_accuracy),
         valid_accuracy: known(report.accuracy),
+        weights_accuracy: report.weights_accuracy.and_then(known),
         learning_rate: report.learning_rate,
         train_seconds: report.train_seconds,
         adjust_seconds: report.adjust_seconds,

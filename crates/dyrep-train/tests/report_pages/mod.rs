@@ -182,6 +182,7 @@ impl Run {
             valid_loss: loss * 0.92 + 0.07 + 0.06 * more * (1.0 - done),
             train_accuracy: Some(0.985 - 0.8 * (-5.5 * done).exp() - 0.01 * noise),
             valid_accuracy: Some(0.975 - 0.7 * (-6.0 * done).exp() - 0.02 * more),
+            weights_accuracy: None,
             learning_rate: 0.05 * (1.0 + (std::f64::consts::PI * done).cos()),
             train_seconds: 2.2 * size * (1.0 + 0.1 * noise),
             adjust_seconds: if epoch.is_multiple_of(4) { 0.6 + 0.3 * more } else { 0.0 },
