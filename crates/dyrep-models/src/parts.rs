@@ -51,9 +51,10 @@ pub(crate) fn fan_out_of_all(groups: usize) -> Initializer {
     Initializer::KaimingNormal { gain: (2.0 / groups as f64).sqrt(), fan_out_only: true }
 }
 
-/// PyTorch's own start of a convolution: uniform within 1 / √(fan-in), the fan-in being that of one group.
+/// PyTorch's own start of a convolution, which a layer has where nothing is said: uniform within 1 / √(fan-in), the fan-in
+/// being that of one group.
 pub(crate) fn fan_in(_groups: usize) -> Initializer {
-    Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }
+    RepConv2dConfig::new([1, 1], [1, 1]).initializer
 }
 
 pub(crate) fn norm(channels: usize, device: &Device) -> BatchNorm {

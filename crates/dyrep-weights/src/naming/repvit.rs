@@ -9,6 +9,7 @@
 //! | fused: `stem.conv1`, `head` | `stem.conv1.c`, `head.head.l`, behind and before which norms pass values through |
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use super::{Dialect, EPSILON, Naming, Translated, silent_norm};
 use crate::tensor::{Number, Stored};
@@ -79,6 +80,8 @@ fn one_head(tensors: &mut BTreeMap<String, Stored>) {
     }
     tensors.retain(|name, _| !name.starts_with(TEACHERS));
     let ([classes, channels], heads) = (one.size(), [one, other]);
+    // Whichever is read first computes both.
+    let both = Arc::new(OnceLock::new());
     for (name, value) in [("bn.weight", 1.0), ("bn.bias", 0.0)] {
         let name = format!("{HEAD}.{name}");
         tensors.insert(name.clone(), Stored::constant(name, value, channels));
@@ -86,11 +89,11 @@ fn one_head(tensors: &mut BTreeMap<String, Stored>) {
     for (name, shape, weight) in
         [("l.weight", vec![classes, channels], true), ("l.bias", vec![classes], false)]
     {
-        let heads = heads.clone();
+        let (heads, both) = (heads.clone(), Arc::clone(&both));
         let merged = move || {
-            let (weights, bias) = merged(&heads)?;
-            let values = if weight { weights } else { bias };
-            Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
+            let both = both.get_or_init(|| merged(&heads)).as_ref().map_err(Clone::clone)?;
+            let values = if weight { &both.0 } else { &both.1 };
+            Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
         };
         let name = format!("{HEAD}.{name}");
         // What is read for it: both.
