@@ -25,7 +25,8 @@ fn plans(mixer: Mixer, shape: [usize; 4]) -> impl Iterator<Item = Option<Mix>> {
 fn batch(shape: [usize; 4]) -> Batch {
     let bytes = (0..shape.iter().product()).map(|i: usize| (i * 37 % 251) as u8);
     let pixels = bytes.collect::<Vec<u8>>().into();
-    Batch { pixels, labels: (0..shape[0] as i64).collect(), shape, start: 0 }
+    let labels = (0..shape[0] as i64).collect();
+    Batch { pixels, labels, samples: (0..shape[0]).collect(), shape, start: 0 }
 }
 
 #[test]
@@ -152,6 +153,7 @@ fn mixup_rounds_to_the_nearest_level() {
     let mut batch = Batch {
         pixels: vec![0, 100, 255, 10, 101, 0].into(),
         labels: vec![4, 7],
+        samples: vec![0, 1],
         shape: [2, 1, 1, 3],
         start: 0,
     };

@@ -129,8 +129,8 @@ mod tests {
         let device = Device::flex();
         let input = InputSpec::imagenet();
         let pixels: Vec<u8> = (0..2 * 3 * 16 * 24).map(|i| (i * 7 % 256) as u8).collect();
-        let (shape, labels) = ([2, 3, 16, 24], vec![0, 1]);
-        let batch = Batch { pixels: pixels.clone().into(), labels, shape, start: 0 };
+        let (shape, labels, samples) = ([2, 3, 16, 24], vec![0, 1], vec![0, 1]);
+        let batch = Batch { pixels: pixels.clone().into(), labels, samples, shape, start: 0 };
         let bytes = TensorData::new(pixels, shape);
         let floats = Tensor::<4, Int>::from_data(bytes, (&device, DType::U8)).float();
         let of = |values: &[f32]| {

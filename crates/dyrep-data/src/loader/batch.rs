@@ -14,6 +14,9 @@ pub struct Batch {
     pub pixels: Pixels,
     /// The classes of the `n` images.
     pub labels: Vec<i64>,
+    /// Which samples of the data set they are, by index: what is known of a sample beside its label
+    /// is found by it, however the epoch was ordered and whatever was skipped.
+    pub samples: Vec<usize>,
     /// `[n, channels, height, width]`.
     pub shape: [usize; 4],
     /// Place in the epoch's order of the batch's first sample, so that a batch can be told from

@@ -154,25 +154,26 @@ impl Plan {
         let Some(made) = made else { return Ok(None) };
 
         // What could not be used leaves no gap.
-        let mut labels = Vec::with_capacity(indices.len());
+        let mut samples = Vec::with_capacity(indices.len());
         for (at, result) in std::iter::once(Ok(first)).chain(made).enumerate() {
             match result {
                 Ok(Written { .. }) => {
-                    let place = labels.len();
+                    let place = samples.len();
                     if place < at {
                         pixels.copy_within(at * length..(at + 1) * length, place * length);
                     }
-                    labels.push(self.shared.dataset.label(indices[at]) as i64);
+                    samples.push(indices[at]);
                 }
                 Err(error) if error.is_of_one_sample() => unusable.push((indices[at], error)),
                 Err(error) => return Err(error),
             }
         }
-        pixels.truncate(labels.len() * length);
+        pixels.truncate(samples.len() * length);
         let [channels, height, width] = expected;
-        let shape = [labels.len(), channels, height, width];
+        let shape = [samples.len(), channels, height, width];
+        let labels = samples.iter().map(|&index| self.shared.dataset.label(index) as i64).collect();
         let pixels = Pixels::of_loader(pixels, Arc::downgrade(&self.shared.buffers));
-        Ok(Some(Batch { pixels, labels, shape, start }))
+        Ok(Some(Batch { pixels, labels, samples, shape, start }))
     }
 
     /// Reads, decodes and transforms a sample, which stands at `place` in the epoch's order, and hands
