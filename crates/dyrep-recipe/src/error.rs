@@ -236,6 +236,7 @@ fn example(table: &str, key: &str) -> &'static str {
         ("", "optimizer") => "`[optimizer]` with `learning_rate = 0.1` and `batch_size = 256`",
         ("", "schedule") => "`[schedule]` with `epochs = 120`",
         ("", "strategy") => "`[strategy]` with `name = \"dyrep\"`",
+        (_, "file") => "`file = \"teacher.safetensors\"`",
         ("model", "name") => "`name = \"resnet18\"`",
         ("strategy", "name") => "`name = \"dyrep\"`",
         (_, "set") => "`set = \"digits\"`",

@@ -17,6 +17,7 @@
 
 mod augmentation;
 mod check;
+mod distillation;
 mod error;
 mod fault;
 mod growth;
@@ -41,6 +42,7 @@ use dyrep_schema as bounds;
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::AugmentationRecipe;
+pub use distillation::DistillationRecipe;
 pub use error::{Place, RecipeError};
 pub use growth::GrowthRecipe;
 pub use optimization::{
@@ -68,6 +70,7 @@ const SECTIONS: &[&str] = &[
     "optimizer",
     "schedule",
     "loss",
+    "distillation",
     "strategy",
     "evaluation",
     "run",
@@ -91,6 +94,9 @@ pub struct Recipe {
     pub schedule: ScheduleConfig,
     /// The loss; cross entropy if absent.
     pub loss: LossConfig,
+    /// A teacher; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationRecipe>,
     /// Where branches come from. Required.
     pub strategy: StrategyRecipe,
     /// What happens after an epoch.
@@ -213,6 +219,7 @@ struct Parts {
     optimizer: Option<OptimizerConfig>,
     schedule: Option<ScheduleConfig>,
     loss: Option<LossConfig>,
+    distillation: Option<Option<DistillationRecipe>>,
     strategy: Option<StrategyRecipe>,
     evaluation: Option<EvaluationRecipe>,
     run: Option<RunRecipe>,
@@ -236,6 +243,10 @@ impl Parts {
             optimizer: required(root, "optimizer", &mut faults),
             schedule: required(root, "schedule", &mut faults),
             loss: optional(root, "loss", &mut faults),
+            distillation: match root.get("distillation") {
+                Some(_) => required(root, "distillation", &mut faults).map(Some),
+                None => Some(None),
+            },
             strategy: required(root, "strategy", &mut faults),
             evaluation: optional(root, "evaluation", &mut faults),
             run: optional(root, "run", &mut faults),
@@ -256,6 +267,7 @@ impl Parts {
             optimizer: self.optimizer?,
             schedule: self.schedule?,
             loss: self.loss?,
+            distillation: self.distillation?,
             strategy: self.strategy?,
             evaluation: self.evaluation?,
             run: self.run?,

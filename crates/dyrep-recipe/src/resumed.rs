@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{Recipe, RecipeError};
 
-/// Sections and keys that decide what the network is, what it reads and how its steps are counted: of these a checkpoint
-/// is.
-const FIXED: [&str; 10] = [
+/// Sections and keys that decide what the network is, what it reads and learns from, and how its steps are counted: of
+/// these a checkpoint is.
+const FIXED: [&str; 11] = [
     "model",
     "strategy",
     "data.set",
@@ -16,6 +16,7 @@ const FIXED: [&str; 10] = [
     "optimizer.batch_size",
     "optimizer.accumulate",
     "optimizer.ema_decay",
+    "distillation",
     "run.seed",
 ];
 
@@ -90,6 +91,7 @@ mod tests {
             ("model.width=12", "`model.width` is 12 and was"),
             ("optimizer.ema_decay=0.5", "`optimizer.ema_decay` is 0.5 and was not given"),
             ("strategy.name=plain", "`strategy."),
+            ("distillation.file=t.safetensors", "`distillation` is {"),
         ] {
             let error = changed(fixed).unwrap_err();
             assert!(error.starts_with(key), "{error}");

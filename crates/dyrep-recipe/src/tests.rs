@@ -102,6 +102,10 @@ final_learning_rate = 1
 [loss]
 label_smoothing = 0.1
 class_weights = [1, 0.5]
+[distillation]
+file = "/data/teacher.safetensors"
+weight = 1
+temperature = 0.5
 [strategy]
 interval = 3
 name = "dyrep"
@@ -177,6 +181,7 @@ fn what_is_absent_has_the_documented_default() {
             final_learning_rate: 0.0,
         },
         loss: LossConfig { label_smoothing: 0.0, class_weights: None },
+        distillation: None,
         strategy: StrategyRecipe::DyRep(GrowthRecipe::default()),
         evaluation: EvaluationRecipe {
             recalibrate_batches: None,
@@ -239,6 +244,20 @@ fn every_key_is_read_and_written_back() {
     let flip = |probability| TransformSpec::RandomHorizontalFlip { probability };
     assert_eq!(flips, [flip(0.5), flip(0.25)]);
     assert_eq!(recipe.augmentation.cutmix, Some(MixSpec { alpha: 1.0, probability: 0.3 }));
+    let file = "/data/teacher.safetensors".into();
+    let distillation = DistillationRecipe { file, weight: 1.0, temperature: 0.5 };
+    assert_eq!(recipe.distillation, Some(distillation));
+}
+
+/// A file alone is a teacher, with the usual weight and temperature; without one there is none.
+#[test]
+fn a_teacher_is_a_file() {
+    let recipe = parse(SHORT, &["distillation.file=t.safetensors"]).unwrap();
+    let distillation =
+        DistillationRecipe { file: "t.safetensors".into(), weight: 0.9, temperature: 4.0 };
+    assert_eq!(recipe.distillation, Some(distillation));
+    assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
+    assert!(!parse(SHORT, &[]).unwrap().to_toml().unwrap().contains("distillation"));
 }
 
 /// Runs keep the text of their recipe, in the form of the program that began them.
@@ -254,6 +273,7 @@ fn what_was_written_before_is_read() {
     full.optimizer.groups.clear();
     full.schedule.warm_up_learning_rate = short.schedule.warm_up_learning_rate;
     full.loss.class_weights = None;
+    full.distillation = None;
     full.evaluation.ship = short.evaluation.ship;
     full.run = RunRecipe {
         seed: full.run.seed,

@@ -78,6 +78,8 @@ real_bounds! {
     Between: "a number above 0 and below 1", |x| x > 0.0 && x < 1.0;
     HalfTurn: "a number from 0 to 0.5", |x| (0.0..=0.5).contains(&x);
     Ten: "a number from 0 to 10", |x| (0.0..=10.0).contains(&x);
+    // Far beyond what makes sense; logits stay numbers.
+    Temperature: "a number from 0.01 to 100", |x| (0.01..=100.0).contains(&x);
 }
 
 macro_rules! whole_bounds {

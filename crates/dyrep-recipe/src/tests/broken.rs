@@ -34,8 +34,8 @@ fn unknown_keys() {
         &[("learning_rate", "lr")],
         &format!("recipes/x.toml:8: unknown key `lr` in [optimizer] {optimizer}"),
     );
-    let sections = "(known: model, data, augmentation, optimizer, schedule, loss, strategy, \
-                    evaluation, run)";
+    let sections = "(known: model, data, augmentation, optimizer, schedule, loss, \
+                    distillation, strategy, evaluation, run)";
     check(
         &[("[optimizer]", "[optimiser]")],
         &format!(

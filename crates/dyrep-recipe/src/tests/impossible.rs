@@ -61,6 +61,10 @@ fn numbers_out_of_bounds() {
     check("schedule", "epochs = 0", &format!("`epochs` in [schedule]: {COUNT}, found 0"));
     let smoothing = "`label_smoothing` in [loss]: expected a number from 0 to below 1, found 1.0";
     check("loss", "label_smoothing = 1.0", smoothing);
+    let weight = "`weight` in [distillation]: expected a number above 0 and not above 1, found 0";
+    check("distillation", "file = 't'\nweight = 0", weight);
+    let warm = "`temperature` in [distillation]: expected a number from 0.01 to 100, found 0";
+    check("distillation", "file = 't'\ntemperature = 0", warm);
     check("strategy", "interval = 0", &format!("`interval` in [strategy]: {COUNT}, found 0"));
     let depth = "`max_depth` in [strategy]: expected a whole number from 1 to 16, found 17";
     check("strategy", "max_depth = 17", depth);

@@ -125,7 +125,8 @@ fn refusals_show_the_override() {
         (
             "schedul.epochs=3",
             "override `schedul.epochs=3`: unknown section [schedul]; did you mean `schedule`? \
-             (known: model, data, augmentation, optimizer, schedule, loss, strategy, evaluation, run)"
+             (known: model, data, augmentation, optimizer, schedule, loss, distillation, strategy, \
+             evaluation, run)"
                 .to_owned(),
         ),
         (
