@@ -101,9 +101,14 @@ pub(crate) struct Pictures {
 }
 
 impl DataArgs {
-    /// The pictures to evaluate `loaded` on.
-    pub(crate) fn open(&self, loaded: &Loaded, strict: StrictArgs) -> Result<Pictures, Failure> {
-        let part = self.part(loaded, Wanted::Validation)?;
+    /// The pictures of a part to evaluate `loaded` on.
+    pub(crate) fn open(
+        &self,
+        loaded: &Loaded,
+        wanted: Wanted,
+        strict: StrictArgs,
+    ) -> Result<Pictures, Failure> {
+        let part = self.part(loaded, wanted)?;
         let path = part.path.as_ref().map(|path| path.display().to_string());
         let name = match path {
             Some(path) => path,

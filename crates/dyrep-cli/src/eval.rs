@@ -1,13 +1,13 @@
 //! `dyrep eval`: accuracy on labelled pictures.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Args;
+use clap::{ArgGroup, Args, ValueEnum};
 use dyrep_burn::{deploy, write_atomically};
-use dyrep_data::LeftOut;
-use dyrep_train::{Confusion, InputSpec, evaluate_with};
+use dyrep_data::{Batch, LeftOut, Loader, Wanted};
+use dyrep_train::{Confusion, InputSpec, TeacherLogits, evaluate_rows};
 use serde::Serialize;
 
 use crate::Failure;
@@ -16,11 +16,14 @@ use crate::data::{DataArgs, Pictures, StrictArgs};
 use crate::file::check_free;
 use crate::network::{DeviceArgs, NetworkArgs};
 use crate::terminal::bar;
+use crate::text::number;
 
 /// Measure accuracy on labelled pictures
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  dyrep eval runs/digits\n  dyrep eval resnet18-f37072fd.pth --data /data/imagenet"
+    group = ArgGroup::new("written").args(["confusion", "logits"]).multiple(true),
+    after_help = "Examples:\n  dyrep eval runs/digits\n  dyrep eval resnet18-f37072fd.pth --data /data/imagenet\n  \
+                  dyrep eval runs/teacher --on train --logits teacher.safetensors"
 )]
 pub(crate) struct EvalArgs {
     /// Weights: a file, or a run's folder
@@ -28,6 +31,10 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     data: DataArgs,
+
+    /// Which part of the pictures
+    #[arg(long, value_name = "PART", default_value = "validation")]
+    on: On,
 
     #[command(flatten)]
     strict: StrictArgs,
@@ -44,8 +51,12 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     confusion: Option<PathBuf>,
 
-    /// Write over that file
-    #[arg(long, requires = "confusion")]
+    /// Write the logits of every picture to a safetensors file: what a student learns from (`distillation.file` of a recipe)
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+
+    /// Write over these files
+    #[arg(long, requires = "written")]
     force: bool,
 
     #[command(flatten)]
@@ -53,6 +64,13 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     device: DeviceArgs,
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum On {
+    Train,
+    Validation,
 }
 
 /// What was measured.
@@ -79,6 +97,8 @@ struct Evaluated {
     left_out: LeftOut,
     /// What should be known of the data.
     notices: Vec<String>,
+    /// Where the logits are, if that was asked for.
+    logits: Option<PathBuf>,
 }
 
 /// A class's accuracy.
@@ -115,14 +135,15 @@ impl fmt::Display for Evaluated {
         writeln!(f, "{:<26}{:>10.2}%", "accuracy", 100.0 * self.accuracy)?;
         writeln!(f, "{:<26}{:>10.2}%", "class among the first 5", 100.0 * self.top5_accuracy)?;
         write!(f, "{:<26}{:>11.1}", "pictures a second", self.pictures_per_second)?;
-        if self.by_class.is_empty() {
-            return Ok(());
+        if let Some(file) = &self.logits {
+            write!(f, "\nwrote the logits to {}", file.display())?;
         }
         for it in &self.by_class {
             let percent = it.accuracy.map_or("none".to_owned(), |it| format!("{:.2}%", 100.0 * it));
             write!(f, "\n{:<26}{percent:>11}  {} of {}", it.class, it.correct, it.pictures)?;
         }
-        for it in &self.most_confused {
+        let most_confused: &[_] = if self.by_class.is_empty() { &[] } else { &self.most_confused };
+        for it in most_confused {
             write!(f, "\n{} taken for {}: {}", it.class, it.taken_for, it.pictures)?;
         }
         Ok(())
@@ -131,7 +152,7 @@ impl fmt::Display for Evaluated {
 
 impl EvalArgs {
     pub(crate) fn run(&self) -> Result<Answer, Failure> {
-        if let Some(file) = &self.confusion {
+        for file in self.confusion.iter().chain(&self.logits) {
             check_free(file, self.force)?;
         }
         let device = self.device.open()?;
@@ -139,14 +160,25 @@ impl EvalArgs {
         if self.deploy {
             loaded.network = deploy(loaded.float()?);
         }
-        let Pictures { loader, name: data, notices } = self.data.open(&loaded, self.strict)?;
+        let wanted = match self.on {
+            On::Train => Wanted::Training,
+            On::Validation => Wanted::Validation,
+        };
+        let Pictures { loader, name: data, notices } =
+            self.data.open(&loaded, wanted, self.strict)?;
         let started = Instant::now();
         let bar = bar(loader.samples() as u64, "pictures");
         let spec = InputSpec::from(&loaded.input());
-        let told = |done| bar.set_position(done as u64);
+        let mut logits = vec![];
+        let seen = |batch: &Batch, rows: &[f32]| {
+            bar.inc(batch.labels.len() as u64);
+            if self.logits.is_some() {
+                logits.extend_from_slice(rows);
+            }
+        };
         let (accuracy, confusion) = match &loaded.int8 {
-            Some(int8) => evaluate_with(int8, &loader, &spec, &device, told)?,
-            None => evaluate_with(&loaded.network, &loader, &spec, &device, told)?,
+            Some(int8) => evaluate_rows(int8, &loader, &spec, &device, seen)?,
+            None => evaluate_rows(&loaded.network, &loader, &spec, &device, seen)?,
         };
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
@@ -158,6 +190,9 @@ impl EvalArgs {
         if let Some(file) = &self.confusion {
             write_atomically(file, table(&confusion, class).as_bytes())
                 .map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        if let Some(file) = &self.logits {
+            write_logits(file, &loader, logits, &unusable)?;
         }
         let evaluated = Evaluated {
             model: loaded.title(),
@@ -174,9 +209,30 @@ impl EvalArgs {
             unusable,
             left_out: loader.dataset().left_out(),
             notices,
+            logits: self.logits.clone(),
         };
         Ok(Answer::new(&evaluated)?.with_code(code))
     }
+}
+
+/// Writes the logits of all pictures of the loader's data set, in its order.
+fn write_logits(
+    file: &Path,
+    loader: &Loader,
+    logits: Vec<f32>,
+    unusable: &[String],
+) -> Result<(), Failure> {
+    let failed = |reason: String| -> Failure { format!("{}: {reason}", file.display()).into() };
+    if !unusable.is_empty() {
+        let count = number(unusable.len(), "picture", "pictures");
+        let all = unusable.join("; ");
+        return Err(failed(format!(
+            "not written, since it holds logits of every picture and {count} cannot be used; without them in the data \
+             it can be: {all}"
+        )));
+    }
+    let teacher = TeacherLogits::new(loader.dataset(), logits)?;
+    write_atomically(file, teacher.bytes()).map_err(|error| failed(error.to_string()))
 }
 
 fn by_class(confusion: &Confusion, name: impl Fn(usize) -> String) -> Vec<ClassResult> {

@@ -10,8 +10,7 @@ use burn::tensor::Device;
 use dyrep_burn::{Event, EventLog, Structure, deploy, write_atomically};
 use dyrep_train::recipe::{Recipe, Shipped};
 use dyrep_train::{
-    Checkpoints, Cost, Deployment, Disk, Ended, EpochReport, Interrupter, Plan, Run, RunRecord,
-    SystemDisk,
+    Cost, Deployment, Disk, Ended, EpochReport, Interrupter, Plan, Run, RunRecord, SystemDisk,
 };
 use dyrep_weights::{Label, write_burnpack};
 use serde::Serialize;
@@ -134,11 +133,9 @@ impl Job {
         let Self { recipe, folder, resume, dashboard, lines, .. } = &self;
         let (names, devices) = open_devices(&self.devices)?;
         let absolute = absolute(recipe)?;
-        // Without a checkpoint it begins as it began.
-        let any = || Checkpoints::existing(folder).any();
         let mut plan = match resume {
-            Some(record) if any()? => Plan::resuming(&absolute, &devices, &record.start)?,
-            _ => Plan::new(&absolute, &devices)?,
+            Some(record) => Plan::resuming(&absolute, &devices, folder, record)?,
+            None => Plan::new(&absolute, &devices)?,
         };
         let on = names.join(", ");
         (plan.training.title, plan.training.description) = describe(recipe, &plan, &on);
@@ -289,7 +286,9 @@ fn describe(recipe: &Recipe, plan: &Plan, device: &str) -> (String, String) {
 /// The recipe whose paths mean the same wherever the run is gone on with.
 fn absolute(recipe: &Recipe) -> Result<Recipe, Failure> {
     let mut recipe = recipe.clone();
-    for path in [&mut recipe.data.path, &mut recipe.model.weights].into_iter().flatten() {
+    let teacher = recipe.distillation.as_mut().map(|it| &mut it.file);
+    let others = [recipe.data.path.as_mut(), recipe.model.weights.as_mut()];
+    for path in others.into_iter().chain([teacher]).flatten() {
         *path =
             std::path::absolute(&*path).map_err(|error| format!("{}: {error}", path.display()))?;
     }

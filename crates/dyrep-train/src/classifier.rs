@@ -27,9 +27,9 @@ use crate::step_gradients::StepGradients;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loss {
-    config: LossConfig,
+    pub(crate) config: LossConfig,
     /// How much each class counts, in the order of the logits: as asked for, or measured; none: all alike.
-    weights: Option<Vec<f32>>,
+    pub(crate) weights: Option<Vec<f32>>,
 }
 
 impl Loss {
@@ -82,9 +82,17 @@ impl Loss {
         }
     }
 
-    /// The mean over a batch, `[1]`; of mixed pictures the mixture of both classes' losses (arXiv 1710.09412), each with
-    /// the weights of its own classes.
-    fn of(&self, logits: &Tensor<2>, pictures: &Pictures) -> Tensor<1> {
+    /// The mean over a batch, `[1]`: by the labels, and by what a teacher says where there is one.
+    pub(crate) fn of(&self, logits: &Tensor<2>, pictures: &Pictures) -> Tensor<1> {
+        let of_labels = || self.of_labels(logits, pictures);
+        match &pictures.soft {
+            Some(soft) => soft.loss(logits, of_labels),
+            None => of_labels(),
+        }
+    }
+
+    /// Of mixed pictures the mixture of both classes' losses (arXiv 1710.09412), each with the weights of its own classes.
+    fn of_labels(&self, logits: &Tensor<2>, pictures: &Pictures) -> Tensor<1> {
         let own = self.to(logits, &pictures.classes);
         match &pictures.mixed {
             Some((others, share)) => own * *share + self.to(logits, others) * (1.0 - share),
@@ -275,7 +283,8 @@ mod tests {
                 for share in [None, Some(0.3)] {
                     let mixed = share.map(|share| (classes([1, 0]), share));
                     let (images, classes) = (images.clone(), classes([2, 0]));
-                    let pictures = Pictures { images, classes, mixed, place: Place::default() };
+                    let place = Place::default();
+                    let pictures = Pictures { images, classes, mixed, soft: None, place };
                     let keep = share.unwrap_or(1.0);
                     let of = |classes: [usize; 2]| {
                         by_definition(&logits, &classes, smoothing, &weights.unwrap_or([1.0; 3]))

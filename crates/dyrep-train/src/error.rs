@@ -176,6 +176,14 @@ pub enum TrainError {
         /// Weights.
         found: usize,
     },
+    /// A teacher's logits that cannot be learnt from, or are not of the training pictures.
+    #[error("{file}: {reason}")]
+    Teacher {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A data set on disk without its place.
     #[error("where is the data set `{set}`? set data.path")]
     NoPath {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use burn::tensor::{Device, Tensor};
-use dyrep_data::{DataError, Loader};
+use dyrep_data::{Batch, DataError, Loader};
 use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl Accuracy {
 
     /// Counts pictures with logits `[batch, classes]` and these classes.
     pub(crate) fn count_batch(&mut self, logits: Tensor<2>, labels: &[i64]) {
-        for_each(logits, labels, |row, class| self.count(place(row, class)));
+        for_each(&rows(logits), labels, |row, class| self.count(place(row, class)));
     }
 
     /// Counts a picture whose class has the `place`-th largest logit, from 0; nothing where its logit is no number.
@@ -96,11 +96,15 @@ impl Confusion {
     }
 }
 
-/// Each picture's row of logits `[batch, classes]`, with its class.
-fn for_each(logits: Tensor<2>, labels: &[i64], mut f: impl FnMut(&[f32], usize)) {
-    let [_, classes] = logits.dims();
-    let logits: Vec<f32> = logits.into_data().iter().collect();
-    for (row, class) in logits.chunks_exact(classes).zip(labels) {
+/// The numbers of logits `[batch, classes]`, row after row.
+fn rows(logits: Tensor<2>) -> Vec<f32> {
+    logits.into_data().iter().collect()
+}
+
+/// Each picture's row of logits, with its class.
+fn for_each(rows: &[f32], labels: &[i64], mut f: impl FnMut(&[f32], usize)) {
+    let classes = (rows.len() / labels.len().max(1)).max(1);
+    for (row, class) in rows.chunks_exact(classes).zip(labels) {
         f(row, usize::try_from(*class).unwrap_or(usize::MAX));
     }
 }
@@ -147,6 +151,24 @@ pub fn evaluate_with<N: Network>(
     device: &Device,
     mut progress: impl FnMut(usize),
 ) -> Result<(Accuracy, Confusion), DataError> {
+    let mut done = 0;
+    evaluate_rows(model, loader, input, device, |batch, _rows| {
+        done += batch.labels.len();
+        progress(done);
+    })
+}
+
+/// As [`evaluate_with`]; `seen` is given each batch with its logits, `[batch, classes]` row after row.
+///
+/// # Errors
+/// Data that cannot be read.
+pub fn evaluate_rows<N: Network>(
+    model: &N,
+    loader: &Loader,
+    input: &InputSpec,
+    device: &Device,
+    mut seen: impl FnMut(&Batch, &[f32]),
+) -> Result<(Accuracy, Confusion), DataError> {
     let model = model.valid();
     let device = device.clone().inner();
     let (mut accuracy, mut confusion) = (Accuracy::default(), Confusion::new(0));
@@ -157,11 +179,12 @@ pub fn evaluate_with<N: Network>(
         if accuracy.total == 0 {
             confusion = Confusion::new(classes);
         }
-        for_each(logits, &batch.labels, |row, class| {
+        let logits = rows(logits);
+        for_each(&logits, &batch.labels, |row, class| {
             accuracy.count(place(row, class));
             confusion.count(row, class);
         });
-        progress(accuracy.total);
+        seen(&batch, &logits);
     }
     Ok((accuracy, confusion))
 }
@@ -201,12 +224,12 @@ mod tests {
     #[test]
     fn classes_that_are_taken_for_others() {
         let device = Device::flex();
-        let rows =
+        let table =
             [[9.0, 1.0, 2.0], [1.0, 9.0, 2.0], [1.0, 9.0, 2.0], [1.0, 2.0, 9.0], [9.0, 2.0, 1.0]];
-        let (logits, labels) = (Tensor::<2>::from_data(rows, &device), [0, 0, 0, 2, 1]);
+        let (logits, labels) = (Tensor::<2>::from_data(table, &device), [0, 0, 0, 2, 1]);
         let (mut accuracy, mut confusion) = (Accuracy::default(), Confusion::new(3));
         accuracy.count_batch(logits.clone(), &labels);
-        for_each(logits, &labels, |row, class| confusion.count(row, class));
+        for_each(&rows(logits), &labels, |row, class| confusion.count(row, class));
         assert_eq!(
             (0..3).map(|class| confusion.of(class).to_vec()).collect::<Vec<_>>(),
             [[1, 2, 0], [1, 0, 0], [0, 0, 1]]

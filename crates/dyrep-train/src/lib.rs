@@ -17,6 +17,7 @@ mod data;
 mod deployment;
 mod device;
 mod disk;
+mod distillation;
 mod dyrep;
 mod epoch_steps;
 mod error;
@@ -43,6 +44,7 @@ pub use data::{Part as DataPart, evaluation, input, notices, part, sets};
 pub use deployment::{Cost, Deployment};
 pub use device::{available, default_name, device};
 pub use disk::{Disk, SystemDisk};
+pub use distillation::{Distillation, SoftTargets, TeacherLogits};
 pub use dyrep::{BoxedError, CalibrationData, DyRep};
 pub use dyrep_models::Network;
 pub use dyrep_recipe::{
@@ -50,7 +52,7 @@ pub use dyrep_recipe::{
     ScheduleKind,
 };
 pub use error::{DeviceError, TrainError};
-pub use evaluate::{Accuracy, Confusion, evaluate, evaluate_with};
+pub use evaluate::{Accuracy, Confusion, evaluate, evaluate_rows, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
 pub use optimizer::Groups;

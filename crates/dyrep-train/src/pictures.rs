@@ -9,6 +9,7 @@ use burn::data::dataset::DatasetError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dyrep_data::{Batch, Epoch, Loader, Mix, Mixer};
 
+use crate::distillation::{Distillation, SoftTargets};
 use crate::input::InputSpec;
 use crate::step_gradients::Place;
 
@@ -21,6 +22,8 @@ pub struct Pictures {
     pub classes: Tensor<1, Int>,
     /// The classes that were mixed in, `[batch]`, and the share that `classes` keep.
     pub mixed: Option<(Tensor<1, Int>, f64)>,
+    /// What a teacher says of them, where there is one.
+    pub soft: Option<SoftTargets>,
     /// Where the batch stands in its epoch.
     pub place: Place,
 }
@@ -30,7 +33,7 @@ impl Pictures {
     #[must_use]
     pub fn new(batch: &Batch, input: &InputSpec, device: &Device) -> Self {
         let (images, classes) = (input.images(batch, device), input.targets(batch, device));
-        Self { images, classes, mixed: None, place: Place::default() }
+        Self { images, classes, mixed: None, soft: None, place: Place::default() }
     }
 
     /// Mixes a batch and moves it to a device. Boxes are copied as bytes; blending is of normalised values, which
@@ -52,7 +55,19 @@ impl Pictures {
             }
         };
         let mixed = Some((classes.clone().select(0, partners), mix.lambda));
-        Self { images, classes, mixed, place: Place::default() }
+        Self { images, classes, mixed, soft: None, place: Place::default() }
+    }
+
+    /// Adds what a teacher, if there is one, says of these samples of the data set, mixed as they are.
+    #[must_use]
+    pub fn taught(
+        self,
+        teacher: Option<&Distillation>,
+        samples: &[usize],
+        mix: Option<&Mix>,
+    ) -> Self {
+        let device = self.images.device();
+        Self { soft: teacher.map(|teacher| teacher.targets(samples, mix, &device)), ..self }
     }
 }
 
@@ -77,6 +92,7 @@ pub struct Batches {
     range: Range<usize>,
     epochs: Epochs,
     mixer: Option<Mixer>,
+    teacher: Option<Distillation>,
     leave: Option<Arc<Leave>>,
 }
 
@@ -126,13 +142,21 @@ impl Batches {
     fn new(loader: Arc<Loader>, input: InputSpec, epochs: Epochs) -> Self {
         let range = 0..loader.samples();
         // Burn moves the loader to the device that it trains on.
-        Self { loader, input, device: Device::default(), range, epochs, mixer: None, leave: None }
+        let device = Device::default();
+        let (mixer, teacher, leave) = (None, None, None);
+        Self { loader, input, device, range, epochs, mixer, teacher, leave }
     }
 
     /// Mixes its batches.
     #[must_use]
     pub fn with_mixer(self, mixer: Option<Mixer>) -> Self {
         Self { mixer, ..self }
+    }
+
+    /// Adds what a teacher says of the pictures.
+    #[must_use]
+    pub fn with_teacher(self, teacher: Option<Distillation>) -> Self {
+        Self { teacher, ..self }
     }
 
     fn with(&self, device: Device, range: Range<usize>) -> Self {
@@ -144,8 +168,8 @@ impl Batches {
             Epochs::Same => Epochs::Same,
         };
         let (loader, input) = (Arc::clone(&self.loader), self.input.clone());
-        let (mixer, leave) = (self.mixer, self.leave.clone());
-        Self { loader, input, device, range, epochs, mixer, leave }
+        let (mixer, teacher, leave) = (self.mixer, self.teacher.clone(), self.leave.clone());
+        Self { loader, input, device, range, epochs, mixer, teacher, leave }
     }
 }
 
@@ -191,20 +215,23 @@ impl Iterator for Iter<'_> {
             return None;
         }
         let batch = self.batches.next()?;
-        Some(batch.map_err(DatasetError::new).map(|batch| {
-            let Batches { loader, input, device, range, mixer, .. } = self.from;
+        Some(batch.map_err(DatasetError::new).map(|mut batch| {
+            let Batches { loader, input, device, range, mixer, teacher, .. } = self.from;
             let config = loader.config();
             // By its place, not by counting: where a file cannot be used, a batch is smaller.
             let number = batch.start / config.batch_size;
             self.done = range.end.min(batch.start + config.batch_size) - range.start;
             let plan =
                 |mixer: &Mixer| mixer.plan(config.seed, self.epoch, number as u64, batch.shape);
+            let mix = mixer.as_ref().and_then(plan);
+            let samples = std::mem::take(&mut batch.samples);
             let (epoch, first) = (self.epoch, batch.start);
             let round = (first - range.start) / config.batch_size;
-            let pictures = match mixer.as_ref().and_then(plan) {
-                Some(mix) => Pictures::mixed(batch, &mix, input, device),
+            let pictures = match &mix {
+                Some(mix) => Pictures::mixed(batch, mix, input, device),
                 None => Pictures::new(&batch, input, device),
             };
+            let pictures = pictures.taught(teacher.as_ref(), &samples, mix.as_ref());
             Pictures { place: Place { epoch, round, first }, ..pictures }
         }))
     }

@@ -1,20 +1,22 @@
 //! From a recipe to what a run is made of.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dyrep_burn::Structure;
 use dyrep_data::{Dataset, Loader, LoaderConfig, Mixer, Paint, Pipeline, Sampling};
 use dyrep_models::{Model, ModelConfig, ModelName};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
 
+use crate::checkpoint::Checkpoints;
 use crate::classifier::Loss;
 use crate::data::{Part, evaluation, input, notices, sets};
+use crate::distillation::{Distillation, TeacherLogits};
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::Groups;
-use crate::recipe::{AugmentationRecipe, ModelRecipe, Recipe, SamplerRecipe};
-use crate::run::Training;
+use crate::recipe::{AugmentationRecipe, DistillationRecipe, ModelRecipe, Recipe, SamplerRecipe};
+use crate::run::{RunRecord, Training, teacher};
 
 /// A recipe made ready to run.
 #[derive(Debug)]
@@ -40,16 +42,18 @@ impl Plan {
     ///
     /// # Errors
     /// Data that cannot be read, a model or a transform that this version does not have, branches that a layer cannot
-    /// have, weights that are not the network's.
+    /// have, weights that are not the network's, a teacher's logits that are not of the training pictures.
     ///
     /// # Panics
     /// If there is no device.
     pub fn new(recipe: &Recipe, devices: &[Device]) -> Result<Self, TrainError> {
-        Self::starting(recipe, devices, |network| start(recipe, network))
+        let teacher = recipe.distillation.as_ref().map(|it| it.file.clone());
+        Self::starting(recipe, devices, teacher, |network| start(recipe, network))
     }
 
-    /// The same for a run that goes on: its network began with the structure `began`, and its weights are in its
-    /// checkpoint, so that the file of weights that it once started from is not needed.
+    /// The same for a run that goes on in `folder`. Where it has a checkpoint, its network began with the structure of the
+    /// record, and its weights are in the checkpoint, so that the file of weights that it once started from is not
+    /// needed; neither is that of a teacher's logits, of which the folder has a copy.
     ///
     /// # Errors
     /// As [`new`](Self::new); a structure that is another network's.
@@ -59,9 +63,20 @@ impl Plan {
     pub fn resuming(
         recipe: &Recipe,
         devices: &[Device],
-        began: &Structure,
+        folder: &Path,
+        record: &RunRecord,
     ) -> Result<Self, TrainError> {
-        Self::starting(recipe, devices, |network| {
+        let copy = teacher::path(folder);
+        let teacher = recipe.distillation.as_ref().map(|it| match copy.exists() {
+            false if it.file.exists() => it.file.clone(),
+            _ => copy,
+        });
+        // Without a checkpoint it begins as it began.
+        if !Checkpoints::existing(folder).any()? {
+            return Self::starting(recipe, devices, teacher, |network| start(recipe, network));
+        }
+        let began = &record.start;
+        Self::starting(recipe, devices, teacher, |network| {
             let refused = |source| TrainError::Began { source: Box::new(source) };
             let network = began.apply(network).map_err(refused)?;
             Ok((network, None))
@@ -71,6 +86,7 @@ impl Plan {
     fn starting(
         recipe: &Recipe,
         devices: &[Device],
+        teacher: Option<PathBuf>,
         start: impl FnOnce(Model) -> Result<(Model, Option<Report>), TrainError>,
     ) -> Result<Self, TrainError> {
         let parts = sets(&recipe.data)?;
@@ -80,12 +96,14 @@ impl Plan {
             let path = recipe.data.path.clone().unwrap_or_default();
             return Err(TrainError::OneClass { path, class: class.clone() });
         }
+        let distillation = teacher.map(|file| distillation(recipe, &file, train.dataset()));
+        let distillation = distillation.transpose()?.flatten();
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
         let (network, loaded) = start(config.init(&device)?)?;
         let loss = Loss::new(recipe.loss.clone(), train.dataset())?;
-        let training = training(recipe, loss)?;
+        let training = Training { distillation, ..training(recipe, loss)? };
         // What the groups name must be there before a folder is made.
         Groups::of(&training.optimizer, &network)?;
         let label = Label {
@@ -115,6 +133,21 @@ fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), Tra
     let weights = options.and_then(|options| options.open(file)).map_err(failed)?;
     let (network, report) = load.into(network, &weights).map_err(failed)?;
     Ok((network, Some(report)))
+}
+
+/// The teacher whose logits are in `file`, if the recipe has one.
+fn distillation(
+    recipe: &Recipe,
+    file: &Path,
+    set: &dyn Dataset,
+) -> Result<Option<Distillation>, TrainError> {
+    let Some(DistillationRecipe { weight, temperature, .. }) = recipe.distillation else {
+        return Ok(None);
+    };
+    let teacher = Arc::new(TeacherLogits::open(file)?);
+    let distillation = Distillation { teacher, weight, temperature };
+    distillation.check(set)?;
+    Ok(Some(distillation))
 }
 
 fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainError> {
@@ -197,6 +230,7 @@ fn training(recipe: &Recipe, loss: Loss) -> Result<Training, TrainError> {
         schedule: schedule.clone(),
         optimizer: optimizer.clone(),
         loss,
+        distillation: None,
         controller,
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,

@@ -81,6 +81,8 @@ impl Plan {
             let rate = RATES[0] * (RATES[1] / RATES[0]).powf(share);
             let batch = batches.next().unwrap_or_else(|| unreachable!("epochs have no end"))?;
             let pictures = Pictures::new(&batch, &self.training.input, &device);
+            let teacher = self.training.distillation.as_ref();
+            let pictures = pictures.taught(teacher, &batch.samples, None);
             let output = TrainStep::step(&model, pictures);
             let loss = output.item.loss.into_data().iter::<f64>().sum::<f64>();
             sum = SMOOTHING * sum + (1.0 - SMOOTHING) * loss;

@@ -64,6 +64,7 @@ impl Plan {
         let device = self.training.graph(&devices[0]);
         let batch = self.train.epoch(1).next().unwrap_or_else(|| unreachable!("never empty"))?;
         let pictures = Pictures::new(&batch, &self.training.input, &device);
+        let pictures = pictures.taught(self.training.distillation.as_ref(), &batch.samples, None);
         let start = self.step(self.network.clone(), &pictures)?;
         let accumulate = self.training.optimizer.accumulate;
         let steps_per_epoch = EpochSteps::of(&self.train, accumulate, devices.len()).steps();

@@ -8,6 +8,8 @@ mod mistakes;
 mod published;
 mod recipes;
 #[cfg(unix)]
+mod taught;
+#[cfg(unix)]
 mod trained;
 mod version_1;
 #[cfg(unix)]

@@ -5,6 +5,7 @@
 //! RUN/run.json  report.html  epochs.csv  checkpoint/…    written after every epoch, each whole or not at all
 //! RUN/tensorboard/…                                      events for TensorBoard, if they are asked for
 //! RUN/steps.csv                                          the loss of every step, added to after every epoch
+//! RUN/teacher.safetensors                                the teacher's logits, if there is one
 //! ```
 
 mod calibration;
@@ -23,6 +24,7 @@ mod resume;
 mod strategies;
 mod sums;
 mod tables;
+pub(crate) mod teacher;
 mod tensorboard;
 mod time;
 
@@ -212,6 +214,7 @@ impl<N: Network> Run<'_, N> {
             Some(patience) if from.is_some() && over(patience) => moment.epochs,
             _ => training.epochs,
         };
+        teacher::keep(training.distillation.as_ref(), &self.folder, from.is_none(), &**disk)?;
         let rate = training.optimizer.learning_rate;
         let schedule = Schedule::new(training.schedule.clone(), rate, steps_per_epoch);
         let known = Known {
@@ -262,7 +265,8 @@ impl<N: Network> Run<'_, N> {
         let input = &training.input;
         let train = Batches::training(Arc::clone(&self.train), input.clone(), moment.epochs + 1)
             .without_first(moment.steps * accumulate)
-            .with_mixer(training.mixer);
+            .with_mixer(training.mixer)
+            .with_teacher(training.distillation);
         let left = ending.clone();
         let valid = Batches::evaluation(Arc::clone(&self.validation), input.clone())
             .until(move || left.leaves_validation());
@@ -384,6 +388,7 @@ impl<N: Network> Run<'_, N> {
         }
         training.check_precision(self.devices)?;
         training.loss.check(self.train.dataset().classes().len())?;
+        training.distillation.as_ref().map_or(Ok(()), |it| it.check(self.train.dataset()))?;
         let expected = training.input.mean.len();
         for loader in [&self.train, &self.validation] {
             let found = loader.dataset().channels();

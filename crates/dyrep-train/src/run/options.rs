@@ -9,6 +9,7 @@ use dyrep_models::Network;
 use dyrep_recipe::{OptimizerConfig, ScheduleConfig};
 
 use crate::classifier::Loss;
+use crate::distillation::Distillation;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 
@@ -30,6 +31,8 @@ pub struct Training {
     pub optimizer: OptimizerConfig,
     /// The loss.
     pub loss: Loss,
+    /// A teacher of the training pictures; `None` learns from their labels alone.
+    pub distillation: Option<Distillation>,
     /// When and how the structure changes; `None` leaves it as it is.
     pub controller: Option<ControllerConfig>,
     /// Training batches that batch norms are measured on before each evaluation; 0 for none.

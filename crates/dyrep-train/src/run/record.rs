@@ -97,6 +97,9 @@ pub struct RunRecord {
     /// The pictures that were left out because their files cannot be used: the name of each, and what is wrong.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// The CRC-32 of the teacher's logits that it learns from, where there is a teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<u32>,
     /// What else should be known: growths that were undone, steps that were left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -127,6 +130,7 @@ impl RunRecord {
             epochs: vec![],
             unfinished: None,
             left_out: vec![],
+            teacher: None,
             notes: vec![],
             deployment: None,
         }

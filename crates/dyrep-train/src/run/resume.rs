@@ -38,6 +38,7 @@ pub(super) fn begun(layout: &Layout, (training, classes): (&Training, &[String])
     let mut record = RunRecord::new(title.clone(), description.clone(), recipe.clone(), start);
     record.classes = classes.to_vec();
     record.epochs_planned = *epochs;
+    record.teacher = training.distillation.as_ref().map(|it| it.teacher.checksum());
     record.layers.clone_from(&layout.layers);
     record
 }
@@ -68,8 +69,15 @@ pub(super) fn gone_on(
             "the run began with the class `{before}` where its data now have `{now}`"
         ));
     }
-    record.truncate(moment);
     let now = begun(layout, (training, classes));
+    if record.teacher != now.teacher {
+        return refused(match (record.teacher, now.teacher) {
+            (None, _) => "the run began without a teacher".to_owned(),
+            (_, None) => "the run began with a teacher's logits".to_owned(),
+            _ => "the run began with other logits of its teacher".to_owned(),
+        });
+    }
+    record.truncate(moment);
     if record.recipe != now.recipe {
         let before = std::mem::replace(&mut record.recipe, now.recipe);
         record.history.push(Amendment { epochs: moment.epochs, recipe: before });

@@ -111,6 +111,7 @@ pub(crate) fn training(epochs: usize) -> Training {
             ..OptimizerConfig::imagenet()
         },
         loss: Loss::default(),
+        distillation: None,
         controller: Some(controller()),
         recalibration: 0,
         patience: None,
