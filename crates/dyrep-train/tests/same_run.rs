@@ -1,4 +1,5 @@
-//! What must not change a run: the loader's threads, and how many devices share a step.
+//! What must not change a run: the loader's threads, how many devices share a step, and, but for rounding, in which numbers
+//! it computes.
 
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
@@ -11,6 +12,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use common::{BATCH, First, Options, assert_same_bits, loaders};
 use dyrep_burn::EventLog;
+use dyrep_config::Precision;
 use dyrep_data::{
     DataError, Dataset, Digits, Image, Loader, LoaderConfig, MixConfig, MixSpec, Mixer, Pipeline,
 };
@@ -108,4 +110,25 @@ fn two_devices() {
         worst = worst.max(off.fold(0.0, f32::max) / largest);
     }
     assert!(worst < 1e-4, "off by {worst:.1e} of the largest value");
+}
+
+/// Numbers of 16 bits learn what those of 32 do; the loss is told in 32 whatever it is computed in.
+#[test]
+fn fewer_bits_learn_alike() {
+    let losses = |precision: Precision| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(12, folder.path());
+        options.training.precision = precision;
+        let ended = options.run().unwrap();
+        let left_out = ended.record.notes.len();
+        assert!(left_out == 0 || precision == Precision::F16, "{:?}", ended.record.notes);
+        let epochs = ended.record.epochs;
+        (epochs[0].loss, epochs[11].loss)
+    };
+    let (first, last) = losses(Precision::F32);
+    assert!(last < 0.8 * first, "{first} to {last}: nothing is learnt");
+    for precision in [Precision::Bf16, Precision::F16] {
+        let (_, other) = losses(precision);
+        assert!((other / last - 1.0).abs() < 0.25, "{precision}: {other}, in f32 {last}");
+    }
 }

@@ -7,7 +7,7 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use burn::module::Module;
 use burn::optim::SgdConfig;
@@ -107,6 +107,37 @@ fn several_devices_in_both_ways() {
         let ended = launch(training, wrapped(2, 2));
         assert_eq!((growths(&ended.model), ended.model.epochs()), (1, 2));
     }
+}
+
+/// Where the device has not the memory for what has grown, it is plain again, and the training goes on.
+#[test]
+fn a_growth_without_memory_is_undone() {
+    let undone = Arc::new(Mutex::new(vec![]));
+    let told = Arc::clone(&undone);
+    let folder = tempfile::tempdir().unwrap();
+    let model = wrapped(4, 1).with_trial(
+        // The first growth is too large, the second is not.
+        |model, epoch| {
+            assert!(dyrep_burn::layers(model).iter().any(|(_, layer)| !layer.is_plain()));
+            if epoch == 2 {
+                panic!("out of device memory allocating 7 bytes");
+            }
+            Ok(())
+        },
+        move |epoch, paths, said| {
+            told.lock().unwrap().push((epoch, paths.to_vec(), said.to_owned()));
+        },
+    );
+    let ended = launch(training(folder.path()).num_epochs(4), model);
+    let undone = undone.lock().unwrap();
+    let [(2, paths, said)] = &undone[..] else { panic!("{undone:?}") };
+    assert_eq!((paths.len(), said.as_str()), (1, "out of device memory allocating 7 bytes"));
+    let log = ended.model.log().unwrap().clone();
+    assert_eq!(log.adjustments().len(), 2);
+    assert!(log.adjustments()[0].events.is_empty() && !log.adjustments()[1].events.is_empty());
+    let grown = ended.model.into_model().network;
+    let structure = dyrep_burn::Structure::of(&grown);
+    assert_eq!(log.replay().unwrap(), structure);
 }
 
 /// An accuracy that cannot rise stops it after the second epoch without a new best, across the growth.

@@ -76,8 +76,6 @@ struct Setup<M> {
 /// It is the model to Burn: the same parameters under the same paths, the same steps. Give it to a
 /// [`Learner`](burn_train::Learner); checkpointers, metrics and devices are Burn's. After training,
 /// [`into_model`](Self::into_model) gives the model back, to be [deployed](dyrep_burn::deploy).
-///
-/// One thing Burn must not be asked for: gradient checkpointing while structure changes.
 #[derive(Clone)]
 pub struct DyRep<M> {
     model: M,
