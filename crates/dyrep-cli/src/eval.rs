@@ -7,7 +7,9 @@ use std::time::Instant;
 use clap::{ArgGroup, Args, ValueEnum};
 use dyrep_burn::{deploy, write_atomically};
 use dyrep_data::{Batch, LeftOut, Loader, Wanted};
-use dyrep_train::{Confusion, InputSpec, TeacherLogits, evaluate_rows};
+use dyrep_train::{
+    Accuracy, ClassAccuracy, Confusion, InputSpec, TeacherLogits, evaluate, evaluate_rows,
+};
 use serde::Serialize;
 
 use crate::Failure;
@@ -42,6 +44,10 @@ pub(crate) struct EvalArgs {
     /// Deploy the network first
     #[arg(long)]
     deploy: bool,
+
+    /// Of a run that keeps an average of its weights: tell the accuracy of the weights themselves, too
+    #[arg(long)]
+    raw: bool,
 
     /// Tell the accuracy of each class, too
     #[arg(long)]
@@ -84,6 +90,8 @@ struct Evaluated {
     pictures: usize,
     accuracy: f64,
     top5_accuracy: f64,
+    /// Of the weights themselves beside their average, if that was asked for.
+    raw_accuracy: Option<f64>,
     seconds: f64,
     pictures_per_second: f64,
     /// Of each class, in the order of the logits, if that was asked for.
@@ -109,6 +117,15 @@ struct ClassResult {
     correct: usize,
     /// Nothing without a picture.
     accuracy: Option<f64>,
+    /// What others of them were taken for, the most frequent first; of more than 100 classes the first 5.
+    taken_for: Vec<TakenFor>,
+}
+
+/// Pictures of a class that were taken for this one.
+#[derive(Debug, Serialize)]
+struct TakenFor {
+    class: String,
+    pictures: usize,
 }
 
 /// A class that was taken for another.
@@ -133,6 +150,10 @@ impl fmt::Display for Evaluated {
             writeln!(f, "unusable: {reason}")?;
         }
         writeln!(f, "{:<26}{:>10.2}%", "accuracy", 100.0 * self.accuracy)?;
+        if let Some(accuracy) = self.raw_accuracy {
+            let what = "of the weights themselves";
+            writeln!(f, "{what:<26}{:>10.2}%", 100.0 * accuracy)?;
+        }
         writeln!(f, "{:<26}{:>10.2}%", "class among the first 5", 100.0 * self.top5_accuracy)?;
         write!(f, "{:<26}{:>11.1}", "pictures a second", self.pictures_per_second)?;
         if let Some(file) = &self.logits {
@@ -157,6 +178,8 @@ impl EvalArgs {
         }
         let device = self.device.open()?;
         let mut loaded = self.network.load(&self.file, &device)?;
+        let raw =
+            if self.raw { Some(self.network.load(&raw_of(&loaded.file)?, &device)?) } else { None };
         if self.deploy {
             loaded.network = deploy(loaded.float()?);
         }
@@ -181,6 +204,7 @@ impl EvalArgs {
             None => evaluate_rows(&loaded.network, &loader, &spec, &device, seen)?,
         };
         bar.finish_and_clear();
+        let raw = raw.map(|raw| evaluate(&raw.network, &loader, &spec, &device)).transpose()?;
         let seconds = started.elapsed().as_secs_f64();
         let unusable = loader.skipped();
         let code = u8::from(!unusable.is_empty());
@@ -202,6 +226,7 @@ impl EvalArgs {
             pictures: accuracy.total,
             accuracy: accuracy.fraction(),
             top5_accuracy: accuracy.top_five(),
+            raw_accuracy: raw.map(Accuracy::fraction),
             seconds,
             pictures_per_second: accuracy.total as f64 / seconds,
             by_class: if self.by_class { by_class(&confusion, class) } else { vec![] },
@@ -212,6 +237,21 @@ impl EvalArgs {
             logits: self.logits.clone(),
         };
         Ok(Answer::new(&evaluated)?.with_code(code))
+    }
+}
+
+/// Where a run has the weights themselves, beside their average.
+fn raw_of(trained: &Path) -> Result<PathBuf, Failure> {
+    let file = trained.with_file_name("raw.bpk");
+    match trained.file_name().is_some_and(|name| name == "trained.bpk") && file.is_file() {
+        true => Ok(file),
+        false => Err(format!(
+            "{}: no weights beside their average; expected a run's result with {} beside it, which a training with \
+             `optimizer.ema_decay` writes at its end",
+            trained.display(),
+            file.display()
+        )
+        .into()),
     }
 }
 
@@ -236,13 +276,14 @@ fn write_logits(
 }
 
 fn by_class(confusion: &Confusion, name: impl Fn(usize) -> String) -> Vec<ClassResult> {
-    let result = |class: usize| {
-        let (row, correct) = (confusion.of(class), confusion.of(class)[class]);
-        let pictures = row.iter().sum();
+    let result = |(class, it): (usize, ClassAccuracy)| {
+        let ClassAccuracy { pictures, correct, taken_for } = it;
         let accuracy = (pictures > 0).then(|| correct as f64 / pictures as f64);
-        ClassResult { class: name(class), pictures, correct, accuracy }
+        let other = |(class, pictures)| TakenFor { class: name(class), pictures };
+        let taken_for = taken_for.into_iter().map(other).collect();
+        ClassResult { class: name(class), pictures, correct, accuracy, taken_for }
     };
-    (0..confusion.classes()).map(result).collect()
+    confusion.by_class().into_iter().enumerate().map(result).collect()
 }
 
 fn most_confused(confusion: &Confusion, name: impl Fn(usize) -> String) -> Vec<Confused> {

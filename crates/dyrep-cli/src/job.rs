@@ -94,6 +94,8 @@ pub struct Summary {
     pub best_epoch: Option<usize>,
     #[serde(skip)]
     best_is_another: bool,
+    #[serde(skip)]
+    has_average: bool,
     /// Every epoch.
     pub epochs: Vec<EpochReport>,
     /// The network in training form.
@@ -115,8 +117,9 @@ impl fmt::Display for Summary {
             Some(epoch) if self.best_is_another => format!("best.bpk (of epoch {epoch}), "),
             _ => String::new(),
         };
+        let raw = if self.has_average { "raw.bpk (not averaged), " } else { "" };
         let wrote = format!(
-            "wrote deployed.bpk, trained.bpk, {best}structure.json, summary.json and report.html to {}",
+            "wrote deployed.bpk, trained.bpk, {raw}{best}structure.json, summary.json and report.html to {}",
             self.folder.display()
         );
         f.write_str(&wrapped(&wrote, 2))
@@ -184,12 +187,14 @@ impl Job {
         };
         write_burnpack(&deploy(&shipped), &plan.label, file("deployed.bpk"))?;
         write_burnpack(&ended.network, &plan.label, file("trained.bpk"))?;
-        match &ended.best {
-            Some(best) => write_burnpack(best, &plan.label, file("best.bpk"))?,
-            // One of before would be of an epoch that no longer is the best.
-            None => SystemDisk
-                .remove(&file("best.bpk"))
-                .map_err(|error| format!("{}: {error}", file("best.bpk").display()))?,
+        for (name, network) in [("best.bpk", &ended.best), ("raw.bpk", &ended.raw)] {
+            match network {
+                Some(network) => write_burnpack(network, &plan.label, file(name))?,
+                // One of before would be of an epoch that no longer is the best.
+                None => SystemDisk
+                    .remove(&file(name))
+                    .map_err(|error| format!("{}: {error}", file(name).display()))?,
+            }
         }
         Structure::of(&ended.network).save(file("structure.json"))?;
         ended.measuring()?;
@@ -237,6 +242,7 @@ impl Job {
             events: ended.log.iter().flat_map(EventLog::events).cloned().collect(),
             best_epoch: ended.record.best_epoch(),
             best_is_another: ended.best.is_some(),
+            has_average: ended.raw.is_some(),
             epochs: ended.record.epochs.clone(),
             trained: deployment.before,
             deployed: deployment.after,

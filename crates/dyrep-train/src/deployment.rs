@@ -9,7 +9,7 @@ use dyrep_models::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::evaluate::{Accuracy, evaluate};
+use crate::evaluate::{Accuracy, ClassAccuracy, evaluate_with};
 use crate::input::InputSpec;
 
 /// Batches of the validation set that outputs are compared on.
@@ -43,6 +43,9 @@ pub struct Deployment {
     pub after: Cost,
     /// Pictures in the batches whose inference was timed.
     pub batch: usize,
+    /// How well the deployed form tells each class, in the order of the logits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_class: Vec<ClassAccuracy>,
 }
 
 impl Deployment {
@@ -63,7 +66,9 @@ impl Deployment {
             inputs.push(input.images(&batch?, &device));
         }
         let difference = verify(&trained, &deployed, inputs.clone(), N::forward);
-        let accuracy = |model: &N| evaluate(model, validation, input, &device);
+        let accuracy = |model: &N| evaluate_with(model, validation, input, &device, |_| {});
+        let (accuracy_before, _) = accuracy(&trained)?;
+        let (accuracy_after, confusion) = accuracy(&deployed)?;
         let [batch, channels, height, width] = inputs.first().map_or([0; 4], Tensor::dims);
         let [before_seconds, after_seconds] = match inputs.first() {
             Some(images) => time([&trained, &deployed], images),
@@ -75,12 +80,13 @@ impl Deployment {
             seconds,
         };
         let measured = Self {
-            accuracy_before: accuracy(&trained)?,
-            accuracy_after: accuracy(&deployed)?,
+            accuracy_before,
+            accuracy_after,
             difference,
             before: cost(&trained, before_seconds),
             after: cost(&deployed, after_seconds),
             batch,
+            by_class: confusion.by_class(),
         };
         Ok((deployed, measured))
     }

@@ -47,6 +47,21 @@ impl Accuracy {
     }
 }
 
+/// Classes up to which each keeps all that it is taken for, and how many of those beyond.
+const MANY: usize = 100;
+const OF_MANY: usize = 5;
+
+/// A class's pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassAccuracy {
+    /// How many.
+    pub pictures: usize,
+    /// Those whose class has the largest logit.
+    pub correct: usize,
+    /// Other classes that they were taken for, the most frequent first, and how many pictures.
+    pub taken_for: Vec<(usize, usize)>,
+}
+
 /// Which classes are taken for which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
@@ -80,6 +95,22 @@ impl Confusion {
     #[must_use]
     pub fn of(&self, class: usize) -> &[usize] {
         &self.counts[class * self.classes..(class + 1) * self.classes]
+    }
+
+    /// Each class's pictures; of what they were taken for all, or where there are many classes the most frequent.
+    #[must_use]
+    pub fn by_class(&self) -> Vec<ClassAccuracy> {
+        let most = if self.classes > MANY { OF_MANY } else { self.classes };
+        let result = |class: usize| {
+            let row = self.of(class);
+            let others = row.iter().copied().enumerate();
+            let mut taken_for: Vec<_> =
+                others.filter(|(other, count)| *other != class && *count > 0).collect();
+            taken_for.sort_by_key(|(other, count)| (std::cmp::Reverse(*count), *other));
+            taken_for.truncate(most);
+            ClassAccuracy { pictures: row.iter().sum(), correct: row[class], taken_for }
+        };
+        (0..self.classes).map(result).collect()
     }
 
     /// Pairs of a class, another that it was taken for, and how many pictures: the most frequent first, then in the order of
@@ -235,6 +266,9 @@ mod tests {
             [[1, 2, 0], [1, 0, 0], [0, 0, 1]]
         );
         assert_eq!(confusion.most_confused(), [(0, 1, 2), (1, 0, 1)]);
+        let [first, ..] = &confusion.by_class()[..] else { panic!("three classes") };
+        let want = ClassAccuracy { pictures: 3, correct: 1, taken_for: vec![(1, 2)] };
+        assert_eq!(*first, want);
         assert_eq!(accuracy.correct, 2);
     }
 }

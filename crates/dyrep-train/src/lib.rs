@@ -52,7 +52,7 @@ pub use dyrep_recipe::{
     ScheduleKind,
 };
 pub use error::{DeviceError, TrainError};
-pub use evaluate::{Accuracy, Confusion, evaluate, evaluate_rows, evaluate_with};
+pub use evaluate::{Accuracy, ClassAccuracy, Confusion, evaluate, evaluate_rows, evaluate_with};
 pub use failure::Failure;
 pub use input::InputSpec;
 pub use optimizer::Groups;

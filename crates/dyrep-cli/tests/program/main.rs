@@ -3,6 +3,7 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
+mod average;
 mod found;
 mod mistakes;
 mod published;

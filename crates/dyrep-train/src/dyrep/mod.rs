@@ -251,6 +251,12 @@ impl<M: Module> DyRep<M> {
         self.model
     }
 
+    /// In evaluation, where their average is the model: the weights themselves.
+    #[must_use]
+    pub fn beside(&self) -> Option<&M> {
+        self.beside.as_deref()
+    }
+
     /// Every change of structure so far; none before the first adjustment.
     #[must_use]
     pub fn log(&self) -> Option<&EventLog> {

@@ -11,6 +11,7 @@
 //! Strings of a page may hold anything. In the document they are escaped (`html.rs`); in the JSON nothing is
 //! left that could end or open a tag (`embed.rs`); the scripts set text, never markup.
 
+mod classes;
 mod compare;
 mod embed;
 mod html;
@@ -23,8 +24,8 @@ mod types;
 
 pub use compare::{Compared, render_comparison};
 pub use types::{
-    BranchRow, ChangeKind, ChangeRow, DeploymentRow, DeploymentTable, EpochRow, Form, LayerRow,
-    Page, ScoreTable, Snapshot, State,
+    BranchRow, ChangeKind, ChangeRow, ClassRow, DeploymentRow, DeploymentTable, EpochRow, Form,
+    LayerRow, Page, ScoreTable, Snapshot, State,
 };
 
 /// The document, with slots for what is filled in.
@@ -72,6 +73,7 @@ pub fn render(page: &Page) -> String {
         "notes" => summary::notes(page),
         "figures" => summary::figures(page),
         "deployment" => table::deployment(page),
+        "classes" => classes::section(page),
         "changes" => table::changes(page),
         "epochs" => table::epochs(page),
         "recipe" => table::recipe(page),

@@ -71,6 +71,12 @@ fn page_of(text: &str) -> Page {
         }],
         left_out: vec![string()],
         notes: vec![string()],
+        classes: vec![ClassRow {
+            class: string(),
+            pictures: 3,
+            correct: 1,
+            taken_for: vec![(0, 1), (1, 1)],
+        }],
         deployment: Some(DeploymentTable {
             rows: vec![DeploymentRow { name: string(), trained: string(), deployed: string() }],
             note: string(),

@@ -35,6 +35,9 @@ pub struct Page {
     /// What else should be known.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// How well the deployed network tells each class, once that is measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassRow>,
     /// The deployed network beside the trained one, once that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentTable>,
@@ -60,6 +63,7 @@ impl Default for Page {
             snapshots: vec![],
             left_out: vec![],
             notes: vec![],
+            classes: vec![],
             deployment: None,
             started: String::new(),
             updated: String::new(),
@@ -89,6 +93,19 @@ pub enum State {
         /// Why.
         reason: String,
     },
+}
+
+/// One class, by its pictures in the validation set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassRow {
+    /// Its name.
+    pub class: String,
+    /// Its pictures.
+    pub pictures: usize,
+    /// Those that were taken for it.
+    pub correct: usize,
+    /// By place in the list of classes what others were taken for, the most frequent first, and how many.
+    pub taken_for: Vec<(usize, usize)>,
 }
 
 /// One epoch.

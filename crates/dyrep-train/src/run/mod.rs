@@ -104,6 +104,8 @@ pub struct Run<'a, N> {
 pub struct Ended<N> {
     /// The network in evaluation mode: its average, where one was kept.
     pub network: N,
+    /// The same with the weights themselves, where it is their average.
+    pub raw: Option<N>,
     /// The same after the epoch with the best validation accuracy, where that is not the last one and its checkpoint is
     /// there.
     pub best: Option<N>,
@@ -323,6 +325,7 @@ impl<N: Network> Run<'_, N> {
         drop(renderer);
 
         let (log, steps) = (model.log().cloned(), model.steps());
+        let raw = model.beside().map(|model| model.network.clone());
         let network = model.into_model().network;
         let loop_failed = || {
             let path = checkpoints.folder().to_owned();
@@ -368,6 +371,6 @@ impl<N: Network> Run<'_, N> {
             _ => None,
         };
         let best = best.map(|model| model.valid().into_model().network);
-        Ok(Ended { network, best, log, record, stopped, recorder })
+        Ok(Ended { network, raw, best, log, record, stopped, recorder })
     }
 }

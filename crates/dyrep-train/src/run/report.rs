@@ -10,9 +10,10 @@ use super::time;
 use crate::deployment::Deployment;
 use crate::disk::Disk;
 use crate::error::TrainError;
+use crate::evaluate::ClassAccuracy;
 use crate::report::{
-    BranchRow, ChangeKind, ChangeRow, Compared, DeploymentRow, DeploymentTable, EpochRow, Form,
-    LayerRow, Page, ScoreTable, Snapshot, State,
+    BranchRow, ChangeKind, ChangeRow, ClassRow, Compared, DeploymentRow, DeploymentTable, EpochRow,
+    Form, LayerRow, Page, ScoreTable, Snapshot, State,
 };
 
 pub(super) fn write(record: &RunRecord, folder: &Path, disk: &dyn Disk) -> Result<(), TrainError> {
@@ -54,6 +55,7 @@ pub(super) fn page(record: &RunRecord) -> Page {
         snapshots: snapshots(record),
         left_out: record.left_out.clone(),
         notes: record.notes.clone(),
+        classes: classes(record),
         deployment: record.deployment.as_ref().map(deployment),
         started: time::utc(record.times[0]),
         updated: time::utc(record.times[1]),
@@ -70,6 +72,17 @@ pub(super) fn compared(record: &RunRecord, name: String) -> Compared {
         epochs: record.epochs.iter().map(epoch).collect(),
         deployed: record.deployment.as_ref().map(figures),
     }
+}
+
+fn classes(record: &RunRecord) -> Vec<ClassRow> {
+    let rows = record.deployment.iter().flat_map(|it| &it.by_class).enumerate();
+    let row = |(number, it): (usize, &ClassAccuracy)| ClassRow {
+        class: record.classes.get(number).cloned().unwrap_or_else(|| format!("class {number}")),
+        pictures: it.pictures,
+        correct: it.correct,
+        taken_for: it.taken_for.clone(),
+    };
+    rows.map(row).collect()
 }
 
 fn grown(event: &Event) -> Option<String> {
@@ -159,7 +172,8 @@ fn deployment(measured: &Deployment) -> DeploymentTable {
         trained,
         deployed,
     };
-    let Deployment { accuracy_before, accuracy_after, before, after, difference, batch } = measured;
+    let Deployment { accuracy_before, accuracy_after, before, after, difference, batch, .. } =
+        measured;
     let percent = |accuracy: &crate::Accuracy| format!("{:.2} %", 100.0 * accuracy.fraction());
     let flops = |cost: &crate::Cost| format!("{:.1} M", cost.flops as f64 / 1e6);
     let time = |cost: &crate::Cost| format!("{:.1} ms", 1e3 * cost.seconds);
