@@ -70,6 +70,31 @@ fn the_readme_names_every_key_in_its_section() {
     }
 }
 
+/// Each key has its names in torchvision's and timm's scripts, or none; what is named is in the list of their options.
+#[test]
+fn every_key_has_its_names_in_other_scripts() {
+    let readme = super::shipped::readme();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let options = std::fs::read_to_string(folder.join("../../docs/from-timm.md")).unwrap();
+    let (_, table) = readme.split_once("| key | default | meaning | torchvision, timm |").unwrap();
+    let rows = table.split("\n\n").next().unwrap().lines().filter(|row| row.starts_with("| `"));
+    let mut named = 0;
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, _, _, names] = cells[..] else { panic!("{row}") };
+        let given: Vec<_> = names.split('`').filter(|name| name.starts_with("--")).collect();
+        assert!(!given.is_empty() || names.starts_with("none"), "{row}");
+        for option in given.iter().filter_map(|option| option.split(' ').next()) {
+            assert!(
+                options.contains(&format!("{option}`")) || options.contains(&format!("{option} ")),
+                "{option}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 40, "{named} names");
+}
+
 #[test]
 fn the_readme_names_every_key_and_name_inside_a_value() {
     let readme = super::shipped::readme();
