@@ -13,8 +13,8 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use burn::tensor::Tensor;
 use dyrep_burn::{
-    Budget, Controller, ControllerConfig, CutRule, EventLog, Fidelity, InputSizes, NormRule,
-    Preset, Score, Structure, prune_optimizer,
+    Branches, Budget, Controller, ControllerConfig, CutRule, EventLog, Fidelity, InputSizes,
+    NormRule, Preset, Score, Structure, prune_optimizer,
 };
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::device::allowed;
@@ -30,6 +30,7 @@ const EVENTS: usize = 10;
 
 fn config(draw: &mut Draw) -> ControllerConfig {
     let presets = [Preset::DyRep, Preset::Dbb, Preset::AcNet, Preset::RepVgg];
+    let preset = presets[draw.between(0, 3)];
     // Without training new branches stay as strong as each other, and thresholds soon have nothing to cut.
     let cut_rule = match draw.between(0, 4) {
         0 | 1 => CutRule::TopK { keep: draw.between(0, 3) },
@@ -39,7 +40,7 @@ fn config(draw: &mut Draw) -> ControllerConfig {
     ControllerConfig {
         score: Score::ALL[draw.between(0, Score::ALL.len() - 1)],
         per_weight: draw.chance(50),
-        branches: presets[draw.between(0, 3)].into(),
+        branches: if draw.chance(30) { Branches::Online(preset) } else { preset.into() },
         growths: draw.between(1, 3),
         max_depth: draw.between(2, 3),
         calibration_batches: 2,

@@ -115,11 +115,41 @@ pub fn form(draw: &mut Draw, geometry: &ConvGeometry, depth: usize) -> Form {
         }
         branches.push(branch);
     }
-    Form::Block(BlockForm { branches, norm_after: draw.chance(20) })
+    let block = BlockForm { branches, norm_after: draw.chance(20) };
+    Form::Block(if draw.chance(20) { without_norms(block, geometry) } else { block })
+}
+
+/// The block with nothing in it that is a norm, at any depth, but for that after its own sum.
+fn without_norms(block: BlockForm, geometry: &ConvGeometry) -> BlockForm {
+    let linear = |branch: BranchForm| {
+        let own = nested_geometry(geometry, branch.mid_channels);
+        let inner = |form: Form| match form {
+            Form::Plain { .. } => form,
+            Form::Block(inner) => {
+                Form::Block(BlockForm { norm_after: false, ..without_norms(inner, &own) })
+            }
+        };
+        // A bias stands where nothing follows.
+        let end = match branch.spec() {
+            spec if spec.bias && !branch.name.kind.has_first(geometry) => branch.end,
+            spec => spec.without_norms(geometry).end,
+        };
+        let bare = end != End::Nothing && !branch.name.kind.nests();
+        let conv = branch.conv.map(|conv| match *conv {
+            Form::Plain { .. } if bare => Box::new(Form::Plain { bias: false }),
+            form => Box::new(inner(form)),
+        });
+        BranchForm { end, conv, ..branch }
+    };
+    BlockForm { branches: block.branches.into_iter().map(linear).collect(), ..block }
 }
 
 fn branch(draw: &mut Draw, name: BranchName, geometry: &ConvGeometry) -> BranchForm {
-    let end = if draw.chance(60) { End::Norm } else { End::ALL[draw.between(0, 3)] };
+    let end = match draw.chance(60) {
+        true => End::Norm,
+        false if name.kind.has_first(geometry) && draw.chance(50) => End::Linear,
+        false => End::ALL[draw.between(0, 3)],
+    };
     let bias = end == End::Nothing && name.kind.convolves() && draw.chance(50);
     let spec = BranchSpec { kind: name.kind, end, bias, times: 1 };
     BranchForm::new(name, spec, geometry.groups() * draw.between(1, 3))

@@ -26,8 +26,8 @@ pub use controller::{
 };
 pub use deploy::deploy;
 pub use dyrep_config::{
-    BranchKind, BranchName, BranchSpec, Branches, Budget, ControllerConfig, Cost, CutRule, End,
-    Fidelity, NormRule, PathPatterns, Preset, Score,
+    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Budget, ControllerConfig, Cost,
+    CutRule, End, Fidelity, NormRule, PathPatterns, Preset, Score,
 };
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,

@@ -68,9 +68,11 @@ impl GrowthRecipe {
     }
 
     /// Reads what stands beside the strategy's name: [`KEYS`] and no others.
-    pub(super) fn read<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        let mut section = Section { map, own: Self::default() };
+    /// Without `branches` those that are `usual` grow.
+    pub(super) fn read<'de, A: MapAccess<'de>>(map: A, usual: Branches) -> Result<Self, A::Error> {
+        let mut section = Section { map, own: Self::default(), branches: usual };
         let config = ControllerConfig::deserialize(MapAccessDeserializer::new(&mut section))?;
+        let config = ControllerConfig { branches: section.branches, ..config };
         Ok(Self { config, ..section.own })
     }
 }
@@ -80,6 +82,7 @@ impl GrowthRecipe {
 struct Section<A> {
     map: A,
     own: GrowthRecipe,
+    branches: Branches,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +101,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Section<A> {
         while let Some(key) = self.map.next_key::<String>()? {
             match key.as_str() {
                 "only" => self.own.only = self.map.next_value()?,
+                "branches" => self.branches = self.map.next_value::<Start>()?.0,
                 "start" => self.own.start = Some(self.map.next_value::<Start>()?.0),
                 "last_epoch" => self.own.last_epoch = self.map.next_value::<LastEpoch>()?.0,
                 key => return seed.deserialize(StrDeserializer::new(key)).map(Some),

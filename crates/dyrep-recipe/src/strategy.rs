@@ -1,15 +1,26 @@
 //! `[strategy]`: where branches come from. What a fixed strategy needs is its name, and which convolutions it is for; what
 //! growing needs has the names and spellings of the controller's own configuration.
 
-use dyrep_config::{Branching, Preset, Selection};
+use dyrep_config::{Branches, Branching, Preset, Selection};
 use serde::de::{Deserializer, Error, MapAccess};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::bounds::{ByName, by_name};
 use super::growth::{self, GrowthRecipe};
 
-/// Strategies: the presets, of which `dyrep` is grown.
-pub const STRATEGIES: &[&str] = &Preset::NAMES;
+/// What grows without norms inside.
+const DYREP_ONLINE: &str = "dyrep-online";
+
+/// Strategies: the presets, of which `dyrep` is grown, and `dyrep-online`.
+pub const STRATEGIES: &[&str] = &{
+    let mut names = [DYREP_ONLINE; Preset::NAMES.len() + 1];
+    let mut i = 0;
+    while i < Preset::NAMES.len() {
+        names[i] = Preset::NAMES[i];
+        i += 1;
+    }
+    names
+};
 
 /// Every key that the section can have.
 const KEYS: &[&str] = &{
@@ -31,7 +42,8 @@ pub enum StrategyRecipe {
     Plain,
     /// Those of a preset from the start, and none later.
     Fixed(FixedRecipe),
-    /// Grown and cut while training; none at the start unless it is said (arXiv 2203.12868).
+    /// Grown and cut while training; none at the start unless it is said (arXiv 2203.12868). What grows may be
+    /// [online](Branches::Online): the strategy `dyrep-online`.
     DyRep(GrowthRecipe),
 }
 
@@ -70,6 +82,9 @@ impl StrategyRecipe {
         match self {
             Self::Plain => "plain",
             Self::Fixed(fixed) => fixed.preset.name(),
+            Self::DyRep(growth) if matches!(growth.config.branches, Branches::Online(_)) => {
+                DYREP_ONLINE
+            }
             Self::DyRep(_) => "dyrep",
         }
     }
@@ -103,13 +118,22 @@ impl ByName for StrategyRecipe {
     fn has(name: &str, key: &str) -> bool {
         match key {
             "only" => name != "plain",
-            _ => name == "dyrep",
+            _ => name == "dyrep" || name == DYREP_ONLINE,
         }
     }
 
     fn read<'de, A: MapAccess<'de>>(name: &'static str, mut keys: A) -> Result<Self, A::Error> {
-        if name == "dyrep" {
-            return GrowthRecipe::read(keys).map(Self::DyRep);
+        if name == "dyrep" || name == DYREP_ONLINE {
+            let online = name == DYREP_ONLINE;
+            let usual = if online { Branches::Online(Preset::DyRep) } else { Preset::DyRep.into() };
+            let growth = GrowthRecipe::read(keys, usual)?;
+            return match growth.config.branches {
+                Branches::Online(_) => Ok(Self::DyRep(growth)),
+                _ if online => Err(A::Error::custom(
+                    "`branches` in [strategy] of `dyrep-online` must be `{ online = \"PRESET\" }`",
+                )),
+                _ => Ok(Self::DyRep(growth)),
+            };
         }
         let mut only = Selection::default();
         while keys.next_key::<String>()?.is_some() {

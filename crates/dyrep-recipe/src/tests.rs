@@ -8,8 +8,8 @@ mod overrides;
 mod shipped;
 
 use dyrep_config::{
-    BranchKind, Budget, CutRule, Fidelity, NormRule, PathPatterns, Precision, Preset, Score,
-    Selection, Stem,
+    BranchKind, Branches, Budget, CutRule, Fidelity, NormRule, PathPatterns, Precision, Preset,
+    Score, Selection, Stem,
 };
 
 use dyrep_data::{MixSpec, TransformSpec};
@@ -291,6 +291,26 @@ fn what_is_written_stays_to_the_byte() {
     assert_eq!(parse(written, &[]).unwrap().to_toml().unwrap(), written);
 }
 
+/// What grows online is online whatever preset it is, and nothing else.
+#[test]
+fn growth_may_be_online() {
+    let grows = |changes: &[&str]| {
+        let recipe = parse(SHORT, changes).map_err(|error| error.to_string())?;
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
+        let StrategyRecipe::DyRep(growth) = &recipe.strategy else { panic!("{recipe:?}") };
+        Ok((recipe.strategy.name(), growth.config.branches.clone()))
+    };
+    let online = |preset| Branches::Online(preset);
+    let name = "strategy.name=dyrep-online";
+    assert_eq!(grows(&[name]), Ok(("dyrep-online", online(Preset::DyRep))));
+    let dbb = "strategy.branches={online=\"dbb\"}";
+    assert_eq!(grows(&[name, dbb]), Ok(("dyrep-online", online(Preset::Dbb))));
+    assert_eq!(grows(&["strategy.name=dyrep", dbb]), Ok(("dyrep-online", online(Preset::Dbb))));
+    let error: Result<_, String> = grows(&[name, "strategy.branches={preset=\"dbb\"}"]);
+    let error = error.unwrap_err();
+    assert!(error.contains("must be `{ online = \"PRESET\" }`"), "{error}");
+}
+
 #[test]
 fn other_formats_go_through_the_same_checks() {
     let recipe = parse(SHORT, &[]).unwrap();
@@ -310,7 +330,8 @@ fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
     }
     assert!(["plain", "dyrep", "csla"].iter().all(|name| STRATEGIES.contains(name)));
     let only = "strategy.only={matching=[\"layer4\"]}";
-    for name in STRATEGIES.iter().filter(|name| !["plain", "dyrep"].contains(name)) {
+    for name in STRATEGIES.iter().filter(|name| !["plain", "dyrep", "dyrep-online"].contains(name))
+    {
         let recipe = parse(SHORT, &[&format!("strategy.name={name}"), only]).unwrap();
         let toml = recipe.to_toml().unwrap();
         assert!(toml.contains("layer4"), "{toml}");

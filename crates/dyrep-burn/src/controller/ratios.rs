@@ -13,8 +13,9 @@ use crate::ops::sum_axis;
 /// The strength of every branch beside `kxk` of every block, nested ones too.
 ///
 /// Of a branch that ends in a batch norm or a learnt scale it is mean |γ| or mean |scale| over mean |γ| of `kxk`'s norm
-/// (DyRep, equation 7). Of one that ends in neither, and of all where `kxk` has no norm, it is the mean norm of its fused
-/// kernel's output channels over that of `kxk`'s.
+/// (DyRep, equation 7); where it and `kxk` end in learnt scales, mean |scale| over that of `kxk`. Of one that ends in
+/// neither, and of all others where `kxk` has no norm, it is the mean norm of its fused kernel's output channels over that
+/// of `kxk`'s.
 #[must_use]
 pub fn block_ratios<M: Module>(model: &M) -> Vec<BlockRatios> {
     let layers = layers(&model.valid());
@@ -37,8 +38,10 @@ fn pairs(block: &Block) -> Vec<Tensor<1>> {
     let of_branch = |branch: &Branch| {
         let gains = branch.norm().map(|norm| norm.gamma.val());
         let gains = gains.or_else(|| branch.parts.scale.as_ref().map(Param::val));
+        let scales = branch.parts.scale.as_ref().zip(block.main().parts.scale.as_ref());
         match (&main, gains) {
             (Some(main), Some(gains)) => [mean(gains), main.clone()],
+            _ if let Some((scale, main)) = scales => [scale, main].map(|it| mean(it.val())),
             _ => [branch, block.main()].map(|branch| channel_norm(&block.fuse_branch(branch))),
         }
     };

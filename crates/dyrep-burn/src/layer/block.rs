@@ -102,6 +102,12 @@ impl Block {
         }
     }
 
+    /// Whether nothing in it is a norm, but one that follows the sum.
+    #[must_use]
+    pub fn is_linear(&self) -> bool {
+        self.branches.iter().all(Branch::is_linear)
+    }
+
     /// The one kernel that the block is at inference: the sum of its branches' (law 1), through the norm after it.
     #[must_use]
     pub fn fuse(&self) -> Kernel {

@@ -73,6 +73,7 @@ impl Branch {
     pub fn end(&self) -> End {
         match &self.parts {
             Parts { norm: Some(_), .. } => End::Norm,
+            Parts { scale: Some(_), first: Some(_), first_norm: None, .. } => End::Linear,
             Parts { scale: Some(_), .. } => End::Scale,
             Parts { constant: Some(_), .. } => End::Constant,
             _ => End::Nothing,
@@ -112,12 +113,37 @@ impl Branch {
         learnt.or_else(|| self.parts.constant.as_ref().map(RunningState::value))
     }
 
+    /// Whether it is linear while it trains, too.
+    pub(crate) fn is_linear(&self) -> bool {
+        let Parts { first_norm, norm, conv, .. } = &self.parts;
+        let inside = |conv: &RepConv2d| {
+            conv.block().is_none_or(|block| block.norm_after.is_none() && block.is_linear())
+        };
+        first_norm.is_none() && norm.is_none() && conv.as_ref().is_none_or(inside)
+    }
+
+    /// The 1×1 convolution at its start, if no norm stands behind it.
+    pub(crate) fn linear_first(&self) -> Option<&Conv2d> {
+        self.parts.first.as_ref().filter(|_| self.parts.first_norm.is_none())
+    }
+
+    /// The kernel of a linear sequence without its scale, with the taps that its core reads.
+    pub(crate) fn sequence(&self) -> Option<Kernel> {
+        let first = Kernel::of(self.linear_first()?);
+        match &self.parts.conv {
+            Some(conv) => Some(then_kxk(&first, &conv.fuse())),
+            None => Some(then_average(&first, &self.geometry)),
+        }
+    }
+
     /// The kernel, of the block's geometry, that the branch is at inference, in numbers `like` those of the block's k×k
     /// convolution: a branch may have no parameters. Gradients flow through it.
     pub(crate) fn fuse(&self, like: &Tensor<4>) -> Kernel {
         let Parts { first, first_norm, conv, .. } = &self.parts;
-        let first = first.as_ref().zip(first_norm.as_ref());
-        let first = first.map(|(conv, norm)| fold_norm(&Kernel::of(conv), &NormAffine::of(norm)));
+        let first = first.as_ref().map(|conv| match first_norm {
+            Some(norm) => fold_norm(&Kernel::of(conv), &NormAffine::of(norm)),
+            None => Kernel::of(conv),
+        });
         let (geometry, window) = (&self.geometry, checked_window(self.kind(), &self.geometry));
         let pass_through = || identity(geometry.in_channels(), geometry.groups(), options_of(like));
         match (self.kind().core(), conv) {
@@ -169,13 +195,16 @@ impl Parts {
         let is = |end| form.end == end;
         Self {
             first: pointwise.map(|conv| builder.first(first, conv, kind.has_middle())),
-            first_norm: pointwise.map(|conv| builder.norm(first_norm, conv.out_channels(), GAMMA)),
+            first_norm: pointwise
+                .filter(|_| form.end != End::Linear)
+                .map(|conv| builder.norm(first_norm, conv.out_channels(), GAMMA)),
             conv: conv.or_else(|| {
                 let conv = form.conv.as_deref()?;
                 Some(builder.within(names.conv, |builder| build(builder, conv)))
             }),
             norm: is(End::Norm).then(|| builder.norm(names.norm, outputs, gain)),
-            scale: is(End::Scale).then(|| builder.constant(SCALE, outputs, gain)),
+            scale: (is(End::Scale) || is(End::Linear))
+                .then(|| builder.constant(SCALE, outputs, gain)),
             constant: is(End::Constant).then(|| builder.running(CONSTANT, outputs, 1.0)),
         }
     }

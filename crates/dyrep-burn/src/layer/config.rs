@@ -3,7 +3,7 @@
 use burn::config::Config;
 use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::Device;
-use dyrep_config::{Branches, Preset};
+use dyrep_config::{BranchNorm, Branches, Preset};
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, Source};
@@ -142,6 +142,27 @@ impl RepConv2dConfig {
         self
     }
 
+    /// Sets where norms are, of the branches that were set before: with [`BranchNorm::Online`] none is inside, one follows
+    /// the sum, and the block trains as one convolution. Whose norm already follows in the network has
+    /// [`with_norm_after`](Self::with_norm_after)`(false)`.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use dyrep_burn::{BranchNorm, Preset, RepConv2dConfig};
+    ///
+    /// let config = RepConv2dConfig::new([16, 16], [3, 3]).with_branches(Preset::AcNet);
+    /// let layer = config.with_norm(BranchNorm::Online).init(&Device::flex());
+    /// assert!(layer.block().is_some_and(|block| block.is_linear()));
+    /// ```
+    #[must_use]
+    pub fn with_norm(mut self, norm: BranchNorm) -> Self {
+        self.branches = norm.of(self.branches);
+        if norm == BranchNorm::Online && !self.branches.is_plain() {
+            self.norm_after.get_or_insert(true);
+        }
+        self
+    }
+
     /// Sets the branches: a [`Preset`], whose missing branches are left out, or exact
     /// [`BranchKind`](crate::BranchKind)s or [`BranchSpec`](crate::BranchSpec)s, which must exist.
     #[must_use]
@@ -206,6 +227,6 @@ impl RepConv2dConfig {
     }
 
     fn is_dbb(&self) -> bool {
-        self.branches == Branches::Preset(Preset::Dbb)
+        matches!(self.branches, Branches::Preset(Preset::Dbb) | Branches::Online(Preset::Dbb))
     }
 }

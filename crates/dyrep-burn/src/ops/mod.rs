@@ -92,6 +92,11 @@ pub(crate) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     }
 }
 
+/// Whether this thread lets a linear block be one convolution, and does not ask for its branches one by one.
+pub(crate) fn sums() -> bool {
+    KERNELS.get() == Kernels::Fast
+}
+
 /// Whether this thread wants a block's operations merged where they are composed.
 pub(crate) fn merges() -> bool {
     KERNELS.get() == Kernels::Merged

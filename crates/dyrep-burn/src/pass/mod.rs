@@ -5,6 +5,8 @@
 //!                                                                              moments ─▶ running statistics
 //! ```
 //!
+//! - **A linear block**, in which nothing is a norm, is one convolution while it trains, too: its kernel is the sum of its
+//!   branches' (OREPA, arXiv 2204.00826).
 //! - **The running variance is the unbiased estimate** (n/(n−1) times the batch's), as in PyTorch and in the published
 //!   runs; Burn keeps the biased one. What normalises the batch is biased in both.
 //! - A block that has just grown is **calibrated**: statistics of single batches are averaged with equal weights, outside
@@ -18,7 +20,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
 use crate::layer::{Block, Branch, RepConv2d};
-use crate::ops::{BranchMoments, blend, has_executor};
+use crate::ops::{BranchMoments, blend, conv2d, has_executor, sums};
 
 /// What a pass through a layer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,31 @@ impl RepConv2d {
 impl Block {
     /// The block's output for `input` `[batch, in, height, width]`; running statistics move as the pass says.
     pub(crate) fn forward_pass(&self, input: &Tensor<4>, pass: Pass) -> Tensor<4> {
+        let (output, count_out) = match sums() && self.is_linear() {
+            true => self.forward_summed(input),
+            false => self.forward_branches(input, pass),
+        };
+        let Some(norm) = &self.norm_after else { return output };
+        let planned = plan::plan_norm(norm, &output, count_out, pass);
+        let (output, moments) = composed::by(planned, output);
+        if let Some(moments) = moments {
+            take_in(norm, moments, count_out, pass);
+        }
+        output
+    }
+
+    /// The sum of linear branches, as one convolution by the sum of their kernels; gradients flow through the laws. Also how
+    /// many values of each channel there are.
+    fn forward_summed(&self, input: &Tensor<4>) -> (Tensor<4>, usize) {
+        let [_, count_out] = plan::counts(&self.shape(input));
+        let kernel = self.fuse_branches(&self.branches);
+        let kernel = kernel.unwrap_or_else(|| unreachable!("kxk is always there"));
+        let options = self.geometry.options(input);
+        (conv2d(input.clone(), kernel.weight(), kernel.bias(), options), count_out)
+    }
+
+    /// The sum of the branches' outputs, and how many values of each channel there are.
+    fn forward_branches(&self, input: &Tensor<4>, pass: Pass) -> (Tensor<4>, usize) {
         let plan = self.plan(input, pass);
         let [count_in, count_out] = plan::counts(&plan.shape);
         let (output, moments) = composed::execute(plan, pass);
@@ -117,13 +144,7 @@ impl Block {
                 }
             }
         }
-        let Some(norm) = &self.norm_after else { return output };
-        let planned = plan::plan_norm(norm, &output, count_out, pass);
-        let (output, moments) = composed::by(planned, output);
-        if let Some(moments) = moments {
-            take_in(norm, moments, count_out, pass);
-        }
-        output
+        (output, count_out)
     }
 }
 

@@ -11,10 +11,11 @@ use dyrep_kernels::block::{
     Block as Plan, Branch as Part, By, Core as Computed, End, First, Norm, Running, Window as Read,
 };
 
-use super::composed::compose_first;
+use super::composed::{as_first, compose_first};
 use super::{Pass, Share, take_in};
 use crate::geometry::checked_window;
 use crate::layer::{Block, Branch, RepConv2d};
+use crate::ops::conv2d;
 
 impl Block {
     /// What a pass computes of the block, before the norm that follows it.
@@ -30,11 +31,16 @@ impl Block {
     /// What the convolution of a branch sees of the block's input: behind a 1×1 and its norm the padded middle.
     pub(crate) fn seen_by(&self, branch: &Branch, input: Tensor<4>, pass: Pass) -> Tensor<4> {
         let planning = self.planning(&input, pass);
+        let shape = planning.shape;
+        if let Some(first) = branch.linear_first() {
+            let options = as_first(&input, &shape).options;
+            // Zero stays zero.
+            return conv2d(input, first.weight.val(), None, options).pad(shape.padding, 0.0);
+        }
         let Some((first, norm)) = planning.first(branch).zip(branch.parts.first_norm.as_ref())
         else {
             return input;
         };
-        let shape = planning.shape;
         let (seen, moments) = compose_first(first, &shape, input);
         if let Some(moments) = moments {
             take_in(norm, moments, counts(&shape)[0], pass);
@@ -42,7 +48,11 @@ impl Block {
         seen
     }
 
-    fn planning<'a>(&'a self, input: &'a Tensor<4>, pass: Pass) -> Planning<'a> {
+    /// The convolution that the block stands for, on this input.
+    ///
+    /// # Panics
+    /// If the input does not have the block's channels, or is smaller than its kernel.
+    pub(super) fn shape(&self, input: &Tensor<4>) -> ConvShape {
         let geometry = &self.geometry;
         let dims = input.dims();
         let [batch, channels, height, width] = dims;
@@ -61,7 +71,11 @@ impl Block {
         if channels != geometry.in_channels() {
             refuse(format!("the input has {channels} channels"));
         }
-        Planning { block: self, input, pass, shape }
+        shape
+    }
+
+    fn planning<'a>(&'a self, input: &'a Tensor<4>, pass: Pass) -> Planning<'a> {
+        Planning { block: self, input, pass, shape: self.shape(input) }
     }
 }
 
@@ -88,7 +102,14 @@ impl Planning<'_> {
         let parts = &branch.parts;
         let nested = matches!(parts.conv, Some(RepConv2d::Block(_)));
         let first = if nested { None } else { self.first(branch) };
+        // A nested block with norms must be run, and what stands before it.
+        let sequence = if branch.is_linear() { branch.sequence() } else { None };
         let core = match (branch.kind().core(), &parts.conv) {
+            _ if let Some(kernel) = sequence => Computed::Conv {
+                window: read(checked_window(branch.kind(), &self.block.geometry)),
+                weight: kernel.weight().into_dispatch(),
+                bias: kernel.bias().map(Tensor::into_dispatch),
+            },
             (Core::Conv(_), Some(RepConv2d::Plain(conv))) => Computed::Conv {
                 window: read(checked_window(branch.kind(), &self.block.geometry)),
                 weight: conv.weight.val().into_dispatch(),

@@ -89,6 +89,8 @@ impl Form {
     pub fn macs(&self, geometry: &ConvGeometry, input: [usize; 2]) -> u64 {
         match self {
             Self::Plain { .. } => geometry.macs(input),
+            // Summing kernels costs the same whatever the image.
+            Self::Block(block) if block.is_linear(geometry) => geometry.macs(input),
             Self::Block(block) => {
                 sum(block.branches.iter().map(|branch| branch.macs(geometry, input)))
             }
@@ -136,13 +138,14 @@ impl BranchForm {
 
     fn params(&self, geometry: &ConvGeometry) -> u64 {
         let outputs = geometry.out_channels();
-        // The convolution, and γ and β of the norm behind it.
+        // The convolution, and γ and β of the norm behind it, if one is there.
         let first = self.first_geometry(geometry);
-        let first = first.map_or(0, |first| first.out_channels() * (first.fan_in() + 2));
+        let of_norm = if self.end == End::Linear { 0 } else { 2 };
+        let first = first.map_or(0, |first| first.out_channels() * (first.fan_in() + of_norm));
         let conv = self.conv.as_ref().map_or(0, |conv| conv.params(&self.conv_geometry(geometry)));
         let end = match self.end {
             End::Norm => 2 * outputs,
-            End::Scale => outputs,
+            End::Scale | End::Linear => outputs,
             End::Constant | End::Nothing => 0,
         };
         (first + end) as u64 + conv

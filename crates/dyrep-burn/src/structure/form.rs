@@ -111,6 +111,7 @@ impl BranchForm {
             || kind.convolves() != self.conv.is_some()
             || kind.has_middle() != self.mid_channels.is_some()
             || (nested && !kind.nests())
+            || (self.end == End::Linear && !kind.has_first(geometry))
             // Nothing is built so, and the kernels know no bias in front of what takes it away.
             || (bias && !kind.nests() && self.end != End::Nothing)
         {
@@ -164,6 +165,23 @@ impl BlockForm {
     pub(crate) fn grown(branches: &Branches, geometry: &ConvGeometry) -> Result<Self, BranchError> {
         let specs = branches.resolve(geometry)?.unwrap_or_else(|| vec![BranchKind::KXK.into()]);
         Ok(Self::new(&specs, true, geometry.in_channels(), false))
+    }
+
+    /// Whether nothing in a block of `geometry` is a norm, but one that follows the sum: it trains as one convolution.
+    #[must_use]
+    pub fn is_linear(&self, geometry: &ConvGeometry) -> bool {
+        self.branches.iter().all(|branch| {
+            let has_first = branch.name.kind.has_first(geometry);
+            let own = match branch.end {
+                End::Linear => true,
+                End::Norm => false,
+                End::Scale | End::Constant | End::Nothing => !has_first,
+            };
+            let inside = |block: &Self| {
+                !block.norm_after && block.is_linear(&branch.conv_geometry(geometry))
+            };
+            own && branch.nested().is_none_or(inside)
+        })
     }
 
     /// The `kxk` branch.

@@ -45,6 +45,7 @@ fn branch(
     let (names, has) = (kind.part_names(), |name: &str| any_below(&join(&path, name), tensors));
     let end = match () {
         () if has(names.norm) => End::Norm,
+        () if has(SCALE) && kind.has_first(geometry) && !has(names.first[1]) => End::Linear,
         () if has(SCALE) => End::Scale,
         () if has(CONSTANT) => End::Constant,
         () => End::Nothing,

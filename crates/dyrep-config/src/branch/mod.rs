@@ -9,11 +9,13 @@
 //! else.
 
 mod kind;
+mod norm;
 mod preset;
 mod set;
 mod spec;
 
 pub use kind::{BranchKind, Core, PartNames, Taps, Window};
+pub use norm::BranchNorm;
 pub use preset::Preset;
 pub use set::Branches;
 pub use spec::{BranchName, BranchSpec, End};

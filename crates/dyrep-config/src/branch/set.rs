@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::BranchKind;
 use super::preset::Preset;
-use super::spec::BranchSpec;
+use super::spec::{BranchSpec, End};
 use crate::error::BranchError;
 use crate::geometry::Geometry;
 
@@ -16,6 +16,9 @@ use crate::geometry::Geometry;
 pub enum Branches {
     /// A preset; branches that do not exist are left out.
     Preset(Preset),
+    /// A preset without norms inside: what ended in one ends in a scale, and one norm follows the sum. While it trains, too,
+    /// such a block is one convolution, whose kernel is the sum of the branches' (OREPA, arXiv 2204.00826).
+    Online(#[serde(deserialize_with = "not_plain")] Preset),
     /// These, each of which must exist; `kxk` is always there.
     Exactly(Vec<BranchSpec>),
 }
@@ -25,6 +28,7 @@ pub enum Branches {
 #[serde(remote = "Branches", rename_all = "lowercase")]
 enum Grown {
     Preset(#[serde(deserialize_with = "not_plain")] Preset),
+    Online(#[serde(deserialize_with = "not_plain")] Preset),
     Exactly(#[serde(deserialize_with = "each_once")] Vec<BranchSpec>),
 }
 
@@ -51,15 +55,29 @@ impl Branches {
                 specs.retain(|spec| spec.kind.exists(geometry));
                 specs
             }
+            Self::Online(preset) => {
+                let mut specs = preset.branches(geometry);
+                specs.retain(|spec| spec.kind.exists(geometry));
+                specs.into_iter().map(|spec| spec.without_norms(geometry)).collect()
+            }
             Self::Exactly(specs) => {
                 for BranchSpec { kind, .. } in specs {
                     BranchError::check(*kind, geometry)?;
                 }
-                specs.clone()
+                // A sequence of which nothing stands before the core has no norm to leave out.
+                let sound = |spec: &BranchSpec| match spec.end {
+                    End::Linear if !spec.kind.has_first(geometry) => {
+                        BranchSpec { end: End::Scale, ..*spec }
+                    }
+                    _ => *spec,
+                };
+                specs.iter().map(sound).collect()
             }
         };
         if !specs.iter().any(|spec| spec.kind == BranchKind::KXK) {
-            specs.push(BranchKind::KXK.into());
+            let main = BranchSpec::from(BranchKind::KXK);
+            let online = matches!(self, Self::Online(_));
+            specs.push(if online { main.without_norms(geometry) } else { main });
         }
         specs.sort_unstable();
         let same = |pair: &&[BranchSpec]| pair[0].times(1) == pair[1].times(1);
@@ -80,7 +98,11 @@ impl Branches {
     /// Whether a batch norm follows the sum.
     #[must_use]
     pub fn norm_after(&self) -> bool {
-        matches!(self, Self::Preset(preset) if preset.norm_after())
+        match self {
+            Self::Preset(preset) => preset.norm_after(),
+            Self::Online(_) => true,
+            Self::Exactly(_) => false,
+        }
     }
 
     /// Whether nothing is asked for: a plain convolution.
@@ -128,9 +150,11 @@ mod tests {
     fn some_branches_are_no_plain_convolution() {
         let read = |text| Branches::read_some(&mut serde_json::Deserializer::from_str(text));
         assert_eq!(read(r#"{"preset":"dbb"}"#).unwrap(), Preset::Dbb.into());
+        assert_eq!(read(r#"{"online":"dbb"}"#).unwrap(), Branches::Online(Preset::Dbb));
         let two = [BranchKind::KXK, BranchKind::POINTWISE];
         assert_eq!(read(r#"{"exactly":["kxk","1x1"]}"#).unwrap(), two.into());
         for (text, want) in [
+            (r#"{"online":"plain"}"#, "unknown variant `plain`, expected one of `acnet`"),
             (r#"{"preset":"plain"}"#, "unknown variant `plain`, expected one of `acnet`"),
             (r#"{"exactly":[]}"#, "at least one name"),
             (r#"{"exactly":["kxk","kxk"]}"#, "`kxk` twice"),

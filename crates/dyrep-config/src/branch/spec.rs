@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use super::kind::{BranchKind, names};
 use crate::error::UnknownName;
+use crate::geometry::Geometry;
 use crate::text::{as_text, named};
 
 /// What a branch's chain ends in.
@@ -24,6 +25,9 @@ pub enum End {
     Constant,
     /// Nothing.
     Nothing,
+    /// A scale for each channel, learnt, of a sequence in which no norm stands behind the 1×1 either: all of it is linear
+    /// while it trains, too (OREPA, arXiv 2204.00826).
+    Linear,
 }
 
 named! { End, "end of a branch", {
@@ -31,6 +35,7 @@ named! { End, "end of a branch", {
     Scale => "scale",
     Constant => "constant",
     Nothing => "none",
+    Linear => "linear",
 } }
 
 /// A branch as it is asked for, once or several times.
@@ -68,10 +73,22 @@ impl BranchSpec {
         Self { bias: true, ..self }
     }
 
+    /// The same without norms, in a block of `geometry`: what ended in one, or has one inside, ends in a scale.
+    #[must_use]
+    pub fn without_norms(self, geometry: &impl Geometry) -> Self {
+        let end = match self.end {
+            _ if self.kind.has_first(geometry) => End::Linear,
+            End::Norm => End::Scale,
+            end => end,
+        };
+        Self { end, ..self }
+    }
+
     /// What else than a chain makes sense.
     fn is_sound(self) -> bool {
         let bias = !self.bias || (self.end == End::Nothing && self.kind.convolves());
-        bias && (1..=MOST).contains(&self.times)
+        let linear = self.end != End::Linear || self.kind.is_sequence();
+        bias && linear && (1..=MOST).contains(&self.times)
     }
 }
 
@@ -101,7 +118,9 @@ impl FromStr for BranchSpec {
         spec.is_sound().then_some(spec).ok_or_else(|| UnknownName {
             what: "branch",
             name: text.to_owned(),
-            known: format!("kxk, 4*kxk (1 to {MOST} times), 1x1:bias (a convolution's)"),
+            known: format!(
+                "kxk, 4*kxk (1 to {MOST} times), 1x1:bias (a convolution's), 1x1_kxk:linear (a sequence's)"
+            ),
         })
     }
 }
@@ -200,10 +219,20 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_they_are_written() {
-        for text in ["kxk", "4*kxk", "1x1:scale", "identity:none", "1x1:bias", "2*3x3d2:constant"] {
+        for text in [
+            "kxk",
+            "4*kxk",
+            "1x1:scale",
+            "identity:none",
+            "1x1:bias",
+            "2*3x3d2:constant",
+            "1x1_kxk:linear",
+        ] {
             assert_eq!(text.parse::<BranchSpec>().unwrap().to_string(), text);
         }
-        for text in ["0*kxk", "65*kxk", "x*kxk", "identity:bias", "kxk:", "kxk:bn", "kxk.2"] {
+        for text in
+            ["0*kxk", "65*kxk", "x*kxk", "identity:bias", "kxk:", "kxk:bn", "kxk.2", "kxk:linear"]
+        {
             assert!(text.parse::<BranchSpec>().is_err(), "{text}");
         }
         for text in ["kxk", "kxk.2", "1x1_kxk.17"] {

@@ -151,7 +151,7 @@ fn keys_of_another_optimizer() {
 fn keys_of_another_strategy() {
     check(
         &[("\"dyrep\"", "\"dbb\"\ninterval = 5")],
-        "recipes/x.toml:16: `interval` in [strategy] goes with `dyrep`, not with `dbb`",
+        "recipes/x.toml:16: `interval` in [strategy] goes with `dyrep`, `dyrep-online`, not with `dbb`",
     );
     check(
         &[("\"dyrep\"", "\"plain\"\nintervall = 5")],
@@ -208,7 +208,7 @@ fn unknown_names() {
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
          (known: plain, acnet, repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, \
-         qarepvgg, qarepvgg_v2, csla)",
+         qarepvgg, qarepvgg_v2, csla, dyrep-online)",
     );
     check(
         &[("cifar10", "CIFAR-10")],

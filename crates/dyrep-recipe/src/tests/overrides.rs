@@ -76,7 +76,7 @@ fn another_strategy_starts_from_its_own_defaults() {
         "the file's other keys stay"
     );
     let error = parse(text, &["strategy.name=dbb", "strategy.growths=2"]).unwrap_err();
-    let want = "override `strategy.growths=2`: `growths` in [strategy] goes with `dyrep`, \
+    let want = "override `strategy.growths=2`: `growths` in [strategy] goes with `dyrep`, `dyrep-online`, \
                 not with `dbb`";
     assert_eq!(error.to_string(), want);
 }

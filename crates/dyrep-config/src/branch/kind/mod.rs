@@ -144,6 +144,11 @@ impl BranchKind {
         self.first && !(self.core == Core::Average && geometry.is_depthwise())
     }
 
+    /// Whether it starts with a 1×1 convolution, wherever there is a point in one.
+    pub(super) const fn is_sequence(self) -> bool {
+        self.first
+    }
+
     /// Whether it has a convolution with all of the block's taps, which may itself be a block.
     #[must_use]
     pub fn nests(self) -> bool {

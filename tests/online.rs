@@ -1,0 +1,166 @@
+//! Blocks without norms inside: one convolution while they train, too, whatever grows in them and is cut.
+
+// A failing test panics, with the reason.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_burn::ops::{Kernels, with_kernels};
+use dyrep_burn::{
+    AdjustOptions, BranchForm, BranchNorm, Branches, Calibration, ConvGeometry, End, Fidelity,
+    Form, NormRule, Preset, RepConv2d, RepConv2dConfig, Structure, block_ratios, cut, deploy, grow,
+    layers,
+};
+use dyrep_tests::close::{relative_difference, relative_difference_of};
+use dyrep_tests::device::allowed;
+use dyrep_tests::random::{self, Draw};
+use dyrep_tests::{params, under_test};
+
+/// Of the largest value.
+const TOLERANCE: f64 = 5e-6;
+/// The same of gradients.
+const GRADIENTS: f64 = 5e-5;
+
+fn config(geometry: &ConvGeometry, preset: Preset) -> RepConv2dConfig {
+    RepConv2dConfig::new([geometry.in_channels(), geometry.out_channels()], geometry.kernel_size())
+        .with_stride(geometry.stride())
+        .with_dilation(geometry.dilation())
+        .with_groups(geometry.groups())
+        .with_padding(geometry.padding().clone())
+        .with_branches(preset)
+        .with_norm(BranchNorm::Online)
+}
+
+fn blocks() -> impl Iterator<Item = Preset> {
+    Preset::ALL.into_iter().filter(|preset| *preset != Preset::Plain)
+}
+
+/// Outputs and all gradients of one convolution are those of the branches one by one. Without the norm that follows: it
+/// takes away what it can of a gradient, and leaves rounding.
+#[test]
+fn a_linear_block_trains_as_its_branches_do() {
+    let graph = under_test().autodiff();
+    random::for_all(random::cases(30, 200), |draw| {
+        let geometry = random::geometry(draw);
+        let values = random::input(draw, &geometry, &under_test());
+        let number = draw.between(0, 1_000_000) as u64;
+        for preset in blocks() {
+            let pass = |kernels| {
+                let layer = config(&geometry, preset).with_norm_after(false).init(&graph);
+                let layer = random::scramble(layer, &mut Draw::new(number));
+                assert!(layer.block().unwrap().is_linear(), "{preset}");
+                let input = values.clone().autodiff().require_grad();
+                let output = with_kernels(kernels, || layer.forward(input.clone()));
+                let seen = Draw::new(number).data(&output.dims(), -1.0, 1.0);
+                let seen = Tensor::<4>::from_data(seen, &under_test());
+                let gradients = (output.clone() * seen.autodiff()).sum().backward();
+                let found = params::gradients(&layer, &gradients);
+                (output.inner(), input.grad(&gradients).unwrap(), found, params::read(&layer))
+            };
+            let [one, many] = [Kernels::Fast, Kernels::Composed].map(pass);
+            let what = || format!("{preset}, {geometry}");
+            let off = relative_difference(one.0, many.0);
+            assert!(off < allowed(TOLERANCE), "{}: output off by {off:.1e}", what());
+            let off = relative_difference(one.1, many.1);
+            assert!(off < allowed(GRADIENTS), "{}: input's gradient off by {off:.1e}", what());
+            assert!(one.2.keys().eq(many.2.keys()), "{}", what());
+            let all = |found: &BTreeMap<String, TensorData>| -> Vec<f64> {
+                found.values().flat_map(|data| data.iter::<f64>().collect::<Vec<_>>()).collect()
+            };
+            for (name, got, want) in [("gradients", &one.2, &many.2), ("values", &one.3, &many.3)] {
+                let off = relative_difference_of(&all(got), &all(want));
+                assert!(off < allowed(GRADIENTS), "{}: {name} off by {off:.1e}", what());
+            }
+        }
+    });
+}
+
+/// Structures, deployment, ratios: an online block is a block.
+#[test]
+fn an_online_block_is_written_read_and_deployed() {
+    let device = under_test();
+    random::for_all(random::cases(20, 100), |draw| {
+        let geometry = random::geometry(draw);
+        for preset in blocks() {
+            let layer = random::scramble(config(&geometry, preset).init(&device), draw);
+            let Form::Block(form) = layer.form() else { panic!("{preset}") };
+            assert!(form.norm_after && form.is_linear(&geometry));
+            assert_eq!(layer.form().macs(&geometry, [9, 9]), geometry.macs([9, 9]));
+            let structure = Structure::of(&layer);
+            let read = Structure::from_json(&structure.to_json()).unwrap();
+            let fresh = read.apply(random::plain(&geometry, true, &device)).unwrap();
+            let loaded = fresh.try_load_record(layer.valid().into_record()).unwrap();
+            let input = random::input(draw, &geometry, &device);
+            let want = layer.forward(input.clone());
+            let off = relative_difference(loaded.forward(input.clone()), want.clone());
+            assert!(off < allowed(TOLERANCE), "{preset}: {off:.1e}");
+            let off = relative_difference(deploy(&layer).forward(input), want);
+            assert!(off < allowed(TOLERANCE), "{preset}: {off:.1e}");
+            let tensors = params::read(&layer).into_iter();
+            let shapes = tensors.map(|(path, data)| (path, data.shape().to_vec())).collect();
+            let shows = |branch: &BranchForm| branch.conv.is_some() || branch.end != End::Nothing;
+            if form.branches.iter().all(shows) {
+                assert_eq!(Form::found("", &geometry, &shapes), Some(layer.form()), "{preset}");
+            }
+        }
+    });
+}
+
+fn change(layer: &RepConv2d, draw: &mut Draw, event: u64) -> RepConv2d {
+    let norm_rule = NormRule::ALL[draw.between(0, 1)];
+    let fidelity = if draw.chance(70) { Fidelity::Mended } else { Fidelity::Published };
+    let options = AdjustOptions { norm_rule, fidelity, seed: 7, event };
+    // Nothing is measured: a pass would be a mistake.
+    let mut run = |_: &RepConv2d, _: usize| panic!("nothing is to be measured");
+    let mut calibration = Calibration::new(1, &mut run);
+    let blocks = block_ratios(layer);
+    let blocks: Vec<_> = blocks.into_iter().filter(|block| !block.ratios.is_empty()).collect();
+    if blocks.is_empty() || draw.chance(50) {
+        let inside = |path: &String| path.ends_with("weight") && path.matches("conv").count() < 3;
+        let mut paths: Vec<String> = params::read(layer).into_keys().filter(inside).collect();
+        let ends = ["kxk.conv.weight", "1x1_kxk.conv2.weight"];
+        paths.retain(|path| path == "weight" || ends.iter().any(|end| path.ends_with(end)));
+        if paths.is_empty() {
+            return layer.clone();
+        }
+        let weight = &paths[draw.between(0, paths.len() - 1)];
+        let path = weight.strip_suffix("weight").unwrap().trim_end_matches('.');
+        let preset = Preset::ALL[draw.between(1, Preset::ALL.len() - 1)];
+        return grow(layer, path, &Branches::Online(preset), &options, &mut calibration).unwrap();
+    }
+    let block = &blocks[draw.between(0, blocks.len() - 1)];
+    let mut names: Vec<_> = block.ratios.iter().map(|(name, _)| *name).collect();
+    names.retain(|_| draw.chance(60));
+    if names.is_empty() {
+        names.push(block.ratios[0].0);
+    }
+    cut(layer, &block.path, &names, &options, &mut calibration).unwrap()
+}
+
+/// Growing and cutting change nothing, at inference and while it trains, and need no batch.
+#[test]
+fn growth_and_cuts_are_neutral_in_both_modes() {
+    let graph: Device = under_test().autodiff();
+    random::for_all(random::cases(200, 1000), |draw| {
+        let geometry = random::geometry(draw);
+        let mut layer = random::plain(&geometry, draw.chance(50), &graph);
+        let input = random::input(draw, &geometry, &under_test());
+        let both = |layer: &RepConv2d| {
+            let trained = layer.forward(input.clone().autodiff()).inner();
+            [trained, layer.valid().forward(input.clone())]
+        };
+        for event in 0..5 {
+            layer = random::scramble(layer, draw);
+            let changed = change(&layer, draw, event);
+            assert!(layers(&changed)[0].1.block().is_none_or(dyrep_burn::Block::is_linear));
+            for (got, want) in both(&changed).into_iter().zip(both(&layer)) {
+                let off = relative_difference(got, want);
+                let forms = || format!("{geometry}: {} → {}", layer.form(), changed.form());
+                assert!(off <= allowed(TOLERANCE), "{off:.1e} at {event} for {}", forms());
+            }
+            layer = changed;
+        }
+    });
+}
