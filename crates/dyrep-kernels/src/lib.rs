@@ -28,6 +28,7 @@ mod depthwise;
 mod finish;
 mod flat;
 mod frame;
+mod kernel_sum;
 mod lanes;
 mod lower;
 mod memory;
@@ -44,6 +45,7 @@ mod winograd;
 
 pub use conv::{backward, forward, forward_then};
 pub use finish::Finish;
+pub use kernel_sum::{Form, KernelSum, Term};
 pub use memory::keep_freed_memory;
 pub use norm::{By, Gradients, Moments, Norm, NormCall, NormShape, Passed, Running, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};

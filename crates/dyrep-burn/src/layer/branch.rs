@@ -161,6 +161,13 @@ impl Branch {
         }
     }
 
+    /// The kernel of a branch without parameters at its core, before what ends it, in numbers `like` those of the block's
+    /// k×k convolution.
+    pub(crate) fn without_end(&self, like: &Tensor<4>) -> Kernel {
+        let (inputs, groups) = (self.geometry.in_channels(), self.geometry.groups());
+        then_average(&identity(inputs, groups, options_of(like)), &self.geometry)
+    }
+
     /// The kernel followed by what ends the branch.
     fn fold_end(&self, kernel: Kernel) -> Kernel {
         match (self.norm(), self.scale()) {

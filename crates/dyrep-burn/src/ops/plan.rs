@@ -8,7 +8,7 @@
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use dyrep_kernels::block::{Block, By, End};
-use dyrep_kernels::{ConvShape, PoolShape};
+use dyrep_kernels::{ConvShape, KernelSum, PoolShape};
 
 /// An operation and its tensors.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub(crate) enum Plan<T> {
     Norm(Norm<T>),
     Pool(Pool<T>),
     Block(Block<T>),
+    Sum(KernelSum<T>),
 }
 
 /// A convolution.
@@ -157,6 +158,7 @@ impl<T> Plan<T> {
                 Plan::Pool(Pool { shape, planes, input: f(input) })
             }
             Self::Block(block) => Plan::Block(block.map(f)),
+            Self::Sum(sum) => Plan::Sum(sum.map(f)),
         }
     }
 
@@ -171,6 +173,7 @@ impl<T> Plan<T> {
                 Plan::Pool(Pool { shape: *shape, planes: *planes, input })
             }
             Self::Block(block) => Plan::Block(block.as_ref()),
+            Self::Sum(sum) => Plan::Sum(sum.as_ref()),
         }
     }
 
@@ -204,6 +207,7 @@ impl<T> Plan<T> {
             Self::Norm(norm) => &norm.input,
             Self::Pool(pool) => &pool.input,
             Self::Block(block) => &block.input,
+            Self::Sum(sum) => sum.first().unwrap_or_else(|| unreachable!("kxk is there")),
         }
     }
 }
@@ -223,6 +227,10 @@ impl Plan<Spec> {
             Self::Pool(Pool { shape, planes: [batch, channels], .. }) => {
                 let [height, width] = shape.output();
                 ([*batch, *channels, height, width], vec![])
+            }
+            Self::Sum(sum) => {
+                let [height, width] = sum.kernel;
+                ([sum.channels[1], sum.channels[0] / sum.groups, height, width], vec![])
             }
             Self::Block(block) => {
                 let moments = |norm: &dyrep_kernels::block::Norm<Spec>| {

@@ -92,7 +92,7 @@ struct Planning<'a> {
 }
 
 /// A branch's taps as the kernels have them.
-fn read(Window { start, size, step }: Window) -> Read {
+pub(super) fn read(Window { start, size, step }: Window) -> Read {
     Read { start, size, step }
 }
 

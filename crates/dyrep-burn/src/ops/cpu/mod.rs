@@ -60,6 +60,9 @@ impl Differentiable for Flex {
             Plan::Norm(plan) => norm::forward(plan),
             Plan::Pool(plan) => pool::forward(plan, keep != Keep::Nothing),
             Plan::Block(plan) => forward_block(plan, keep),
+            Plan::Sum(plan) => {
+                Computed { output: fits(plan.sum()), moments: vec![], kept: Kept::Nothing }
+            }
         };
         let output = tensor(output, gives.output.shape);
         let kept = match kept {
@@ -118,6 +121,9 @@ impl Differentiable for Flex {
             }
             (Plan::Block(plan), Plan::Block(wanted), Kept::Block(done)) => {
                 Plan::Block(fits(block::backward(plan, done, gradient, wanted)))
+            }
+            (Plan::Sum(plan), Plan::Sum(wanted), _) => {
+                Plan::Sum(fits(plan.backward(gradient, wanted)))
             }
             _ => unreachable!("what is kept is of the plan, and only what can go back is tracked"),
         };
