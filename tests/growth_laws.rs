@@ -12,8 +12,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
-    AdjustOptions, BranchName, Branches, Calibration, Fidelity, Form, NormRule, Preset, RepConv2d,
-    Structure, block_ratios, cut, grow,
+    AdjustOptions, BranchName, Branches, Calibration, Form, NormRule, Preset, RepConv2d, Structure,
+    cut, grow,
 };
 use dyrep_tests::close::relative_difference;
 use dyrep_tests::device::allowed;
@@ -26,44 +26,9 @@ const TOLERANCE: f64 = 5e-6;
 const SEQUENCES: u64 = 120;
 const CHANGES: usize = 5;
 
-/// Plain convolutions inside the layer, by path, that could be grown.
-fn plain_paths(layer: &RepConv2d) -> Vec<String> {
-    let paths = params::read(layer).into_keys();
-    let weights = paths.filter_map(|path| match path.as_str() {
-        "weight" => Some(String::new()),
-        path if path.ends_with("kxk.conv.weight") || path.ends_with("1x1_kxk.conv2.weight") => {
-            path.strip_suffix(".weight").map(str::to_owned)
-        }
-        _ => None,
-    });
-    weights.collect()
-}
-
 fn change(layer: &RepConv2d, draw: &mut Draw, event: u64, batch: &Tensor<4>) -> RepConv2d {
-    let norm_rule = NormRule::ALL[draw.between(0, 1)];
-    let fidelity = if draw.chance(70) { Fidelity::Mended } else { Fidelity::Published };
-    let options = AdjustOptions { norm_rule, fidelity, seed: 7, event };
     let mut run = |model: &RepConv2d, _: usize| drop(model.forward(batch.clone()));
-    let mut calibration = Calibration::new(2, &mut run);
-    let blocks = block_ratios(layer);
-    let blocks: Vec<_> = blocks.into_iter().filter(|block| !block.ratios.is_empty()).collect();
-    if blocks.is_empty() || draw.chance(50) {
-        let paths: Vec<String> = plain_paths(layer);
-        let shallow = paths.into_iter().filter(|path| path.matches("conv").count() < 3);
-        let shallow: Vec<String> = shallow.collect();
-        let Some(path) = shallow.get(draw.between(0, shallow.len().max(1) - 1)) else {
-            return layer.clone();
-        };
-        let branches = Branches::from(Preset::ALL[draw.between(1, Preset::ALL.len() - 1)]);
-        return grow(layer, path, &branches, &options, &mut calibration).unwrap();
-    }
-    let block = &blocks[draw.between(0, blocks.len() - 1)];
-    let mut kinds: Vec<BranchName> = block.ratios.iter().map(|(name, _)| *name).collect();
-    kinds.retain(|_| draw.chance(60));
-    if kinds.is_empty() {
-        kinds.push(block.ratios[0].0);
-    }
-    cut(layer, &block.path, &kinds, &options, &mut calibration).unwrap()
+    random::change(layer, draw, event, &mut Calibration::new(2, &mut run), Branches::from)
 }
 
 #[test]

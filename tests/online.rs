@@ -9,9 +9,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
-    AdjustOptions, BranchForm, BranchNorm, Branches, Calibration, ConvGeometry, End, Fidelity,
-    Form, NormRule, Preset, RepConv2d, RepConv2dConfig, Structure, block_ratios, cut, deploy, grow,
-    layers,
+    BranchForm, BranchNorm, Branches, Calibration, ConvGeometry, End, Form, Preset, RepConv2d,
+    RepConv2dConfig, Structure, deploy, layers,
 };
 use dyrep_tests::close::{relative_difference, relative_difference_of};
 use dyrep_tests::device::allowed;
@@ -109,34 +108,9 @@ fn an_online_block_is_written_read_and_deployed() {
 }
 
 fn change(layer: &RepConv2d, draw: &mut Draw, event: u64) -> RepConv2d {
-    let norm_rule = NormRule::ALL[draw.between(0, 1)];
-    let fidelity = if draw.chance(70) { Fidelity::Mended } else { Fidelity::Published };
-    let options = AdjustOptions { norm_rule, fidelity, seed: 7, event };
     // Nothing is measured: a pass would be a mistake.
     let mut run = |_: &RepConv2d, _: usize| panic!("nothing is to be measured");
-    let mut calibration = Calibration::new(1, &mut run);
-    let blocks = block_ratios(layer);
-    let blocks: Vec<_> = blocks.into_iter().filter(|block| !block.ratios.is_empty()).collect();
-    if blocks.is_empty() || draw.chance(50) {
-        let inside = |path: &String| path.ends_with("weight") && path.matches("conv").count() < 3;
-        let mut paths: Vec<String> = params::read(layer).into_keys().filter(inside).collect();
-        let ends = ["kxk.conv.weight", "1x1_kxk.conv2.weight"];
-        paths.retain(|path| path == "weight" || ends.iter().any(|end| path.ends_with(end)));
-        if paths.is_empty() {
-            return layer.clone();
-        }
-        let weight = &paths[draw.between(0, paths.len() - 1)];
-        let path = weight.strip_suffix("weight").unwrap().trim_end_matches('.');
-        let preset = Preset::ALL[draw.between(1, Preset::ALL.len() - 1)];
-        return grow(layer, path, &Branches::Online(preset), &options, &mut calibration).unwrap();
-    }
-    let block = &blocks[draw.between(0, blocks.len() - 1)];
-    let mut names: Vec<_> = block.ratios.iter().map(|(name, _)| *name).collect();
-    names.retain(|_| draw.chance(60));
-    if names.is_empty() {
-        names.push(block.ratios[0].0);
-    }
-    cut(layer, &block.path, &names, &options, &mut calibration).unwrap()
+    random::change(layer, draw, event, &mut Calibration::new(1, &mut run), Branches::Online)
 }
 
 /// Growing and cutting change nothing, at inference and while it trains, and need no batch.

@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::{
-    BlockForm, BranchForm, BranchKind, BranchName, BranchSpec, ConvGeometry, End, Form,
-    LayerStructure, RepConv2d, RepConv2dConfig, Structure,
+    AdjustOptions, BlockForm, BranchForm, BranchKind, BranchName, BranchSpec, Branches,
+    Calibration, ConvGeometry, End, Fidelity, Form, LayerStructure, NormRule, Preset, RepConv2d,
+    RepConv2dConfig, Structure, block_ratios, cut, grow,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -181,6 +182,51 @@ pub fn layer(geometry: &ConvGeometry, form: &Form, device: &Device) -> RepConv2d
     let wanted = LayerStructure { geometry: geometry.clone(), form: form.clone() };
     let structure = Structure::new([(String::new(), wanted)].into()).unwrap();
     structure.apply(plain(geometry, false, device)).unwrap()
+}
+
+/// Plain convolutions inside the layer, by path, that could be grown.
+fn plain_paths(layer: &RepConv2d) -> Vec<String> {
+    let paths = params::read(layer).into_keys();
+    let weights = paths.filter_map(|path| match path.as_str() {
+        "weight" => Some(String::new()),
+        path if path.ends_with("kxk.conv.weight") || path.ends_with("1x1_kxk.conv2.weight") => {
+            path.strip_suffix(".weight").map(str::to_owned)
+        }
+        _ => None,
+    });
+    weights.collect()
+}
+
+/// The layer after a random growth or cut by any rules: a preset's branches grow in the form that `branches` gives them.
+pub fn change(
+    layer: &RepConv2d,
+    draw: &mut Draw,
+    event: u64,
+    calibration: &mut Calibration<'_, RepConv2d>,
+    branches: impl FnOnce(Preset) -> Branches,
+) -> RepConv2d {
+    let norm_rule = NormRule::ALL[draw.between(0, 1)];
+    let fidelity = if draw.chance(70) { Fidelity::Mended } else { Fidelity::Published };
+    let options = AdjustOptions { norm_rule, fidelity, seed: 7, event };
+    let blocks = block_ratios(layer);
+    let blocks: Vec<_> = blocks.into_iter().filter(|block| !block.ratios.is_empty()).collect();
+    if blocks.is_empty() || draw.chance(50) {
+        let paths: Vec<String> = plain_paths(layer);
+        let shallow = paths.into_iter().filter(|path| path.matches("conv").count() < 3);
+        let shallow: Vec<String> = shallow.collect();
+        let Some(path) = shallow.get(draw.between(0, shallow.len().max(1) - 1)) else {
+            return layer.clone();
+        };
+        let branches = branches(Preset::ALL[draw.between(1, Preset::ALL.len() - 1)]);
+        return grow(layer, path, &branches, &options, calibration).unwrap();
+    }
+    let block = &blocks[draw.between(0, blocks.len() - 1)];
+    let mut kinds: Vec<BranchName> = block.ratios.iter().map(|(name, _)| *name).collect();
+    kinds.retain(|_| draw.chance(60));
+    if kinds.is_empty() {
+        kinds.push(block.ratios[0].0);
+    }
+    cut(layer, &block.path, &kinds, &options, calibration).unwrap()
 }
 
 /// Gives every parameter and statistic a value under which no error can hide: γ of either sign, β and mean

@@ -17,6 +17,7 @@ use dyrep_recipe::{ClassWeights, LossConfig};
 
 use crate::error::TrainError;
 use crate::pictures::Pictures;
+use crate::run::numbers;
 use crate::step_gradients::StepGradients;
 
 /// Cross-entropy, and what training makes of it, as PyTorch's `CrossEntropyLoss`: with ε of smoothing, C classes, weights
@@ -162,11 +163,7 @@ impl<N: Network> TrainStep for Classifier<N> {
     type Output = ClassificationOutput;
 
     fn step(&self, pictures: Pictures) -> TrainOutput<ClassificationOutput> {
-        let images = match self.precision {
-            Precision::F32 => pictures.images.clone(),
-            Precision::Bf16 => pictures.images.clone().cast(FloatDType::BF16),
-            Precision::F16 => pictures.images.clone().cast(FloatDType::F16),
-        };
+        let images = pictures.images.clone().cast(numbers(self.precision));
         let logits = self.network.forward(images).cast(FloatDType::F32);
         let loss = self.loss.of(&logits, &pictures);
         let Pictures { classes, place, .. } = pictures;

@@ -3,6 +3,7 @@
 //! `flex` and `ndarray` run on the CPU; `cuda`, `rocm`, `vulkan`, `wgpu` and `metal` on a GPU, the best one,
 //! or with `:N` the N-th that the backend lists. A backend is there if its cargo feature is.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -192,6 +193,11 @@ impl Drop for Quiet {
     }
 }
 
+/// What a panic says, if it is a text.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())
+}
+
 /// Opens a device and computes on it. Backends panic where a driver is missing: that becomes the reason.
 fn try_out(open: Open, number: Option<usize>) -> Result<Device, String> {
     let _quiet = Quiet::new();
@@ -204,9 +210,7 @@ fn try_out(open: Open, number: Option<usize>) -> Result<Device, String> {
         }
     }));
     opened.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(text.unwrap_or_else(|| "the backend could not start".to_owned()))
+        Err(panic_text(&*panic).unwrap_or("the backend could not start").to_owned())
     })
 }
 

@@ -96,8 +96,9 @@ impl Plan {
             let path = recipe.data.path.clone().unwrap_or_default();
             return Err(TrainError::OneClass { path, class: class.clone() });
         }
-        let distillation = teacher.map(|file| distillation(recipe, &file, train.dataset()));
-        let distillation = distillation.transpose()?.flatten();
+        let teacher = recipe.distillation.as_ref().zip(teacher);
+        let distillation = teacher.map(|(it, file)| distillation(it, &file, train.dataset()));
+        let distillation = distillation.transpose()?;
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
@@ -135,19 +136,17 @@ fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), Tra
     Ok((network, Some(report)))
 }
 
-/// The teacher whose logits are in `file`, if the recipe has one.
+/// The teacher whose logits are in `file`.
 fn distillation(
-    recipe: &Recipe,
+    recipe: &DistillationRecipe,
     file: &Path,
     set: &dyn Dataset,
-) -> Result<Option<Distillation>, TrainError> {
-    let Some(DistillationRecipe { weight, temperature, .. }) = recipe.distillation else {
-        return Ok(None);
-    };
+) -> Result<Distillation, TrainError> {
+    let DistillationRecipe { weight, temperature, .. } = *recipe;
     let teacher = Arc::new(TeacherLogits::open(file)?);
     let distillation = Distillation { teacher, weight, temperature };
     distillation.check(set)?;
-    Ok(Some(distillation))
+    Ok(distillation)
 }
 
 fn loaders(recipe: &Recipe, parts: [Part; 2]) -> Result<[Arc<Loader>; 2], TrainError> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
 use dyrep_config::Precision;
 use serde::{Deserialize, Serialize};
@@ -124,12 +124,11 @@ impl StepGradients {
 impl State {
     fn add_pending<M: Module>(&mut self, model: &M) {
         self.pending.sort_by_key(|(place, _)| *place);
-        for (_, gradients) in std::mem::take(&mut self.pending) {
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => add(model, sum, gradients),
-                None => gradients,
-            });
+        let mut sum = GradientsAccumulator::new();
+        for gradients in self.sum.take().into_iter().chain(self.pending.drain(..).map(|it| it.1)) {
+            sum.accumulate(model, gradients);
         }
+        self.sum = Some(sum.grads());
     }
 
     fn clear(&mut self) {
@@ -174,23 +173,6 @@ impl LossScale {
         self.factor = (self.factor * next).clamp(f64::from(f32::MIN_POSITIVE), 2_f64.powi(100));
         finite
     }
-}
-
-fn add<M: Module>(model: &M, sum: GradientsParams, more: GradientsParams) -> GradientsParams {
-    struct Add(GradientsParams, GradientsParams);
-    impl ModuleVisitor for Add {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let Some(more) = self.1.remove::<D>(param.id) else { return };
-            let sum = match self.0.remove::<D>(param.id) {
-                Some(sum) => sum + more,
-                None => more,
-            };
-            self.0.register(param.id, sum);
-        }
-    }
-    let mut add = Add(sum, more);
-    model.visit(&mut add);
-    add.0
 }
 
 /// Multiplies the gradients of all parameters.

@@ -8,7 +8,6 @@ use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::tensor::Device;
 use burn_train::TrainStep;
 use dyrep_burn::{Controller, InputSizes, Structure};
-use dyrep_config::Precision;
 use dyrep_models::Model;
 use serde::Serialize;
 
@@ -20,7 +19,6 @@ use crate::error::TrainError;
 use crate::optimizer::Groups;
 use crate::pictures::Pictures;
 use crate::plan::Plan;
-use crate::step_gradients::StepGradients;
 
 /// Steps that are timed, after one that is not.
 const STEPS: usize = 3;
@@ -94,18 +92,14 @@ impl Plan {
         training.check_precision(std::slice::from_ref(device))?;
         let groups = Groups::of(&training.optimizer, &network)?;
         let optimizer = groups.optimizer(&training.optimizer);
-        let graph = training.graph(device);
         let network = groups.freeze(training.learning(network, device))?;
-        let model = Classifier::new(network, training.loss.clone());
-        let model = model.with_precision(training.precision);
         // An epoch that never ends: its structure stays.
-        let mut model = DyRep::new(model, usize::MAX);
+        let mut model = DyRep::new(training.classifier(network), usize::MAX);
         if let Some(norm) = training.optimizer.clip_norm {
             model = model.with_clipping(norm);
         }
-        if training.precision == Precision::F16 {
-            let full = self.train.config().batch_size;
-            let step = StepGradients::new(&graph, full, training.precision);
+        let full = self.train.config().batch_size;
+        if let Some(step) = training.shared_step(device, full, true) {
             model = model.with_shared_step(step, Classifier::sharing);
         }
         Ok((model, optimizer))

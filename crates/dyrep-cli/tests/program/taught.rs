@@ -2,13 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Ran, VALIDATION, command, dyrep, flowers, json, tensor, text};
+use crate::{VALIDATION, dyrep, flowers, json, tensor, text};
 
 const TEACHER: [&str; 9] =
     ["train", "digits_quick", "--strategy", "plain", "--width", "4", "--epochs", "2", "--out"];
@@ -28,16 +25,7 @@ const STUDENT: [&str; 11] = [
 
 /// Interrupts a run once its first epoch is done.
 fn interrupted(arguments: &[&str], run: &Path) {
-    let child =
-        command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (started, first) = (Instant::now(), run.join("checkpoint/epoch-1.json"));
-    while !first.exists() {
-        assert!(started.elapsed() < Duration::from_secs(300), "no checkpoint in five minutes");
-        sleep(Duration::from_millis(1));
-    }
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let ran = Ran::of(child.wait_with_output().unwrap());
+    let ran = crate::trained::interrupted(arguments, run);
     assert_eq!(ran.code, 130, "{}{}", ran.output, ran.errors);
 }
 

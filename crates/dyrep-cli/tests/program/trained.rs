@@ -55,7 +55,7 @@ impl Trained {
 }
 
 /// Interrupts a run, as Ctrl-C does, once its first checkpoint is there.
-fn interrupted(arguments: &[&str], run: &Path) -> Ran {
+pub(crate) fn interrupted(arguments: &[&str], run: &Path) -> Ran {
     let child =
         command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (started, first) = (Instant::now(), run.join("checkpoint/epoch-1.json"));

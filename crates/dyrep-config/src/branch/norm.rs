@@ -2,7 +2,7 @@
 
 use super::preset::Preset;
 use super::set::Branches;
-use super::spec::{BranchSpec, End};
+use super::spec::BranchSpec;
 use crate::text::named;
 
 /// Where the norms of a block are.
@@ -29,11 +29,7 @@ impl BranchNorm {
                 Branches::Online(preset)
             }
             (Self::Online, Branches::Exactly(specs)) => {
-                let end = |spec: &BranchSpec| match spec.end {
-                    _ if spec.kind.is_sequence() => End::Linear,
-                    End::Norm => End::Scale,
-                    end => end,
-                };
+                let end = |spec: &BranchSpec| spec.end.without_norm(spec.kind.is_sequence());
                 Branches::Exactly(
                     specs.iter().map(|it| BranchSpec { end: end(it), ..*it }).collect(),
                 )

@@ -38,6 +38,17 @@ named! { End, "end of a branch", {
     Linear => "linear",
 } }
 
+impl End {
+    /// What a branch without norms ends in, of a sequence or of a single step.
+    pub(super) const fn without_norm(self, sequence: bool) -> Self {
+        match self {
+            _ if sequence => Self::Linear,
+            Self::Norm => Self::Scale,
+            end => end,
+        }
+    }
+}
+
 /// A branch as it is asked for, once or several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchSpec {
@@ -76,12 +87,7 @@ impl BranchSpec {
     /// The same without norms, in a block of `geometry`: what ended in one, or has one inside, ends in a scale.
     #[must_use]
     pub fn without_norms(self, geometry: &impl Geometry) -> Self {
-        let end = match self.end {
-            _ if self.kind.has_first(geometry) => End::Linear,
-            End::Norm => End::Scale,
-            end => end,
-        };
-        Self { end, ..self }
+        Self { end: self.end.without_norm(self.kind.has_first(geometry)), ..self }
     }
 
     /// What else than a chain makes sense.

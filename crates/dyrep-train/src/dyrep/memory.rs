@@ -1,12 +1,11 @@
 //! Whether a device has the memory for what has grown.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use burn::module::Module;
 
 use super::BoxedError;
-use crate::device::{Quiet, home};
+use crate::device::{Quiet, home, panic_text};
 
 /// What backends say where memory ends. They panic, or say it when they are waited for.
 const WORDS: [&str; 4] =
@@ -36,7 +35,7 @@ pub(super) fn lacking<M: Module>(
         Ok(Ok(Some(said))) => said,
         Ok(Err(error)) if is_of_memory(&error.to_string()) => error.to_string(),
         Ok(Err(error)) => return Err(error),
-        Err(panic) => match text(&*panic) {
+        Err(panic) => match panic_text(&*panic) {
             Some(text) if is_of_memory(text) => text.to_owned(),
             _ => resume_unwind(panic),
         },
@@ -47,10 +46,6 @@ pub(super) fn lacking<M: Module>(
     device.memory_cleanup();
     // What follows is where in the backend it happened.
     Ok(said.lines().find(|line| is_of_memory(line)).map(str::to_owned))
-}
-
-fn text(panic: &(dyn Any + Send)) -> Option<&str> {
-    panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())
 }
 
 fn is_of_memory(text: &str) -> bool {
@@ -78,6 +73,6 @@ mod tests {
             "no such file"
         );
         let other = catch_unwind(AssertUnwindSafe(|| lacking(&model, |_| panic!("a shape"))));
-        assert_eq!(text(&*other.unwrap_err()), Some("a shape"));
+        assert_eq!(panic_text(&*other.unwrap_err()), Some("a shape"));
     }
 }

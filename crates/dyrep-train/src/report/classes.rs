@@ -67,7 +67,8 @@ fn matrix(rows: &[ClassRow]) -> String {
             .map(|class| {
                 let count = of(class);
                 // Of twelve shades, none for none.
-                let shade = (12 * count).div_ceil(row.pictures.max(1)).min(12);
+                let twelfths = (12 * count).div_ceil(row.pictures.max(1)).min(12);
+                let share = (200 * twelfths + 12) / 24;
                 let kind = if class == at { "right" } else { "wrong" };
                 let title = format!(
                     "{count} of {} of {} taken for {}",
@@ -75,7 +76,7 @@ fn matrix(rows: &[ClassRow]) -> String {
                 );
                 let shown = if count == 0 { String::new() } else { count.to_string() };
                 format!(
-                    "<td class=\"{kind} shade{shade}\" title=\"{}\">{shown}</td>",
+                    "<td class=\"{kind}\" style=\"--share: {share}%\" title=\"{}\">{shown}</td>",
                     escape(&title)
                 )
             })

@@ -61,10 +61,8 @@ impl Calibration {
         let batch = self.batch(epoch, 0)?;
         let device = home(model);
         let network = training.learning(model.network.valid(), &device.clone().inner());
-        let copy = Classifier::new(network, training.loss.clone());
-        let copy = copy.with_precision(training.precision);
         let pictures = Pictures::new(&batch, &self.input, &training.graph(&device.inner()));
-        let _gradients = TrainStep::step(&copy, pictures).grads;
+        let _gradients = TrainStep::step(&training.classifier(network), pictures).grads;
         Ok(())
     }
 

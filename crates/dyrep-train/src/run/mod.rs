@@ -41,11 +41,11 @@ use burn_train::{
     TrainingStrategy,
 };
 use dyrep_burn::EventLog;
-use dyrep_config::Precision;
 use dyrep_data::Loader;
 use dyrep_models::Network;
 
 pub use options::Training;
+pub(crate) use options::numbers;
 pub use progress::{EpochReport, Progress, Silent, StepReport};
 pub use record::{Amendment, RunRecord, RunState, Unfinished};
 pub use sums::Sums;
@@ -58,7 +58,6 @@ use crate::error::TrainError;
 use crate::optimizer::Groups;
 use crate::pictures::{Batches, Pictures};
 use crate::schedule::Schedule;
-use crate::step_gradients::StepGradients;
 use calibration::Calibration;
 use ending::{Ending, StopAfterStep};
 use folder::Held;
@@ -186,18 +185,14 @@ impl<N: Network> Run<'_, N> {
         checkpoints.keep_best(record.best_epoch());
 
         let ending = Ending::new(self.interrupter);
-        let graph = training.graph(&main);
         let network = training.learning(self.network, &main);
         let groups = Groups::of(&training.optimizer, &network)?;
         let network = groups.freeze(network)?;
-        let model = Classifier::new(network, training.loss.clone());
-        let model = model.with_precision(training.precision);
+        let model = training.classifier(network);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
         let calibration = Arc::new(calibration);
-        let step = (training.precision == Precision::F16 || !epoch.is_by_batch()).then(|| {
-            let full = self.train.config().batch_size;
-            StepGradients::new(&graph, full, training.precision)
-        });
+        let full = self.train.config().batch_size;
+        let step = training.shared_step(&main, full, epoch.is_by_batch());
         let model =
             wrap(model, (steps_per_epoch, step.clone()), &training, Arc::clone(&calibration))?
                 .with_interrupter(ending.burn().clone());

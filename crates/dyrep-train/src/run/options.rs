@@ -8,10 +8,11 @@ use dyrep_data::Mixer;
 use dyrep_models::Network;
 use dyrep_recipe::{OptimizerConfig, ScheduleConfig};
 
-use crate::classifier::Loss;
+use crate::classifier::{Classifier, Loss};
 use crate::distillation::Distillation;
 use crate::error::TrainError;
 use crate::input::InputSpec;
+use crate::step_gradients::StepGradients;
 
 /// How to train a classifier.
 #[derive(Clone, Debug)]
@@ -56,7 +57,33 @@ pub struct Training {
     pub seed: u64,
 }
 
+/// A precision as Burn's tensors have it.
+pub(crate) fn numbers(precision: Precision) -> FloatDType {
+    match precision {
+        Precision::F32 => FloatDType::F32,
+        Precision::Bf16 => FloatDType::BF16,
+        Precision::F16 => FloatDType::F16,
+    }
+}
+
 impl Training {
+    /// A network that learns, with its loss.
+    pub(crate) fn classifier<N: Network>(&self, network: N) -> Classifier<N> {
+        Classifier::new(network, self.loss.clone()).with_precision(self.precision)
+    }
+
+    /// Where the gradients of a step are put together, if it has those of several batches or its loss is scaled. A full
+    /// batch has so many pictures.
+    pub(crate) fn shared_step(
+        &self,
+        device: &Device,
+        full: usize,
+        by_batch: bool,
+    ) -> Option<StepGradients> {
+        let shared = self.precision == Precision::F16 || !by_batch;
+        shared.then(|| StepGradients::new(&self.graph(device), full, self.precision))
+    }
+
     /// A device as the training's graph lies on it.
     pub(crate) fn graph(&self, device: &Device) -> Device {
         let graph = device.clone().autodiff();
@@ -87,11 +114,11 @@ impl Training {
     /// # Errors
     /// One that does not.
     pub(crate) fn check_precision(&self, devices: &[Device]) -> Result<(), TrainError> {
-        let dtype = match self.precision {
-            Precision::F32 => return Ok(()),
-            Precision::Bf16 => FloatDType::BF16,
-            Precision::F16 => FloatDType::F16,
-        };
+        // Every device has these, whatever it says of them.
+        if self.precision == Precision::F32 {
+            return Ok(());
+        }
+        let dtype = numbers(self.precision);
         match devices.iter().find(|device| !device.supports_dtype(dtype)) {
             None => Ok(()),
             Some(device) => {
