@@ -206,6 +206,45 @@ fn no_file_sees_the_pixels_of_another(
     assert_eq!(differing, damaged.len());
 }
 
+/// Where the segments of a kind have their data in a JPEG, in front of the coded data.
+fn segments(jpeg: &[u8], kind: u8) -> Vec<usize> {
+    let (mut at, mut found) = (2, vec![]);
+    while jpeg[at + 1] != 0xDA {
+        if jpeg[at + 1] == kind {
+            found.push(at + 4);
+        }
+        at += 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+    }
+    found
+}
+
+/// A file that refers to a table that it does not define is refused, also behind one that defines it.
+#[test]
+fn no_file_sees_the_tables_of_another() {
+    const OTHER_TABLE: u8 = 3;
+    let mut whole = plain_jpeg(40, 30, 100);
+    let [frame] = segments(&whole, 0xC0)[..] else { panic!("a baseline frame") };
+    for component in 0..3 {
+        whole[frame + 8 + 3 * component] = OTHER_TABLE;
+    }
+    let lacking = whole.clone();
+    let tables = segments(&whole, 0xDB);
+    whole[tables[0]] = OTHER_TABLE;
+    let load = |files: &[&[u8]]| {
+        let files = files.iter().map(|file| file.to_vec()).collect();
+        let data = Memory { files, channels: Channels::Rgb, classes: vec!["all".to_owned()] };
+        let config = LoaderConfig { threads: 0, max_skipped: 1, ..Default::default() };
+        let resized = Pipeline::imagenet_eval(6, 5).unwrap();
+        let loader = Loader::new(Arc::new(data), resized, config).unwrap();
+        assert!(loader.epoch(0).all(|batch| batch.is_ok()));
+        loader.skipped()
+    };
+    assert_eq!(load(&[&whole]).len(), 0);
+    let skipped = load(&[&whole, &lacking]);
+    assert_eq!(skipped, load(&[&plain_jpeg(64, 48, 0), &lacking]));
+    assert_eq!(skipped.len(), 1);
+}
+
 /// Every ending that is accepted, in any case; what is in the file does not matter.
 #[test]
 fn a_name_says_nothing_of_the_contents() {

@@ -1,4 +1,4 @@
-//! A safe handle of the library's decompressor.
+//! The library's decompressor behind a safe handle.
 
 #![allow(unsafe_code, reason = "calls into libjpeg-turbo")]
 
@@ -27,99 +27,56 @@ pub enum Colours {
     Cmyk,
 }
 
-/// Decodes one JPEG after the other.
+/// A handle of the library.
+///
+/// It serves one picture: tables that one file defines stay in it, and a later file that lacks them would be decoded with
+/// them, so that what comes of a damaged file would depend on the file before.
 #[derive(Debug)]
-pub struct Decompressor {
-    handle: NonNull<c_void>,
-}
+struct Handle(NonNull<c_void>);
 
-// SAFETY: the library ties a handle to no thread, and each method takes `&mut self`.
-unsafe impl Send for Decompressor {}
+// SAFETY: the library ties a handle to no thread, and whatever changes it takes `&mut self`.
+unsafe impl Send for Handle {}
 
-impl Decompressor {
-    /// A decompressor.
-    ///
-    /// # Errors
-    ///
-    /// If the library has no memory for one.
-    pub fn new() -> Result<Self, Error> {
+impl Handle {
+    fn new() -> Result<Self, Error> {
         // SAFETY: takes a number; null is answered on failure.
         let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as c_int) };
         let handle = NonNull::new(handle)
             .ok_or_else(|| Error("libjpeg-turbo could not be started".to_owned()))?;
-        let mut decompressor = Self { handle };
-        decompressor.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
-        Ok(decompressor)
-    }
-
-    /// Reads the header of `jpeg`.
-    ///
-    /// Of a file that ends before its coded data the library does not complain, and answers with the
-    /// size of the file before. Such a picture cannot be decoded.
-    ///
-    /// # Errors
-    ///
-    /// If it is none that the library can decode.
-    pub fn open<'a>(&'a mut self, jpeg: &'a [u8]) -> Result<Picture<'a>, Error> {
-        // SAFETY: the pointer and the length are those of one slice.
-        let result = unsafe {
-            raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as _)
-        };
-        if let Err(error) = self.check(result) {
-            // The library stays in the middle of a header that it gave up, and would go on there with the next file.
-            *self = Self::new()?;
-            return Err(error);
-        }
-        let side = |value: c_int| {
-            u32::try_from(value).map_err(|_| Error("the header declares no size".to_owned()))
-        };
-        let colours = match self.get(raw::TJPARAM_TJPARAM_COLORSPACE) as raw::TJCS {
-            raw::TJCS_TJCS_GRAY => Colours::Grey,
-            raw::TJCS_TJCS_RGB | raw::TJCS_TJCS_YCbCr => Colours::Rgb,
-            raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => Colours::Cmyk,
-            other => return Err(Error(format!("unknown colour space {other}"))),
-        };
-        let unit = match self.get(raw::TJPARAM_TJPARAM_SUBSAMP) {
-            raw::TJSAMP_TJSAMP_444 | raw::TJSAMP_TJSAMP_GRAY | raw::TJSAMP_TJSAMP_440 => Some(8),
-            raw::TJSAMP_TJSAMP_422 | raw::TJSAMP_TJSAMP_420 => Some(16),
-            raw::TJSAMP_TJSAMP_411 => Some(32),
-            // Decoded whole.
-            _ => None,
-        };
-        let width = side(self.get(raw::TJPARAM_TJPARAM_JPEGWIDTH))?;
-        let height = side(self.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT))?;
-        Ok(Picture { decompressor: self, jpeg, width, height, colours, unit })
+        let mut handle = Self(handle);
+        handle.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+        Ok(handle)
     }
 
     fn get(&mut self, parameter: raw::TJPARAM) -> c_int {
         // SAFETY: takes a number.
-        unsafe { raw::tj3Get(self.handle.as_ptr(), parameter as c_int) }
+        unsafe { raw::tj3Get(self.0.as_ptr(), parameter as c_int) }
     }
 
     fn set(&mut self, parameter: raw::TJPARAM, value: c_int) -> Result<(), Error> {
         // SAFETY: takes numbers.
-        let result = unsafe { raw::tj3Set(self.handle.as_ptr(), parameter as c_int, value) };
+        let result = unsafe { raw::tj3Set(self.0.as_ptr(), parameter as c_int, value) };
         self.check(result)
     }
 
     /// The error of the last call, unless it was a mere warning.
     fn check(&mut self, result: c_int) -> Result<(), Error> {
         // SAFETY: takes the handle.
-        let code = || unsafe { raw::tj3GetErrorCode(self.handle.as_ptr()) };
+        let code = || unsafe { raw::tj3GetErrorCode(self.0.as_ptr()) };
         if result == 0 || code() == raw::TJERR_TJERR_WARNING as c_int {
             return Ok(());
         }
         // SAFETY: the library answers with a string that ends in zero and lives until the next
         // call; it is copied here.
-        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.handle.as_ptr())) };
+        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.0.as_ptr())) };
         Err(Error(text.to_string_lossy().into_owned()))
     }
 }
 
-impl Drop for Decompressor {
+impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: the handle came from `tj3Init` and is not used afterwards.
-        unsafe { raw::tj3Destroy(self.handle.as_ptr()) }
+        unsafe { raw::tj3Destroy(self.0.as_ptr()) }
     }
 }
 
@@ -127,7 +84,7 @@ impl Drop for Decompressor {
 /// they are decoded.
 #[derive(Debug)]
 pub struct Picture<'a> {
-    decompressor: &'a mut Decompressor,
+    handle: Handle,
     jpeg: &'a [u8],
     width: u32,
     height: u32,
@@ -136,7 +93,39 @@ pub struct Picture<'a> {
     unit: Option<u32>,
 }
 
-impl Picture<'_> {
+impl<'a> Picture<'a> {
+    /// Reads the header of `jpeg`.
+    ///
+    /// # Errors
+    ///
+    /// If it is none that the library can decode, or the library has no memory for it.
+    pub fn open(jpeg: &'a [u8]) -> Result<Self, Error> {
+        let mut handle = Handle::new()?;
+        // SAFETY: the pointer and the length are those of one slice.
+        let result =
+            unsafe { raw::tj3DecompressHeader(handle.0.as_ptr(), jpeg.as_ptr(), jpeg.len() as _) };
+        handle.check(result)?;
+        let side = |value: c_int| {
+            u32::try_from(value).map_err(|_| Error("the header declares no size".to_owned()))
+        };
+        let colours = match handle.get(raw::TJPARAM_TJPARAM_COLORSPACE) as raw::TJCS {
+            raw::TJCS_TJCS_GRAY => Colours::Grey,
+            raw::TJCS_TJCS_RGB | raw::TJCS_TJCS_YCbCr => Colours::Rgb,
+            raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => Colours::Cmyk,
+            other => return Err(Error(format!("unknown colour space {other}"))),
+        };
+        let unit = match handle.get(raw::TJPARAM_TJPARAM_SUBSAMP) {
+            raw::TJSAMP_TJSAMP_444 | raw::TJSAMP_TJSAMP_GRAY | raw::TJSAMP_TJSAMP_440 => Some(8),
+            raw::TJSAMP_TJSAMP_422 | raw::TJSAMP_TJSAMP_420 => Some(16),
+            raw::TJSAMP_TJSAMP_411 => Some(32),
+            // Decoded whole.
+            _ => None,
+        };
+        let width = side(handle.get(raw::TJPARAM_TJPARAM_JPEGWIDTH))?;
+        let height = side(handle.get(raw::TJPARAM_TJPARAM_JPEGHEIGHT))?;
+        Ok(Self { handle, jpeg, width, height, colours, unit })
+    }
+
     /// Width and height in pixels.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
@@ -177,8 +166,8 @@ impl Picture<'_> {
         assert!(width > 0 && height > 0 && inside, "{region:?} of {}x{}", self.width, self.height);
         let factor = raw::tjscalingfactor { num: 1, denom: reduction as c_int };
         // SAFETY: takes numbers.
-        let result = unsafe { raw::tj3SetScalingFactor(self.handle(), factor) };
-        self.decompressor.check(result)?;
+        let result = unsafe { raw::tj3SetScalingFactor(self.handle.0.as_ptr(), factor) };
+        self.handle.check(result)?;
         let part = self.write(colours, self.around(region, reduction), pixels);
         if part.is_ok() || self.unit.take().is_none() {
             return part;
@@ -216,9 +205,10 @@ impl Picture<'_> {
         let cropped = if self.unit.is_some() { [left, top, width, height] } else { [0; 4] };
         let [x, y, w, h] = cropped.map(|side| side as c_int);
         // SAFETY: takes numbers, which the library checks against the header.
-        let result =
-            unsafe { raw::tj3SetCroppingRegion(self.handle(), raw::tjregion { x, y, w, h }) };
-        self.decompressor.check(result)?;
+        let result = unsafe {
+            raw::tj3SetCroppingRegion(self.handle.0.as_ptr(), raw::tjregion { x, y, w, h })
+        };
+        self.handle.check(result)?;
         let (format, channels) = match colours {
             Colours::Grey => (raw::TJPF_TJPF_GRAY, 1),
             Colours::Rgb => (raw::TJPF_TJPF_RGB, 3),
@@ -231,10 +221,10 @@ impl Picture<'_> {
         // SAFETY: the library writes `height` rows of `pitch` bytes, which `pixels` holds: the
         // region it was given, or with zeros the whole reduced picture, which `around` then
         // answers. The bytes are those whose header was read, so the size is the same; if they hold
-        // no picture, and the size is that of another, the library refuses them before it writes.
+        // no picture, the library refuses them before it writes.
         let result = unsafe {
             raw::tj3Decompress8(
-                self.handle(),
+                self.handle.0.as_ptr(),
                 self.jpeg.as_ptr(),
                 self.jpeg.len() as _,
                 pixels.as_mut_ptr(),
@@ -242,11 +232,7 @@ impl Picture<'_> {
                 format,
             )
         };
-        self.decompressor.check(result)?;
+        self.handle.check(result)?;
         Ok(region)
-    }
-
-    fn handle(&self) -> raw::tjhandle {
-        self.decompressor.handle.as_ptr()
     }
 }

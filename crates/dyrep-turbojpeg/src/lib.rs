@@ -9,4 +9,4 @@
 mod decompressor;
 
 #[cfg(feature = "libjpeg-turbo")]
-pub use decompressor::{Colours, Decompressor, Error, Picture};
+pub use decompressor::{Colours, Error, Picture};

@@ -61,7 +61,6 @@ use crate::stages::{Stage, Stopwatch};
 #[derive(Default)]
 pub(crate) struct Decoder {
     pixels: Reused,
-    jpeg: jpeg::Scratch,
     resampler: Resampler,
     pub(crate) watch: Stopwatch,
 }
@@ -79,13 +78,11 @@ impl Decoder {
         bytes: &'a [u8],
         decoding: Decoding,
     ) -> Result<Opened<'a>, DataError> {
-        let Self { pixels, jpeg, resampler, watch } = self;
+        let Self { pixels, resampler, watch } = self;
         let failed = |reason| undecodable(path, reason);
         let format = kind::format_of(path, bytes)?;
         let mut kind = match format {
-            ImageFormat::Jpeg => {
-                Kind::Jpeg(Box::new(jpeg::Jpeg::open(jpeg, bytes).map_err(failed)?))
-            }
+            ImageFormat::Jpeg => Kind::Jpeg(Box::new(jpeg::Jpeg::open(bytes).map_err(failed)?)),
             other => Kind::Still(Still::open(other, bytes).map_err(failed)?),
         };
         let (width, height) = kind.size();

@@ -1,28 +1,19 @@
 //! JPEG by libjpeg-turbo: Pillow's pixels, and no more of the picture than is needed.
 
-use dyrep_turbojpeg::{self as turbo, Colours, Decompressor, Picture};
+use dyrep_turbojpeg::{Colours, Picture};
 
 use super::{Channels, Part, markers};
 use dyrep_resample::Region;
-
-/// The library's decompressor, made for the first file.
-#[derive(Default)]
-pub(super) struct Scratch(Option<Decompressor>);
 
 /// A JPEG whose header has been read.
 pub(super) struct Jpeg<'a>(Picture<'a>);
 
 impl<'a> Jpeg<'a> {
-    pub(super) fn open(scratch: &'a mut Scratch, bytes: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         if !markers::has_scan(bytes) {
             return Err("the file ends before the coded data".to_owned());
         }
-        let text = |error: turbo::Error| error.to_string();
-        let decompressor = match &mut scratch.0 {
-            Some(decompressor) => decompressor,
-            empty => empty.insert(Decompressor::new().map_err(text)?),
-        };
-        decompressor.open(bytes).map(Self).map_err(text)
+        Picture::open(bytes).map(Self).map_err(|error| error.to_string())
     }
 
     pub(super) fn size(&self) -> (u32, u32) {

@@ -14,10 +14,6 @@ use zune_jpeg::JpegDecoder;
 use super::{Channels, Part, markers};
 use dyrep_resample::Region;
 
-/// This decoder keeps nothing from one file to the next.
-#[derive(Default)]
-pub(super) struct Scratch;
-
 /// A JPEG whose header has been read.
 pub(super) struct Jpeg<'a> {
     decoder: JpegDecoder<ZCursor<&'a [u8]>>,
@@ -26,7 +22,7 @@ pub(super) struct Jpeg<'a> {
 }
 
 impl<'a> Jpeg<'a> {
-    pub(super) fn open(_scratch: &'a mut Scratch, bytes: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         // The caller limits the number of pixels; a picture may be wide and low. Faults in the
         // coded data are tolerated as libjpeg does.
         let options = DecoderOptions::default()
