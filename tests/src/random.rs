@@ -5,8 +5,8 @@ use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::{
     AdjustOptions, BlockForm, BranchForm, BranchKind, BranchName, BranchSpec, Branches,
-    Calibration, ConvGeometry, End, Fidelity, Form, LayerStructure, NormRule, Preset, RepConv2d,
-    RepConv2dConfig, Structure, block_ratios, cut, grow,
+    Calibration, ConvGeometry, End, Fidelity, First, Form, LayerStructure, NormRule, Preset,
+    RepConv2d, RepConv2dConfig, Structure, block_ratios, cut, grow,
 };
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -147,13 +147,19 @@ fn without_norms(block: BlockForm, geometry: &ConvGeometry) -> BlockForm {
 
 fn branch(draw: &mut Draw, name: BranchName, geometry: &ConvGeometry) -> BranchForm {
     let end = match draw.chance(60) {
+        _ if name.kind.is_always_linear() => End::Linear,
         true => End::Norm,
         false if name.kind.has_first(geometry) && draw.chance(50) => End::Linear,
         false => End::ALL[draw.between(0, 3)],
     };
     let bias = end == End::Nothing && name.kind.convolves() && draw.chance(50);
     let spec = BranchSpec { kind: name.kind, end, bias, times: 1 };
-    BranchForm::new(name, spec, geometry.groups() * draw.between(1, 3))
+    let times = draw.between(1, 3);
+    let mid_channels = match name.kind.first() {
+        First::Residual | First::Depthwise => geometry.in_channels() * times,
+        First::None | First::Pointwise => geometry.groups() * times,
+    };
+    BranchForm::new(name, spec, mid_channels)
 }
 
 /// Of a block at a branch's core: the layer's own, or behind a 1×1 to so many channels without its padding.
@@ -217,7 +223,8 @@ pub fn change(
         let Some(path) = shallow.get(draw.between(0, shallow.len().max(1) - 1)) else {
             return layer.clone();
         };
-        let branches = branches(Preset::ALL[draw.between(1, Preset::ALL.len() - 1)]);
+        let grown: Vec<_> = Preset::ALL.into_iter().filter(|it| !it.only_starts()).collect();
+        let branches = branches(grown[draw.between(1, grown.len() - 1)]);
         return grow(layer, path, &branches, &options, calibration).unwrap();
     }
     let block = &blocks[draw.between(0, blocks.len() - 1)];

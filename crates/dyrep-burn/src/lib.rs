@@ -27,11 +27,11 @@ pub use controller::{
 pub use deploy::deploy;
 pub use dyrep_config::{
     BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Budget, ControllerConfig, Cost,
-    CutRule, End, Fidelity, NormRule, PathPatterns, Preset, Score,
+    CutRule, End, Fidelity, First, NormRule, PathPatterns, Preset, Score,
 };
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
-    PatternError, StateError, StructureError, UnknownName,
+    MidChannels, PatternError, StateError, StructureError, UnknownName,
 };
 pub use file::write_atomically;
 pub use fuse::Kernel;

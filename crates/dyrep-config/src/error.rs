@@ -1,6 +1,6 @@
 //! What can be wrong with what is asked for, with the numbers.
 
-use crate::branch::{BranchKind, BranchName, BranchSpec};
+use crate::branch::{BranchKind, BranchName, BranchSpec, End, Preset};
 use crate::geometry::Geometry;
 
 /// Why a branch does not exist for a geometry.
@@ -99,6 +99,22 @@ pub enum BranchError<G> {
         #[source]
         reason: BranchUnavailable,
     },
+    /// The branch exists without norms alone.
+    #[error("the branch `{kind}` exists as `{kind}:linear` alone, not ending in {end}")]
+    NeverNormed {
+        /// The branch.
+        kind: BranchKind,
+        /// What it was to end in.
+        end: End,
+    },
+    /// A preset with a block inside `kxk`, where there is a convolution already.
+    #[error(
+        "no convolution grows into `{preset}`, which has a block inside `kxk`: let a network start with it"
+    )]
+    StartsOnly {
+        /// The preset.
+        preset: Preset,
+    },
     /// The branch is named twice.
     #[error("the branch `{branch}` is named twice; `2*{branch}` asks for two")]
     Twice {
@@ -116,11 +132,14 @@ pub enum BranchError<G> {
 }
 
 impl<G: Geometry + Clone> BranchError<G> {
-    /// Whether a block of `geometry` can have a branch of `kind`.
+    /// Whether a block of `geometry` can have a branch of `kind` that ends so.
     ///
     /// # Errors
-    /// [`Unavailable`](Self::Unavailable), with the reason.
-    pub fn check(kind: BranchKind, geometry: &G) -> Result<(), Self> {
+    /// [`Unavailable`](Self::Unavailable), with the reason, or [`NeverNormed`](Self::NeverNormed).
+    pub fn check(kind: BranchKind, end: End, geometry: &G) -> Result<(), Self> {
+        if kind.is_always_linear() && end != End::Linear {
+            return Err(Self::NeverNormed { kind, end });
+        }
         let refused = |reason| {
             let geometry = Box::new(geometry.clone());
             Self::Unavailable { kind, geometry, reason }

@@ -23,8 +23,8 @@ mod text;
 mod zoo;
 
 pub use branch::{
-    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Core, End, PartNames, Preset, Taps,
-    Window,
+    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Core, End, First, PartNames, Preset,
+    Taps, Window,
 };
 pub use controller::{ControllerConfig, DEEPEST};
 pub use cost::Cost;

@@ -56,17 +56,15 @@ pub enum ConfigError {
     /// Branches that do not exist.
     #[error(transparent)]
     Branch(#[from] BranchError),
-    /// Middle channels that the groups do not divide.
-    #[error(
-        "the {mid_channels} middle channels of `{branch}` must be a positive multiple of the {groups} groups"
-    )]
+    /// Middle channels that do not fit.
+    #[error("the {mid_channels} middle channels of `{branch}` must be {expected}")]
     MidChannels {
         /// The branch.
         branch: BranchKind,
         /// The middle channels asked for.
         mid_channels: usize,
-        /// The groups.
-        groups: usize,
+        /// What would do.
+        expected: MidChannels,
     },
     /// A block without its `kxk`.
     #[error("a block's first branch must be `kxk`")]
@@ -86,6 +84,18 @@ pub enum ConfigError {
         /// The deepest that is taken.
         limit: usize,
     },
+}
+
+/// The channels that a sequence can have between its convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MidChannels {
+    /// A multiple of those that come in, of which each is taken as it is or read by itself.
+    #[error("a positive multiple of the {0} input channels")]
+    OfInputs(usize),
+    /// A multiple of the groups.
+    #[error("a positive multiple of the {0} groups")]
+    OfGroups(usize),
 }
 
 /// A structure that cannot be read, written or applied.

@@ -17,14 +17,26 @@ pub fn identity(
     groups: usize,
     options: impl Into<TensorCreationOptions>,
 ) -> Kernel {
-    let geometry = ConvGeometry::new([channels, channels], [1, 1])
+    repeated_identity(channels, 1, groups, options)
+}
+
+/// The same, so many times one below the other in each group: a 1×1 kernel to `times · channels` channels, of which the
+/// `t`-th of a group takes its input `t mod (channels / groups)`.
+pub(crate) fn repeated_identity(
+    channels: usize,
+    times: usize,
+    groups: usize,
+    options: impl Into<TensorCreationOptions>,
+) -> Kernel {
+    let outputs = times * channels;
+    let geometry = ConvGeometry::new([channels, outputs], [1, 1])
         .and_then(|geometry| geometry.with_groups(groups))
         .unwrap_or_else(|error| panic!("no identity kernel: {error}"));
     let inputs = channels / groups;
-    let mut weight = vec![0f32; channels * inputs];
-    for channel in 0..channels {
-        weight[channel * inputs + channel % inputs] = 1.0;
+    let mut weight = vec![0f32; outputs * inputs];
+    for output in 0..outputs {
+        weight[output * inputs + output % inputs] = 1.0;
     }
-    let data = TensorData::new(weight, [channels, inputs, 1, 1]);
+    let data = TensorData::new(weight, [outputs, inputs, 1, 1]);
     Kernel::new(Tensor::from_data(data, options), None, geometry)
 }

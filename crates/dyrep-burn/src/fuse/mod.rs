@@ -10,6 +10,8 @@
 //! | parallel branches | [`add`] |
 //! | 1×1 followed by k×k | [`then_kxk`] |
 //! | average pooling after a 1×1 | [`then_average`] |
+//! | a fixed cosine after a 1×1 | [`then_prior`], [`prior`] |
+//! | depthwise followed by 1×1 | [`then_pointwise`] |
 //! | a smaller kernel, dilated or not, inside a larger one | [`embed`] |
 //! | identity as a 1×1 kernel | [`identity`] |
 //!
@@ -18,18 +20,23 @@
 mod add;
 mod average;
 mod compose;
+mod depthwise;
 mod embed;
 mod identity;
 mod kernel;
 mod norm;
+mod prior;
 
 pub use add::{add, subtract};
 pub use average::then_average;
 pub use compose::then_kxk;
+pub use depthwise::then_pointwise;
 pub use dyrep_config::Window;
 pub use embed::embed;
 pub use identity::identity;
+pub(crate) use identity::repeated_identity;
 pub use kernel::Kernel;
 pub(crate) use kernel::{options_of, read_all, wide};
 pub(crate) use norm::then_affine;
 pub use norm::{NormAffine, absorb_bias, fold_norm, scale};
+pub use prior::{prior, then_prior};

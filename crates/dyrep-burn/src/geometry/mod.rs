@@ -269,6 +269,12 @@ impl ConvGeometry {
         self
     }
 
+    /// The same to other outputs, in other groups.
+    pub(crate) fn with_outputs(mut self, outputs: usize, groups: usize) -> Self {
+        (self.channels[1], self.groups) = (outputs, groups);
+        self
+    }
+
     /// A kernel of another size at the same channels and groups, with stride 1 and no padding.
     pub(crate) fn resized(&self, channels: [usize; 2], kernel_size: [usize; 2]) -> Self {
         Self {

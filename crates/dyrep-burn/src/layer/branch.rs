@@ -4,12 +4,13 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, RunningState};
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
-use dyrep_config::{BranchKind, BranchName, Core, End};
+use dyrep_config::{BranchKind, BranchName, Core, End, First};
 
-use super::build::{Builder, GAMMA, apart};
+use super::build::{Builder, GAMMA, apart, as_identity};
 use super::rep_conv2d::RepConv2d;
 use crate::fuse::{
-    Kernel, NormAffine, embed, fold_norm, identity, options_of, scale, then_average, then_kxk,
+    Kernel, NormAffine, embed, fold_norm, identity, options_of, repeated_identity, scale,
+    then_average, then_kxk, then_pointwise, then_prior, wide,
 };
 use crate::geometry::{ConvGeometry, checked_window};
 use crate::structure::BranchForm;
@@ -28,7 +29,7 @@ pub struct Branch {
 /// What a branch consists of; which parts are there follows from its form.
 #[derive(Module, Debug)]
 pub(crate) struct Parts {
-    /// 1×1 convolution `[mid, in / groups, 1, 1]`, no bias.
+    /// 1×1 convolution `[mid, in / groups, 1, 1]`, or depthwise one `[mid, 1, height, width]`, no bias.
     pub(crate) first: Option<Conv2d>,
     /// The norm after it.
     pub(crate) first_norm: Option<BatchNorm>,
@@ -122,39 +123,70 @@ impl Branch {
         first_norm.is_none() && norm.is_none() && conv.as_ref().is_none_or(inside)
     }
 
-    /// The 1×1 convolution at its start, if no norm stands behind it.
-    pub(crate) fn linear_first(&self) -> Option<&Conv2d> {
-        self.parts.first.as_ref().filter(|_| self.parts.first_norm.is_none())
+    /// The weight of the convolution at its start, as it is applied.
+    pub(crate) fn first_weight(&self) -> Option<Tensor<4>> {
+        let weight = self.parts.first.as_ref()?.weight.val();
+        if self.kind().first() != First::Residual {
+            return Some(weight);
+        }
+        let (channels, groups) = (self.geometry.in_channels(), self.geometry.groups());
+        let times = weight.dims()[0] / channels;
+        let identity = repeated_identity(channels, times, groups, options_of(&weight));
+        Some(weight + identity.weight())
+    }
+
+    /// The convolution at its start, as it is applied.
+    fn first(&self) -> Option<Kernel> {
+        let geometry = ConvGeometry::of(self.parts.first.as_ref()?);
+        self.first_weight().map(|weight| Kernel::new(wide(weight), None, geometry))
+    }
+
+    /// The weight of the convolution at its start, if no norm stands behind it.
+    pub(crate) fn linear_first(&self) -> Option<Tensor<4>> {
+        self.first_weight().filter(|_| self.parts.first_norm.is_none())
     }
 
     /// The kernel of a linear sequence without its scale, with the taps that its core reads.
     pub(crate) fn sequence(&self) -> Option<Kernel> {
-        let first = Kernel::of(self.linear_first()?);
-        match &self.parts.conv {
-            Some(conv) => Some(then_kxk(&first, &conv.fuse())),
-            None => Some(then_average(&first, &self.geometry)),
+        let first = self.first().filter(|_| self.parts.first_norm.is_none());
+        first.map(|first| self.behind(&first))
+    }
+
+    /// The kernel of what stands first, through its norm if it has one, followed by the core.
+    fn behind(&self, first: &Kernel) -> Kernel {
+        match (&self.parts.conv, self.kind().core()) {
+            (Some(conv), _) if self.kind().first() == First::Depthwise => {
+                then_pointwise(first, &conv.fuse())
+            }
+            (Some(conv), _) => then_kxk(first, &conv.fuse()),
+            (None, Core::Prior) => then_prior(first, &self.geometry),
+            (None, _) => then_average(first, &self.geometry),
         }
     }
 
     /// The kernel, of the block's geometry, that the branch is at inference, in numbers `like` those of the block's k×k
     /// convolution: a branch may have no parameters. Gradients flow through it.
     pub(crate) fn fuse(&self, like: &Tensor<4>) -> Kernel {
-        let Parts { first, first_norm, conv, .. } = &self.parts;
-        let first = first.as_ref().map(|conv| match first_norm {
-            Some(norm) => fold_norm(&Kernel::of(conv), &NormAffine::of(norm)),
-            None => Kernel::of(conv),
+        let (first_norm, conv) = (&self.parts.first_norm, &self.parts.conv);
+        let first = self.first().map(|kernel| match first_norm {
+            Some(norm) => fold_norm(&kernel, &NormAffine::of(norm)),
+            None => kernel,
         });
         let (geometry, window) = (&self.geometry, checked_window(self.kind(), &self.geometry));
         let pass_through = || identity(geometry.in_channels(), geometry.groups(), options_of(like));
         match (self.kind().core(), conv) {
+            (Core::Conv(_), Some(_)) if self.kind().first() == First::Depthwise => {
+                let first = first.unwrap_or_else(|| unreachable!("its form has one"));
+                self.fold_end(self.behind(&first))
+            }
             (Core::Conv(_), Some(conv)) => {
                 let conv = self.fold_end(conv.fuse());
                 let whole = first.map_or_else(|| conv.clone(), |first| then_kxk(&first, &conv));
                 embed(&whole, geometry, &window)
             }
-            (Core::Average, _) => {
+            (Core::Average | Core::Prior, _) => {
                 let first = first.unwrap_or_else(pass_through);
-                self.fold_end(then_average(&first, geometry))
+                self.fold_end(self.behind(&first))
             }
             (Core::Input, _) => embed(&self.fold_end(pass_through()), geometry, &window),
             (Core::Conv(_), None) => unreachable!("its form has a convolution"),
@@ -188,21 +220,26 @@ impl Parts {
     ) -> Self {
         let (kind, names, outputs) =
             (form.name.kind, form.name.kind.part_names(), geometry.out_channels());
-        let pointwise = form.first_geometry(geometry);
-        let pointwise = pointwise.as_ref();
-        let [first, first_norm] = names.first;
+        let first = form.first_geometry(geometry);
+        let first = first.as_ref();
+        let [_, first_norm] = names.first;
         // What nothing behind it makes small must be so by itself.
         let bare = matches!(form.end, End::Nothing | End::Constant);
         let main = form.name == BranchName::MAIN;
         let build = |builder: &mut Builder<'_>, conv| {
             let own = form.conv_geometry(geometry);
-            builder.with_small_weights(bare && !main, |it| RepConv2d::build(&own, conv, it))
+            let built =
+                builder.with_small_weights(bare && !main, |it| RepConv2d::build(&own, conv, it));
+            match (built, builder.identities(kind, geometry)) {
+                (RepConv2d::Plain(conv), [_, true]) => RepConv2d::Plain(as_identity(conv)),
+                (built, _) => built,
+            }
         };
         let gain = builder.last_gain(main);
         let is = |end| form.end == end;
         Self {
-            first: pointwise.map(|conv| builder.first(first, conv, kind.has_middle())),
-            first_norm: pointwise
+            first: first.map(|conv| builder.first(kind, conv, geometry)),
+            first_norm: first
                 .filter(|_| form.end != End::Linear)
                 .map(|conv| builder.norm(first_norm, conv.out_channels(), GAMMA)),
             conv: conv.or_else(|| {
@@ -211,7 +248,7 @@ impl Parts {
             }),
             norm: is(End::Norm).then(|| builder.norm(names.norm, outputs, gain)),
             scale: (is(End::Scale) || is(End::Linear))
-                .then(|| builder.constant(SCALE, outputs, gain)),
+                .then(|| builder.constant(SCALE, outputs, builder.last_scale(form.name, geometry))),
             constant: is(End::Constant).then(|| builder.running(CONSTANT, outputs, 1.0)),
         }
     }

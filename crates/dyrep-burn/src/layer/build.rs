@@ -8,6 +8,7 @@ use burn::module::{Flag, Module as _, ModuleVisitor, Param, ParamId, RunningStat
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
+use dyrep_config::{BranchKind, BranchName, First, Preset};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
@@ -43,20 +44,13 @@ pub(crate) struct Builder<'a> {
     path: Vec<String>,
     last_gamma: f32,
     small_weights: bool,
-    identity_start: bool,
+    preset: Option<Preset>,
 }
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(source: Source, device: &'a Device, path: &str) -> Self {
         let path = if path.is_empty() { vec![] } else { vec![path.to_owned()] };
-        Self {
-            source,
-            device,
-            path,
-            last_gamma: GAMMA,
-            small_weights: false,
-            identity_start: false,
-        }
+        Self { source, device, path, last_gamma: GAMMA, small_weights: false, preset: None }
     }
 
     /// The gain that the last batch norm of each branch starts with.
@@ -65,9 +59,9 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Starts the 1×1 of `1x1_kxk` as the identity, where it keeps the number of channels (DBB).
-    pub(crate) fn with_identity_start(mut self, identity_start: bool) -> Self {
-        self.identity_start = identity_start;
+    /// Starts branches as a preset has them.
+    pub(crate) fn with_preset(mut self, preset: Option<Preset>) -> Self {
+        self.preset = preset;
         self
     }
 
@@ -91,16 +85,25 @@ impl<'a> Builder<'a> {
         conv2d(weight, bias, geometry)
     }
 
-    /// The 1×1 convolution that starts a branch; `mixes` if another convolution follows it.
-    pub(crate) fn first(&mut self, name: &str, geometry: &ConvGeometry, mixes: bool) -> Conv2d {
-        let mut conv = self.conv(name, geometry, false);
-        if mixes && self.identity_start && geometry.in_channels() == geometry.out_channels() {
-            let like = conv.weight.val();
-            let identity =
-                fuse::identity(geometry.in_channels(), geometry.groups(), fuse::options_of(&like));
-            conv.weight = with_value(conv.weight, identity.weight());
+    /// The convolution in front of the core of a branch of `kind`, in a block of `block`.
+    pub(crate) fn first(
+        &mut self,
+        kind: BranchKind,
+        geometry: &ConvGeometry,
+        block: &ConvGeometry,
+    ) -> Conv2d {
+        let conv = self.conv(kind.part_names().first[0], geometry, false);
+        let [identity, _] = self.identities(kind, block);
+        if kind.first() == First::Residual {
+            let zeros = conv.weight.val().zeros_like();
+            return Conv2d { weight: with_value(conv.weight, zeros), ..conv };
         }
-        conv
+        if identity { as_identity(conv) } else { conv }
+    }
+
+    /// Which of the two convolutions of a branch starts as the identity, where it keeps the number of channels.
+    pub(super) fn identities(&self, kind: BranchKind, block: &ConvGeometry) -> [bool; 2] {
+        self.preset.map_or([false; 2], |preset| preset.starts_as_identity(kind, block))
     }
 
     /// Builds a part whose convolutions start as small as the last norms are, where values are drawn.
@@ -118,6 +121,12 @@ impl<'a> Builder<'a> {
     /// The gain that what ends a branch starts with; in `kxk` one.
     pub(crate) fn last_gain(&self, main: bool) -> f32 {
         if main { GAMMA } else { self.last_gamma }
+    }
+
+    /// The scale that the end of a branch starts with, in a block of `geometry`.
+    pub(crate) fn last_scale(&self, name: BranchName, geometry: &ConvGeometry) -> f32 {
+        let gain = self.last_gain(name == BranchName::MAIN);
+        self.preset.map_or(gain, |preset| preset.initial_scale(name.kind, geometry))
     }
 
     /// A batch norm that starts with this gain.
@@ -228,6 +237,18 @@ pub(crate) fn conv2d(
         groups: geometry.groups(),
         padding: PaddingConfig2d::clone(geometry.padding()),
     }
+}
+
+/// The convolution as the identity, if it is a 1×1 that keeps the number of channels.
+pub(super) fn as_identity(conv: Conv2d) -> Conv2d {
+    let geometry = ConvGeometry::of(&conv);
+    let channels = geometry.in_channels();
+    if geometry.kernel_size() != [1, 1] || channels != geometry.out_channels() {
+        return conv;
+    }
+    let options = fuse::options_of(&conv.weight.val());
+    let identity = fuse::identity(channels, geometry.groups(), options);
+    Conv2d { weight: with_value(conv.weight, identity.weight()), ..conv }
 }
 
 /// The same parameter with another value: a fresh leaf of the graph that keeps id, type and training state.

@@ -3,7 +3,7 @@
 use burn::config::Config;
 use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::Device;
-use dyrep_config::{BranchNorm, Branches, Preset};
+use dyrep_config::{BranchKind, BranchNorm, Branches, First};
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, Source};
@@ -59,8 +59,8 @@ pub struct RepConv2dConfig {
     /// Whether a batch norm follows the sum of the branches, default as the preset has it.
     #[serde(default)]
     pub norm_after: Option<bool>,
-    /// Channels between the convolutions of `1x1_kxk` and its like; default as many as come in, for a depthwise block
-    /// with [`Preset::Dbb`] twice as many.
+    /// Channels between the convolutions of `1x1_kxk` and its like; default as many as come in, twice as many for a
+    /// depthwise block with `dbb` and more than four groups with `orepa`.
     #[serde(default)]
     pub mid_channels: Option<usize>,
 }
@@ -195,13 +195,21 @@ impl RepConv2dConfig {
                 _ => Ok(Form::Plain { bias: self.bias }),
             };
         };
-        let default = match (self.is_dbb(), geometry.is_depthwise()) {
-            (true, true) => 2 * geometry.in_channels(),
-            _ => geometry.in_channels(),
+        let preset = self.branches.preset();
+        let mid_channels = |kind: BranchKind| match (kind.first(), preset) {
+            (First::Pointwise, _) if let Some(given) = self.mid_channels => given,
+            (_, Some(preset)) => preset.mid_channels(kind, &geometry),
+            (_, None) => kind.mid_channels(&geometry),
         };
-        let mid_channels = self.mid_channels.unwrap_or(default);
+        let inside = preset.and_then(|preset| preset.inside_kxk(&geometry));
         let norm_after = self.norm_after.unwrap_or_else(|| self.branches.norm_after());
-        let form = Form::Block(BlockForm::new(&branches, self.bias, mid_channels, norm_after));
+        let bias = self.bias && inside.is_none();
+        let mut block = BlockForm::new(&branches, bias, mid_channels, norm_after);
+        if let Some(inside) = inside {
+            let inside = BlockForm::new(&inside, self.bias, mid_channels, false);
+            *block.main_conv_mut() = Form::Block(inside);
+        }
+        let form = Form::Block(block);
         form.check(&geometry)?;
         Ok(form)
     }
@@ -222,11 +230,7 @@ impl RepConv2dConfig {
     pub fn try_init(&self, device: &Device) -> Result<RepConv2d, ConfigError> {
         let (geometry, form) = (self.geometry()?, self.form()?);
         let mut builder = Builder::new(Source::Device(self.initializer.clone()), device, "")
-            .with_identity_start(self.is_dbb());
+            .with_preset(self.branches.preset());
         Ok(RepConv2d::build(&geometry, &form, &mut builder))
-    }
-
-    fn is_dbb(&self) -> bool {
-        matches!(self.branches, Branches::Preset(Preset::Dbb) | Branches::Online(Preset::Dbb))
     }
 }

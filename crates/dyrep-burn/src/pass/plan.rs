@@ -5,7 +5,7 @@
 use burn::backend::DispatchTensor;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
-use dyrep_config::{Core, Window};
+use dyrep_config::{Core, First as FirstKind, Window};
 use dyrep_kernels::ConvShape;
 use dyrep_kernels::block::{
     Block as Plan, Branch as Part, By, Core as Computed, End, First, Norm, Running, Window as Read,
@@ -33,9 +33,15 @@ impl Block {
         let planning = self.planning(&input, pass);
         let shape = planning.shape;
         if let Some(first) = branch.linear_first() {
+            if branch.kind().first() == FirstKind::Depthwise {
+                let groups = self.geometry.in_channels();
+                let own = self.geometry.clone().with_outputs(first.dims()[0], groups);
+                let options = own.options(&input);
+                return conv2d(input, first, None, options);
+            }
             let options = as_first(&input, &shape).options;
             // Zero stays zero.
-            return conv2d(input, first.weight.val(), None, options).pad(shape.padding, 0.0);
+            return conv2d(input, first, None, options).pad(shape.padding, 0.0);
         }
         let Some((first, norm)) = planning.first(branch).zip(branch.parts.first_norm.as_ref())
         else {
@@ -121,7 +127,7 @@ impl Planning<'_> {
             }
             (Core::Average, _) => Computed::Average,
             (Core::Input, _) => Computed::Input,
-            (Core::Conv(_), None) => unreachable!("its form has a convolution"),
+            (Core::Conv(_), None) | (Core::Prior, _) => unreachable!("its form was checked"),
         };
         let end = match (&parts.norm, branch.scale()) {
             (Some(norm), _) => End::Norm(plan_norm(norm, self.input, count_out, self.pass)),
@@ -132,9 +138,9 @@ impl Planning<'_> {
     }
 
     fn first(&self, branch: &Branch) -> Option<First<DispatchTensor>> {
-        let (conv, norm) = branch.parts.first.as_ref().zip(branch.parts.first_norm.as_ref())?;
+        let (weight, norm) = branch.first_weight().zip(branch.parts.first_norm.as_ref())?;
         let norm = plan_norm(norm, self.input, counts(&self.shape)[0], self.pass);
-        Some(First { weight: conv.weight.val().into_dispatch(), norm })
+        Some(First { weight: weight.into_dispatch(), norm })
     }
 }
 

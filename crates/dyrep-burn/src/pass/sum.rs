@@ -4,11 +4,11 @@
 use burn::backend::DispatchTensor;
 use burn::module::Param;
 use burn::tensor::Tensor;
-use dyrep_config::Core;
+use dyrep_config::{Core, First};
 use dyrep_kernels::{Form, KernelSum, Term};
 
 use super::plan::read;
-use crate::fuse::Kernel;
+use crate::fuse::{Kernel, options_of, prior};
 use crate::geometry::checked_window;
 use crate::layer::{Block, Branch, RepConv2d};
 use crate::ops::{Plan, run};
@@ -41,15 +41,24 @@ impl Block {
             RepConv2d::Plain(conv) => conv.weight.val(),
             RepConv2d::Block(block) => block.summed().weight(),
         };
-        let first = branch.linear_first().map(|first| taken(first.weight.val()));
+        let first = branch.linear_first().map(taken);
         let form = match (branch.kind().core(), first, branch.conv()) {
             (Core::Conv(_), None, Some(conv)) => {
                 Form::Kernel { window, weight: taken(weight(conv)) }
+            }
+            (Core::Conv(_), Some(depthwise), Some(conv))
+                if branch.kind().first() == First::Depthwise =>
+            {
+                Form::Depthwise { depthwise, pointwise: taken(weight(conv)) }
             }
             (Core::Conv(_), Some(first), Some(conv)) => {
                 Form::Product { window, first, weight: taken(weight(conv)) }
             }
             (Core::Average, Some(first), _) => Form::Average { first },
+            (Core::Prior, Some(first), _) => {
+                let like = self.main_conv().innermost().weight.val();
+                Form::Filtered { first, filter: taken(prior(&self.geometry, options_of(&like))) }
+            }
             (Core::Input, ..) => Form::Identity {
                 tap: window.start[0] * self.geometry.kernel_size()[1] + window.start[1],
             },
@@ -59,7 +68,9 @@ impl Block {
                 let kernel = branch.without_end(&self.main_conv().innermost().weight.val());
                 Form::Kernel { window: whole, weight: taken(kernel.weight()) }
             }
-            (Core::Conv(_), _, None) => unreachable!("its form has a convolution"),
+            (Core::Conv(_), _, None) | (Core::Prior, None, _) => {
+                unreachable!("its form was checked")
+            }
         };
         Term { form, scale: branch.scale().map(Tensor::into_dispatch) }
     }

@@ -130,7 +130,7 @@ impl BranchForm {
                 nested.macs(&own, padded)
             }
             (Core::Conv(_), _) => outputs(self.conv_geometry(geometry).fan_in()),
-            (Core::Average, _) => outputs(geometry.kernel_size().iter().product()),
+            (Core::Average | Core::Prior, _) => outputs(geometry.kernel_size().iter().product()),
             (Core::Input, _) => 0,
         };
         first.saturating_add(core)

@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use dyrep_config::{BranchKind, BranchName, BranchSpec, Branches, DEEPEST, End};
+use dyrep_config::{BranchKind, BranchName, BranchSpec, Branches, DEEPEST, End, First};
 use serde::{Deserialize, Serialize};
 
 use super::raw::{RawBlock, RawBranch};
-use crate::error::{BranchError, ConfigError};
+use crate::error::{BranchError, ConfigError, MidChannels};
 use crate::geometry::{ConvGeometry, checked_window};
 
 /// What a [`RepConv2d`](crate::RepConv2d) consists of.
@@ -84,10 +84,15 @@ impl BranchForm {
         }
     }
 
-    /// The 1×1 convolution that it starts with in a block of this geometry, if it does.
+    /// The convolution that it starts with in a block of this geometry, if it does.
     pub(crate) fn first_geometry(&self, block: &ConvGeometry) -> Option<ConvGeometry> {
-        let channels = [block.in_channels(), self.mid_channels.unwrap_or(block.out_channels())];
-        self.name.kind.has_first(block).then(|| block.resized(channels, [1, 1]))
+        let inputs = block.in_channels();
+        let channels = [inputs, self.mid_channels.unwrap_or(block.out_channels())];
+        let geometry = || match self.name.kind.first() {
+            First::Depthwise => block.clone().with_outputs(channels[1], inputs),
+            _ => block.resized(channels, [1, 1]),
+        };
+        self.name.kind.has_first(block).then(geometry)
     }
 
     /// The convolution at its core by itself: what is left of the block's geometry when the padding is done before.
@@ -95,6 +100,9 @@ impl BranchForm {
     pub(crate) fn conv_geometry(&self, block: &ConvGeometry) -> ConvGeometry {
         let window = checked_window(self.name.kind, block);
         match self.mid_channels {
+            Some(middle) if self.name.kind.first() == First::Depthwise => {
+                block.resized([middle, block.out_channels()], [1, 1])
+            }
             None if self.name.kind.nests() => block.clone(),
             None => block.windowed(&window),
             Some(middle) => block.windowed(&window).with_in_channels(middle).unpadded(),
@@ -103,7 +111,7 @@ impl BranchForm {
 
     fn check(&self, depth: usize, geometry: &ConvGeometry) -> Result<(), ConfigError> {
         let kind = self.name.kind;
-        BranchError::check(kind, geometry)?;
+        BranchError::check(kind, self.end, geometry)?;
         let malformed = || ConfigError::Parts { branch: self.name };
         let bias = matches!(self.conv.as_deref(), Some(Form::Plain { bias: true }));
         let nested = self.nested().is_some();
@@ -118,9 +126,14 @@ impl BranchForm {
             return Err(malformed());
         }
         if let Some(mid_channels) = self.mid_channels {
-            let groups = geometry.groups();
-            if mid_channels == 0 || mid_channels % groups != 0 {
-                return Err(ConfigError::MidChannels { branch: kind, mid_channels, groups });
+            let (inputs, groups) = (geometry.in_channels(), geometry.groups());
+            let (of, expected) = match kind.first() {
+                First::Residual | First::Depthwise => (inputs, MidChannels::OfInputs(inputs)),
+                First::Pointwise | First::None => (groups, MidChannels::OfGroups(groups)),
+            };
+            let fits = mid_channels.is_multiple_of(of);
+            if mid_channels == 0 || !fits {
+                return Err(ConfigError::MidChannels { branch: kind, mid_channels, expected });
             }
         }
         match self.conv.as_deref() {
@@ -136,11 +149,12 @@ impl BranchForm {
 }
 
 impl BlockForm {
-    /// A block with these branches, `kxk` among them, and plain convolutions; `bias` is that of `kxk`'s.
+    /// A block with these branches, `kxk` among them, and plain convolutions; `bias` is that of `kxk`'s, `mid_channels` are
+    /// those of each kind.
     pub(crate) fn new(
         specs: &[BranchSpec],
         bias: bool,
-        mid_channels: usize,
+        mid_channels: impl Fn(BranchKind) -> usize,
         norm_after: bool,
     ) -> Self {
         let mut branches: Vec<BranchForm> = vec![];
@@ -149,7 +163,7 @@ impl BlockForm {
             let before = branches.iter().filter(there).count();
             branches.extend((1..=spec.times).map(|number| {
                 let name = BranchName { kind: spec.kind, nth: before + number };
-                BranchForm::new(name, *spec, mid_channels)
+                BranchForm::new(name, *spec, mid_channels(spec.kind))
             }));
         }
         // The sort keeps the order of the others.
@@ -163,8 +177,12 @@ impl BlockForm {
     /// What a plain convolution of `geometry` grows into. What follows it in the network stays what it was, so nothing
     /// follows the sum.
     pub(crate) fn grown(branches: &Branches, geometry: &ConvGeometry) -> Result<Self, BranchError> {
+        if let Some(preset) = branches.preset().filter(|preset| preset.only_starts()) {
+            return Err(BranchError::StartsOnly { preset });
+        }
         let specs = branches.resolve(geometry)?.unwrap_or_else(|| vec![BranchKind::KXK.into()]);
-        Ok(Self::new(&specs, true, geometry.in_channels(), false))
+        let mid_channels = |kind: BranchKind| kind.mid_channels(geometry);
+        Ok(Self::new(&specs, true, mid_channels, false))
     }
 
     /// Whether nothing in a block of `geometry` is a norm, but one that follows the sum: it trains as one convolution.

@@ -14,7 +14,7 @@ mod preset;
 mod set;
 mod spec;
 
-pub use kind::{BranchKind, Core, PartNames, Taps, Window};
+pub use kind::{BranchKind, Core, First, PartNames, Taps, Window};
 pub use norm::BranchNorm;
 pub use preset::Preset;
 pub use set::Branches;

@@ -1,6 +1,6 @@
 //! The blocks of the field: which branches each has, a row a preset.
 
-use super::kind::BranchKind;
+use super::kind::{BranchKind, First};
 use super::spec::{BranchSpec, End};
 use crate::geometry::Geometry;
 use crate::text::named;
@@ -34,6 +34,12 @@ pub enum Preset {
     QaRepVggV2,
     /// `kxk:constant`, `1x1:constant`, `identity:scale`, a norm after the sum (arXiv 2205.15242).
     Csla,
+    /// `kxk:scale`, `1x1_avg:linear`, `1x1_prior:linear`, `id1x1_kxk:linear`, `1x1:scale`, `dw_1x1:linear`, a norm after
+    /// the sum: one convolution while it trains, too. Of a 1×1 `kxk:scale` and `1x1_kxk:linear` (arXiv 2204.00826 and its
+    /// published code).
+    Orepa,
+    /// RepVGG's branches, whose `kxk` is an [`Orepa`](Self::Orepa) block without `1x1` (the same, section 4.4).
+    OrepaRepVgg,
 }
 
 named! { Preset, "preset", {
@@ -50,6 +56,8 @@ named! { Preset, "preset", {
     QaRepVgg => "qarepvgg",
     QaRepVggV2 => "qarepvgg_v2",
     Csla => "csla",
+    Orepa => "orepa",
+    OrepaRepVgg => "orepa_repvgg",
 } }
 
 impl Preset {
@@ -60,6 +68,7 @@ impl Preset {
         let norm = |kinds: &[BranchKind]| kinds.iter().copied().map(BranchSpec::from).collect();
         let constant = |kind| BranchSpec::new(kind, End::Constant);
         let bare = |kind| BranchSpec::new(kind, End::Nothing);
+        let linear = |kind| BranchSpec::new(kind, End::Linear);
         match self {
             Self::Plain => vec![],
             Self::AcNet => norm(&[Kind::KXK, Kind::ONE_BY_K, Kind::K_BY_ONE]),
@@ -98,6 +107,14 @@ impl Preset {
                 let first = Self::QaRepVgg.branches(geometry);
                 first.into_iter().chain([bare(Kind::AVG)]).collect()
             }
+            Self::Orepa if geometry.kernel_size() == [1, 1] => {
+                vec![BranchSpec::new(Kind::KXK, End::Scale), linear(Kind::POINTWISE_KXK)]
+            }
+            Self::Orepa => {
+                let rest = Self::online_kxk(geometry);
+                rest.into_iter().chain([BranchSpec::new(Kind::POINTWISE, End::Scale)]).collect()
+            }
+            Self::OrepaRepVgg => Self::RepVgg.branches(geometry),
             Self::Csla => vec![
                 constant(Kind::KXK),
                 constant(Kind::POINTWISE),
@@ -109,7 +126,82 @@ impl Preset {
     /// Whether a batch norm follows the sum of its branches.
     #[must_use]
     pub const fn norm_after(self) -> bool {
-        matches!(self, Self::RepVit | Self::QaRepVgg | Self::QaRepVggV2 | Self::Csla)
+        matches!(self, Self::RepVit | Self::QaRepVgg | Self::QaRepVggV2 | Self::Csla | Self::Orepa)
+    }
+
+    /// The branches of OREPA in a block with more than one tap, but `1x1`.
+    fn online_kxk(geometry: &impl Geometry) -> Vec<BranchSpec> {
+        let linear = [
+            BranchKind::POINTWISE_AVG,
+            BranchKind::POINTWISE_PRIOR,
+            BranchKind::RESIDUAL_KXK,
+            BranchKind::DEPTHWISE_POINTWISE,
+        ];
+        let linear = linear.map(|kind| BranchSpec::from(kind).without_norms(geometry));
+        std::iter::once(BranchSpec::new(BranchKind::KXK, End::Scale)).chain(linear).collect()
+    }
+
+    /// Whether a network can start with it, and no convolution grow into it: it has a block where the convolution would be.
+    #[must_use]
+    pub const fn only_starts(self) -> bool {
+        matches!(self, Self::OrepaRepVgg)
+    }
+
+    /// The branches, in canonical order, of the block that the convolution of `kxk` is in a block of `geometry`; none: it
+    /// is plain.
+    #[must_use]
+    pub fn inside_kxk(self, geometry: &impl Geometry) -> Option<Vec<BranchSpec>> {
+        // Of a 1×1 it would be its own product.
+        let nests = self.only_starts() && geometry.kernel_size() != [1, 1];
+        nests.then(|| {
+            let mut specs = Self::online_kxk(geometry);
+            specs.sort_unstable();
+            specs
+        })
+    }
+
+    /// The channels between the two convolutions of `kind` in a block of `geometry`.
+    #[must_use]
+    pub fn mid_channels(self, kind: BranchKind, geometry: &impl Geometry) -> usize {
+        let usual = kind.mid_channels(geometry);
+        match (self, kind.first()) {
+            (Self::Dbb, First::Pointwise) if geometry.is_depthwise() => 2 * usual,
+            (Self::Orepa | Self::OrepaRepVgg, First::Residual) if geometry.groups() > 4 => {
+                2 * usual
+            }
+            // Of a 1×1: the product of two.
+            (Self::Orepa, First::Pointwise) => {
+                geometry.channels().into_iter().fold(usual, usize::min)
+            }
+            _ => usual,
+        }
+    }
+
+    /// Which of the two convolutions of `kind` starts as the identity, where it keeps the number of channels: DBB's first,
+    /// and of OREPA's two 1×1 the one with fewer channels.
+    #[must_use]
+    pub fn starts_as_identity(self, kind: BranchKind, geometry: &impl Geometry) -> [bool; 2] {
+        let [inputs, outputs] = geometry.channels();
+        match (self, kind.first()) {
+            (Self::Dbb, First::Pointwise) if kind.has_middle() => [true, false],
+            (Self::Orepa, First::Pointwise) if kind.has_middle() => {
+                [outputs > inputs, outputs <= inputs]
+            }
+            _ => [false; 2],
+        }
+    }
+
+    /// The scale that a branch of `kind` starts with, where it ends in one; the norm's gain likewise.
+    #[must_use]
+    pub fn initial_scale(self, kind: BranchKind, geometry: &impl Geometry) -> f32 {
+        let taps: usize = geometry.kernel_size().iter().product();
+        match (self, kind) {
+            (Self::Orepa | Self::OrepaRepVgg, BranchKind::POINTWISE_PRIOR) => 0.0,
+            (Self::Orepa, BranchKind::KXK) if taps == 1 => 1.0,
+            (Self::Orepa | Self::OrepaRepVgg, BranchKind::KXK | BranchKind::POINTWISE_AVG) => 0.25,
+            (Self::Orepa | Self::OrepaRepVgg, kind) if kind.is_sequence() => 0.5,
+            _ => 1.0,
+        }
     }
 }
 

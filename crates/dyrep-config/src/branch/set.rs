@@ -27,16 +27,34 @@ pub enum Branches {
 #[derive(Deserialize)]
 #[serde(remote = "Branches", rename_all = "lowercase")]
 enum Grown {
-    Preset(#[serde(deserialize_with = "not_plain")] Preset),
-    Online(#[serde(deserialize_with = "not_plain")] Preset),
+    Preset(#[serde(deserialize_with = "grown")] Preset),
+    Online(#[serde(deserialize_with = "grown")] Preset),
     Exactly(#[serde(deserialize_with = "each_once")] Vec<BranchSpec>),
 }
 
 fn not_plain<'de, D: Deserializer<'de>>(d: D) -> Result<Preset, D::Error> {
-    const KNOWN: &[&str] = Preset::NAMES.split_at(1).1;
+    one_of(d, const { Preset::NAMES.split_at(1).1 })
+}
+
+fn grown<'de, D: Deserializer<'de>>(d: D) -> Result<Preset, D::Error> {
+    // The last ones only start.
+    const KNOWN: &[&str] = {
+        let mut count = Preset::ALL.len();
+        while Preset::ALL[count - 1].only_starts() {
+            count -= 1;
+        }
+        Preset::NAMES.split_at(count).0.split_at(1).1
+    };
+    one_of(d, KNOWN)
+}
+
+fn one_of<'de, D: Deserializer<'de>>(
+    d: D,
+    known: &'static [&'static str],
+) -> Result<Preset, D::Error> {
     let name = String::deserialize(d)?;
-    let found = name.parse().ok().filter(|preset| *preset != Preset::Plain);
-    found.ok_or_else(|| D::Error::unknown_variant(&name, KNOWN))
+    let found = name.parse().ok().filter(|_| known.contains(&name.as_str()));
+    found.ok_or_else(|| D::Error::unknown_variant(&name, known))
 }
 
 impl Branches {
@@ -61,8 +79,8 @@ impl Branches {
                 specs.into_iter().map(|spec| spec.without_norms(geometry)).collect()
             }
             Self::Exactly(specs) => {
-                for BranchSpec { kind, .. } in specs {
-                    BranchError::check(*kind, geometry)?;
+                for BranchSpec { kind, end, .. } in specs {
+                    BranchError::check(*kind, *end, geometry)?;
                 }
                 // A sequence of which nothing stands before the core has no norm to leave out.
                 let sound = |spec: &BranchSpec| match spec.end {
@@ -102,6 +120,15 @@ impl Branches {
             Self::Preset(preset) => preset.norm_after(),
             Self::Online(_) => true,
             Self::Exactly(_) => false,
+        }
+    }
+
+    /// The preset asked for.
+    #[must_use]
+    pub const fn preset(&self) -> Option<Preset> {
+        match self {
+            Self::Preset(preset) | Self::Online(preset) => Some(*preset),
+            Self::Exactly(_) => None,
         }
     }
 
@@ -156,6 +183,7 @@ mod tests {
         for (text, want) in [
             (r#"{"online":"plain"}"#, "unknown variant `plain`, expected one of `acnet`"),
             (r#"{"preset":"plain"}"#, "unknown variant `plain`, expected one of `acnet`"),
+            (r#"{"preset":"orepa_repvgg"}"#, "unknown variant `orepa_repvgg`"),
             (r#"{"exactly":[]}"#, "at least one name"),
             (r#"{"exactly":["kxk","kxk"]}"#, "`kxk` twice"),
             (r#"{"exactly":["3x"]}"#, "unknown variant `3x`, expected one of `1x1`"),

@@ -93,14 +93,17 @@ impl BranchSpec {
     /// What else than a chain makes sense.
     fn is_sound(self) -> bool {
         let bias = !self.bias || (self.end == End::Nothing && self.kind.convolves());
-        let linear = self.end != End::Linear || self.kind.is_sequence();
+        let linear = match self.end {
+            End::Linear => self.kind.is_sequence(),
+            _ => !self.kind.is_always_linear(),
+        };
         bias && linear && (1..=MOST).contains(&self.times)
     }
 }
 
 impl From<BranchKind> for BranchSpec {
     fn from(kind: BranchKind) -> Self {
-        Self::new(kind, End::Norm)
+        Self::new(kind, if kind.is_always_linear() { End::Linear } else { End::Norm })
     }
 }
 
@@ -125,7 +128,8 @@ impl FromStr for BranchSpec {
             what: "branch",
             name: text.to_owned(),
             known: format!(
-                "kxk, 4*kxk (1 to {MOST} times), 1x1:bias (a convolution's), 1x1_kxk:linear (a sequence's)"
+                "kxk, 4*kxk (1 to {MOST} times), 1x1:bias (a convolution's), 1x1_kxk:linear (a sequence's), \
+                 1x1_prior:linear, dw_1x1:linear (never anything else)"
             ),
         })
     }
@@ -233,12 +237,28 @@ mod tests {
             "1x1:bias",
             "2*3x3d2:constant",
             "1x1_kxk:linear",
+            "id1x1_kxk",
+            "2*dw_1x1:linear",
+            "1x1_prior:linear",
         ] {
             assert_eq!(text.parse::<BranchSpec>().unwrap().to_string(), text);
         }
-        for text in
-            ["0*kxk", "65*kxk", "x*kxk", "identity:bias", "kxk:", "kxk:bn", "kxk.2", "kxk:linear"]
-        {
+        for text in [
+            "0*kxk",
+            "65*kxk",
+            "x*kxk",
+            "identity:bias",
+            "kxk:",
+            "kxk:bn",
+            "kxk.2",
+            "kxk:linear",
+            "dw_1x1",
+            "1x1_prior:scale",
+            "dw_kxk:linear",
+            "prior",
+            "id1x1_avg",
+            "1x1_identity",
+        ] {
             assert!(text.parse::<BranchSpec>().is_err(), "{text}");
         }
         for text in ["kxk", "kxk.2", "1x1_kxk.17"] {

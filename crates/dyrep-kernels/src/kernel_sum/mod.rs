@@ -7,6 +7,7 @@
 //! One pass over the sum adds all terms but products, which are matrix products tap by tap. The way back needs nothing
 //! but the terms themselves.
 
+mod backward;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,21 @@ pub enum Form<T> {
     Average {
         /// The 1×1.
         first: T,
+    },
+    /// A 1×1 convolution `[out, in / groups]`, then a filter `[out, height, width]` of each output channel.
+    Filtered {
+        /// The 1×1.
+        first: T,
+        /// The filters.
+        filter: T,
+    },
+    /// A depthwise convolution `[mid, height, width]`, whose channels `n·i` to `n·i + n − 1` read input `i`, then a 1×1
+    /// `[out, mid / groups]`.
+    Depthwise {
+        /// The depthwise convolution.
+        depthwise: T,
+        /// The 1×1.
+        pointwise: T,
     },
     /// Each channel from itself, at one tap. It has as many channels on both sides.
     Identity {
@@ -127,6 +143,16 @@ impl KernelSum<&[f32]> {
                     len("a weight", outputs * each, weight.len())?;
                 }
                 Form::Average { first } => len("a 1×1 weight", outputs * inputs, first.len())?,
+                Form::Filtered { first, filter } => {
+                    len("a 1×1 weight", outputs * inputs, first.len())?;
+                    len("the filters", outputs * self.taps(), filter.len())?;
+                }
+                Form::Depthwise { depthwise, pointwise } => {
+                    let each = self.channels[0] * self.taps();
+                    let times = (depthwise.len() / each).max(1);
+                    len("a depthwise weight", times * each, depthwise.len())?;
+                    len("a 1×1 weight", outputs * inputs * times, pointwise.len())?;
+                }
                 Form::Identity { tap } => {
                     len("the channels of an identity", self.channels[1], self.channels[0])?;
                     len("the taps of an identity", self.taps(), self.taps().max(tap + 1))?;
@@ -185,9 +211,41 @@ impl KernelSum<&[f32]> {
                     row.iter_mut().for_each(|sum| *sum += scale * value);
                 }
             }
+            Form::Filtered { first, filter } => {
+                let own = &first[output * inputs..][..inputs];
+                let filter = &filter[output * taps..][..taps];
+                for (row, value) in row.chunks_exact_mut(taps).zip(own) {
+                    let by = scale * value;
+                    row.iter_mut().zip(filter).for_each(|(sum, tap)| *sum += by * tap);
+                }
+            }
+            Form::Depthwise { depthwise, pointwise } => {
+                let (depthwise, own) = self.of_output(output, depthwise, pointwise);
+                let times = own.len() / inputs;
+                let each = own.chunks_exact(times).zip(depthwise.chunks_exact(times * taps));
+                for (row, (own, kernels)) in row.chunks_exact_mut(taps).zip(each) {
+                    for (value, kernel) in own.iter().zip(kernels.chunks_exact(taps)) {
+                        let by = scale * value;
+                        row.iter_mut().zip(kernel).for_each(|(sum, tap)| *sum += by * tap);
+                    }
+                }
+            }
             Form::Identity { tap } => row[output % inputs * taps + tap] += scale,
             Form::Product { .. } => unreachable!("it is computed as a whole"),
         }
+    }
+
+    /// What an output channel reads of a depthwise convolution, and with which weights.
+    fn of_output<'a>(
+        &self,
+        output: usize,
+        depthwise: &'a [f32],
+        pointwise: &'a [f32],
+    ) -> (&'a [f32], &'a [f32]) {
+        let own = pointwise.len() / self.channels[1];
+        let read = depthwise.len() / self.groups;
+        let group = output / self.outputs();
+        (&depthwise[group * read..][..read], &pointwise[output * own..][..own])
     }
 
     /// Adds an output channel of a product, which lies tap by tap.
@@ -224,154 +282,6 @@ impl KernelSum<&[f32]> {
             Some(product)
         };
         self.terms.iter().filter_map(of).collect()
-    }
-
-    /// The gradients of all that is `wanted`, from that of the sum.
-    ///
-    /// # Errors
-    /// As [`sum`](Self::sum); a gradient of another length.
-    pub fn backward(
-        &self,
-        gradient: &[f32],
-        wanted: &KernelSum<bool>,
-    ) -> Result<KernelSum<Option<Vec<f32>>>, ShapeError> {
-        self.check()?;
-        ConvShape::check_len("the sum's gradient", self.len(), gradient.len())?;
-        let of = |(term, wanted): (&Term<&[f32]>, &Term<bool>)| match &term.form {
-            Form::Product { .. } => self.product_backward(term, wanted, gradient),
-            _ => self.term_backward(term, gradient),
-        };
-        let terms = on_workers(|| self.terms.iter().zip(&wanted.terms).map(of).collect());
-        let (channels, groups, kernel) = (self.channels, self.groups, self.kernel);
-        Ok(KernelSum { channels, groups, kernel, terms })
-    }
-
-    fn term_backward(&self, term: &Term<&[f32]>, gradient: &[f32]) -> Term<Option<Vec<f32>>> {
-        let (taps, inputs, outputs) = (self.taps(), self.inputs(), self.channels[1]);
-        let each = match &term.form {
-            Form::Kernel { window, .. } => inputs * window.count(),
-            Form::Average { .. } => inputs,
-            Form::Identity { .. } | Form::Product { .. } => 0,
-        };
-        let mut own = vec![0.0; outputs * each];
-        let mut scale = vec![0.0; outputs];
-        let rows = gradient.par_chunks_exact(self.row()).zip(&mut scale).enumerate();
-        let one = |output: usize, row: &[f32], own: &mut [f32]| -> f32 {
-            let by = term.scale.map_or(1.0, |scale| scale[output]);
-            match &term.form {
-                Form::Kernel { window, weight } => {
-                    let values = &weight[output * each..][..each];
-                    let count = window.count();
-                    let mut sum = 0.0;
-                    for ((own, values), row) in own
-                        .chunks_exact_mut(count)
-                        .zip(values.chunks_exact(count))
-                        .zip(row.chunks_exact(taps))
-                    {
-                        let places = window.taps(self.kernel[1]);
-                        for ((own, value), tap) in own.iter_mut().zip(values).zip(places) {
-                            *own = by * row[tap];
-                            sum += value * row[tap];
-                        }
-                    }
-                    sum
-                }
-                Form::Average { first } => {
-                    let values = &first[output * inputs..][..inputs];
-                    let mut sum = 0.0;
-                    for ((own, value), row) in
-                        own.iter_mut().zip(values).zip(row.chunks_exact(taps))
-                    {
-                        let mean = row.iter().sum::<f32>() / taps as f32;
-                        *own = by * mean;
-                        sum += value * mean;
-                    }
-                    sum
-                }
-                Form::Identity { tap } => row[output % inputs * taps + tap],
-                Form::Product { .. } => unreachable!("it is computed as a whole"),
-            }
-        };
-        match each {
-            0 => rows.for_each(|(output, (row, scale))| *scale = one(output, row, &mut [])),
-            each => rows
-                .zip(own.par_chunks_exact_mut(each))
-                .for_each(|((output, (row, scale)), own)| *scale = one(output, row, own)),
-        }
-        let form = match term.form {
-            Form::Kernel { window, .. } => Form::Kernel { window, weight: Some(own) },
-            Form::Average { .. } => Form::Average { first: Some(own) },
-            Form::Identity { tap } => Form::Identity { tap },
-            Form::Product { .. } => unreachable!("it is computed as a whole"),
-        };
-        Term { form, scale: term.scale.map(|_| Some(scale)) }
-    }
-
-    fn product_backward(
-        &self,
-        term: &Term<&[f32]>,
-        wanted: &Term<bool>,
-        gradient: &[f32],
-    ) -> Term<Option<Vec<f32>>> {
-        let (Form::Product { window, first, weight }, Form::Product { first: of_first, .. }) =
-            (&term.form, &wanted.form)
-        else {
-            unreachable!("sums of one structure")
-        };
-        let (taps, inputs, outputs) = (self.taps(), self.inputs(), self.outputs());
-        let (count, middle) = (window.count(), first.len() / inputs / self.groups);
-        let places: Vec<usize> = window.taps(self.kernel[1]).collect();
-        let row = self.row();
-        // Of the kernel without its scale, tap by tap: the gradient through the 1×1.
-        let mut through = vec![0.0; count * self.channels[1] * middle];
-        let targets = through.chunks_exact_mut(outputs * middle).enumerate();
-        multiply_all(targets.map(|(place, target)| {
-            let (tap, group) = (place / self.groups, place % self.groups);
-            let from = &gradient[group * outputs * row + places[tap]..];
-            let from = Matrix::strided(from, [outputs, inputs], [row, taps]);
-            let first = Matrix::new(&first[group * middle * inputs..], middle, inputs, inputs);
-            let target = MatrixMut::new(target, outputs, middle, middle);
-            Product::new(target, from, first.transposed())
-        }));
-        let each = middle * count;
-        let (mut own, mut scale) = (vec![0.0; weight.len()], vec![0.0; self.channels[1]]);
-        own.par_chunks_exact_mut(each).zip(&mut scale).enumerate().for_each(
-            |(output, (own, scale))| {
-                let by = term.scale.map_or(1.0, |scale| scale[output]);
-                let values = &weight[output * each..][..each];
-                let mut sum = 0.0;
-                for tap in 0..count {
-                    let through = &through[(tap * self.channels[1] + output) * middle..][..middle];
-                    for (m, through) in through.iter().enumerate() {
-                        own[m * count + tap] = by * through;
-                        sum += values[m * count + tap] * through;
-                    }
-                }
-                *scale = sum;
-            },
-        );
-        let first = of_first.then(|| {
-            // The scaled kernel, by which the gradient goes back to the 1×1.
-            let mut scaled = weight.to_vec();
-            if let Some(scale) = term.scale {
-                let rows = scaled.par_chunks_exact_mut(each).zip(scale);
-                rows.for_each(|(row, by)| row.iter_mut().for_each(|value| *value *= by));
-            }
-            let mut found = vec![0.0; first.len()];
-            let targets = found.chunks_exact_mut(middle * inputs).enumerate();
-            multiply_all(targets.map(|(group, target)| {
-                let term = |tap: usize| {
-                    let from = &gradient[group * outputs * row + places[tap]..];
-                    let from = Matrix::strided(from, [outputs, inputs], [row, taps]);
-                    [tap_of(&scaled, [outputs, middle, count], group, tap).transposed(), from]
-                };
-                let target = MatrixMut::new(target, middle, inputs, inputs);
-                Product { target, terms: (0..count).map(term).collect(), add: false }
-            }));
-            found
-        });
-        let form = Form::Product { window: *window, first, weight: Some(own) };
-        Term { form, scale: term.scale.map(|_| Some(scale)) }
     }
 }
 

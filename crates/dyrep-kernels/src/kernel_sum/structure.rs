@@ -10,6 +10,8 @@ impl<T> Term<T> {
                 Form::Product { window: *window, first, weight }
             }
             Form::Average { first } => Form::Average { first },
+            Form::Filtered { first, filter } => Form::Filtered { first, filter },
+            Form::Depthwise { depthwise, pointwise } => Form::Depthwise { depthwise, pointwise },
             Form::Identity { tap } => Form::Identity { tap: *tap },
         };
         Term { form, scale: self.scale.as_ref() }
@@ -26,6 +28,12 @@ impl<T> KernelSum<T> {
                     Form::Product { window, first: f(first), weight: f(weight) }
                 }
                 Form::Average { first } => Form::Average { first: f(first) },
+                Form::Filtered { first, filter } => {
+                    Form::Filtered { first: f(first), filter: f(filter) }
+                }
+                Form::Depthwise { depthwise, pointwise } => {
+                    Form::Depthwise { depthwise: f(depthwise), pointwise: f(pointwise) }
+                }
                 Form::Identity { tap } => Form::Identity { tap },
             };
             Term { form, scale: scale.map(&mut f) }

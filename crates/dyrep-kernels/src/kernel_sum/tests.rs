@@ -38,7 +38,7 @@ fn any_sum(draw: &mut ChaCha8Rng) -> KernelSum<Values> {
     };
     let each = inputs / groups;
     let terms = (0..draw.random_range(1..6)).map(|_| {
-        let form = match draw.random_range(0..4) {
+        let form = match draw.random_range(0..6) {
             0 => {
                 let window = window(draw);
                 Form::Kernel { window, weight: random(draw, outputs * each * window.count()) }
@@ -49,7 +49,16 @@ fn any_sum(draw: &mut ChaCha8Rng) -> KernelSum<Values> {
                 let weight = random(draw, outputs * middle * window.count());
                 Form::Product { window, first, weight }
             }
-            2 if square => Form::Identity { tap: draw.random_range(0..kernel[0] * kernel[1]) },
+            2 => {
+                let filter = random(draw, outputs * kernel[0] * kernel[1]);
+                Form::Filtered { first: random(draw, outputs * each), filter }
+            }
+            3 => {
+                let times = draw.random_range(1..4);
+                let depthwise = random(draw, times * inputs * kernel[0] * kernel[1]);
+                Form::Depthwise { depthwise, pointwise: random(draw, outputs * each * times) }
+            }
+            4 if square => Form::Identity { tap: draw.random_range(0..kernel[0] * kernel[1]) },
             _ => Form::Average { first: random(draw, outputs * each) },
         };
         let scale = draw.random_bool(0.7).then(|| random(draw, outputs));
@@ -89,6 +98,20 @@ fn defined(sum: &KernelSum<Vec<f64>>) -> Vec<f64> {
                     Form::Average { first } => {
                         let value = by * first[output * each + input] / taps as f64;
                         row.iter_mut().for_each(|sum| *sum += value);
+                    }
+                    Form::Filtered { first, filter } => {
+                        let value = by * first[output * each + input];
+                        let filter = &filter[output * taps..][..taps];
+                        row.iter_mut().zip(filter).for_each(|(sum, tap)| *sum += value * tap);
+                    }
+                    Form::Depthwise { depthwise, pointwise } => {
+                        let times = pointwise.len() / outputs / each;
+                        for n in 0..times {
+                            let value = by * pointwise[(output * each + input) * times + n];
+                            let channel = (group * each + input) * times + n;
+                            let kernel = &depthwise[channel * taps..][..taps];
+                            row.iter_mut().zip(kernel).for_each(|(sum, tap)| *sum += value * tap);
+                        }
                     }
                     Form::Identity { tap } if output % each == input => row[*tap] += by,
                     Form::Identity { .. } => {}

@@ -1,7 +1,7 @@
 //! What a branch is: a chain of linear steps, told by its name.
 //!
 //! ```text
-//! [1×1 → norm →]  core          core = a convolution with some of the block's taps | an average over them | the input
+//! [first → norm →]  core        core = a convolution with some of the block's taps | an average over them | the input
 //! ```
 //!
 //! | name | core | exists when |
@@ -12,6 +12,9 @@
 //! | `avg` | the average over the block's taps | in = out |
 //! | `identity` | the input | likewise, with in = out, stride 1 and an output of the input's size |
 //! | `1x1_kxk`, `1x1_avg`, `1x1_3x3`, … | behind a 1×1 convolution and a norm; a depthwise `1x1_avg` has no 1×1 | as its core, for any channels |
+//! | `id1x1_kxk`, … | behind the identity plus a 1×1 convolution, and a norm | as its core |
+//! | `1x1_prior` | behind a 1×1 convolution, a cosine over the block's taps for each output channel; no norm | as `1x1_avg` |
+//! | `dw_1x1` | a depthwise convolution with all of the block's taps, then a 1×1; no norm | always |
 //!
 //! So a branch exists where what it does at inference is a kernel of the block's own geometry. "Its middle tap": padding
 //! `p` before the axis must be `dilation · m` with `m` = ⌊k/2⌋ or ⌊(k−1)/2⌋, the one middle tap of an odd kernel or either
@@ -33,9 +36,21 @@ pub(super) use text::names;
 /// A kind of branch, by its chain of steps. Its text is its name in parameter paths, files and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BranchKind {
-    /// Whether a 1×1 convolution and a norm come first.
-    first: bool,
+    first: First,
     core: Core,
+}
+
+/// The convolution in front of the core, and a norm unless the branch is linear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum First {
+    /// None.
+    None,
+    /// A 1×1.
+    Pointwise,
+    /// The identity plus a 1×1: what is learnt, and decays, is the difference.
+    Residual,
+    /// A depthwise convolution with all of the block's taps, its stride and its padding; the core is a 1×1.
+    Depthwise,
 }
 
 /// The step that sees more than one pixel, or could.
@@ -45,6 +60,9 @@ pub enum Core {
     Conv(Taps),
     /// The average over the block's taps, each channel by itself, the padding counted.
     Average,
+    /// A cosine over the block's taps, for each output channel its own: up and down in the first half of them, across in
+    /// the second (OREPA, arXiv 2204.00826, section 3.2). Nothing is learnt.
+    Prior,
     /// Nothing: the input.
     Input,
 }
@@ -58,6 +76,9 @@ pub struct Taps {
     step: u16,
 }
 
+/// Channels that a depthwise convolution in front of a 1×1 makes of each (OREPA).
+const MULTIPLIER: usize = 8;
+
 /// Larger kernels than any block of the field has.
 const LARGEST: u16 = 999;
 
@@ -67,20 +88,27 @@ impl BranchKind {
     /// `1x1`.
     pub const POINTWISE: Self = Self::conv([Some(1), Some(1)]);
     /// `1x1_kxk`.
-    pub const POINTWISE_KXK: Self = Self { first: true, ..Self::KXK };
+    pub const POINTWISE_KXK: Self = Self { first: First::Pointwise, ..Self::KXK };
     /// `1x1_avg`.
-    pub const POINTWISE_AVG: Self = Self { first: true, ..Self::AVG };
+    pub const POINTWISE_AVG: Self = Self { first: First::Pointwise, ..Self::AVG };
     /// `1xk`.
     pub const ONE_BY_K: Self = Self::conv([Some(1), None]);
     /// `kx1`.
     pub const K_BY_ONE: Self = Self::conv([None, Some(1)]);
     /// `identity`.
-    pub const IDENTITY: Self = Self { first: false, core: Core::Input };
+    pub const IDENTITY: Self = Self { first: First::None, core: Core::Input };
     /// `avg`.
-    pub const AVG: Self = Self { first: false, core: Core::Average };
+    pub const AVG: Self = Self { first: First::None, core: Core::Average };
+
+    /// `id1x1_kxk`.
+    pub const RESIDUAL_KXK: Self = Self { first: First::Residual, ..Self::KXK };
+    /// `1x1_prior`.
+    pub const POINTWISE_PRIOR: Self = Self { first: First::Pointwise, core: Core::Prior };
+    /// `dw_1x1`.
+    pub const DEPTHWISE_POINTWISE: Self = Self { first: First::Depthwise, ..Self::POINTWISE };
 
     /// The kinds of any block, in the order in which blocks keep them; those with a size of their own come behind.
-    pub const NAMED: [Self; 8] = [
+    pub const NAMED: [Self; 11] = [
         Self::POINTWISE,
         Self::POINTWISE_KXK,
         Self::POINTWISE_AVG,
@@ -89,10 +117,13 @@ impl BranchKind {
         Self::K_BY_ONE,
         Self::IDENTITY,
         Self::AVG,
+        Self::RESIDUAL_KXK,
+        Self::POINTWISE_PRIOR,
+        Self::DEPTHWISE_POINTWISE,
     ];
 
     const fn conv(size: [Option<u16>; 2]) -> Self {
-        Self { first: false, core: Core::Conv(Taps { size, step: 1 }) }
+        Self { first: First::None, core: Core::Conv(Taps { size, step: 1 }) }
     }
 
     /// A convolution of `size` `[height, width]`, smaller than the block's, whose taps lie `step` of the block's apart:
@@ -117,13 +148,19 @@ impl BranchKind {
         });
         let [height, width] = geometry.kernel_size();
         let steps = 1..=u16::try_from(height.max(width)).unwrap_or(LARGEST).min(LARGEST);
-        let mut found = vec![Self::IDENTITY, Self::AVG, Self::POINTWISE_AVG];
+        let mut found = vec![
+            Self::IDENTITY,
+            Self::AVG,
+            Self::POINTWISE_AVG,
+            Self::POINTWISE_PRIOR,
+            Self::DEPTHWISE_POINTWISE,
+        ];
+        let firsts = [First::None, First::Pointwise, First::Residual];
         for height in heights {
             for width in &widths {
                 let taps = steps.clone().map(|step| Taps { size: [height, *width], step });
                 let cores = taps.filter(|taps| taps.is_canonical()).map(Core::Conv);
-                found
-                    .extend(cores.flat_map(|core| [false, true].map(|first| Self { first, core })));
+                found.extend(cores.flat_map(|core| firsts.map(|first| Self { first, core })));
             }
         }
         found.retain(|kind| kind.exists(geometry));
@@ -137,16 +174,28 @@ impl BranchKind {
         self.core
     }
 
-    /// Whether a block of `geometry` has a 1×1 convolution and a norm at the start of this branch. The average of a
-    /// depthwise block has none: it would only scale.
+    /// The convolution in front of the core.
     #[must_use]
-    pub fn has_first(self, geometry: &impl Geometry) -> bool {
-        self.first && !(self.core == Core::Average && geometry.is_depthwise())
+    pub fn first(self) -> First {
+        self.first
     }
 
-    /// Whether it starts with a 1×1 convolution, wherever there is a point in one.
+    /// Whether a block of `geometry` has a convolution at the start of this branch. The average of a depthwise block has
+    /// none: it would only scale.
+    #[must_use]
+    pub fn has_first(self, geometry: &impl Geometry) -> bool {
+        self.is_sequence() && !(self.core == Core::Average && geometry.is_depthwise())
+    }
+
+    /// Whether it starts with a convolution, wherever there is a point in one.
     pub(super) const fn is_sequence(self) -> bool {
-        self.first
+        !matches!(self.first, First::None)
+    }
+
+    /// Whether it exists without norms alone, ending in [`End::Linear`](super::spec::End).
+    #[must_use]
+    pub const fn is_always_linear(self) -> bool {
+        matches!(self.first, First::Depthwise) || matches!(self.core, Core::Prior)
     }
 
     /// Whether it has a convolution with all of the block's taps, which may itself be a block.
@@ -164,21 +213,32 @@ impl BranchKind {
     /// Whether it has two convolutions, the channels between which are chosen.
     #[must_use]
     pub fn has_middle(self) -> bool {
-        self.first && self.convolves()
+        self.is_sequence() && self.convolves()
     }
 
-    /// The block's taps that the core reads: of an average all, of the input the one on the output's own pixel.
+    /// The channels between its two convolutions where nothing else is said, in a block of `geometry`.
+    #[must_use]
+    pub fn mid_channels(self, geometry: &impl Geometry) -> usize {
+        let [inputs, _] = geometry.channels();
+        if self.first == First::Depthwise { MULTIPLIER * inputs } else { inputs }
+    }
+
+    /// The block's taps that the core reads, or a depthwise convolution before it: of an average all, of the input the one
+    /// on the output's own pixel.
     ///
     /// # Errors
     /// The reason why a block of `geometry` cannot have this branch.
     pub fn window(self, geometry: &impl Geometry) -> Result<Window, BranchUnavailable> {
+        let all = Taps { size: [None, None], step: 1 };
         let taps = match self.core {
+            Core::Conv(_) if self.first == First::Depthwise => all,
             Core::Conv(taps) => taps,
+            Core::Prior => all,
             Core::Average => {
-                if !self.first {
+                if !self.is_sequence() {
                     check_channels(geometry)?;
                 }
-                Taps { size: [None, None], step: 1 }
+                all
             }
             Core::Input => {
                 check_input(geometry)?;
@@ -198,9 +258,11 @@ impl BranchKind {
     #[must_use]
     pub fn part_names(self) -> PartNames {
         match (self.first, self.core) {
-            (true, Core::Average) => PartNames { first: ["conv", "bn"], conv: "", norm: "avgbn" },
-            (true, _) => PartNames { first: ["conv1", "bn1"], conv: "conv2", norm: "bn2" },
-            (false, _) => PartNames { first: ["", ""], conv: "conv", norm: "bn" },
+            (First::None, _) => PartNames { first: ["", ""], conv: "conv", norm: "bn" },
+            (_, Core::Average | Core::Prior) => {
+                PartNames { first: ["conv", "bn"], conv: "", norm: "avgbn" }
+            }
+            _ => PartNames { first: ["conv1", "bn1"], conv: "conv2", norm: "bn2" },
         }
     }
 
@@ -212,7 +274,7 @@ impl BranchKind {
 /// What the parts of a branch are called in parameter paths; empty where it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartNames {
-    /// The 1×1 convolution and its norm.
+    /// The convolution in front of the core and its norm.
     pub first: [&'static str; 2],
     /// The core's convolution.
     pub conv: &'static str,

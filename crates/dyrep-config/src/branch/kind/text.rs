@@ -4,15 +4,32 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use super::{BranchKind, Core, LARGEST, Taps};
+use super::{BranchKind, Core, First, LARGEST, Taps};
 use crate::error::UnknownName;
 use crate::text::as_text;
+
+/// How what stands in front of a core is written.
+const FIRSTS: [(&str, First); 3] =
+    [("1x1_", First::Pointwise), ("id1x1_", First::Residual), ("dw_", First::Depthwise)];
+
+impl BranchKind {
+    /// Whether there is such a chain.
+    fn is_one(self) -> bool {
+        match self.first {
+            First::None => self.core != Core::Prior,
+            First::Pointwise => self.core != Core::Input,
+            First::Residual => self.convolves(),
+            First::Depthwise => self.core == Self::POINTWISE.core,
+        }
+    }
+}
 
 impl fmt::Display for BranchKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = match self.core {
             Core::Average => "avg".to_owned(),
             Core::Input => "identity".to_owned(),
+            Core::Prior => "prior".to_owned(),
             Core::Conv(Taps { size, step }) => {
                 let [height, width] =
                     size.map(|size| size.map_or("k".to_owned(), |size| size.to_string()));
@@ -20,7 +37,8 @@ impl fmt::Display for BranchKind {
                 format!("{height}x{width}{dilated}")
             }
         };
-        f.pad(&if self.first { format!("1x1_{core}") } else { core })
+        let first = FIRSTS.iter().find(|(_, first)| *first == self.first);
+        f.pad(&format!("{}{core}", first.map_or("", |(prefix, _)| prefix)))
     }
 }
 
@@ -28,12 +46,9 @@ impl FromStr for BranchKind {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let parsed = match name.strip_prefix("1x1_") {
-            Some(core) => parse_core(core)
-                .filter(|core| *core != Core::Input)
-                .map(|core| Self { first: true, core }),
-            None => parse_core(name).map(|core| Self { first: false, core }),
-        };
+        let behind = |(prefix, first): &(&str, First)| Some((name.strip_prefix(prefix)?, *first));
+        let (core, first) = FIRSTS.iter().find_map(behind).unwrap_or((name, First::None));
+        let parsed = parse_core(core).map(|core| Self { first, core }).filter(|kind| kind.is_one());
         parsed.ok_or_else(|| {
             let known: Vec<_> = Self::NAMED.iter().map(Self::to_string).collect();
             let known = format!("{}, smaller ones such as 5x5 or 3x3d2", known.join(", "));
@@ -46,6 +61,7 @@ fn parse_core(name: &str) -> Option<Core> {
     match name {
         "avg" => return Some(Core::Average),
         "identity" => return Some(Core::Input),
+        "prior" => return Some(Core::Prior),
         _ => {}
     }
     let (height, rest) = name.split_once('x')?;
