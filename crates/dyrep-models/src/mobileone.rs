@@ -25,7 +25,7 @@ use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::interpret::Interpreter;
 use crate::parts::{Stem, common_options, fan_out, multiple_of_8, network_methods, stride_of};
-use crate::selection::{Branching, Selection, apply};
+use crate::selection::{Branching, Selection, apply_alone};
 use crate::unit::{self, Head, SqueezeExcite, Unit};
 
 /// Pairs of each stage.
@@ -147,10 +147,11 @@ impl MobileOneConfig {
         }
         let head = Head::new([inputs, self.classes], device);
         let network = MobileOne { stem, stages, head };
-        let mut network = apply(&self.branches, network, fan_out, device)?;
+        let mut network = apply_alone(&self.branches, network, fan_out, device)?;
         if !network.stem.conv.is_plain() && self.branches.branches == Preset::MobileOne.into() {
             let first = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
-            network.stem = apply(&Branching::from(Preset::MobileOneS1), first, fan_out, device)?;
+            network.stem =
+                apply_alone(&Branching::from(Preset::MobileOneS1), first, fan_out, device)?;
         }
         unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)

@@ -22,7 +22,7 @@ use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
 use crate::interpret::Interpreter;
 use crate::parts::{Stem, common_options, fan_out, network_methods, stride_of};
-use crate::selection::{Branching, apply};
+use crate::selection::{Branching, apply_alone};
 use crate::unit::{self, Head, Unit};
 
 /// Blocks of the stages of the networks called A and B.
@@ -139,7 +139,7 @@ impl RepVggConfig {
         }
         let head = Head::new([inputs, self.classes], device);
         let network = RepVgg { stem, stages, head };
-        let mut network = apply(&self.branches, network, fan_out, device)?;
+        let mut network = apply_alone(&self.branches, network, fan_out, device)?;
         unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)
     }

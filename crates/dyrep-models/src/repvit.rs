@@ -33,7 +33,7 @@ use crate::parts::{
     Activation, Stem, common_options, conv, fan_in, linear, multiple_of_8, network_methods, norm,
     stride_of,
 };
-use crate::selection::{Branching, Selection, apply};
+use crate::selection::{Branching, Selection, apply_alone};
 use crate::unit::SqueezeExcite;
 
 /// Channels of the first stage for each of the first convolution; each stage has twice those of the one before.
@@ -135,7 +135,7 @@ impl RepVitConfig {
         };
         let head = RepVitHead { head };
         let network = RepVit { stem, stages, head, activation: self.activation };
-        let mut network = apply(&self.branches, network, fan_in, device)?;
+        let mut network = apply_alone(&self.branches, network, fan_in, device)?;
         for block in network.stages.iter_mut().flat_map(RepVitStage::blocks_mut) {
             block.token_norm = block.token_norm.take().filter(|_| block.token_mixer.is_plain());
         }

@@ -1,11 +1,16 @@
 //! Which convolutions of a network have branches.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::Device;
-use dyrep_burn::{Branches, PathPatterns, Preset, RepConv2d, RepConv2dConfig, layers, map_layers};
+use dyrep_burn::{
+    Branches, ConvGeometry, PathPatterns, Preset, RepConv2dConfig, layers, map_layers,
+};
 pub use dyrep_config::{Branching, Selection};
 
+use crate::conv_norms::ConvNorms;
 use crate::error::ModelError;
 
 /// What a [`Selection`] chooses of a network.
@@ -62,14 +67,38 @@ impl SelectLayers for Selection {
     }
 }
 
-/// The network with the chosen convolutions replaced by blocks, which start as `start` says.
-pub(crate) fn apply<M: Module>(
+/// The network with the chosen convolutions replaced by blocks, which start as `start` says. A norm that follows the sum is
+/// left out where the network has one behind the convolution.
+pub(crate) fn apply<M: ConvNorms>(
     branching: &Branching,
     network: M,
     start: fn(usize) -> Initializer,
     device: &Device,
 ) -> Result<M, ModelError> {
-    if branching.branches == Preset::Plain.into() {
+    let pairs = network.conv_norms().into_iter().map(|pair| pair.conv_path);
+    let before_norms = pairs.collect();
+    replace(branching, network, start, &before_norms, device)
+}
+
+/// The same of a network that drops the norms behind its blocks.
+pub(crate) fn apply_alone<M: Module>(
+    branching: &Branching,
+    network: M,
+    start: fn(usize) -> Initializer,
+    device: &Device,
+) -> Result<M, ModelError> {
+    replace(branching, network, start, &BTreeSet::new(), device)
+}
+
+fn replace<M: Module>(
+    branching: &Branching,
+    network: M,
+    start: fn(usize) -> Initializer,
+    before_norms: &BTreeSet<String>,
+    device: &Device,
+) -> Result<M, ModelError> {
+    let branches = &branching.branches;
+    if branches.is_plain() {
         return Ok(network);
     }
     let chosen = branching.only.paths(&network)?;
@@ -78,8 +107,13 @@ pub(crate) fn apply<M: Module>(
         if failed.is_some() || !chosen.iter().any(|name| name == path) {
             return layer;
         }
-        let config =
-            config(&branching.branches, &layer).with_initializer(start(layer.geometry().groups()));
+        let geometry = layer.geometry();
+        let start =
+            published_start(branches, &geometry).unwrap_or_else(|| start(geometry.groups()));
+        let mut config = config(branches, &geometry).with_initializer(start);
+        if before_norms.contains(path) {
+            config = config.with_norm_after(false);
+        }
         config.try_init(device).unwrap_or_else(|source| {
             failed = Some(ModelError::Branches { path: path.to_owned(), source });
             layer
@@ -88,9 +122,19 @@ pub(crate) fn apply<M: Module>(
     failed.map_or(Ok(network), Err)
 }
 
+/// How the kernels of a preset's branches start, where it says so and not the network: OREPA's published code draws them
+/// uniformly, with a gain of √2 before the scales that they are multiplied by, of 1 in a 1×1 and within RepVGG's block.
+fn published_start(branches: &Branches, geometry: &ConvGeometry) -> Option<Initializer> {
+    let gain = match branches.preset()? {
+        Preset::Orepa if geometry.kernel_size() != [1, 1] => std::f64::consts::SQRT_2,
+        Preset::Orepa | Preset::OrepaRepVgg => 1.0,
+        _ => return None,
+    };
+    Some(Initializer::KaimingUniform { gain, fan_out_only: false })
+}
+
 /// Without a bias for the k×k convolution: the norm behind it has one.
-fn config(branches: &Branches, layer: &RepConv2d) -> RepConv2dConfig {
-    let geometry = layer.geometry();
+fn config(branches: &Branches, geometry: &ConvGeometry) -> RepConv2dConfig {
     let channels = [geometry.in_channels(), geometry.out_channels()];
     RepConv2dConfig::new(channels, geometry.kernel_size())
         .with_stride(geometry.stride())
