@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
+use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{
@@ -38,42 +39,62 @@ fn blocks() -> impl Iterator<Item = Preset> {
 
 /// Outputs and all gradients of one convolution are those of the branches one by one. Without the norm that follows: it
 /// takes away what it can of a gradient, and leaves rounding.
+fn trains_as_its_branches_do(geometry: &ConvGeometry, values: &Tensor<4>, number: u64) {
+    let graph = under_test().autodiff();
+    for preset in blocks() {
+        let pass = |kernels| {
+            let layer = config(geometry, preset).with_norm_after(false).init(&graph);
+            let layer = random::scramble(layer, &mut Draw::new(number));
+            assert!(layer.block().unwrap().is_linear(), "{preset}");
+            let input = values.clone().autodiff().require_grad();
+            let output = with_kernels(kernels, || layer.forward(input.clone()));
+            let seen = Draw::new(number).data(&output.dims(), -1.0, 1.0);
+            let seen = Tensor::<4>::from_data(seen, &under_test());
+            let gradients = (output.clone() * seen.autodiff()).sum().backward();
+            let found = params::gradients(&layer, &gradients);
+            (output.inner(), input.grad(&gradients).unwrap(), found, params::read(&layer))
+        };
+        let [one, many] = [Kernels::Fast, Kernels::Composed].map(pass);
+        let what = || format!("{preset}, {geometry}");
+        let off = relative_difference(one.0, many.0);
+        assert!(off < allowed(TOLERANCE), "{}: output off by {off:.1e}", what());
+        let off = relative_difference(one.1, many.1);
+        assert!(off < allowed(GRADIENTS), "{}: input's gradient off by {off:.1e}", what());
+        assert!(one.2.keys().eq(many.2.keys()), "{}", what());
+        let all = |found: &BTreeMap<String, TensorData>| -> Vec<f64> {
+            found.values().flat_map(|data| data.iter::<f64>().collect::<Vec<_>>()).collect()
+        };
+        for (name, got, want) in [("gradients", &one.2, &many.2), ("values", &one.3, &many.3)] {
+            let off = relative_difference_of(&all(got), &all(want));
+            assert!(off < allowed(GRADIENTS), "{}: {name} off by {off:.1e}", what());
+        }
+    }
+}
+
 #[test]
 fn a_linear_block_trains_as_its_branches_do() {
-    let graph = under_test().autodiff();
     random::for_all(random::cases(30, 200), |draw| {
         let geometry = random::geometry(draw);
         let values = random::input(draw, &geometry, &under_test());
-        let number = draw.between(0, 1_000_000) as u64;
-        for preset in blocks() {
-            let pass = |kernels| {
-                let layer = config(&geometry, preset).with_norm_after(false).init(&graph);
-                let layer = random::scramble(layer, &mut Draw::new(number));
-                assert!(layer.block().unwrap().is_linear(), "{preset}");
-                let input = values.clone().autodiff().require_grad();
-                let output = with_kernels(kernels, || layer.forward(input.clone()));
-                let seen = Draw::new(number).data(&output.dims(), -1.0, 1.0);
-                let seen = Tensor::<4>::from_data(seen, &under_test());
-                let gradients = (output.clone() * seen.autodiff()).sum().backward();
-                let found = params::gradients(&layer, &gradients);
-                (output.inner(), input.grad(&gradients).unwrap(), found, params::read(&layer))
-            };
-            let [one, many] = [Kernels::Fast, Kernels::Composed].map(pass);
-            let what = || format!("{preset}, {geometry}");
-            let off = relative_difference(one.0, many.0);
-            assert!(off < allowed(TOLERANCE), "{}: output off by {off:.1e}", what());
-            let off = relative_difference(one.1, many.1);
-            assert!(off < allowed(GRADIENTS), "{}: input's gradient off by {off:.1e}", what());
-            assert!(one.2.keys().eq(many.2.keys()), "{}", what());
-            let all = |found: &BTreeMap<String, TensorData>| -> Vec<f64> {
-                found.values().flat_map(|data| data.iter::<f64>().collect::<Vec<_>>()).collect()
-            };
-            for (name, got, want) in [("gradients", &one.2, &many.2), ("values", &one.3, &many.3)] {
-                let off = relative_difference_of(&all(got), &all(want));
-                assert!(off < allowed(GRADIENTS), "{}: {name} off by {off:.1e}", what());
-            }
-        }
+        trains_as_its_branches_do(&geometry, &values, draw.between(0, 1_000_000) as u64);
     });
+}
+
+/// Of so small maps sequences run beside the sum.
+#[test]
+fn a_linear_block_of_small_maps_trains_as_its_branches_do() {
+    for (channels, groups, stride, side) in
+        [([32, 32], 1, 1, 2), ([24, 40], 1, 2, 3), ([32, 16], 2, 1, 2), ([16, 16], 16, 1, 1)]
+    {
+        let geometry = ConvGeometry::new(channels, [3, 3])
+            .and_then(|geometry| geometry.with_stride([stride; 2]))
+            .and_then(|geometry| geometry.with_groups(groups))
+            .and_then(|geometry| geometry.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)))
+            .unwrap();
+        let draw = &mut Draw::new(side as u64);
+        let values = draw.data(&[1, channels[0], side, side], -1.0, 1.0);
+        trains_as_its_branches_do(&geometry, &Tensor::from_data(values, &under_test()), 5);
+    }
 }
 
 /// Structures, deployment, ratios: an online block is a block.

@@ -21,7 +21,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
 use crate::layer::{Block, Branch, RepConv2d};
-use crate::ops::{BranchMoments, blend, conv2d, has_executor, sums};
+use crate::ops::{BranchMoments, blend, has_executor, sums};
 
 /// What a pass through a layer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,15 +119,6 @@ impl Block {
             take_in(norm, moments, count_out, pass);
         }
         output
-    }
-
-    /// The sum of linear branches, as one convolution by the sum of their kernels; gradients flow through the laws. Also how
-    /// many values of each channel there are.
-    fn forward_summed(&self, input: &Tensor<4>) -> (Tensor<4>, usize) {
-        let [_, count_out] = plan::counts(&self.shape(input));
-        let kernel = self.summed();
-        let options = self.geometry.options(input);
-        (conv2d(input.clone(), kernel.weight(), kernel.bias(), options), count_out)
     }
 
     /// The sum of the branches' outputs, and how many values of each channel there are.

@@ -1,58 +1,81 @@
-//! The kernel that a linear block is while it trains: the sum of its branches', by an executor as one operation where there
-//! is one, and by the laws elsewhere.
+//! A linear block while it trains: one convolution by the sum of its branches' kernels, which an executor makes as one
+//! operation where there is one, and the laws elsewhere.
 
 use burn::backend::DispatchTensor;
 use burn::module::Param;
 use burn::tensor::Tensor;
 use dyrep_config::{Core, First};
-use dyrep_kernels::{Form, KernelSum, Term};
+use dyrep_kernels::{ConvShape, Form, KernelSum, Term};
 
-use super::plan::read;
-use crate::fuse::{Kernel, options_of, prior};
+use super::composed::as_first;
+use super::plan::{self, read};
+use crate::fuse::{options_of, prior};
 use crate::geometry::checked_window;
 use crate::layer::{Block, Branch, RepConv2d};
-use crate::ops::{Plan, run};
+use crate::ops::{Plan, conv2d, run};
 
 impl Block {
-    /// The sum of the branches' kernels, before the norm that follows it. Gradients flow through it.
-    pub(super) fn summed(&self) -> Kernel {
-        let terms = self.branches.iter().map(|branch| self.term(branch)).collect();
+    /// The sum of linear branches, as one convolution by the sum of their kernels; gradients flow through the laws. Also how
+    /// many values of each channel there are.
+    ///
+    /// Composing the kernel of a sequence costs the same whatever the input is, running it costs more the larger that is:
+    /// each is composed or run beside the others, whichever is less work.
+    pub(super) fn forward_summed(&self, input: &Tensor<4>) -> (Tensor<4>, usize) {
+        let shape = self.shape(input);
+        let (run, composed): (Vec<&Branch>, Vec<&Branch>) =
+            self.branches.iter().partition(|branch| is_less_run(branch, &shape));
+        let options = self.geometry.options(input);
+        let weight = self.sum_of(&composed);
+        let output = conv2d(input.clone(), weight, self.bias(), options.clone());
+        let ran = run.into_iter().filter_map(|branch| {
+            let (first, second) = branch.linear_first().zip(branch.conv())?;
+            let second = weight_of(second);
+            let second = match branch.scale() {
+                Some(scale) => second * scale.reshape([-1, 1, 1, 1]),
+                None => second,
+            };
+            let middle = conv2d(input.clone(), first, None, as_first(input, &shape).options);
+            // No bias: where the input is padded with zero, so is the middle.
+            Some(conv2d(middle, second, None, options.clone()))
+        });
+        (ran.fold(output, |sum, branch| sum + branch), plan::counts(&shape)[1])
+    }
+
+    /// The kernel that the sum of the branches is, before the norm that follows it. Gradients flow through it.
+    fn summed(&self) -> Tensor<4> {
+        self.sum_of(&self.branches.iter().collect::<Vec<_>>())
+    }
+
+    fn sum_of(&self, branches: &[&Branch]) -> Tensor<4> {
         let geometry = &self.geometry;
         let sum = KernelSum {
             channels: [geometry.in_channels(), geometry.out_channels()],
             groups: geometry.groups(),
             kernel: geometry.kernel_size(),
-            terms,
+            terms: branches.iter().map(|branch| self.term(branch)).collect(),
         };
-        match run(Plan::Sum(sum)) {
-            Some(done) => {
-                Kernel::new(Tensor::from_dispatch(done.output), self.bias(), geometry.clone())
-            }
-            None => self
-                .fuse_branches(&self.branches)
-                .unwrap_or_else(|| unreachable!("kxk is always there")),
+        if let Some(done) = run(Plan::Sum(sum)) {
+            return Tensor::from_dispatch(done.output);
         }
+        let kernels = branches.iter().map(|branch| self.fuse_branch(branch).weight());
+        kernels.reduce(|sum, kernel| sum + kernel).unwrap_or_else(|| unreachable!("kxk is there"))
     }
 
     fn term(&self, branch: &Branch) -> Term<DispatchTensor> {
         let window = read(checked_window(branch.kind(), &self.geometry));
         let taken = |weight: Tensor<4>| weight.into_dispatch();
-        let weight = |conv: &RepConv2d| match conv {
-            RepConv2d::Plain(conv) => conv.weight.val(),
-            RepConv2d::Block(block) => block.summed().weight(),
-        };
         let first = branch.linear_first().map(taken);
         let form = match (branch.kind().core(), first, branch.conv()) {
             (Core::Conv(_), None, Some(conv)) => {
-                Form::Kernel { window, weight: taken(weight(conv)) }
+                Form::Kernel { window, weight: taken(weight_of(conv)) }
             }
             (Core::Conv(_), Some(depthwise), Some(conv))
                 if branch.kind().first() == First::Depthwise =>
             {
-                Form::Depthwise { depthwise, pointwise: taken(weight(conv)) }
+                Form::Depthwise { depthwise, pointwise: taken(weight_of(conv)) }
             }
             (Core::Conv(_), Some(first), Some(conv)) => {
-                Form::Product { window, first, weight: taken(weight(conv)) }
+                Form::Product { window, first, weight: taken(weight_of(conv)) }
             }
             (Core::Average, Some(first), _) => Form::Average { first },
             (Core::Prior, Some(first), _) => {
@@ -88,5 +111,56 @@ impl Block {
             })
         };
         self.branches.iter().filter_map(of_branch).reduce(|sum, bias| sum + bias)
+    }
+}
+
+/// The weight that a convolution inside a linear block is.
+fn weight_of(conv: &RepConv2d) -> Tensor<4> {
+    match conv {
+        RepConv2d::Plain(conv) => conv.weight.val(),
+        RepConv2d::Block(block) => block.summed(),
+    }
+}
+
+/// Whether a sequence is less work run than composed, in multiply-adds; both ways back take twice as many.
+fn is_less_run(branch: &Branch, shape: &ConvShape) -> bool {
+    let kind = branch.kind();
+    let Some(middle) = branch.form().mid_channels.filter(|_| kind.nests()) else { return false };
+    let [inputs, outputs] = shape.channels.map(|channels| channels / shape.groups);
+    let taps: usize = shape.kernel.iter().product();
+    let maps = [shape.input, shape.output()].map(|[height, width]| shape.batch * height * width);
+    let composed = middle * outputs * inputs * taps;
+    let run = middle * (maps[0] * inputs + maps[1] * outputs * taps);
+    run < composed
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::PaddingConfig2d;
+    use burn::tensor::Device;
+    use dyrep_config::{BranchNorm, Preset};
+
+    use super::*;
+    use crate::layer::RepConv2dConfig;
+
+    /// The 3×3 layers of a ResNet-18: those of its last stage see 4×4 pixels of a picture of 128².
+    #[test]
+    fn what_costs_less_is_chosen() {
+        for (channels, side, is_run) in [(64, 32, false), (256, 8, false), (512, 4, true)] {
+            let layer = RepConv2dConfig::new([channels; 2], [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .with_branches(Preset::Dbb)
+                .with_norm(BranchNorm::Online)
+                .init(&Device::flex());
+            let block = layer.block().unwrap();
+            let shape = block.shape(&Tensor::zeros([16, channels, side, side], &Device::flex()));
+            let run: Vec<String> = block
+                .branches()
+                .iter()
+                .filter(|branch| is_less_run(branch, &shape))
+                .map(|branch| branch.name().to_string())
+                .collect();
+            assert_eq!(run == ["1x1_kxk"], is_run, "{channels} channels: {run:?}");
+        }
     }
 }
