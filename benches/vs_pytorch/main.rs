@@ -10,8 +10,9 @@
 //!
 //! Times are those of a program that keeps freed memory (`keep_freed_memory`); memory is that of one that does not.
 //!
-//! Both sides build the same networks and take turns, one pass each; the figures are medians. Without PyTorch it
-//! says so and measures nothing.
+//! Both sides build the same networks and take turns, one pass each; the figures are medians. Blocks that are one
+//! convolution while they train stand beside our own plain network. Without PyTorch the rows that need it say so and are
+//! left out.
 
 // A program: printing is its work.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -27,7 +28,7 @@ use dyrep_benches::{exit_code, median, peak};
 use dyrep_kernels::keep_freed_memory;
 use serde::Serialize;
 
-use cases::{Case, Network, What};
+use cases::{Case, Goal, Network, What};
 use ours::Ours;
 use peer::Peer;
 
@@ -60,6 +61,7 @@ struct Options {
 struct Row {
     name: &'static str,
     ours: f64,
+    beside: &'static str,
     peer: f64,
     ratio: f64,
     goal: f64,
@@ -84,30 +86,50 @@ fn run(options: &Options) -> Result<(), String> {
     keep_freed_memory();
     let cases = cases::all().into_iter().filter(|case| case.name.contains(&options.only));
     let cases: Vec<Case> = cases.collect();
-    if let Some(case) = cases.first() {
+    let mut with_peer = false;
+    if let Some(case) = cases.iter().find(|case| matches!(case.goal, Goal::PyTorch(_))) {
         match Peer::start(case.network) {
-            Ok((_, version)) => eprintln!("PyTorch {version}; seconds or bytes, medians"),
-            Err(reason) => {
-                eprintln!(
-                    "skipped: no PyTorch to compare with ({reason}); name its Python in DYREP_PYTHON"
-                );
-                return Ok(());
+            Ok((_, version)) => {
+                with_peer = true;
+                eprintln!("PyTorch {version}; seconds or bytes, medians");
             }
+            Err(reason) => eprintln!(
+                "no PyTorch to compare with ({reason}); name its Python in DYREP_PYTHON: its rows are left out"
+            ),
         }
     }
     if !options.json {
-        let columns = ["ours", "PyTorch", "ratio", "goal", "limit"];
-        let [ours, peer, ratio, goal, limit] = columns;
-        println!("{:<46}{ours:>12}{peer:>12}{ratio:>8}{goal:>8}{limit:>12}", "");
+        let columns = ["ours", "beside", "", "ratio", "goal", "limit"];
+        let [ours, peer, whose, ratio, goal, limit] = columns;
+        println!("{:<46}{ours:>12}{peer:>12} {whose:<8}{ratio:>8}{goal:>8}{limit:>12}", "");
     }
     let peak = peak();
     eprintln!("matrix products: {:.0} GFLOP/s", 1e-9 * peak);
     for case in cases {
+        let of_peer = matches!(case.goal, Goal::PyTorch(_));
+        if of_peer && !with_peer {
+            continue;
+        }
         let limit = (case.what != What::Peak)
             .then(|| ours::operations(case.network, case.what == What::Step) / peak);
-        let (ours, peer) = measure(&case, options.rounds.max(1))?;
-        let Case { name, goal, .. } = case;
-        let row = Row { name, ours, peer, ratio: ours / peer, goal, limit };
+        let rounds = options.rounds.max(1);
+        let (ours, peer) = match of_peer {
+            true => measure(&case, rounds)?,
+            false => measure_plain(&case, rounds)?,
+        };
+        let name = case.name;
+        let goal = match case.goal {
+            Goal::PyTorch(goal) | Goal::Plain(goal) => goal,
+            Goal::PlainAndCounted(goal) => {
+                let counted = match case.what {
+                    What::Peak => ours::added_bytes(case.network),
+                    What::Step | What::Infer => ours::composing(case.network) / peak,
+                };
+                goal * (peer + counted) / peer
+            }
+        };
+        let beside = if of_peer { "PyTorch" } else { "plain" };
+        let row = Row { name, ours, beside, peer, ratio: ours / peer, goal, limit };
         if options.json {
             println!("{}", serde_json::to_string(&row).map_err(|e| e.to_string())?);
         } else {
@@ -119,7 +141,10 @@ fn run(options: &Options) -> Result<(), String> {
             };
             let limit = limit.map_or(String::new(), |limit| format!("{:.1} ms", 1e3 * limit));
             let [ours, peer] = figures;
-            println!("{name:<46}{ours:>12}{peer:>12}{:>8.2}{goal:>8}{limit:>12}", row.ratio);
+            println!(
+                "{name:<46}{ours:>12}{peer:>12} {beside:<8}{:>8.2}{goal:>8.2}{limit:>12}",
+                row.ratio
+            );
         }
     }
     Ok(())
@@ -143,6 +168,23 @@ fn measure(case: &Case, rounds: usize) -> Result<(f64, f64), String> {
     }
     // The first round warms up.
     Ok((median(own_times.split_off(1)), median(peer_times.split_off(1))))
+}
+
+/// Ours with branches and without.
+fn measure_plain(case: &Case, rounds: usize) -> Result<(f64, f64), String> {
+    let networks = [case.network, case.network.plain()];
+    if case.what == What::Peak {
+        return Ok((peak_apart(networks[0])?, peak_apart(networks[1])?));
+    }
+    let mut sides = networks.map(Ours::new);
+    let mut times = [vec![], vec![]];
+    for _ in 0..=rounds {
+        for (side, times) in sides.iter_mut().zip(&mut times) {
+            times.push(if case.what == What::Step { side.step() } else { side.infer() });
+        }
+    }
+    let [ours, plain] = times.map(|mut times| median(times.split_off(1)));
+    Ok((ours, plain))
 }
 
 /// Peak resident bytes of a process that only trains this network.

@@ -8,11 +8,14 @@ use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use dyrep_burn::ops::mean_of_maps;
-use dyrep_burn::{Branches, Preset, RepConv2d, RepConv2dConfig, Structure, deploy, profile};
+use dyrep_burn::{
+    BranchForm, Branches, Form, InputSizes, LayerStructure, Preset, RepConv2d, RepConv2dConfig,
+    Structure, deploy, profile,
+};
 use dyrep_models::{Model as Zoo, ModelName};
 use dyrep_train::{Groups, OptimizerConfig};
 
-use crate::cases::{Model, Network};
+use crate::cases::{Blocks, Model, Network};
 
 const CLASSES: usize = 1000;
 /// Of the single layer.
@@ -134,18 +137,73 @@ impl Ours {
     }
 }
 
+/// Floating-point operations of a step that compose the kernels of sequences, or run those where that is less.
+pub(crate) fn composing(network: Network) -> f64 {
+    let device = Device::flex();
+    let net = grown(Net::init(network.model, &device), network.branches);
+    let Network { batch, size, model, .. } = network;
+    let one = [1, input_channels(model), size, size];
+    let sizes = InputSizes::measure(&net, |net| drop(net.forward(Tensor::zeros(one, &device))));
+    let structure = Structure::of(&net);
+    let macs = structure.layers().iter().map(|(path, layer)| {
+        let Form::Block(block) = &layer.form else { return 0 };
+        let geometry = &layer.geometry;
+        let [inputs, outputs] = [geometry.in_channels(), geometry.out_channels()];
+        let taps: usize = geometry.kernel_size().iter().product();
+        // What a plain layer of these sizes takes of one picture is a map's pixels times this.
+        let plain = LayerStructure { form: Form::Plain { bias: false }, ..layer.clone() };
+        let pixels = sizes.layer_cost(path, &plain).macs as usize / (geometry.fan_in() * outputs);
+        let strides: usize = geometry.stride().iter().product();
+        let of_branch = |branch: &BranchForm| {
+            let composed = branch.name.kind.convolves() && branch.name.kind.nests();
+            let Some(middle) = branch.mid_channels.filter(|_| composed) else { return 0 };
+            let each = middle / geometry.groups();
+            let run = batch * pixels * (each * inputs * strides + each * outputs * taps);
+            run.min(each * outputs * inputs * taps)
+        };
+        block.branches.iter().map(of_branch).sum::<usize>()
+    });
+    6.0 * macs.sum::<usize>() as f64
+}
+
+/// Bytes that the parameters of branches take in training, with their gradients and momenta, and the merged kernels with
+/// their gradients.
+pub(crate) fn added_bytes(network: Network) -> f64 {
+    let net = grown(Net::init(network.model, &Device::flex()), network.branches);
+    let structure = Structure::of(&net);
+    let blocks = structure.layers().values().filter(|layer| matches!(layer.form, Form::Block(_)));
+    let bytes = blocks.map(|layer| {
+        let weights = layer.geometry.fan_in() * layer.geometry.out_channels();
+        // A plain layer has its own kernel, in these numbers, too.
+        let added = layer.form.params(&layer.geometry).saturating_sub(weights as u64);
+        12 * added + 8 * weights as u64
+    });
+    bytes.sum::<u64>() as f64
+}
+
 /// Branches for every 3×3 and 13×13 kernel.
-fn grown(net: Net, branches: Preset) -> Net {
+fn grown(net: Net, blocks: Blocks) -> Net {
     let mut structure = Structure::of(&net);
-    if branches == Preset::Plain {
+    if blocks == Blocks::Preset(Preset::Plain) {
         return net;
     }
     let sizes = [[3, 3], [13, 13]];
     let chosen = structure.layers().iter();
     let chosen = chosen.filter(|(_, layer)| sizes.contains(&layer.geometry.kernel_size()));
-    let paths: Vec<String> = chosen.map(|(path, _)| path.clone()).collect();
-    for path in paths {
-        structure.grow(&path, &Branches::from(branches)).unwrap_or_else(|e| panic!("{e}"));
+    let chosen: Vec<_> =
+        chosen.map(|(path, layer)| (path.clone(), layer.geometry.clone())).collect();
+    for (path, geometry) in chosen {
+        let branches = match blocks {
+            Blocks::Preset(preset) => preset.into(),
+            Blocks::Online { online, sequences: true } => Branches::Online(online),
+            Blocks::Online { online, sequences: false } => {
+                let online = Branches::Online(online);
+                let mut specs = online.resolve(&geometry).unwrap_or_else(|e| panic!("{e}"));
+                specs.iter_mut().for_each(|specs| specs.retain(|spec| !spec.kind.has_middle()));
+                specs.unwrap_or_default().into()
+            }
+        };
+        structure.grow(&path, &branches).unwrap_or_else(|e| panic!("{e}"));
     }
     structure.apply(net).unwrap_or_else(|e| panic!("{e}"))
 }
