@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Each row is one 3×3 layer at one size: the convolution with its batch norm as a block of one branch, the four
-//! branches of DBB and all that the layer can have, in turns, medians over the rounds. Below them blocks of other
-//! kinds: repeated kernels, dilated ones in a large depthwise kernel, and branches without norms.
+//! branches of DBB and all that the layer can have, in turns, medians over the rounds; then the sum of all their kernels
+//! and its way back, which is what a block without norms adds to the plain one. Below them blocks of other kinds: repeated
+//! kernels, dilated ones in a large depthwise kernel, and branches without norms.
 
 // A program: printing is its work.
 #![allow(clippy::print_stdout)]
@@ -14,10 +15,10 @@
 use std::time::Instant;
 
 use dyrep_benches::{depthwise, layer, median, peak};
-use dyrep_kernels::ConvShape;
 use dyrep_kernels::block::{
     Block, Branch, By, Core, End, First, Norm, Running, Window, backward, forward,
 };
+use dyrep_kernels::{ConvShape, Form, KernelSum, Term};
 
 const ROUNDS: usize = 7;
 
@@ -87,6 +88,51 @@ fn block(shape: ConvShape, count: usize) -> Block<Vec<f32>> {
     Block { shape, input: values(shape.input_len()), branches }
 }
 
+/// The kernels of all those branches, summed: each with a scale.
+fn kernel_sum(shape: &ConvShape) -> KernelSum<Vec<f32>> {
+    let [inputs, outputs] = shape.channels;
+    let each = inputs / shape.groups;
+    let kernel = |start, size: [usize; 2]| {
+        let window = Window { start, size, step: [1, 1] };
+        Form::Kernel { window, weight: values(outputs * each * window.count()) }
+    };
+    let window = Window::whole(shape.kernel);
+    let (first, weight) = (values(inputs * each), values(outputs * each * window.count()));
+    let mut forms = vec![
+        kernel([0, 0], [3, 3]),
+        kernel([1, 1], [1, 1]),
+        Form::Product { window, first, weight },
+        Form::Average { first: values(outputs * each) },
+        kernel([1, 0], [1, 3]),
+        kernel([0, 1], [3, 1]),
+    ];
+    if inputs == outputs && shape.stride == [1, 1] {
+        forms.push(Form::Identity { tap: 4 });
+    }
+    let terms = forms.into_iter().map(|form| Term { form, scale: Some(values(outputs)) });
+    let terms = terms.collect();
+    KernelSum { channels: shape.channels, groups: shape.groups, kernel: shape.kernel, terms }
+}
+
+/// Milliseconds of a sum and of its way back, medians over the rounds.
+fn sum_times(sum: &KernelSum<Vec<f32>>) -> [f64; 2] {
+    let gradient = values(sum.len());
+    let slices = sum.as_ref().map(Vec::as_slice);
+    let wanted = sum.as_ref().map(|_| true);
+    let mut times = [vec![], vec![]];
+    for round in 0..=ROUNDS {
+        let started = Instant::now();
+        drop(slices.sum().unwrap_or_else(|e| panic!("{e}")));
+        let between = Instant::now();
+        drop(slices.backward(&gradient, &wanted).unwrap_or_else(|e| panic!("{e}")));
+        if round > 0 {
+            let seconds = [between - started, between.elapsed()].map(|time| time.as_secs_f64());
+            times.iter_mut().zip(seconds).for_each(|(times, time)| times.push(time));
+        }
+    }
+    times.map(|times| 1e3 * median(times))
+}
+
 fn identity(channels: usize) -> Branch<Vec<f32>> {
     Branch { first: None, core: Core::Input, end: End::Norm(norm(channels)) }
 }
@@ -152,14 +198,19 @@ fn times<const N: usize>(blocks: &[Block<Vec<f32>>; N]) -> [[f64; 2]; N] {
 
 fn main() {
     println!("matrix products: {:.0} GFLOP/s; milliseconds, forward + backward", 1e-9 * peak());
-    println!("{:<32}{:>16}{:>16}{:>16}{:>10}", "", "plain", "DBB", "all", "all/plain");
+    let columns = ["plain", "DBB", "all", "all/plain", "sum", "(plain + sum)/plain"];
+    let [plain, dbb, all, ratio, sum, online] = columns;
+    println!("{:<32}{plain:>16}{dbb:>16}{all:>16}{ratio:>10}{sum:>14}{online:>20}", "");
     for (name, shape) in shapes() {
         let times = times(&[1, 4, 7].map(|count| block(shape, count)));
         let total = times.map(|[forward, backward]| forward + backward);
         let [plain, dbb, all] =
             times.map(|[forward, backward]| format!("{forward:.1} + {backward:.1}"));
         let ratio = total[2] / total[0];
-        println!("{name:<32}{plain:>16}{dbb:>16}{all:>16}{ratio:>10.2}");
+        let [there, back] = sum_times(&kernel_sum(&shape));
+        let online = 1.0 + (there + back) / total[0];
+        let sum = format!("{there:.1} + {back:.1}");
+        println!("{name:<32}{plain:>16}{dbb:>16}{all:>16}{ratio:>10.2}{sum:>14}{online:>20.2}");
     }
     for (name, block) in others() {
         let [[forward, backward]] = times(&[block]);
