@@ -149,7 +149,8 @@ impl<'a> Product<'a> {
         })
     }
 
-    fn run(self) {
+    /// Computes it on this thread.
+    pub(crate) fn run(self) {
         let target = self.target;
         for (number, [left, right]) in self.terms.into_iter().enumerate() {
             assert_eq!([target.rows, target.columns], [left.rows, right.columns], "sizes differ");

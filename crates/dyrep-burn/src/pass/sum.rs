@@ -29,11 +29,7 @@ impl Block {
         let output = conv2d(input.clone(), weight, self.bias(), options.clone());
         let ran = run.into_iter().filter_map(|branch| {
             let (first, second) = branch.linear_first().zip(branch.conv())?;
-            let second = weight_of(second);
-            let second = match branch.scale() {
-                Some(scale) => second * scale.reshape([-1, 1, 1, 1]),
-                None => second,
-            };
+            let second = self.scaled(weight_of(second), branch.scale());
             let middle = conv2d(input.clone(), first, None, as_first(input, &shape).options);
             // No bias: where the input is padded with zero, so is the middle.
             Some(conv2d(middle, second, None, options.clone()))
@@ -59,6 +55,24 @@ impl Block {
         }
         let kernels = branches.iter().map(|branch| self.fuse_branch(branch).weight());
         kernels.reduce(|sum, kernel| sum + kernel).unwrap_or_else(|| unreachable!("kxk is there"))
+    }
+
+    /// A kernel with all of the block's taps, times a scale for each output.
+    fn scaled(&self, weight: Tensor<4>, scale: Option<Tensor<1>>) -> Tensor<4> {
+        let Some(scale) = scale else { return weight };
+        let ([outputs, each, height, width], groups) = (weight.dims(), self.geometry.groups());
+        let window = dyrep_kernels::block::Window::whole([height, width]);
+        let form = Form::Kernel { window, weight: weight.clone().into_dispatch() };
+        let sum = KernelSum {
+            channels: [each * groups, outputs],
+            groups,
+            kernel: [height, width],
+            terms: vec![Term { form, scale: Some(scale.clone().into_dispatch()) }],
+        };
+        match run(Plan::Sum(sum)) {
+            Some(done) => Tensor::from_dispatch(done.output),
+            None => weight * scale.reshape([-1, 1, 1, 1]),
+        }
     }
 
     fn term(&self, branch: &Branch) -> Term<DispatchTensor> {

@@ -1,10 +1,31 @@
-//! The way back of a sum of kernels.
+//! The way back of a sum of kernels: chunk by chunk of its outputs, so that a row of the gradient is read once for all terms.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Form, KernelSum, Term, tap_of};
-use crate::product::{Matrix, MatrixMut, Product, multiply_all, on_workers};
+use super::chunks::split;
+use super::rows::Own;
+use super::{Form, KernelSum, Term};
+use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
+
+/// The gradients of a term, of all outputs.
+struct Found {
+    /// Of its kernel; of a sequence of what is read by outputs.
+    weight: Vec<f32>,
+    filter: Vec<f32>,
+    scale: Vec<f32>,
+}
+
+/// The same of a chunk.
+struct Part<'a> {
+    weight: &'a mut [f32],
+    filter: &'a mut [f32],
+    scale: &'a mut [f32],
+    /// What the chunk adds to the gradient of its groups' 1×1 in front of a kernel.
+    first: Vec<f32>,
+}
 
 impl KernelSum<&[f32]> {
     /// The gradients of all that is `wanted`, from that of the sum.
@@ -18,202 +39,184 @@ impl KernelSum<&[f32]> {
     ) -> Result<KernelSum<Option<Vec<f32>>>, ShapeError> {
         self.check()?;
         ConvShape::check_len("the sum's gradient", self.len(), gradient.len())?;
-        let of = |(term, wanted): (&Term<&[f32]>, &Term<bool>)| match &term.form {
-            Form::Product { .. } => self.product_backward(term, wanted, gradient),
-            Form::Depthwise { .. } => self.depthwise_backward(term, gradient),
-            Form::Filtered { .. } => self.filtered_backward(term, gradient),
-            _ => self.term_backward(term, gradient),
+        let chunks = self.chunks();
+        let mut found: Vec<Found> = self.terms.iter().map(|term| self.zeros(term)).collect();
+        let firsts = {
+            let mut parts: Vec<Vec<Part<'_>>> = chunks.iter().map(|_| vec![]).collect();
+            for ((term, found), wanted) in self.terms.iter().zip(&mut found).zip(&wanted.terms) {
+                let [weight, filter] = self.sizes(term);
+                let split = split(&mut found.weight, &chunks, weight)
+                    .into_iter()
+                    .zip(split(&mut found.filter, &chunks, filter))
+                    .zip(split(&mut found.scale, &chunks, 1));
+                for ((parts, chunk), ((weight, filter), scale)) in
+                    parts.iter_mut().zip(&chunks).zip(split)
+                {
+                    let first = vec![0.0; self.first_of(term, wanted, chunk)];
+                    parts.push(Part { weight, filter, scale, first });
+                }
+            }
+            on_workers(|| {
+                let all = parts.par_iter_mut().zip(&chunks).with_max_len(1);
+                all.for_each(|(parts, chunk)| self.chunk_backward(gradient, chunk, parts));
+            });
+            let firsts = parts.into_iter().map(|parts| parts.into_iter().map(|part| part.first));
+            firsts.map(Iterator::collect).collect::<Vec<Vec<_>>>()
         };
-        let terms = on_workers(|| self.terms.iter().zip(&wanted.terms).map(of).collect());
-        let (channels, groups, kernel) = (self.channels, self.groups, self.kernel);
-        Ok(KernelSum { channels, groups, kernel, terms })
+        let terms = self.terms.iter().zip(found).enumerate().map(|(number, (term, found))| {
+            let Found { weight, filter, scale } = found;
+            let form = match term.form {
+                Form::Kernel { window, .. } => Form::Kernel { window, weight: Some(weight) },
+                Form::Average { .. } => Form::Average { first: Some(weight) },
+                Form::Filtered { .. } => {
+                    Form::Filtered { first: Some(weight), filter: Some(filter) }
+                }
+                Form::Depthwise { depthwise, pointwise } => {
+                    let depthwise = self.depthwise_backward(term, gradient, depthwise, pointwise);
+                    Form::Depthwise { depthwise: Some(depthwise), pointwise: Some(weight) }
+                }
+                Form::Product { window, first, .. } => {
+                    let parts = firsts.iter().map(|firsts| &firsts[number][..]);
+                    let first = self.added(first.len(), &chunks, parts);
+                    Form::Product { window, first, weight: Some(weight) }
+                }
+                Form::Identity { tap } => Form::Identity { tap },
+            };
+            Term { form, scale: term.scale.map(|_| Some(scale)) }
+        });
+        let terms = terms.collect();
+        Ok(KernelSum { channels: self.channels, groups: self.groups, kernel: self.kernel, terms })
     }
 
-    fn term_backward(&self, term: &Term<&[f32]>, gradient: &[f32]) -> Term<Option<Vec<f32>>> {
-        let (taps, inputs, outputs) = (self.taps(), self.inputs(), self.channels[1]);
-        let each = match &term.form {
-            Form::Kernel { window, .. } => inputs * window.count(),
-            Form::Average { .. } => inputs,
-            _ => 0,
-        };
-        let mut own = vec![0.0; outputs * each];
-        let mut scale = vec![0.0; outputs];
-        let rows = gradient.par_chunks_exact(self.row()).zip(&mut scale).enumerate();
-        let one = |output: usize, row: &[f32], own: &mut [f32]| -> f32 {
-            let by = term.scale.map_or(1.0, |scale| scale[output]);
-            match &term.form {
-                Form::Kernel { window, weight } => {
-                    let values = &weight[output * each..][..each];
-                    let count = window.count();
-                    let mut sum = 0.0;
-                    for ((own, values), row) in own
-                        .chunks_exact_mut(count)
-                        .zip(values.chunks_exact(count))
-                        .zip(row.chunks_exact(taps))
-                    {
-                        let places = window.taps(self.kernel[1]);
-                        for ((own, value), tap) in own.iter_mut().zip(values).zip(places) {
-                            *own = by * row[tap];
-                            sum += value * row[tap];
-                        }
-                    }
-                    sum
-                }
-                Form::Average { first } => {
-                    let values = &first[output * inputs..][..inputs];
-                    let mut sum = 0.0;
-                    for ((own, value), row) in
-                        own.iter_mut().zip(values).zip(row.chunks_exact(taps))
-                    {
-                        let mean = row.iter().sum::<f32>() / taps as f32;
-                        *own = by * mean;
-                        sum += value * mean;
-                    }
-                    sum
-                }
-                Form::Identity { tap } => row[output % inputs * taps + tap],
-                _ => unreachable!("it has a way back of its own"),
+    /// Values of an output channel that a term's gradients have.
+    fn sizes(&self, term: &Term<&[f32]>) -> [usize; 2] {
+        let outputs = self.channels[1];
+        match term.form {
+            Form::Kernel { weight, .. } | Form::Product { weight, .. } => {
+                [weight.len() / outputs, 0]
             }
-        };
-        match each {
-            0 => rows.for_each(|(output, (row, scale))| *scale = one(output, row, &mut [])),
-            each => rows
-                .zip(own.par_chunks_exact_mut(each))
-                .for_each(|((output, (row, scale)), own)| *scale = one(output, row, own)),
+            Form::Average { first } => [first.len() / outputs, 0],
+            Form::Filtered { first, filter } => [first.len() / outputs, filter.len() / outputs],
+            Form::Depthwise { pointwise, .. } => [pointwise.len() / outputs, 0],
+            Form::Identity { .. } => [0, 0],
         }
-        let form = match term.form {
-            Form::Kernel { window, .. } => Form::Kernel { window, weight: Some(own) },
-            Form::Average { .. } => Form::Average { first: Some(own) },
-            Form::Identity { tap } => Form::Identity { tap },
-            _ => unreachable!("it has a way back of its own"),
-        };
-        Term { form, scale: term.scale.map(|_| Some(scale)) }
     }
 
-    fn filtered_backward(&self, term: &Term<&[f32]>, gradient: &[f32]) -> Term<Option<Vec<f32>>> {
-        let Form::Filtered { first, filter } = term.form else { unreachable!("it was matched") };
-        let (taps, inputs, outputs) = (self.taps(), self.inputs(), self.channels[1]);
-        let mut of_first = vec![0.0; outputs * inputs];
-        let (mut of_filter, mut scale) = (vec![0.0; outputs * taps], vec![0.0; outputs]);
-        let own = of_first.par_chunks_exact_mut(inputs).zip(of_filter.par_chunks_exact_mut(taps));
-        let rows = gradient.par_chunks_exact(self.row()).zip(own).zip(&mut scale).enumerate();
-        rows.for_each(|(output, ((row, (of_first, of_filter)), scale))| {
-            let by = term.scale.map_or(1.0, |scale| scale[output]);
-            let first = &first[output * inputs..][..inputs];
-            let filter = &filter[output * taps..][..taps];
-            for ((row, value), own) in row.chunks_exact(taps).zip(first).zip(of_first) {
-                let through: f32 = row.iter().zip(filter).map(|(row, tap)| row * tap).sum();
-                *own = by * through;
-                *scale += value * through;
-                of_filter.iter_mut().zip(row).for_each(|(own, row)| *own += by * value * row);
-            }
-        });
-        let form = Form::Filtered { first: Some(of_first), filter: Some(of_filter) };
-        Term { form, scale: term.scale.map(|_| Some(scale)) }
+    fn zeros(&self, term: &Term<&[f32]>) -> Found {
+        let outputs = self.channels[1];
+        let [weight, filter] = self.sizes(term).map(|each| vec![0.0; each * outputs]);
+        Found { weight, filter, scale: vec![0.0; outputs] }
     }
 
-    fn depthwise_backward(&self, term: &Term<&[f32]>, gradient: &[f32]) -> Term<Option<Vec<f32>>> {
-        let Form::Depthwise { depthwise, pointwise } = term.form else {
-            unreachable!("it was matched")
-        };
-        let (taps, inputs, outputs) = (self.taps(), self.inputs(), self.outputs());
-        let times = pointwise.len() / self.channels[1] / inputs;
-        let (mut of_pointwise, mut scale) =
-            (vec![0.0; pointwise.len()], vec![0.0; self.channels[1]]);
-        let own = of_pointwise.par_chunks_exact_mut(inputs * times).zip(&mut scale);
-        let rows = gradient.par_chunks_exact(self.row()).zip(own).enumerate();
-        rows.for_each(|(output, (row, (own, scale)))| {
-            let by = term.scale.map_or(1.0, |scale| scale[output]);
-            let (kernels, values) = self.of_output(output, depthwise, pointwise);
-            for (number, (own, value)) in own.iter_mut().zip(values).enumerate() {
-                let row = &row[number / times * taps..][..taps];
-                let kernel = &kernels[number * taps..][..taps];
-                let through: f32 = row.iter().zip(kernel).map(|(row, tap)| row * tap).sum();
-                *own = by * through;
-                *scale += value * through;
+    /// Values of the 1×1 of the groups that a chunk belongs to, in front of a kernel, where its gradient is wanted.
+    fn first_of(&self, term: &Term<&[f32]>, wanted: &Term<bool>, chunk: &Range<usize>) -> usize {
+        match (&term.form, &wanted.form) {
+            (Form::Product { first, .. }, Form::Product { first: true, .. }) => {
+                self.pieces(chunk).count() * (first.len() / self.groups)
             }
-        });
-        // An input's kernels lie together, and so do its taps in every output channel of its group.
-        let mut of_depthwise = vec![0.0; depthwise.len()];
-        of_depthwise.par_chunks_exact_mut(times * taps).enumerate().for_each(|(input, own)| {
-            let (group, input) = (input / inputs, input % inputs);
-            for output in group * outputs..(group + 1) * outputs {
-                let by = term.scale.map_or(1.0, |scale| scale[output]);
-                let row = &gradient[output * self.row() + input * taps..][..taps];
-                let values = &pointwise[(output * inputs + input) * times..][..times];
-                for (own, value) in own.chunks_exact_mut(taps).zip(values) {
-                    own.iter_mut().zip(row).for_each(|(own, row)| *own += by * value * row);
+            _ => 0,
+        }
+    }
+
+    fn chunk_backward(&self, gradient: &[f32], chunk: &Range<usize>, parts: &mut [Part<'_>]) {
+        let row = self.row();
+        let gradient = &gradient[chunk.start * row..chunk.end * row];
+        for (term, part) in self.terms.iter().zip(&mut *parts) {
+            let Form::Product { first, .. } = &term.form else { continue };
+            let (each, of_first) = (part.weight.len() / chunk.len(), first.len() / self.groups);
+            for (number, piece) in self.pieces(chunk).enumerate() {
+                let Some(composition) = self.composition(term, &piece) else { continue };
+                let own = piece.outputs.start - chunk.start..piece.outputs.end - chunk.start;
+                let first = match part.first.is_empty() {
+                    true => None,
+                    false => Some(&mut part.first[number * of_first..][..of_first]),
+                };
+                composition.backward(
+                    &gradient[own.start * row..own.end * row],
+                    &mut part.weight[own.start * each..own.end * each],
+                    &mut part.scale[own],
+                    first,
+                );
+            }
+        }
+        for (number, row) in gradient.chunks_exact(row).enumerate() {
+            let output = chunk.start + number;
+            for (term, part) in self.terms.iter().zip(&mut *parts) {
+                if matches!(term.form, Form::Product { .. }) {
+                    continue;
                 }
+                let [weight, filter] = self.sizes(term);
+                let own = Own {
+                    weight: &mut part.weight[number * weight..][..weight],
+                    filter: &mut part.filter[number * filter..][..filter],
+                };
+                let by = term.scale.map_or(1.0, |scale| scale[output]);
+                part.scale[number] = self.back(row, output, &term.form, by, own);
             }
-        });
-        let form = Form::Depthwise { depthwise: Some(of_depthwise), pointwise: Some(of_pointwise) };
-        Term { form, scale: term.scale.map(|_| Some(scale)) }
+        }
     }
 
-    fn product_backward(
+    /// The gradient of a 1×1 in front of a kernel: what its groups' chunks add, in their order; none if none was wanted.
+    fn added<'a>(
+        &self,
+        len: usize,
+        chunks: &[Range<usize>],
+        parts: impl Iterator<Item = &'a [f32]>,
+    ) -> Option<Vec<f32>> {
+        let (mut sum, each, mut is_wanted) = (vec![0.0; len], len / self.groups, true);
+        for (chunk, part) in chunks.iter().zip(parts) {
+            is_wanted &= !part.is_empty();
+            for (piece, part) in self.pieces(chunk).zip(part.chunks_exact(each)) {
+                let own = &mut sum[piece.group * each..][..each];
+                own.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+            }
+        }
+        is_wanted.then_some(sum)
+    }
+
+    /// The gradient of a depthwise convolution in front of a 1×1. An input's kernels lie together, and so do its taps in
+    /// every output channel of its group.
+    fn depthwise_backward(
         &self,
         term: &Term<&[f32]>,
-        wanted: &Term<bool>,
         gradient: &[f32],
-    ) -> Term<Option<Vec<f32>>> {
-        let (Form::Product { window, first, weight }, Form::Product { first: of_first, .. }) =
-            (&term.form, &wanted.form)
-        else {
-            unreachable!("sums of one structure")
-        };
+        depthwise: &[f32],
+        pointwise: &[f32],
+    ) -> Vec<f32> {
         let (taps, inputs, outputs) = (self.taps(), self.inputs(), self.outputs());
-        let (count, middle) = (window.count(), first.len() / inputs / self.groups);
-        let places: Vec<usize> = window.taps(self.kernel[1]).collect();
-        let row = self.row();
-        // Of the kernel without its scale, tap by tap: the gradient through the 1×1.
-        let mut through = vec![0.0; count * self.channels[1] * middle];
-        let targets = through.chunks_exact_mut(outputs * middle).enumerate();
-        multiply_all(targets.map(|(place, target)| {
-            let (tap, group) = (place / self.groups, place % self.groups);
-            let from = &gradient[group * outputs * row + places[tap]..];
-            let from = Matrix::strided(from, [outputs, inputs], [row, taps]);
-            let first = Matrix::new(&first[group * middle * inputs..], middle, inputs, inputs);
-            let target = MatrixMut::new(target, outputs, middle, middle);
-            Product::new(target, from, first.transposed())
-        }));
-        let each = middle * count;
-        let (mut own, mut scale) = (vec![0.0; weight.len()], vec![0.0; self.channels[1]]);
-        own.par_chunks_exact_mut(each).zip(&mut scale).enumerate().for_each(
-            |(output, (own, scale))| {
-                let by = term.scale.map_or(1.0, |scale| scale[output]);
-                let values = &weight[output * each..][..each];
-                let mut sum = 0.0;
-                for tap in 0..count {
-                    let through = &through[(tap * self.channels[1] + output) * middle..][..middle];
-                    for (m, through) in through.iter().enumerate() {
-                        own[m * count + tap] = by * through;
-                        sum += values[m * count + tap] * through;
+        let times = pointwise.len() / self.channels[1] / inputs;
+        // Inputs side by side: of each output they are one stretch of memory.
+        let size = inputs.min(INPUTS);
+        let mut found = vec![0.0; depthwise.len()];
+        let tasks: Vec<(usize, &mut [f32])> = found
+            .chunks_exact_mut(inputs * times * taps)
+            .enumerate()
+            .flat_map(|(group, own)| {
+                own.chunks_mut(size * times * taps)
+                    .enumerate()
+                    .map(move |(number, own)| (group * inputs + number * size, own))
+            })
+            .collect();
+        on_workers(|| {
+            tasks.into_par_iter().with_max_len(1).for_each(|(start, own)| {
+                let (group, start) = (start / inputs, start % inputs);
+                for output in group * outputs..(group + 1) * outputs {
+                    let by = term.scale.map_or(1.0, |scale| scale[output]);
+                    let rows = gradient[output * self.row() + start * taps..].chunks_exact(taps);
+                    let values = pointwise[(output * inputs + start) * times..].chunks_exact(times);
+                    let kernels = own.chunks_exact_mut(times * taps);
+                    for ((own, row), values) in kernels.zip(rows).zip(values) {
+                        for (own, value) in own.chunks_exact_mut(taps).zip(values) {
+                            let by = by * value;
+                            own.iter_mut().zip(row).for_each(|(own, row)| *own += by * row);
+                        }
                     }
                 }
-                *scale = sum;
-            },
-        );
-        let first = of_first.then(|| {
-            // The scaled kernel, by which the gradient goes back to the 1×1.
-            let mut scaled = weight.to_vec();
-            if let Some(scale) = term.scale {
-                let rows = scaled.par_chunks_exact_mut(each).zip(scale);
-                rows.for_each(|(row, by)| row.iter_mut().for_each(|value| *value *= by));
-            }
-            let mut found = vec![0.0; first.len()];
-            let targets = found.chunks_exact_mut(middle * inputs).enumerate();
-            multiply_all(targets.map(|(group, target)| {
-                let term = |tap: usize| {
-                    let from = &gradient[group * outputs * row + places[tap]..];
-                    let from = Matrix::strided(from, [outputs, inputs], [row, taps]);
-                    [tap_of(&scaled, [outputs, middle, count], group, tap).transposed(), from]
-                };
-                let target = MatrixMut::new(target, middle, inputs, inputs);
-                Product { target, terms: (0..count).map(term).collect(), add: false }
-            }));
-            found
+            });
         });
-        let form = Form::Product { window: *window, first, weight: Some(own) };
-        Term { form, scale: term.scale.map(|_| Some(scale)) }
+        found
     }
 }
+
+/// Inputs of which the gradient of a depthwise convolution is computed together: their kernels stay in the nearest cache.
+const INPUTS: usize = 32;

@@ -4,18 +4,24 @@
 //! W[o] = Σ_terms s[o] · (kernel | product of a 1×1 and a kernel | 1×1 spread evenly | identity)[o]
 //! ```
 //!
-//! One pass over the sum adds all terms but products, which are matrix products tap by tap. The way back needs nothing
-//! but the terms themselves.
+//! Chunk by chunk of the outputs: a row of the sum takes all terms but products while it is near, and those of a chunk are
+//! one matrix product for all taps. The way back goes the same way, and needs nothing but the terms themselves.
 
 mod backward;
+mod chunks;
+mod products;
+mod rows;
 mod structure;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
+use self::chunks::split;
 use crate::block::Window;
-use crate::product::{Matrix, MatrixMut, Product, multiply_all, on_workers};
+use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
 
 /// A sum of kernels, `[out, in / groups, height, width]`.
@@ -169,130 +175,31 @@ impl KernelSum<&[f32]> {
     pub fn sum(&self) -> Result<Vec<f32>, ShapeError> {
         self.check()?;
         let mut sum = vec![0.0; self.len()];
-        let products = on_workers(|| self.products());
+        let chunks = self.chunks();
+        let rows = split(&mut sum, &chunks, self.row());
         on_workers(|| {
-            sum.par_chunks_exact_mut(self.row()).enumerate().for_each(|(output, row)| {
-                let mut products = products.iter();
-                for term in &self.terms {
-                    let scale = term.scale.map_or(1.0, |scale| scale[output]);
-                    match &term.form {
-                        Form::Product { window, .. } => {
-                            let product = products.next().map_or(&[][..], |it| &it[..]);
-                            self.add_product(row, output, *window, scale, product);
-                        }
-                        form => self.add(row, output, form, scale),
-                    }
-                }
-            });
+            let all = rows.into_par_iter().zip(&chunks).with_max_len(1);
+            all.for_each(|(rows, chunk)| self.sum_chunk(rows, chunk));
         });
         Ok(sum)
     }
 
-    /// Adds a term that is no product to an output channel.
-    fn add(&self, row: &mut [f32], output: usize, form: &Form<&[f32]>, scale: f32) {
-        let (taps, inputs) = (self.taps(), self.inputs());
-        match form {
-            Form::Kernel { window, weight } => {
-                let count = window.count();
-                let own = &weight[output * inputs * count..][..inputs * count];
-                if count == taps {
-                    row.iter_mut().zip(own).for_each(|(sum, value)| *sum += scale * value);
-                    return;
-                }
-                for (row, own) in row.chunks_exact_mut(taps).zip(own.chunks_exact(count)) {
-                    let places = window.taps(self.kernel[1]);
-                    places.zip(own).for_each(|(tap, value)| row[tap] += scale * value);
+    /// The rows of some outputs.
+    fn sum_chunk(&self, rows: &mut [f32], chunk: &Range<usize>) {
+        let row = self.row();
+        for (number, row) in rows.chunks_exact_mut(row).enumerate() {
+            let output = chunk.start + number;
+            for Term { form, scale } in &self.terms {
+                if !matches!(form, Form::Product { .. }) {
+                    self.add(row, output, form, scale.map_or(1.0, |scale| scale[output]));
                 }
             }
-            Form::Average { first } => {
-                let scale = scale / taps as f32;
-                let own = &first[output * inputs..][..inputs];
-                for (row, value) in row.chunks_exact_mut(taps).zip(own) {
-                    row.iter_mut().for_each(|sum| *sum += scale * value);
-                }
-            }
-            Form::Filtered { first, filter } => {
-                let own = &first[output * inputs..][..inputs];
-                let filter = &filter[output * taps..][..taps];
-                for (row, value) in row.chunks_exact_mut(taps).zip(own) {
-                    let by = scale * value;
-                    row.iter_mut().zip(filter).for_each(|(sum, tap)| *sum += by * tap);
-                }
-            }
-            Form::Depthwise { depthwise, pointwise } => {
-                let (depthwise, own) = self.of_output(output, depthwise, pointwise);
-                let times = own.len() / inputs;
-                let each = own.chunks_exact(times).zip(depthwise.chunks_exact(times * taps));
-                for (row, (own, kernels)) in row.chunks_exact_mut(taps).zip(each) {
-                    for (value, kernel) in own.iter().zip(kernels.chunks_exact(taps)) {
-                        let by = scale * value;
-                        row.iter_mut().zip(kernel).for_each(|(sum, tap)| *sum += by * tap);
-                    }
-                }
-            }
-            Form::Identity { tap } => row[output % inputs * taps + tap] += scale,
-            Form::Product { .. } => unreachable!("it is computed as a whole"),
+        }
+        for piece in self.pieces(chunk) {
+            let own = piece.outputs.start - chunk.start..piece.outputs.end - chunk.start;
+            let rows = &mut rows[own.start * row..own.end * row];
+            let terms = self.terms.iter().filter_map(|term| self.composition(term, &piece));
+            terms.for_each(|composition| composition.add_to(rows));
         }
     }
-
-    /// What an output channel reads of a depthwise convolution, and with which weights.
-    fn of_output<'a>(
-        &self,
-        output: usize,
-        depthwise: &'a [f32],
-        pointwise: &'a [f32],
-    ) -> (&'a [f32], &'a [f32]) {
-        let own = pointwise.len() / self.channels[1];
-        let read = depthwise.len() / self.groups;
-        let group = output / self.outputs();
-        (&depthwise[group * read..][..read], &pointwise[output * own..][..own])
-    }
-
-    /// Adds an output channel of a product, which lies tap by tap.
-    fn add_product(
-        &self,
-        row: &mut [f32],
-        output: usize,
-        window: Window,
-        scale: f32,
-        product: &[f32],
-    ) {
-        let (taps, inputs) = (self.taps(), self.inputs());
-        for (number, tap) in window.taps(self.kernel[1]).enumerate() {
-            let own = &product[(number * self.channels[1] + output) * inputs..][..inputs];
-            let sums = row[tap..].iter_mut().step_by(taps);
-            sums.zip(own).for_each(|(sum, value)| *sum += scale * value);
-        }
-    }
-
-    /// The products without their scales, `[taps of the window, out, in / groups]`.
-    fn products(&self) -> Vec<Vec<f32>> {
-        let (inputs, outputs) = (self.inputs(), self.outputs());
-        let of = |term: &Term<&[f32]>| {
-            let Form::Product { window, first, weight } = &term.form else { return None };
-            let (count, middle) = (window.count(), first.len() / self.inputs() / self.groups);
-            let mut product = vec![0.0; count * self.channels[1] * inputs];
-            let targets = product.chunks_exact_mut(outputs * inputs).enumerate();
-            multiply_all(targets.map(|(place, target)| {
-                let (tap, group) = (place / self.groups, place % self.groups);
-                let weight = tap_of(weight, [outputs, middle, count], group, tap);
-                let first = Matrix::new(&first[group * middle * inputs..], middle, inputs, inputs);
-                Product::new(MatrixMut::new(target, outputs, inputs, inputs), weight, first)
-            }));
-            Some(product)
-        };
-        self.terms.iter().filter_map(of).collect()
-    }
-}
-
-/// The matrix `[out, mid]` of a group's kernel at a tap.
-fn tap_of(
-    weight: &[f32],
-    [outputs, middle, count]: [usize; 3],
-    group: usize,
-    tap: usize,
-) -> Matrix<'_> {
-    let each = middle * count;
-    let values = &weight[group * outputs * each + tap..];
-    Matrix::strided(values, [outputs, middle], [each, count])
 }

@@ -9,19 +9,28 @@ use crate::block::Window;
 /// Of the largest value.
 const TOLERANCE: f64 = 2e-6;
 
+/// Channels of a group, at most: so few that each value's gradient can be looked at by itself, and so many that products
+/// are products and outputs are shared out.
+const SMALL: usize = 4;
+const LARGE: usize = 70;
+
 type Values = Vec<f32>;
 
 fn random(draw: &mut ChaCha8Rng, len: usize) -> Values {
     (0..len).map(|_| draw.random_range(-1.0..1.0)).collect()
 }
 
-/// Any sum: groups, windows with steps, products through any number of channels, with scales and without.
-fn any_sum(draw: &mut ChaCha8Rng) -> KernelSum<Values> {
+/// Any sum of so many channels a group at most: groups, windows with steps, products through any number of channels, with
+/// scales and without.
+fn any_sum(draw: &mut ChaCha8Rng, most: usize) -> KernelSum<Values> {
     let groups = draw.random_range(1..4);
-    let inputs = groups * draw.random_range(1..5);
+    let inputs = groups * draw.random_range(most / 2..=most);
     let square = draw.random_bool(0.5);
-    let outputs = if square { inputs } else { groups * draw.random_range(1..5) };
-    let kernel = [draw.random_range(1..6), draw.random_range(1..6)];
+    let outputs = if square { inputs } else { groups * draw.random_range(1..=most) };
+    let kernel = match draw.random_bool(0.3) {
+        true => [3, 3],
+        false => [draw.random_range(1..6), draw.random_range(1..6)],
+    };
     let window = |draw: &mut ChaCha8Rng| {
         let mut window = Window::whole(kernel);
         if draw.random_bool(0.3) {
@@ -44,7 +53,7 @@ fn any_sum(draw: &mut ChaCha8Rng) -> KernelSum<Values> {
                 Form::Kernel { window, weight: random(draw, outputs * each * window.count()) }
             }
             1 => {
-                let (window, middle) = (window(draw), draw.random_range(1..5));
+                let (window, middle) = (window(draw), draw.random_range(most / 2..=most));
                 let first = random(draw, groups * middle * each);
                 let weight = random(draw, outputs * middle * window.count());
                 Form::Product { window, first, weight }
@@ -135,7 +144,7 @@ fn close(got: &[f32], want: &[f64], what: &str) {
 fn sums_and_gradients_are_the_definition_s() {
     for case in 0..300 {
         let draw = &mut ChaCha8Rng::seed_from_u64(case);
-        let sum = any_sum(draw);
+        let sum = any_sum(draw, SMALL);
         let double =
             sum.clone().map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
         let slices = sum.as_ref().map(|values| &values[..]);
@@ -176,11 +185,81 @@ fn sums_and_gradients_are_the_definition_s() {
     }
 }
 
+/// The sum is linear in each of its tensors: the gradient along a direction is the sum in which that stands for the tensor,
+/// and zeros for what does not depend on it.
+#[test]
+fn large_sums_and_gradients_are_the_definition_s() {
+    for case in 0..30 {
+        let draw = &mut ChaCha8Rng::seed_from_u64(case);
+        let sum = any_sum(draw, LARGE);
+        let double =
+            sum.clone().map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
+        let slices = sum.as_ref().map(|values| &values[..]);
+        close(&slices.sum().unwrap(), &defined(&double), &format!("case {case}"));
+        let gradient = random(draw, sum.len());
+        let found = slices.backward(&gradient, &sum.as_ref().map(|_| true)).unwrap();
+        let mut tensors = vec![];
+        found.map(|gradient| tensors.push(gradient.unwrap()));
+        for (number, got) in tensors.iter().enumerate() {
+            let direction = random(draw, got.len());
+            let replaced = |by: &dyn Fn(usize) -> f64| {
+                let mut count = 0;
+                defined(&double.clone().map(|values| {
+                    count += 1;
+                    match count - 1 == number {
+                        true => (0..values.len()).map(by).collect(),
+                        false => values,
+                    }
+                }))
+            };
+            let with = replaced(&|place| f64::from(direction[place]));
+            let without = replaced(&|_| 0.0);
+            let moved = with.iter().zip(&without).map(|(with, without)| with - without);
+            let products: Vec<f64> =
+                moved.zip(&gradient).map(|(moved, by)| moved * f64::from(*by)).collect();
+            let want: f64 = products.iter().sum();
+            let size = products.iter().map(|it| it.abs()).sum::<f64>();
+            let along = got.iter().zip(&direction);
+            let got: f64 = along.map(|(got, by)| f64::from(*got) * f64::from(*by)).sum();
+            assert!((got - want).abs() < TOLERANCE * size, "case {case}, gradient {number}");
+        }
+    }
+}
+
+#[test]
+fn a_first_that_needs_no_gradient_gets_none() {
+    let draw = &mut ChaCha8Rng::seed_from_u64(1);
+    let term = |draw: &mut ChaCha8Rng| Term {
+        form: Form::Product {
+            window: Window::whole([3, 3]),
+            first: random(draw, 40 * 30),
+            weight: random(draw, 50 * 40 * 9),
+        },
+        scale: None,
+    };
+    let terms = vec![term(draw), term(draw)];
+    let sum = KernelSum { channels: [30, 50], groups: 1, kernel: [3, 3], terms };
+    let gradient = random(draw, sum.len());
+    let slices = sum.as_ref().map(|values| &values[..]);
+    let mut count = 0;
+    let wanted = sum.as_ref().map(|_| {
+        count += 1;
+        count != 3
+    });
+    let found = slices.backward(&gradient, &wanted).unwrap();
+    let firsts = found.terms.into_iter().map(|term| match term.form {
+        Form::Product { first, .. } => first,
+        _ => None,
+    });
+    let firsts: Vec<_> = firsts.map(|first| first.map(|first| first.len())).collect();
+    assert_eq!(firsts, [Some(40 * 30), None]);
+}
+
 #[test]
 fn threads_do_not_matter() {
     let draw = &mut ChaCha8Rng::seed_from_u64(7);
-    for _ in 0..20 {
-        let sum = any_sum(draw);
+    for case in 0..20 {
+        let sum = any_sum(draw, if case < 10 { SMALL } else { LARGE });
         let gradient = random(draw, sum.len());
         let [one, three] = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -1,0 +1,226 @@
+//! What a term that is no product has to do with one output channel: its row of the sum, and the way back from it.
+
+use super::{Form, KernelSum};
+use crate::block::Window;
+
+/// Sums that are kept side by side: the compiler puts them into one register.
+const LANES: usize = 16;
+
+/// What is wanted of one output channel, and of what.
+pub(super) struct Own<'a> {
+    /// The channel's part of the term's first tensor, of a sequence of its 1×1.
+    pub(super) weight: &'a mut [f32],
+    /// Of its filter.
+    pub(super) filter: &'a mut [f32],
+}
+
+impl KernelSum<&[f32]> {
+    /// Adds an output channel of a term to its row of the sum.
+    pub(super) fn add(&self, row: &mut [f32], output: usize, form: &Form<&[f32]>, scale: f32) {
+        let (taps, inputs) = (self.taps(), self.inputs());
+        match form {
+            Form::Kernel { window, weight } => {
+                let count = window.count();
+                let own = &weight[output * inputs * count..][..inputs * count];
+                if count == taps {
+                    row.iter_mut().zip(own).for_each(|(sum, value)| *sum += scale * value);
+                    return;
+                }
+                let places: Vec<usize> = window.taps(self.kernel[1]).collect();
+                match places[..] {
+                    [a] => add_taps(row, own, taps, [a], scale),
+                    [a, b, c] => add_taps(row, own, taps, [a, b, c], scale),
+                    _ => {
+                        for (row, own) in row.chunks_exact_mut(taps).zip(own.chunks_exact(count)) {
+                            let all = places.iter().zip(own);
+                            all.for_each(|(tap, value)| row[*tap] += scale * value);
+                        }
+                    }
+                }
+            }
+            Form::Average { first } => {
+                let scale = scale / taps as f32;
+                let own = &first[output * inputs..][..inputs];
+                for (row, value) in row.chunks_exact_mut(taps).zip(own) {
+                    row.iter_mut().for_each(|sum| *sum += scale * value);
+                }
+            }
+            Form::Filtered { first, filter } => {
+                let own = &first[output * inputs..][..inputs];
+                let filter = &filter[output * taps..][..taps];
+                for (row, value) in row.chunks_exact_mut(taps).zip(own) {
+                    let by = scale * value;
+                    row.iter_mut().zip(filter).for_each(|(sum, tap)| *sum += by * tap);
+                }
+            }
+            Form::Depthwise { depthwise, pointwise } => {
+                let (depthwise, own) = self.of_output(output, depthwise, pointwise);
+                let times = own.len() / inputs;
+                let each = own.chunks_exact(times).zip(depthwise.chunks_exact(times * taps));
+                for (row, (own, kernels)) in row.chunks_exact_mut(taps).zip(each) {
+                    for (value, kernel) in own.iter().zip(kernels.chunks_exact(taps)) {
+                        let by = scale * value;
+                        row.iter_mut().zip(kernel).for_each(|(sum, tap)| *sum += by * tap);
+                    }
+                }
+            }
+            Form::Identity { tap } => row[output % inputs * taps + tap] += scale,
+            Form::Product { .. } => unreachable!("it is computed as a whole"),
+        }
+    }
+
+    /// The gradients of an output channel of a term, from its row of the sum's; returned that of its scale.
+    pub(super) fn back(
+        &self,
+        row: &[f32],
+        output: usize,
+        form: &Form<&[f32]>,
+        by: f32,
+        own: Own<'_>,
+    ) -> f32 {
+        let (taps, inputs) = (self.taps(), self.inputs());
+        let Own { weight: own, filter: of_filter } = own;
+        match form {
+            Form::Kernel { window, weight } => {
+                let count = window.count();
+                let values = &weight[output * inputs * count..][..inputs * count];
+                if count == taps {
+                    own.iter_mut().zip(row).for_each(|(own, row)| *own = by * row);
+                    return dot(values, row);
+                }
+                let places: Vec<usize> = window.taps(self.kernel[1]).collect();
+                match places[..] {
+                    [a] => back_taps(row, values, own, taps, [a], by),
+                    [a, b, c] => back_taps(row, values, own, taps, [a, b, c], by),
+                    _ => back_window(row, values, own, *window, self.kernel, by),
+                }
+            }
+            Form::Average { first } => {
+                let values = &first[output * inputs..][..inputs];
+                let mut sum = 0.0;
+                for ((own, value), row) in own.iter_mut().zip(values).zip(row.chunks_exact(taps)) {
+                    let mean = row.iter().sum::<f32>() / taps as f32;
+                    *own = by * mean;
+                    sum += value * mean;
+                }
+                sum
+            }
+            Form::Filtered { first, filter } => {
+                let first = &first[output * inputs..][..inputs];
+                let filter = &filter[output * taps..][..taps];
+                let mut sum = 0.0;
+                for ((row, value), own) in row.chunks_exact(taps).zip(first).zip(own) {
+                    let through: f32 = row.iter().zip(filter).map(|(row, tap)| row * tap).sum();
+                    *own = by * through;
+                    sum += value * through;
+                    let by = by * value;
+                    of_filter.iter_mut().zip(row).for_each(|(own, row)| *own += by * row);
+                }
+                sum
+            }
+            Form::Depthwise { depthwise, pointwise } => {
+                let (kernels, values) = self.of_output(output, depthwise, pointwise);
+                let times = values.len() / inputs;
+                let mut sum = 0.0;
+                let own = own.chunks_exact_mut(times).zip(values.chunks_exact(times));
+                let each = own.zip(kernels.chunks_exact(times * taps));
+                for (row, ((own, values), kernels)) in row.chunks_exact(taps).zip(each) {
+                    for ((own, value), kernel) in
+                        own.iter_mut().zip(values).zip(kernels.chunks_exact(taps))
+                    {
+                        let through: f32 = row.iter().zip(kernel).map(|(row, tap)| row * tap).sum();
+                        *own = by * through;
+                        sum += value * through;
+                    }
+                }
+                sum
+            }
+            Form::Identity { tap } => row[output % inputs * taps + tap],
+            Form::Product { .. } => unreachable!("it has a way back of its own"),
+        }
+    }
+
+    /// What an output channel reads of a depthwise convolution, and with which weights.
+    fn of_output<'a>(
+        &self,
+        output: usize,
+        depthwise: &'a [f32],
+        pointwise: &'a [f32],
+    ) -> (&'a [f32], &'a [f32]) {
+        let own = pointwise.len() / self.channels[1];
+        let read = depthwise.len() / self.groups;
+        let group = output / self.outputs();
+        (&depthwise[group * read..][..read], &pointwise[output * own..][..own])
+    }
+}
+
+/// The sum of all products.
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let (left, left_rest) = left.as_chunks::<LANES>();
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (left, right) in left.iter().zip(right) {
+        for lane in 0..LANES {
+            sums[lane] += left[lane] * right[lane];
+        }
+    }
+    let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Adds a kernel with some of the taps.
+fn add_taps<const N: usize>(
+    row: &mut [f32],
+    own: &[f32],
+    taps: usize,
+    places: [usize; N],
+    scale: f32,
+) {
+    for (row, own) in row.chunks_exact_mut(taps).zip(own.as_chunks::<N>().0) {
+        for (place, value) in places.into_iter().zip(own) {
+            row[place] += scale * value;
+        }
+    }
+}
+
+/// The way back of the same.
+fn back_taps<const N: usize>(
+    row: &[f32],
+    values: &[f32],
+    own: &mut [f32],
+    taps: usize,
+    places: [usize; N],
+    by: f32,
+) -> f32 {
+    // As many sums as there are taps, which do not wait for each other.
+    let mut sums = [0.0; N];
+    let own = own.as_chunks_mut::<N>().0.iter_mut().zip(values.as_chunks::<N>().0);
+    for ((own, values), row) in own.zip(row.chunks_exact(taps)) {
+        for (number, place) in places.into_iter().enumerate() {
+            own[number] = by * row[place];
+            sums[number] += values[number] * row[place];
+        }
+    }
+    sums.iter().sum()
+}
+
+fn back_window(
+    row: &[f32],
+    values: &[f32],
+    own: &mut [f32],
+    window: Window,
+    kernel: [usize; 2],
+    by: f32,
+) -> f32 {
+    let (count, taps) = (window.count(), kernel[0] * kernel[1]);
+    let mut sum = 0.0;
+    let own = own.chunks_exact_mut(count).zip(values.chunks_exact(count));
+    for ((own, values), row) in own.zip(row.chunks_exact(taps)) {
+        let places = window.taps(kernel[1]);
+        for ((own, value), tap) in own.iter_mut().zip(values).zip(places) {
+            *own = by * row[tap];
+            sum += value * row[tap];
+        }
+    }
+    sum
+}
