@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
-use dyrep_burn::{Preset, RepConv2d, RepConv2dConfig};
+use dyrep_burn::{BlockForm, Branches, ConvGeometry, Form, Preset, RepConv2d};
 use dyrep_tests::close::{assert_close, relative_difference_of};
 use dyrep_tests::device::allowed;
 use dyrep_tests::golden::{Tensors, field_blocks, index, published_name, torch_name};
 use dyrep_tests::params;
+use dyrep_tests::random;
 use dyrep_tests::under_test;
 
 /// Of the largest value; the largest difference seen on the shipped files is 3e-7.
@@ -32,19 +33,25 @@ const ROUNDING: f64 = 5e-6;
 /// A block that there is a reference of.
 struct Case {
     file: String,
-    config: RepConv2dConfig,
+    geometry: ConvGeometry,
+    form: Form,
     /// The reference's name of a parameter.
     name: fn(&str) -> String,
 }
 
 fn cases() -> Vec<Case> {
-    let published = index().blocks.into_iter().map(|entry| Case {
-        config: entry.config(&Tensors::read(&entry.file)),
-        file: entry.file,
-        name: published_name,
+    let published = index().blocks.into_iter().map(|entry| {
+        let config = entry.config(&Tensors::read(&entry.file));
+        Case {
+            geometry: config.geometry().unwrap(),
+            form: config.form().unwrap(),
+            file: entry.file,
+            name: published_name,
+        }
     });
     let others = field_blocks().into_iter().map(|entry| Case {
-        config: entry.config(),
+        geometry: entry.config().geometry().unwrap(),
+        form: Form::Block(entry.form()),
         file: entry.file,
         name: torch_name,
     });
@@ -53,7 +60,7 @@ fn cases() -> Vec<Case> {
 
 fn each_block(check: impl Fn(&Case, &Tensors)) {
     let cases = cases();
-    assert!(cases.len() > 30, "the indices list too few blocks");
+    assert!(cases.len() > 55, "the indices list too few blocks");
     for case in &cases {
         let golden = Tensors::read(&case.file);
         for kernels in [Kernels::Fast, Kernels::Composed] {
@@ -64,7 +71,7 @@ fn each_block(check: impl Fn(&Case, &Tensors)) {
 
 fn layer(case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
     let mut used = 0;
-    let layer = params::fill(case.config.init(device), |path, _| {
+    let layer = params::fill(random::layer(&case.geometry, &case.form, device), |path, _| {
         used += 1;
         golden.data(&format!("param.{}", (case.name)(path)))
     });
@@ -76,15 +83,44 @@ fn layer(case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
 #[test]
 fn presets_are_what_their_references_say() {
     let entries = field_blocks();
-    for preset in Preset::ALL.into_iter().filter(|preset| *preset != Preset::Plain) {
-        let own: Vec<_> = entries.iter().filter(|entry| entry.preset == preset.name()).collect();
-        assert!(own.len() >= 2, "{preset}: {} references", own.len());
-        for entry in own {
-            let exactly = entry.config();
-            let mut named = entry.config().with_branches(preset);
-            named.norm_after = None;
-            assert_eq!(named.form().unwrap(), exactly.form().unwrap(), "{}", entry.file);
+    let mut found = BTreeMap::<_, usize>::new();
+    for entry in &entries {
+        let Some(branches) = entry.asked() else { continue };
+        if let Branches::Preset(preset) = branches {
+            *found.entry(preset.name()).or_default() += 1;
         }
+        let named = entry.config().with_branches(branches);
+        assert_eq!(named.form().unwrap(), Form::Block(entry.form()), "{}", entry.file);
+    }
+    for preset in Preset::ALL.into_iter().filter(|preset| *preset != Preset::Plain) {
+        let count = found.get(preset.name()).copied().unwrap_or_default();
+        assert!(count >= 2, "{preset}: {count} references");
+    }
+}
+
+/// Asked for by name the branches are those that the references were made of.
+#[test]
+fn names_are_what_their_references_say() {
+    let bare = |mut block: BlockForm| {
+        for branch in &mut block.branches {
+            branch.mid_channels = branch.mid_channels.map(|_| 0);
+            let inside = branch.nested().is_some();
+            branch.conv = branch.conv.take().filter(|_| !inside);
+        }
+        block
+    };
+    for entry in field_blocks() {
+        let config = entry.config().with_norm_after(entry.form().norm_after);
+        let Form::Block(named) = config.with_branches(entry.named()).form().unwrap() else {
+            panic!("{}: no block", entry.file);
+        };
+        let exactly = bare(entry.form());
+        let mut named = bare(named);
+        for (exactly, named) in exactly.branches.iter().zip(&mut named.branches) {
+            // What is a block there is plain here.
+            named.conv = named.conv.take().filter(|_| exactly.conv.is_some());
+        }
+        assert_eq!(named, exactly, "{}", entry.file);
     }
 }
 
@@ -183,7 +219,7 @@ fn golden_blocks_would_notice_a_wrong_parameter() {
     each_block(|entry, golden| {
         let wrong = params::fill(layer(entry, golden, &device), |path, _| {
             let data = golden.data(&format!("param.{}", (entry.name)(path)));
-            if path != "kxk.conv.weight" {
+            if !path.ends_with("kxk.conv.weight") {
                 return data;
             }
             TensorData::new(
