@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
 use dyrep_burn::{BlockForm, Branches, ConvGeometry, Form, Preset, RepConv2d};
 use dyrep_tests::close::{assert_close, relative_difference_of};
@@ -58,25 +58,56 @@ fn cases() -> Vec<Case> {
     published.chain(others).collect()
 }
 
-fn each_block(check: impl Fn(&Case, &Tensors)) {
-    let cases = cases();
-    assert!(cases.len() > 55, "the indices list too few blocks");
-    for case in &cases {
-        let golden = Tensors::read(&case.file);
-        for kernels in [Kernels::Fast, Kernels::Composed] {
-            with_kernels(kernels, || check(case, &golden));
-        }
+/// How a block is computed.
+struct Way {
+    kernels: Kernels,
+    dtype: DType,
+    device: Device,
+}
+
+impl Way {
+    /// Every one. No kernels know double precision: there a linear block's convolution is the sum by the laws.
+    fn all() -> [Self; 4] {
+        let single = |kernels| Self { kernels, dtype: DType::F32, device: under_test() };
+        let laws = Self { kernels: Kernels::Fast, dtype: DType::F64, device: Device::flex() };
+        [single(Kernels::Fast), single(Kernels::Composed), single(Kernels::Merged), laws]
+    }
+
+    fn tensor<const D: usize>(&self, golden: &Tensors, name: &str) -> Tensor<D> {
+        golden.tensor(name, &self.device).cast(self.dtype)
+    }
+
+    fn layer(&self, case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
+        self.layer_with(case, golden, device, |_, data| data)
+    }
+
+    /// The layer with the reference's parameters changed, by our path.
+    fn layer_with(
+        &self,
+        case: &Case,
+        golden: &Tensors,
+        device: &Device,
+        change: impl Fn(&str, TensorData) -> TensorData,
+    ) -> RepConv2d {
+        let mut used = 0;
+        let layer = params::fill(random::layer(&case.geometry, &case.form, device), |path, _| {
+            used += 1;
+            change(path, golden.data(&format!("param.{}", (case.name)(path))))
+        });
+        assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", case.file);
+        params::cast(layer, self.dtype)
     }
 }
 
-fn layer(case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
-    let mut used = 0;
-    let layer = params::fill(random::layer(&case.geometry, &case.form, device), |path, _| {
-        used += 1;
-        golden.data(&format!("param.{}", (case.name)(path)))
-    });
-    assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", case.file);
-    layer
+fn each_block(check: impl Fn(&Case, &Tensors, &Way)) {
+    let cases = cases();
+    assert!(cases.len() > 60, "the indices list too few blocks");
+    for case in &cases {
+        let golden = Tensors::read(&case.file);
+        for way in Way::all() {
+            with_kernels(way.kernels, || check(case, &golden, &way));
+        }
+    }
 }
 
 /// Each preset has a reference, and is the branches that the reference was made of.
@@ -136,49 +167,49 @@ fn assert_data_close(what: &str, got: &TensorData, want: &TensorData, tolerance:
 
 #[test]
 fn golden_blocks_output_with_running_statistics() {
-    let device = under_test();
-    each_block(|entry, golden| {
-        let output = layer(entry, golden, &device).forward(golden.tensor("x", &device));
-        assert_close(&entry.file, output, golden.tensor("eval.y", &device), OUTPUT);
+    each_block(|case, golden, way| {
+        let layer = way.layer(case, golden, &way.device);
+        let output = layer.forward(way.tensor(golden, "x"));
+        assert_close(&case.file, output, way.tensor(golden, "eval.y"), OUTPUT);
     });
 }
 
 #[test]
 fn golden_blocks_fused_convolution() {
-    let device = under_test();
-    each_block(|entry, golden| {
-        let fused = layer(entry, golden, &device).materialize();
+    each_block(|case, golden, way| {
+        let fused = way.layer(case, golden, &way.device).materialize();
         assert!(fused.is_plain());
         let kernel = fused.fuse();
-        let file = &entry.file;
-        let weight = golden.tensor("fused.weight", &device);
+        let file = &case.file;
+        let weight = way.tensor(golden, "fused.weight");
         assert_close(&format!("{file} weight"), kernel.weight(), weight, OUTPUT);
-        let bias: Tensor<1> = golden.tensor("fused.bias", &device);
+        let bias: Tensor<1> = way.tensor(golden, "fused.bias");
         assert_close(&format!("{file} bias"), kernel.bias_or_zero(), bias, OUTPUT);
-        let output = fused.forward(golden.tensor("x", &device));
-        assert_close(&format!("{file} output"), output, golden.tensor("fused.y", &device), OUTPUT);
+        let output = fused.forward(way.tensor(golden, "x"));
+        assert_close(&format!("{file} output"), output, way.tensor(golden, "fused.y"), OUTPUT);
     });
 }
 
 #[test]
 fn golden_blocks_training_step() {
-    let device = under_test().autodiff();
-    each_block(|entry, golden| {
-        let file = &entry.file;
-        let layer = layer(entry, golden, &device);
-        let input = golden.tensor::<4>("x", &device).require_grad();
+    each_block(|case, golden, way| {
+        let file = &case.file;
+        let graph = way.device.clone().autodiff();
+        let layer = way.layer(case, golden, &graph);
+        let input = way.tensor::<4>(golden, "x").autodiff().require_grad();
         let output = layer.forward(input.clone());
-        let want = golden.tensor("train.y", &device);
-        assert_close(&format!("{file} training output"), output.clone(), want, OUTPUT);
+        let want = way.tensor(golden, "train.y");
+        assert_close(&format!("{file} training output"), output.clone().inner(), want, OUTPUT);
 
-        let gradients = (output * golden.tensor("grad_y", &device)).sum().backward();
+        let grad_y = way.tensor(golden, "grad_y").autodiff();
+        let gradients = (output * grad_y).sum().backward();
         let got = input.grad(&gradients).expect("a gradient of the input").into_data();
         let want = golden.data("train.grad.x");
         assert_data_close(&format!("{file} gradient of x"), &got, &want, GRADIENT);
         let found = params::gradients(&layer, &gradients);
         assert_eq!(found.len(), golden.names("train.grad.").len() - 1, "{file}: gradients");
-        check_gradients(entry, golden, &found);
-        check_statistics(entry, golden, &layer);
+        check_gradients(case, golden, &found);
+        check_statistics(case, golden, &layer);
     });
 }
 
@@ -215,10 +246,8 @@ fn check_statistics(case: &Case, golden: &Tensors, layer: &RepConv2d) {
 
 #[test]
 fn golden_blocks_would_notice_a_wrong_parameter() {
-    let device = under_test();
-    each_block(|entry, golden| {
-        let wrong = params::fill(layer(entry, golden, &device), |path, _| {
-            let data = golden.data(&format!("param.{}", (entry.name)(path)));
+    each_block(|case, golden, way| {
+        let wrong = way.layer_with(case, golden, &way.device, |path, data| {
             if !path.ends_with("kxk.conv.weight") {
                 return data;
             }
@@ -227,13 +256,13 @@ fn golden_blocks_would_notice_a_wrong_parameter() {
                 data.shape().clone(),
             )
         });
-        let output = wrong.forward(golden.tensor("x", &device)).into_data();
+        let output = wrong.forward(way.tensor(golden, "x")).into_data();
         let (output, want) = (output.iter::<f64>(), golden.data("eval.y"));
         let want: Vec<f64> = want.iter::<f64>().collect();
         assert!(
             relative_difference_of(&output.collect::<Vec<_>>(), &want) > allowed(OUTPUT),
             "{}",
-            entry.file
+            case.file
         );
     });
 }

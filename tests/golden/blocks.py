@@ -111,8 +111,8 @@ def check_published():
 
 
 def check_online():
-    """The sum of OREPA's kernels as the paper has it, tap by tap, against the branches one by one; and that
-    other readings of it would show in the cases that are written."""
+    """The sum of OREPA's kernels as the paper has it, tap by tap, against the branches one by one, dense
+    and with several groups, channels in each on either side and an odd number of them."""
     k = 3
     for n_in, n_out, groups in [(3, 5, 1), (10, 15, 5)]:
         case = Case(f"loops_{groups}", "orepa", [n_in, n_out], [k, k], OREPA, groups=groups, mid=twice(n_in, groups))
@@ -163,7 +163,7 @@ def write(case):
     rounded = {k: torch.where(v.abs() < NOISE, 0, v).float().contiguous().numpy() for k, v in tensors.items()}
     file = f"field_{case.name}.safetensors"
     save_file(rounded, HERE / file)
-    print(f"{file:44} {(HERE / file).stat().st_size:6} bytes, {list(x.shape)} -> {list(exact['eval.y'].shape)}, "
+    print(f"{file:52} {(HERE / file).stat().st_size:6} bytes, {list(x.shape)} -> {list(exact['eval.y'].shape)}, "
           f"fused off by {off:.0e}, float32 by {max(far.values()):.0e} ({max(far, key=far.get)})")
     keys = ("name", "preset", "channels", "kernel", "stride", "dilation", "groups", "padding", "norm_after", "bias",
             "branches")
@@ -204,6 +204,8 @@ def online_cases():
     yield orepa("_depthwise", [6, 6], branches=depthwise(OREPA), groups=6, input=[5, 6])
     yield orepa("_depthwise3_dilation2_stride2", [3, 3], branches=depthwise(OREPA), groups=3, stride=two, dilation=two,
                 input=[9, 8])
+    # Fewer pixels than channels: kernels cost more to put together than to run.
+    yield orepa("_few_pixels", [12, 3], stride=two, input=[2, 3])
     yield orepa("_depthwise_twice_stride2", [5, 10], groups=5, stride=two, input=[7, 6])
     product = ["kxk:scale", "1x1_kxk:linear"]
     yield orepa("_pointwise_wider", [3, 5], [1, 1], product, mid={"1x1_kxk": 3})
@@ -235,6 +237,8 @@ def online_cases():
     yield Case("linear", "mixed", [4, 4], [5, 5], [*linear, "identity:constant"], bias=True, input=[6, 7])
     yield Case("linear_grouped_stride2", "mixed", [4, 4], [5, 5], linear, stride=two, groups=2, bias=True, input=[9, 8],
                mid={"1x1_kxk": 2, "id1x1_kxk": 8, "dw_1x1.2": 4, "id1x1_3x3": 12})
+    yield Case("linear_few_pixels", "mixed", [16, 6], [3, 3], ["kxk:scale", "1x1_kxk:linear", "id1x1_kxk:linear"], stride=two,
+               groups=2, bias=True, input=[2, 2], mid={"id1x1_kxk": 32}, inside={"1x1_kxk": ["kxk:scale", "1x1_prior:linear"]})
     # Norms beside linear sequences; blocks inside sequences, behind a norm and behind none, which see no padding.
     nested = ["kxk", "1x1_kxk", "id1x1_kxk", "1x1_avg:linear", "1x1_prior:linear", "dw_1x1:linear", "id1x1_kxk.2:linear",
               "id1x1_1x3:scale"]
