@@ -234,16 +234,18 @@ def online_cases():
     linear = ["kxk:scale", "kxk.2:constant", "kxk.3:bias", "1x1:bias", "1x1_kxk:linear", "1x1_avg:linear", "1xk:none",
               "avg:scale", "id1x1_kxk:linear", "1x1_prior:linear", "dw_1x1:linear", "dw_1x1.2:linear", "3x3d2:scale",
               "id1x1_3x3:linear"]
-    yield Case("linear", "mixed", [4, 4], [5, 5], [*linear, "identity:constant"], bias=True, input=[6, 7])
+    yield Case("linear", "mixed", [4, 4], [5, 5], [*linear, "identity:constant"], bias=True, input=[6, 7],
+               inside={"1x1_kxk": ["kxk:scale", "1x1_avg:linear"]})
     yield Case("linear_grouped_stride2", "mixed", [4, 4], [5, 5], linear, stride=two, groups=2, bias=True, input=[9, 8],
                mid={"1x1_kxk": 2, "id1x1_kxk": 8, "dw_1x1.2": 4, "id1x1_3x3": 12})
     yield Case("linear_few_pixels", "mixed", [16, 6], [3, 3], ["kxk:scale", "1x1_kxk:linear", "id1x1_kxk:linear"], stride=two,
                groups=2, bias=True, input=[2, 2], mid={"id1x1_kxk": 32}, inside={"1x1_kxk": ["kxk:scale", "1x1_prior:linear"]})
-    # Norms beside linear sequences; blocks inside sequences, behind a norm and behind none, which see no padding.
+    # Norms beside linear sequences; linear blocks and others inside sequences, behind a norm and behind none.
     nested = ["kxk", "1x1_kxk", "id1x1_kxk", "1x1_avg:linear", "1x1_prior:linear", "dw_1x1:linear", "id1x1_kxk.2:linear",
               "id1x1_1x3:scale"]
     yield Case("nested", "mixed", [4, 6], [3, 3], nested, groups=2, mid={"id1x1_kxk": 8, "id1x1_kxk.2.conv2.id1x1_kxk": 8},
-               inside={"kxk": ["kxk:scale", "1x1_kxk:linear", "kxk.2"], "1x1_kxk": NO_1X1, "id1x1_kxk.2": NO_1X1})
+               inside={"kxk": ["kxk:scale", "1x1_kxk:linear", "kxk.2"], "1x1_kxk": NO_1X1,
+                       "id1x1_kxk.2": ["kxk:scale", "kxk.2", "1x1_avg:linear", "id1x1_kxk:linear"]})
 
 
 def cases():
