@@ -193,7 +193,8 @@ def online_cases():
 
     def orepa(name, channels, kernel=(3, 3), branches=OREPA, groups=1, **rest):
         mid = rest.pop("mid", twice(channels[0], groups))
-        return Case("orepa" + name, "orepa", channels, list(kernel), branches, groups=groups, norm_after=True, mid=mid, **rest)
+        return Case("orepa" + name, "orepa", channels, list(kernel), branches, groups=groups, norm_after=True, mid=mid,
+                    **rest)
 
     yield orepa("", [3, 5])
     yield orepa("_grouped5_stride2", [10, 15], groups=5, stride=two, input=[7, 8])
@@ -228,8 +229,8 @@ def online_cases():
     yield Case("dyrep_online", "dyrep", [4, 4], [3, 3], dyrep, bias=True, norm_after=True, online=True)
     yield Case("dbb_online_depthwise_stride2", "dbb", [4, 4], [3, 3], depthwise(["kxk:scale", *dyrep[1:4]]), stride=two,
                groups=4, norm_after=True, online=True, input=[9, 10], mid={"1x1_kxk": 8})
-    yield Case("unireplknet_online_7", "unireplknet", [3, 3], [7, 7], ["kxk:scale", "5x5:scale", "3x3d2:scale", "3x3d3:scale"],
-               groups=3, norm_after=True, online=True)
+    yield Case("unireplknet_online_7", "unireplknet", [3, 3], [7, 7],
+               ["kxk:scale", "5x5:scale", "3x3d2:scale", "3x3d3:scale"], groups=3, norm_after=True, online=True)
     # Without a norm anywhere: biases count, each through what ends its branch.
     linear = ["kxk:scale", "kxk.2:constant", "kxk.3:bias", "1x1:bias", "1x1_kxk:linear", "1x1_avg:linear", "1xk:none",
               "avg:scale", "id1x1_kxk:linear", "1x1_prior:linear", "dw_1x1:linear", "dw_1x1.2:linear", "3x3d2:scale",
@@ -238,12 +239,14 @@ def online_cases():
                inside={"1x1_kxk": ["kxk:scale", "1x1_avg:linear"]})
     yield Case("linear_grouped_stride2", "mixed", [4, 4], [5, 5], linear, stride=two, groups=2, bias=True, input=[9, 8],
                mid={"1x1_kxk": 2, "id1x1_kxk": 8, "dw_1x1.2": 4, "id1x1_3x3": 12})
-    yield Case("linear_few_pixels", "mixed", [16, 6], [3, 3], ["kxk:scale", "1x1_kxk:linear", "id1x1_kxk:linear"], stride=two,
-               groups=2, bias=True, input=[2, 2], mid={"id1x1_kxk": 32}, inside={"1x1_kxk": ["kxk:scale", "1x1_prior:linear"]})
+    yield Case("linear_few_pixels", "mixed", [16, 6], [3, 3], ["kxk:scale", "1x1_kxk:linear", "id1x1_kxk:linear"],
+               stride=two, groups=2, bias=True, input=[2, 2], mid={"id1x1_kxk": 32},
+               inside={"1x1_kxk": ["kxk:scale", "1x1_prior:linear"]})
     # Norms beside linear sequences; linear blocks and others inside sequences, behind a norm and behind none.
-    nested = ["kxk", "1x1_kxk", "id1x1_kxk", "1x1_avg:linear", "1x1_prior:linear", "dw_1x1:linear", "id1x1_kxk.2:linear",
-              "id1x1_1x3:scale"]
-    yield Case("nested", "mixed", [4, 6], [3, 3], nested, groups=2, mid={"id1x1_kxk": 8, "id1x1_kxk.2.conv2.id1x1_kxk": 8},
+    nested = ["kxk", "1x1_kxk", "id1x1_kxk", "1x1_avg:linear", "1x1_prior:linear", "dw_1x1:linear",
+              "id1x1_kxk.2:linear", "id1x1_1x3:scale"]
+    yield Case("nested", "mixed", [4, 6], [3, 3], nested, groups=2,
+               mid={"id1x1_kxk": 8, "id1x1_kxk.2.conv2.id1x1_kxk": 8},
                inside={"kxk": ["kxk:scale", "1x1_kxk:linear", "kxk.2"], "1x1_kxk": NO_1X1,
                        "id1x1_kxk.2": ["kxk:scale", "kxk.2", "1x1_avg:linear", "id1x1_kxk:linear"]})
 
