@@ -12,79 +12,146 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use dyrep_burn::ops::{Kernels, with_kernels};
-use dyrep_burn::{Preset, RepConv2d, RepConv2dConfig};
+use dyrep_burn::{BlockForm, Branches, ConvGeometry, Form, Preset, RepConv2d};
 use dyrep_tests::close::{assert_close, relative_difference_of};
 use dyrep_tests::device::allowed;
 use dyrep_tests::golden::{Tensors, field_blocks, index, published_name, torch_name};
 use dyrep_tests::params;
+use dyrep_tests::random;
 use dyrep_tests::under_test;
 
-/// Of the largest value; the largest difference seen on the shipped files is 3e-7.
+/// Of the largest value; the largest difference seen on the shipped files is 5e-7.
 const OUTPUT: f64 = 1e-5;
 /// Of a gradient's own largest value; the largest difference seen on the shipped files, of gradients that are
 /// more than rounding, is 5e-6.
 const GRADIENT: f64 = 1e-4;
-/// Of the block's largest gradient, for gradients that cancel; seen: 4e-7.
+/// Of the block's largest gradient, for gradients that cancel; seen: 2e-6, by merged operations.
 const ROUNDING: f64 = 5e-6;
 
 /// A block that there is a reference of.
 struct Case {
     file: String,
-    config: RepConv2dConfig,
+    geometry: ConvGeometry,
+    form: Form,
     /// The reference's name of a parameter.
     name: fn(&str) -> String,
 }
 
 fn cases() -> Vec<Case> {
-    let published = index().blocks.into_iter().map(|entry| Case {
-        config: entry.config(&Tensors::read(&entry.file)),
-        file: entry.file,
-        name: published_name,
+    let published = index().blocks.into_iter().map(|entry| {
+        let config = entry.config(&Tensors::read(&entry.file));
+        Case {
+            geometry: config.geometry().unwrap(),
+            form: config.form().unwrap(),
+            file: entry.file,
+            name: published_name,
+        }
     });
     let others = field_blocks().into_iter().map(|entry| Case {
-        config: entry.config(),
+        geometry: entry.config().geometry().unwrap(),
+        form: Form::Block(entry.form()),
         file: entry.file,
         name: torch_name,
     });
     published.chain(others).collect()
 }
 
-fn each_block(check: impl Fn(&Case, &Tensors)) {
-    let cases = cases();
-    assert!(cases.len() > 30, "the indices list too few blocks");
-    for case in &cases {
-        let golden = Tensors::read(&case.file);
-        for kernels in [Kernels::Fast, Kernels::Composed] {
-            with_kernels(kernels, || check(case, &golden));
-        }
+/// How a block is computed.
+struct Way {
+    kernels: Kernels,
+    dtype: DType,
+    device: Device,
+}
+
+impl Way {
+    /// Every one. No kernels know double precision: there a linear block's convolution is the sum by the laws.
+    fn all() -> [Self; 4] {
+        let single = |kernels| Self { kernels, dtype: DType::F32, device: under_test() };
+        let laws = Self { kernels: Kernels::Fast, dtype: DType::F64, device: Device::flex() };
+        [single(Kernels::Fast), single(Kernels::Composed), single(Kernels::Merged), laws]
+    }
+
+    fn tensor<const D: usize>(&self, golden: &Tensors, name: &str) -> Tensor<D> {
+        golden.tensor(name, &self.device).cast(self.dtype)
+    }
+
+    fn layer(&self, case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
+        self.layer_with(case, golden, device, |_, data| data)
+    }
+
+    /// The layer with the reference's parameters changed, by our path.
+    fn layer_with(
+        &self,
+        case: &Case,
+        golden: &Tensors,
+        device: &Device,
+        change: impl Fn(&str, TensorData) -> TensorData,
+    ) -> RepConv2d {
+        let mut used = 0;
+        let layer = params::fill(random::layer(&case.geometry, &case.form, device), |path, _| {
+            used += 1;
+            change(path, golden.data(&format!("param.{}", (case.name)(path))))
+        });
+        assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", case.file);
+        params::cast(layer, self.dtype)
     }
 }
 
-fn layer(case: &Case, golden: &Tensors, device: &Device) -> RepConv2d {
-    let mut used = 0;
-    let layer = params::fill(case.config.init(device), |path, _| {
-        used += 1;
-        golden.data(&format!("param.{}", (case.name)(path)))
-    });
-    assert_eq!(used, golden.names("param.").len(), "{}: parameters left over", case.file);
-    layer
+fn each_block(check: impl Fn(&Case, &Tensors, &Way)) {
+    let cases = cases();
+    assert!(cases.len() > 60, "the indices list too few blocks");
+    for case in &cases {
+        let golden = Tensors::read(&case.file);
+        for way in Way::all() {
+            with_kernels(way.kernels, || check(case, &golden, &way));
+        }
+    }
 }
 
 /// Each preset has a reference, and is the branches that the reference was made of.
 #[test]
 fn presets_are_what_their_references_say() {
     let entries = field_blocks();
-    for preset in Preset::ALL.into_iter().filter(|preset| *preset != Preset::Plain) {
-        let own: Vec<_> = entries.iter().filter(|entry| entry.preset == preset.name()).collect();
-        assert!(own.len() >= 2, "{preset}: {} references", own.len());
-        for entry in own {
-            let exactly = entry.config();
-            let mut named = entry.config().with_branches(preset);
-            named.norm_after = None;
-            assert_eq!(named.form().unwrap(), exactly.form().unwrap(), "{}", entry.file);
+    let mut found = BTreeMap::<_, usize>::new();
+    for entry in &entries {
+        let Some(branches) = entry.asked() else { continue };
+        if let Branches::Preset(preset) = branches {
+            *found.entry(preset.name()).or_default() += 1;
         }
+        let named = entry.config().with_branches(branches);
+        assert_eq!(named.form().unwrap(), Form::Block(entry.form()), "{}", entry.file);
+    }
+    for preset in Preset::ALL.into_iter().filter(|preset| *preset != Preset::Plain) {
+        let count = found.get(preset.name()).copied().unwrap_or_default();
+        assert!(count >= 2, "{preset}: {count} references");
+    }
+}
+
+/// Asked for by name the branches are those that the references were made of.
+#[test]
+fn names_are_what_their_references_say() {
+    let bare = |mut block: BlockForm| {
+        for branch in &mut block.branches {
+            branch.mid_channels = branch.mid_channels.map(|_| 0);
+            let inside = branch.nested().is_some();
+            branch.conv = branch.conv.take().filter(|_| !inside);
+        }
+        block
+    };
+    for entry in field_blocks() {
+        let config = entry.config().with_norm_after(entry.form().norm_after);
+        let Form::Block(named) = config.with_branches(entry.named()).form().unwrap() else {
+            panic!("{}: no block", entry.file);
+        };
+        let exactly = bare(entry.form());
+        let mut named = bare(named);
+        for (exactly, named) in exactly.branches.iter().zip(&mut named.branches) {
+            // What is a block there is plain here.
+            named.conv = named.conv.take().filter(|_| exactly.conv.is_some());
+        }
+        assert_eq!(named, exactly, "{}", entry.file);
     }
 }
 
@@ -100,49 +167,49 @@ fn assert_data_close(what: &str, got: &TensorData, want: &TensorData, tolerance:
 
 #[test]
 fn golden_blocks_output_with_running_statistics() {
-    let device = under_test();
-    each_block(|entry, golden| {
-        let output = layer(entry, golden, &device).forward(golden.tensor("x", &device));
-        assert_close(&entry.file, output, golden.tensor("eval.y", &device), OUTPUT);
+    each_block(|case, golden, way| {
+        let layer = way.layer(case, golden, &way.device);
+        let output = layer.forward(way.tensor(golden, "x"));
+        assert_close(&case.file, output, way.tensor(golden, "eval.y"), OUTPUT);
     });
 }
 
 #[test]
 fn golden_blocks_fused_convolution() {
-    let device = under_test();
-    each_block(|entry, golden| {
-        let fused = layer(entry, golden, &device).materialize();
+    each_block(|case, golden, way| {
+        let fused = way.layer(case, golden, &way.device).materialize();
         assert!(fused.is_plain());
         let kernel = fused.fuse();
-        let file = &entry.file;
-        let weight = golden.tensor("fused.weight", &device);
+        let file = &case.file;
+        let weight = way.tensor(golden, "fused.weight");
         assert_close(&format!("{file} weight"), kernel.weight(), weight, OUTPUT);
-        let bias: Tensor<1> = golden.tensor("fused.bias", &device);
+        let bias: Tensor<1> = way.tensor(golden, "fused.bias");
         assert_close(&format!("{file} bias"), kernel.bias_or_zero(), bias, OUTPUT);
-        let output = fused.forward(golden.tensor("x", &device));
-        assert_close(&format!("{file} output"), output, golden.tensor("fused.y", &device), OUTPUT);
+        let output = fused.forward(way.tensor(golden, "x"));
+        assert_close(&format!("{file} output"), output, way.tensor(golden, "fused.y"), OUTPUT);
     });
 }
 
 #[test]
 fn golden_blocks_training_step() {
-    let device = under_test().autodiff();
-    each_block(|entry, golden| {
-        let file = &entry.file;
-        let layer = layer(entry, golden, &device);
-        let input = golden.tensor::<4>("x", &device).require_grad();
+    each_block(|case, golden, way| {
+        let file = &case.file;
+        let graph = way.device.clone().autodiff();
+        let layer = way.layer(case, golden, &graph);
+        let input = way.tensor::<4>(golden, "x").autodiff().require_grad();
         let output = layer.forward(input.clone());
-        let want = golden.tensor("train.y", &device);
-        assert_close(&format!("{file} training output"), output.clone(), want, OUTPUT);
+        let want = way.tensor(golden, "train.y");
+        assert_close(&format!("{file} training output"), output.clone().inner(), want, OUTPUT);
 
-        let gradients = (output * golden.tensor("grad_y", &device)).sum().backward();
+        let grad_y = way.tensor(golden, "grad_y").autodiff();
+        let gradients = (output * grad_y).sum().backward();
         let got = input.grad(&gradients).expect("a gradient of the input").into_data();
         let want = golden.data("train.grad.x");
         assert_data_close(&format!("{file} gradient of x"), &got, &want, GRADIENT);
         let found = params::gradients(&layer, &gradients);
         assert_eq!(found.len(), golden.names("train.grad.").len() - 1, "{file}: gradients");
-        check_gradients(entry, golden, &found);
-        check_statistics(entry, golden, &layer);
+        check_gradients(case, golden, &found);
+        check_statistics(case, golden, &layer);
     });
 }
 
@@ -179,11 +246,9 @@ fn check_statistics(case: &Case, golden: &Tensors, layer: &RepConv2d) {
 
 #[test]
 fn golden_blocks_would_notice_a_wrong_parameter() {
-    let device = under_test();
-    each_block(|entry, golden| {
-        let wrong = params::fill(layer(entry, golden, &device), |path, _| {
-            let data = golden.data(&format!("param.{}", (entry.name)(path)));
-            if path != "kxk.conv.weight" {
+    each_block(|case, golden, way| {
+        let wrong = way.layer_with(case, golden, &way.device, |path, data| {
+            if !path.ends_with("kxk.conv.weight") {
                 return data;
             }
             TensorData::new(
@@ -191,13 +256,13 @@ fn golden_blocks_would_notice_a_wrong_parameter() {
                 data.shape().clone(),
             )
         });
-        let output = wrong.forward(golden.tensor("x", &device)).into_data();
+        let output = wrong.forward(way.tensor(golden, "x")).into_data();
         let (output, want) = (output.iter::<f64>(), golden.data("eval.y"));
         let want: Vec<f64> = want.iter::<f64>().collect();
         assert!(
             relative_difference_of(&output.collect::<Vec<_>>(), &want) > allowed(OUTPUT),
             "{}",
-            entry.file
+            case.file
         );
     });
 }

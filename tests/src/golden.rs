@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use burn::nn::PaddingConfig2d;
 use burn::tensor::{Device, Tensor, TensorData};
-use dyrep_burn::{BranchKind, BranchSpec, RepConv2dConfig};
+use dyrep_burn::{
+    BlockForm, BranchForm, BranchKind, BranchName, BranchSpec, Branches, Form, Preset,
+    RepConv2dConfig,
+};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -60,11 +63,13 @@ pub fn index() -> Index {
 
 /// Another block of the field, from `field_blocks.json`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FieldEntry {
     /// Name of its file.
     pub file: String,
-    /// The preset that it is a case of, or `mixed`.
-    pub preset: String,
+    #[serde(rename = "name")]
+    _name: String,
+    preset: String,
     channels: [usize; 2],
     kernel: [usize; 2],
     stride: [usize; 2],
@@ -76,6 +81,10 @@ pub struct FieldEntry {
     branches: Vec<String>,
     #[serde(default)]
     mid_channels: BTreeMap<String, usize>,
+    #[serde(default)]
+    inside: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    online: bool,
 }
 
 #[derive(Deserialize)]
@@ -90,21 +99,17 @@ pub fn field_blocks() -> Vec<FieldEntry> {
 }
 
 impl FieldEntry {
-    /// The same block as our configuration, its branches by name.
-    pub fn config(&self) -> RepConv2dConfig {
-        let mut branches: Vec<BranchSpec> = vec![];
-        for text in &self.branches {
-            // `kxk.2:none` is the second of its kind.
-            let (name, end) = text.split_once(':').map_or((&**text, ""), |(name, end)| (name, end));
-            let kind = name.split('.').next().unwrap();
-            let spec = if end.is_empty() { kind.to_owned() } else { format!("{kind}:{end}") };
-            let spec: BranchSpec = spec.parse().unwrap();
-            match branches.iter_mut().find(|other| other.times(1) == spec) {
-                Some(same) => same.times += 1,
-                None => branches.push(spec),
-            }
+    /// The branches of the preset that it is a case of, without norms inside if so; none of what is mixed.
+    pub fn asked(&self) -> Option<Branches> {
+        if self.preset == "mixed" {
+            return None;
         }
-        let middle = self.mid_channels.iter().find(|(name, _)| *name != "1x1_avg");
+        let preset = self.preset.parse::<Preset>().unwrap();
+        Some(if self.online { Branches::Online(preset) } else { Branches::Preset(preset) })
+    }
+
+    /// The layer's options, without branches.
+    pub fn config(&self) -> RepConv2dConfig {
         let [top, left, bottom, right] = self.padding;
         RepConv2dConfig::new(self.channels, self.kernel)
             .with_stride(self.stride)
@@ -112,10 +117,52 @@ impl FieldEntry {
             .with_groups(self.groups)
             .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
             .with_bias(self.bias)
-            .with_mid_channels(middle.map(|(_, middle)| *middle))
-            .with_norm_after(self.norm_after)
-            .with_branches(branches)
     }
+
+    /// Its branches as they are asked for by name, without what a name does not say: channels in the middle, blocks inside.
+    pub fn named(&self) -> Vec<BranchSpec> {
+        let mut branches: Vec<BranchSpec> = vec![];
+        for text in &self.branches {
+            let spec = parse(text).1;
+            match branches.iter_mut().find(|other| other.times(1) == spec) {
+                Some(same) => same.times += 1,
+                None => branches.push(spec),
+            }
+        }
+        branches
+    }
+
+    /// The same block as our form, part by part.
+    pub fn form(&self) -> BlockForm {
+        let block = self.block("", &self.branches, self.bias);
+        BlockForm { norm_after: self.norm_after, ..block }
+    }
+
+    fn block(&self, at: &str, branches: &[String], bias: bool) -> BlockForm {
+        let branch = |text: &String| {
+            let (name, spec) = parse(text);
+            let path = format!("{at}{name}");
+            let middle = self.mid_channels.get(&path).copied().unwrap_or_default();
+            let mut form = BranchForm::new(name, spec, middle);
+            let own = bias && name == BranchName::MAIN;
+            if let Some(branches) = self.inside.get(&path) {
+                let conv = format!("{path}.{}.", name.kind.part_names().conv);
+                form.conv = Some(Box::new(Form::Block(self.block(&conv, branches, own))));
+            } else if own {
+                form.conv = Some(Box::new(Form::Plain { bias }));
+            }
+            form
+        };
+        let mut branches: Vec<_> = branches.iter().map(branch).collect();
+        branches.sort_by_key(|form| (form.name != BranchName::MAIN, form.name));
+        BlockForm { branches, norm_after: false }
+    }
+}
+
+/// `kxk.2:none` is the second of its kind.
+fn parse(text: &str) -> (BranchName, BranchSpec) {
+    let (name, end, bias) = BranchName::parse_with_end(text).unwrap();
+    (name, BranchSpec { bias, ..BranchSpec::new(name.kind, end) })
 }
 
 /// Our parameter path as PyTorch names its leaf.
