@@ -208,7 +208,7 @@ fn unknown_names() {
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
          (known: plain, acnet, repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, \
-         qarepvgg, qarepvgg_v2, csla, orepa, orepa_repvgg, dyrep-online)",
+         qarepvgg, qarepvgg_v2, csla, orepa, orepa_repvgg, orepa_stem, dyrep-online)",
     );
     check(
         &[("cifar10", "CIFAR-10")],
