@@ -229,7 +229,7 @@ fn unknown_names() {
         "branches.preset = 'plain'",
         "recipes/x.toml:16: `preset` in [strategy.branches]: unknown name `plain` (known: acnet, \
          repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, qarepvgg, qarepvgg_v2, \
-         csla)",
+         csla, orepa)",
     );
     check_more(
         "branches.exactly = ['kxk',\n '1x1_kx']",
