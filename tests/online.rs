@@ -45,7 +45,7 @@ fn trains_as_its_branches_do(geometry: &ConvGeometry, values: &Tensor<4>, number
         let pass = |kernels| {
             let layer = config(geometry, preset).with_norm_after(false).init(&graph);
             let layer = random::scramble(layer, &mut Draw::new(number));
-            assert!(layer.block().unwrap().is_linear(), "{preset}");
+            assert!(!layer.is_plain() && layer.is_linear(), "{preset}");
             let input = values.clone().autodiff().require_grad();
             let output = with_kernels(kernels, || layer.forward(input.clone()));
             let seen = Draw::new(number).data(&output.dims(), -1.0, 1.0);
@@ -105,8 +105,16 @@ fn an_online_block_is_written_read_and_deployed() {
         let geometry = random::geometry(draw);
         for preset in blocks() {
             let layer = random::scramble(config(&geometry, preset).init(&device), draw);
-            let Form::Block(form) = layer.form() else { panic!("{preset}") };
-            assert!(form.norm_after && form.is_linear(&geometry));
+            let shows = |branch: &BranchForm| branch.conv.is_some() || branch.end != End::Nothing;
+            let (followed, all_show) = match layer.form() {
+                Form::Plain { .. } => panic!("{preset}"),
+                Form::Block(form) => {
+                    assert!(form.is_linear(&geometry));
+                    (form.norm_after, form.branches.iter().all(shows))
+                }
+                Form::Stack(form) => (form.norm_after, true),
+            };
+            assert!(followed);
             assert_eq!(layer.form().macs(&geometry, [9, 9]), geometry.macs([9, 9]));
             let structure = Structure::of(&layer);
             let read = Structure::from_json(&structure.to_json()).unwrap();
@@ -120,8 +128,7 @@ fn an_online_block_is_written_read_and_deployed() {
             assert!(off < allowed(TOLERANCE), "{preset}: {off:.1e}");
             let tensors = params::read(&layer).into_iter();
             let shapes = tensors.map(|(path, data)| (path, data.shape().to_vec())).collect();
-            let shows = |branch: &BranchForm| branch.conv.is_some() || branch.end != End::Nothing;
-            if form.branches.iter().all(shows) {
+            if all_show {
                 assert_eq!(Form::found("", &geometry, &shapes), Some(layer.form()), "{preset}");
             }
         }

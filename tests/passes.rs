@@ -161,6 +161,7 @@ fn kxk(layer: &RepConv2d) -> Tensor<4> {
     match layer {
         RepConv2d::Plain(conv) => conv.weight.val(),
         RepConv2d::Block(block) => kxk(block.branches()[0].conv().unwrap()),
+        RepConv2d::Stack(stack) => kxk(&stack.layers()[0]),
     }
 }
 

@@ -125,7 +125,7 @@ fn without_norms(block: BlockForm, geometry: &ConvGeometry) -> BlockForm {
     let linear = |branch: BranchForm| {
         let own = nested_geometry(geometry, branch.mid_channels);
         let inner = |form: Form| match form {
-            Form::Plain { .. } => form,
+            Form::Plain { .. } | Form::Stack(_) => form,
             Form::Block(inner) => {
                 Form::Block(BlockForm { norm_after: false, ..without_norms(inner, &own) })
             }

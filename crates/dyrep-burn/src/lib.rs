@@ -26,17 +26,17 @@ pub use controller::{
 };
 pub use deploy::deploy;
 pub use dyrep_config::{
-    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Budget, ControllerConfig, Cost,
-    CutRule, End, Fidelity, First, NormRule, PathPatterns, Preset, Score,
+    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Budget, Composition,
+    ControllerConfig, Cost, CutRule, End, Fidelity, First, NormRule, PathPatterns, Preset, Score,
 };
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
-    MidChannels, PatternError, StateError, StructureError, UnknownName,
+    MidChannels, PatternError, StackError, StateError, StructureError, UnknownName,
 };
 pub use file::write_atomically;
 pub use fuse::Kernel;
 pub use geometry::{AxisPadding, ConvGeometry};
-pub use layer::{Block, Branch, RepConv2d, RepConv2dConfig};
+pub use layer::{Block, Branch, RepConv2d, RepConv2dConfig, Stack};
 pub use look::{Difference, Report, Scored, Warning, layers, map_layers, verify, with_inputs};
 pub use structure::cost::{InputSizes, LayerCost, profile};
-pub use structure::{BlockForm, BranchForm, Form, LayerStructure, Structure};
+pub use structure::{BlockForm, BranchForm, Form, LayerStructure, StackForm, Structure};

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use burn::tensor::Tensor;
 use clap::Args;
 use dyrep_burn::{
-    BlockForm, BranchForm, ConvGeometry, Cost, Form, InputSizes, LayerStructure, Structure, layers,
+    BlockForm, BranchForm, ConvGeometry, Cost, Form, InputSizes, LayerStructure, StackForm,
+    Structure, layers,
 };
 use dyrep_weights::{Input, Weights};
 use serde::Serialize;
@@ -114,10 +115,13 @@ impl InspectArgs {
                 form: layer.form.clone(),
                 trained: sizes.layer_cost(&path, layer),
                 deployed: sizes.layer_cost(&path, fused),
-                branches: branches(&layer.form, 1, &|form| {
-                    let form = LayerStructure { geometry: layer.geometry.clone(), form };
-                    sizes.layer_cost(&path, &form)
-                }),
+                branches: match &layer.form {
+                    Form::Stack(stack) => in_sequence(stack, &layer.geometry),
+                    form => branches(form, 1, &|form| {
+                        let form = LayerStructure { geometry: layer.geometry.clone(), form };
+                        sizes.layer_cost(&path, &form)
+                    }),
+                },
                 path,
             }
         };
@@ -139,6 +143,17 @@ impl InspectArgs {
             file: loaded.file,
         })
     }
+}
+
+/// The layers of a stack, and what is in them. What they compute is kernels, the same for any picture.
+fn in_sequence(stack: &StackForm, geometry: &ConvGeometry) -> Vec<Branch> {
+    let own = geometry.in_sequence().unwrap_or_default();
+    let layers = stack.layers.iter().zip(&own).enumerate().map(|(number, (form, own))| {
+        let cost = |form: &Form| Cost { params: form.params(own), macs: 0 };
+        let layer = Branch { name: number.to_string(), depth: 1, cost: cost(form) };
+        std::iter::once(layer).chain(branches(form, 2, &|form| cost(&form)))
+    });
+    layers.flatten().collect()
 }
 
 /// The branches of a block and of the blocks in it. `cost` is that of a layer in a form; a branch costs what the block would

@@ -23,8 +23,8 @@ mod text;
 mod zoo;
 
 pub use branch::{
-    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Core, End, First, PartNames, Preset,
-    Taps, Window,
+    BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Composition, Core, End, First,
+    PartNames, Preset, Taps, Window, stacked_layers,
 };
 pub use controller::{ControllerConfig, DEEPEST};
 pub use cost::Cost;

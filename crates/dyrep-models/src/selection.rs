@@ -126,8 +126,10 @@ fn replace<M: Module>(
 /// uniformly, with a gain of √2 before the scales that they are multiplied by, of 1 in a 1×1 and within RepVGG's block.
 fn published_start(branches: &Branches, geometry: &ConvGeometry) -> Option<Initializer> {
     let gain = match branches.preset()? {
-        Preset::Orepa if geometry.kernel_size() != [1, 1] => std::f64::consts::SQRT_2,
-        Preset::Orepa | Preset::OrepaRepVgg => 1.0,
+        Preset::Orepa | Preset::OrepaStem if geometry.kernel_size() != [1, 1] => {
+            std::f64::consts::SQRT_2
+        }
+        Preset::Orepa | Preset::OrepaStem | Preset::OrepaRepVgg => 1.0,
         _ => return None,
     };
     Some(Initializer::KaimingUniform { gain, fan_out_only: false })

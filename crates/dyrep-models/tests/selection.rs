@@ -3,7 +3,7 @@
 // A failing test panics, with the reason.
 #![allow(clippy::unwrap_used)]
 
-use dyrep_burn::{BranchKind, Branches, PathPatterns, Preset, layers};
+use dyrep_burn::{BranchKind, Branches, Form, PathPatterns, Preset, RepConv2d, layers};
 use dyrep_models::{
     Branching, MobileNetV1Config, ModelError, RepVggConfig, ResNet, ResNetConfig, SelectLayers,
     Selection, Stem, VggConfig,
@@ -99,4 +99,37 @@ fn a_configuration_is_read_back() {
     let config = RepVggConfig::repvgg_b2g4(7).with_stem(Stem::Small).with_width(8);
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<RepVggConfig>(&text).unwrap(), config);
+}
+
+/// OREPA's published ResNet-18: its norms stand behind the sum, where the network has its own.
+#[test]
+fn the_first_convolution_may_be_layers_in_sequence() {
+    let config = ResNetConfig::resnet18(10).with_width(4).with_branches(Preset::OrepaStem);
+    let network = config.init(&under_test()).unwrap();
+    let mut sizes = [0; 3];
+    for (path, layer) in layers(&network) {
+        match (layer.geometry().kernel_size(), layer.form()) {
+            ([7, 7], Form::Stack(stack)) => {
+                assert!(stack.layers.len() == 3 && !stack.norm_after);
+                sizes[0] += 1;
+            }
+            ([3, 3], Form::Block(block)) => {
+                assert!(!block.norm_after && block.is_linear(&layer.geometry()));
+                sizes[1] += 1;
+            }
+            ([1, 1], Form::Plain { bias: false }) => sizes[2] += 1,
+            (_, form) => panic!("{path}: {form}"),
+        }
+    }
+    assert_eq!(sizes, [1, 16, 3]);
+    // Drawn uniformly, with a gain of √2 in each layer.
+    let stem = layers(&network).remove(0).1;
+    let drawn = |layer: &RepConv2d| {
+        let kxk = layer.block().unwrap().main().conv().unwrap().fuse().weight();
+        kxk.abs().max().into_scalar::<f32>()
+    };
+    for (layer, inputs) in stem.stack().unwrap().layers().iter().zip([3.0, 4.0, 4.0]) {
+        let (largest, bound) = (drawn(layer), (6.0_f32 / (9.0 * inputs)).sqrt());
+        assert!(largest <= bound && largest > 0.8 * bound, "{largest} of {bound}");
+    }
 }

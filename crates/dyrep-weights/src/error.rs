@@ -170,6 +170,18 @@ pub enum WeightsError {
         /// The layer.
         layer: String,
     },
+    /// Layers in sequence of which nothing tells how they are composed.
+    #[error(
+        "{}: `{layer}` is 3×3 layers in sequence, and whether their kernels are composed as OREPA's published code does it, no \
+         tensor shows; build the network with the branches that it was trained with, such as `orepa_stem`",
+        file.display()
+    )]
+    Composition {
+        /// The file.
+        file: PathBuf,
+        /// The layer.
+        layer: String,
+    },
     /// The structure that the file tells of is not that of its tensors.
     #[error("{}: layer `{layer}` is {recorded} in its structure, {found} by its tensors", file.display())]
     StructureDiffers {

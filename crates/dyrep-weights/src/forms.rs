@@ -1,12 +1,14 @@
 //! The structure of a network whose tensors are given, by their names and shapes. No tensors here.
 //!
 //! A branch without parameters, such as the identity of RepViT and QARepVGG that ends in nothing, is seen in no tensor.
-//! Whether there is one must be known: from what a file recorded, or from the network.
+//! Whether there is one must be known: from what a file recorded, or from the network; so must how the layers of a stack
+//! become one kernel.
 
 use std::collections::BTreeMap;
 
 use dyrep_burn::{
-    BlockForm, BranchForm, BranchKind, End, Form, LayerStructure, Structure, StructureError,
+    BlockForm, BranchForm, BranchKind, End, Form, LayerStructure, StackForm, Structure,
+    StructureError,
 };
 
 /// The names of tensors, with shapes.
@@ -19,6 +21,8 @@ pub(crate) enum FormsError {
     Structure(StructureError),
     /// Whether this layer has an identity is not known.
     Identity { layer: String },
+    /// How the layers of this stack become one kernel is not known.
+    Composition { layer: String },
 }
 
 /// The structure that a network whose layers are those of `network` has when its tensors are `tensors`. A layer of which
@@ -26,7 +30,7 @@ pub(crate) enum FormsError {
 /// in the network.
 ///
 /// # Errors
-/// A branch that a layer cannot have; a branch of which it is not known whether it is there.
+/// A branch that a layer cannot have; a branch of which it is not known whether it is there, or a stack that may be either.
 pub(crate) fn structure(
     network: &Structure,
     recorded: Option<&Structure>,
@@ -43,6 +47,10 @@ pub(crate) fn structure(
             (Some(found), form) => {
                 let recorded = recorded.and_then(|all| all.layers().get(path));
                 let known = recorded.map_or(form, |layer| &layer.form);
+                if matches!((&found, known), (Form::Stack(_), Form::Plain { .. } | Form::Block(_)))
+                {
+                    return Err(FormsError::Composition { layer: path.clone() });
+                }
                 let completed = with_unseen(found, known);
                 // The blocks of the field with a norm behind their sum have an identity where there can be one.
                 let alone = matches!(&completed, Form::Block(block) if block.norm_after
@@ -59,10 +67,17 @@ pub(crate) fn structure(
     Structure::new(layers).map_err(FormsError::Structure)
 }
 
-/// The form that was found, with the branches of a known one of the same layer that have no parameters.
+/// The form that was found, with the branches of a known one of the same layer that have no parameters, and its
+/// composition.
 fn with_unseen(found: Form, known: &Form) -> Form {
     let (found, known) = match (found, known) {
         (Form::Block(found), Form::Block(known)) => (found, known),
+        (Form::Stack(found), Form::Stack(known)) => {
+            let pairs = found.layers.into_iter().zip(&known.layers);
+            let layers = pairs.map(|(found, known)| with_unseen(found, known)).collect();
+            let (composition, norm_after) = (known.composition, found.norm_after);
+            return Form::Stack(StackForm { layers, composition, norm_after });
+        }
         (found, _) => return found,
     };
     let named = |branches: &[BranchForm], wanted: &BranchForm| {

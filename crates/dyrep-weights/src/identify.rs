@@ -197,18 +197,22 @@ impl Weights {
         Some(config.with_branches(Branching { branches, only }))
     }
 
-    /// The shape of the k×k kernel of the layer at `path`, at the end of its chain of blocks.
+    /// The shape of the k×k kernel of the layer at `path`, at the end of its chain of blocks; of layers in sequence that of
+    /// the first.
     fn kernel(&self, path: &str) -> Option<&[usize]> {
+        let any_below = |path: &String| {
+            let next = self.tensors.range(path.clone()..).next();
+            next.is_some_and(|(name, _)| name.starts_with(path))
+        };
         let mut path = path.to_owned();
         loop {
             if let Some(tensor) = self.tensors.get(&format!("{path}.weight")) {
                 return Some(&tensor.shape);
             }
-            path.push_str(".kxk.conv");
-            self.tensors
-                .range(path.clone()..)
-                .next()
-                .filter(|(name, _)| name.starts_with(&path))?;
+            path = [".kxk.conv", ".0"]
+                .map(|next| format!("{path}{next}"))
+                .into_iter()
+                .find(any_below)?;
         }
     }
 }

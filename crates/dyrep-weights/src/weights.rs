@@ -206,6 +206,7 @@ impl Weights {
                 WeightsError::Structure { file, source: Box::new(source) }
             }
             (FormsError::Identity { layer }, file) => WeightsError::Identity { file, layer },
+            (FormsError::Composition { layer }, file) => WeightsError::Composition { file, layer },
         })?;
         for (path, recorded) in recorded.into_iter().flat_map(Structure::layers) {
             if let Some(layer) = found.layers().get(path)

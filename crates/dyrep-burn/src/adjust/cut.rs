@@ -90,7 +90,7 @@ fn fold_back(
 /// The convolution that does at inference what `conv` and `kernel` do side by side.
 pub(super) fn absorb(conv: RepConv2d, kernel: &Kernel) -> RepConv2d {
     match conv {
-        RepConv2d::Plain(_) => {
+        RepConv2d::Plain(_) | RepConv2d::Stack(_) => {
             let sum = add(&conv.fuse(), kernel);
             conv.into_plain(&sum)
         }

@@ -23,7 +23,8 @@ const NOTHING: f32 = 0.0;
 /// The model's function stays the same up to rounding, at inference and in training mode, where branches are in front of
 /// what follows the convolution in the network; with branches that end in norms or scales it stays the same to the bit but
 /// for the sum with what is 0. Branches of a preset that do not exist at a convolution are left out, and it stays plain if
-/// `kxk` alone is left. A norm after the sum is not added. `options` decide about ids and first values; the norm rule has
+/// `kxk` alone is left. Of a preset that only starts the block is taken, without what is inside `kxk`: a trained kernel is no
+/// layers in sequence. A norm after the sum is not added. `options` decide about ids and first values; the norm rule has
 /// nothing to decide here, and no batch is needed, which is what makes this differ from growing by the neutral rule.
 ///
 /// # Errors

@@ -134,7 +134,7 @@ fn initialized(block: Block, initialize: impl FnOnce(RepConv2d) -> RepConv2d) ->
     assert_eq!(layer.form(), form, "an initialisation must leave the block's form as it is");
     match layer {
         RepConv2d::Block(block) => *block,
-        RepConv2d::Plain(_) => unreachable!("its form was compared"),
+        RepConv2d::Plain(_) | RepConv2d::Stack(_) => unreachable!("its form was compared"),
     }
 }
 

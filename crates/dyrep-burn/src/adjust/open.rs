@@ -107,7 +107,7 @@ impl Branch {
 /// The convolution followed by the map `x · scale + shift`, in both modes.
 fn followed_by(conv: RepConv2d, then: &NormAffine) -> RepConv2d {
     let mut block = match conv {
-        RepConv2d::Plain(_) => {
+        RepConv2d::Plain(_) | RepConv2d::Stack(_) => {
             let kernel = fold_norm(&conv.fuse(), then);
             return conv.into_plain(&kernel);
         }

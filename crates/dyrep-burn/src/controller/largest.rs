@@ -59,6 +59,8 @@ fn add(path: &str, depth: usize, geometry: &ConvGeometry, form: &Form, found: &m
             return;
         }
         Form::Block(block) => block,
+        // Its layers stay as they are.
+        Form::Stack(_) => return,
     };
     for branch in block.branches.iter().filter(|branch| branch.name.kind.nests()) {
         if let Some(conv) = &branch.conv {

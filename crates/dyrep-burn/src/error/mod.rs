@@ -78,12 +78,50 @@ pub enum ConfigError {
     /// A norm after the sum of a layer that has none.
     #[error("a norm after the sum needs branches: a plain convolution has no sum")]
     NormAfterPlain,
+    /// Layers in sequence that are no one convolution.
+    #[error(transparent)]
+    Stack(#[from] StackError),
     /// Blocks inside blocks inside blocks.
     #[error("blocks lie in each other at most {limit} deep")]
     TooDeep {
         /// The deepest that is taken.
         limit: usize,
     },
+}
+
+/// Why layers in sequence cannot stand for a convolution.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StackError {
+    /// A kernel that no 3×3 layers in sequence have.
+    #[error(
+        "3×3 layers in sequence are a square kernel, odd and larger than 3×3, not {}×{}", kernel[0], kernel[1]
+    )]
+    Kernel {
+        /// `[height, width]`.
+        kernel: [usize; 2],
+    },
+    /// Too many layers, or too few.
+    #[error("a kernel of {}×{} is {wanted} layers of 3×3 in sequence, not {found}", kernel[0], kernel[1])]
+    Layers {
+        /// `[height, width]`.
+        kernel: [usize; 2],
+        /// How many it takes.
+        wanted: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A norm in a layer, with which the stack is no convolution while it trains.
+    #[error(
+        "layer {layer} of a stack has a norm: only what is linear while it trains is one convolution with the others"
+    )]
+    Norm {
+        /// Its number, from 0.
+        layer: usize,
+    },
+    /// A stack inside a block or another stack.
+    #[error("a stack of layers stands for a whole layer, and lies in no block and no other stack")]
+    Inside,
 }
 
 /// The channels that a sequence can have between its convolutions.

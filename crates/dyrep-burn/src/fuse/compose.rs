@@ -7,6 +7,8 @@
 //! The bias holds at the border too only if the k×k convolution sees `b₁` there, the image of zero,
 //! and not zero: the branches pad with it.
 
+use burn::tensor::Tensor;
+
 use super::kernel::Kernel;
 use crate::ops::sum_axis;
 
@@ -44,17 +46,19 @@ pub fn then_kxk(pointwise: &Kernel, kxk: &Kernel) -> Kernel {
         .reshape([groups * outputs, inputs, height, width]);
 
     let geometry = second.clone().with_in_channels(first.in_channels());
-    let bias = match (pointwise.bias(), kxk.bias()) {
-        (None, bias) => bias,
-        (Some(first_bias), _) => {
-            let taps = kxk.weight().reshape([groups, outputs, middle, taps]);
-            let tap_sums = sum_axis(taps, 3);
-            let through = tap_sums
-                .reshape([groups, outputs, middle])
-                .matmul(first_bias.reshape([groups, middle, 1]))
-                .reshape([groups * outputs]);
-            Some(kxk.bias_or_zero() + through)
-        }
-    };
-    Kernel::new(weight, bias, geometry)
+    Kernel::new(weight, through(pointwise.bias(), kxk), geometry)
+}
+
+/// The bias of what a kernel makes of a map that is this one everywhere, `[in]`: its own, and what it makes of the other.
+pub(super) fn through(bias: Option<Tensor<1>>, kernel: &Kernel) -> Option<Tensor<1>> {
+    let Some(bias) = bias else { return kernel.bias() };
+    let groups = kernel.geometry().groups();
+    let [outputs, middle, height, width] = kernel.weight().dims();
+    let outputs = outputs / groups;
+    let tap_sums = sum_axis(kernel.weight().reshape([groups, outputs, middle, height * width]), 3);
+    let through = tap_sums
+        .reshape([groups, outputs, middle])
+        .matmul(bias.reshape([groups, middle, 1]))
+        .reshape([groups * outputs]);
+    Some(kernel.bias_or_zero() + through)
 }

@@ -12,6 +12,7 @@
 //! | average pooling after a 1×1 | [`then_average`] |
 //! | a fixed cosine after a 1×1 | [`then_prior`], [`prior`] |
 //! | depthwise followed by 1×1 | [`then_pointwise`] |
+//! | k×k after k×k, none of which pads | [`in_sequence`] |
 //! | a smaller kernel, dilated or not, inside a larger one | [`embed`] |
 //! | identity as a 1×1 kernel | [`identity`] |
 //!
@@ -26,6 +27,7 @@ mod identity;
 mod kernel;
 mod norm;
 mod prior;
+mod sequence;
 
 pub use add::{add, subtract};
 pub use average::then_average;
@@ -40,3 +42,4 @@ pub(crate) use kernel::{options_of, read_all, wide};
 pub(crate) use norm::then_affine;
 pub use norm::{NormAffine, absorb_bias, fold_norm, scale};
 pub use prior::{prior, then_prior};
+pub use sequence::{in_sequence, turned};

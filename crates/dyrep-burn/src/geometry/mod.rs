@@ -5,6 +5,7 @@
 
 mod branches;
 mod raw;
+mod stack;
 mod text;
 
 use burn::nn::PaddingConfig2d;

@@ -3,14 +3,14 @@
 use burn::config::Config;
 use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::Device;
-use dyrep_config::{BranchKind, BranchNorm, Branches, First};
+use dyrep_config::{BranchKind, BranchNorm, Branches, Composition, First};
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, Source};
 use super::rep_conv2d::RepConv2d;
 use crate::error::ConfigError;
 use crate::geometry::ConvGeometry;
-use crate::structure::{BlockForm, Form};
+use crate::structure::{BlockForm, Form, StackForm};
 
 /// Creates a [`RepConv2d`]: Burn's `Conv2dConfig`, and the branches to start with.
 ///
@@ -189,29 +189,52 @@ impl RepConv2dConfig {
     /// Options that make no sense, or a branch asked for by name that does not exist.
     pub fn form(&self) -> Result<Form, ConfigError> {
         let geometry = self.geometry()?;
-        let Some(branches) = self.branches.resolve(&geometry)? else {
+        let norm_after = self.norm_after.unwrap_or_else(|| self.branches.norm_after());
+        let stacks = self.branches.preset().is_some_and(|preset| preset.stacks(&geometry));
+        let form = match geometry.in_sequence().filter(|_| stacks) {
+            Some(own) => {
+                let last = own.len() - 1;
+                // The bias of one in front would be that of the last, once more.
+                let bias = |number| self.bias && number == last;
+                let layers = own.iter().enumerate();
+                let layers = layers.map(|(number, own)| self.form_of(own, bias(number), false));
+                let (layers, composition) =
+                    (layers.collect::<Result<_, _>>()?, Composition::default());
+                Form::Stack(StackForm { layers, composition, norm_after })
+            }
+            None => self.form_of(&geometry, self.bias, norm_after)?,
+        };
+        form.check(&geometry)?;
+        Ok(form)
+    }
+
+    /// The form of a convolution of `geometry`, plain or a block.
+    fn form_of(
+        &self,
+        geometry: &ConvGeometry,
+        bias: bool,
+        norm_after: bool,
+    ) -> Result<Form, ConfigError> {
+        let Some(branches) = self.branches.resolve(geometry)? else {
             return match self.norm_after {
                 Some(true) => Err(ConfigError::NormAfterPlain),
-                _ => Ok(Form::Plain { bias: self.bias }),
+                _ => Ok(Form::Plain { bias }),
             };
         };
         let preset = self.branches.preset();
         let mid_channels = |kind: BranchKind| match (kind.first(), preset) {
             (First::Pointwise, _) if let Some(given) = self.mid_channels => given,
-            (_, Some(preset)) => preset.mid_channels(kind, &geometry),
-            (_, None) => kind.mid_channels(&geometry),
+            (_, Some(preset)) => preset.mid_channels(kind, geometry),
+            (_, None) => kind.mid_channels(geometry),
         };
-        let inside = preset.and_then(|preset| preset.inside_kxk(&geometry));
-        let norm_after = self.norm_after.unwrap_or_else(|| self.branches.norm_after());
-        let bias = self.bias && inside.is_none();
-        let mut block = BlockForm::new(&branches, bias, mid_channels, norm_after);
+        let inside = preset.and_then(|preset| preset.inside_kxk(geometry));
+        let outer = bias && inside.is_none();
+        let mut block = BlockForm::new(&branches, outer, mid_channels, norm_after);
         if let Some(inside) = inside {
-            let inside = BlockForm::new(&inside, self.bias, mid_channels, false);
+            let inside = BlockForm::new(&inside, bias, mid_channels, false);
             *block.main_conv_mut() = Form::Block(inside);
         }
-        let form = Form::Block(block);
-        form.check(&geometry)?;
-        Ok(form)
+        Ok(Form::Block(block))
     }
 
     /// Builds the layer on `device`.

@@ -5,6 +5,7 @@ mod branch;
 mod build;
 mod config;
 mod rep_conv2d;
+mod stack;
 
 pub(crate) use block::AFTER;
 pub use block::Block;
@@ -14,3 +15,4 @@ pub(crate) use build::{Builder, Source, mix, set_state, with_value};
 pub use config::RepConv2dConfig;
 pub use rep_conv2d::RepConv2d;
 pub(crate) use rep_conv2d::in_state_of;
+pub use stack::Stack;

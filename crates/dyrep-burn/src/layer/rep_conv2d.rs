@@ -12,6 +12,7 @@ use burn::tensor::{Device, GradientCheckpointingStrategy, Tensor};
 
 use super::block::Block;
 use super::build::{Builder, conv2d, mix, with_value};
+use super::stack::Stack;
 use crate::fuse::Kernel;
 use crate::geometry::ConvGeometry;
 use crate::look::{tap, walk};
@@ -22,8 +23,8 @@ use crate::structure::Form;
 /// A 2-D convolution that can grow branches and fuse them back; use it where you would use [`Conv2d`].
 ///
 /// `W ∗ x + b` while plain; as a [`Block`] the sum of its branches, which at inference equals one
-/// convolution of the same geometry (DyRep, arXiv 2203.12868). [`Module::materialize`] replaces a block by
-/// that convolution.
+/// convolution of the same geometry (DyRep, arXiv 2203.12868); as a [`Stack`] 3×3 layers in sequence, which equal one
+/// while they train, too (OREPA, arXiv 2204.00826). [`Module::materialize`] replaces either by that convolution.
 ///
 /// Parameter paths have no level of their own: a plain layer's weight is `conv1.weight`, as Burn's and
 /// torchvision's, a block's `conv1.kxk.conv.weight`, `conv1.1x1.bn.gamma`, ….
@@ -36,6 +37,8 @@ pub enum RepConv2d {
     Plain(Conv2d),
     /// A block of branches.
     Block(Box<Block>),
+    /// 3×3 layers in sequence.
+    Stack(Box<Stack>),
 }
 
 impl RepConv2d {
@@ -47,6 +50,7 @@ impl RepConv2d {
                 Self::Plain(builder.bare_conv(geometry, *bias))
             }
             Form::Block(form) => Self::Block(Box::new(Block::build(geometry, form, builder))),
+            Form::Stack(form) => Self::Stack(Box::new(Stack::build(geometry, form, builder))),
         }
     }
 
@@ -101,6 +105,7 @@ impl RepConv2d {
         match self {
             Self::Plain(conv) => convolve(conv, input),
             Self::Block(block) => block.forward_pass(&input, pass),
+            Self::Stack(stack) => stack.forward_pass(&input, pass),
         }
     }
 
@@ -110,6 +115,7 @@ impl RepConv2d {
         match self {
             Self::Plain(conv) => Kernel::of(conv),
             Self::Block(block) => block.fuse(),
+            Self::Stack(stack) => stack.fuse(),
         }
     }
 
@@ -119,6 +125,7 @@ impl RepConv2d {
         match self {
             Self::Plain(conv) => ConvGeometry::of(conv),
             Self::Block(block) => block.geometry().clone(),
+            Self::Stack(stack) => stack.geometry().clone(),
         }
     }
 
@@ -128,6 +135,7 @@ impl RepConv2d {
         match self {
             Self::Plain(conv) => Form::Plain { bias: conv.bias.is_some() },
             Self::Block(block) => Form::Block(block.form()),
+            Self::Stack(stack) => Form::Stack(stack.form()),
         }
     }
 
@@ -135,9 +143,24 @@ impl RepConv2d {
     #[must_use]
     pub fn block(&self) -> Option<&Block> {
         match self {
-            Self::Plain(_) => None,
             Self::Block(block) => Some(block),
+            Self::Plain(_) | Self::Stack(_) => None,
         }
+    }
+
+    /// The stack, if the layer is one.
+    #[must_use]
+    pub fn stack(&self) -> Option<&Stack> {
+        match self {
+            Self::Stack(stack) => Some(stack),
+            Self::Plain(_) | Self::Block(_) => None,
+        }
+    }
+
+    /// Whether nothing in it is a norm, but one that follows: the layer is one convolution while it trains, too.
+    #[must_use]
+    pub fn is_linear(&self) -> bool {
+        self.block().is_none_or(Block::is_linear)
     }
 
     /// Whether the layer is one convolution.
@@ -146,21 +169,23 @@ impl RepConv2d {
         matches!(self, Self::Plain(_))
     }
 
-    /// The layer's identity through growth and cuts: the id of its innermost k×k weight.
+    /// The layer's identity through growth and cuts: the id of its innermost k×k weight, of a stack that of its first layer.
     #[must_use]
     pub fn id(&self) -> ParamId {
         self.innermost().weight.id
     }
 
-    /// The k×k convolution at the end of the chain of `kxk` branches.
+    /// The k×k convolution at the end of the chain of `kxk` branches, of a stack's first layer.
     pub(crate) fn innermost(&self) -> &Conv2d {
         match self {
             Self::Plain(conv) => conv,
             Self::Block(block) => block.main_conv().innermost(),
+            Self::Stack(stack) => stack.layers[0].innermost(),
         }
     }
 
-    /// A plain layer with the value of `kernel` and the parameters' identities of this one.
+    /// A plain layer with the value of `kernel` and the parameters' identities of this one; that of a stack, whose layers
+    /// have other kernels, has its own.
     #[must_use]
     pub fn into_plain(self, kernel: &Kernel) -> Self {
         let innermost = self.innermost();
@@ -176,7 +201,11 @@ impl RepConv2d {
                 bias
             }
         });
-        let weight = with_value(innermost.weight.clone(), kernel.weight());
+        let mut weight = with_value(innermost.weight.clone(), kernel.weight());
+        if let Self::Stack(_) = self {
+            // What an optimiser keeps for an identity has one shape.
+            weight.id = ParamId::from(mix([weight.id.val(), 0], "stack"));
+        }
         Self::Plain(conv2d(weight, bias, kernel.geometry()))
     }
 }
@@ -213,6 +242,7 @@ impl Module for RepConv2d {
         match self {
             Self::Plain(conv) => conv.collect_devices(devices),
             Self::Block(block) => block.collect_devices(devices),
+            Self::Stack(stack) => stack.collect_devices(devices),
         }
     }
 
@@ -220,6 +250,7 @@ impl Module for RepConv2d {
         match self {
             Self::Plain(conv) => Self::Plain(conv.fork(device)),
             Self::Block(block) => Self::Block(Box::new(block.fork(device))),
+            Self::Stack(stack) => Self::Stack(Box::new(stack.fork(device))),
         }
     }
 
@@ -227,6 +258,7 @@ impl Module for RepConv2d {
         match self {
             Self::Plain(conv) => Self::Plain(conv.to_device(device)),
             Self::Block(block) => Self::Block(Box::new(block.to_device(device))),
+            Self::Stack(stack) => Self::Stack(Box::new(stack.to_device(device))),
         }
     }
 
@@ -234,6 +266,7 @@ impl Module for RepConv2d {
         match self {
             Self::Plain(conv) => Self::Plain(conv.train()),
             Self::Block(block) => Self::Block(Box::new(block.train())),
+            Self::Stack(stack) => Self::Stack(Box::new(stack.train())),
         }
     }
 
@@ -241,15 +274,16 @@ impl Module for RepConv2d {
         match self {
             Self::Plain(conv) => Self::Plain(conv.valid()),
             Self::Block(block) => Self::Block(Box::new(block.valid())),
+            Self::Stack(stack) => Self::Stack(Box::new(stack.valid())),
         }
     }
 
-    /// Fuses a block into the one convolution that it is at inference.
+    /// Fuses a block or a stack into the one convolution that it is at inference.
     fn materialize(self) -> Self {
         match self {
             Self::Plain(conv) => Self::Plain(conv.materialize()),
-            Self::Block(ref block) => {
-                let kernel = block.fuse();
+            Self::Block(_) | Self::Stack(_) => {
+                let kernel = self.fuse();
                 self.into_plain(&kernel)
             }
         }
@@ -262,6 +296,7 @@ impl Module for RepConv2d {
         match self {
             Self::Plain(conv) => conv.visit(visitor),
             Self::Block(block) => block.visit(visitor),
+            Self::Stack(stack) => stack.visit(visitor),
         }
     }
 
@@ -270,6 +305,7 @@ impl Module for RepConv2d {
             ControlFlow::Break(replacement) => replacement,
             ControlFlow::Continue(Self::Plain(conv)) => Self::Plain(conv.map(mapper)),
             ControlFlow::Continue(Self::Block(block)) => Self::Block(Box::new(block.map(mapper))),
+            ControlFlow::Continue(Self::Stack(stack)) => Self::Stack(Box::new(stack.map(mapper))),
         }
     }
 }

@@ -26,7 +26,7 @@ use dyrep_config::Preset;
 use super::bridge::{Differentiable, DoneOn, Executor, Keep, PlanOn};
 use super::plan::{Done, Plan, Spec};
 use super::{Kernels, with_kernels};
-use crate::layer::{Block, RepConv2dConfig};
+use crate::layer::RepConv2dConfig;
 
 /// Plans that were executed.
 static EXECUTED: AtomicUsize = AtomicUsize::new(0);
@@ -120,8 +120,8 @@ fn what_a_plan_gives_is_known_before_it_runs() {
                 .with_padding(PaddingConfig2d::Explicit(2, 2, 2, 2))
                 .with_branches(preset)
                 .init(&device);
-            // A linear block is a convolution by a sum, whose own graph asks for a gradient that nobody has here.
-            if layer.block().is_some_and(Block::is_linear) {
+            // A linear layer is a convolution by a sum or a sequence, whose own graph asks for a gradient that nobody has here.
+            if layer.is_linear() {
                 continue;
             }
             let values =

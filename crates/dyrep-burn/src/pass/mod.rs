@@ -7,6 +7,7 @@
 //!
 //! - **A linear block**, in which nothing is a norm, is one convolution while it trains, too: its kernel is the sum of its
 //!   branches' (OREPA, arXiv 2204.00826).
+//! - **A stack** of layers in sequence is one convolution likewise: its kernel is that of the layers' composed.
 //! - **The running variance is the unbiased estimate** (n/(n−1) times the batch's), as in PyTorch and in the published
 //!   runs; Burn keeps the biased one. What normalises the batch is biased in both.
 //! - A block that has just grown is **calibrated**: statistics of single batches are averaged with equal weights, outside
@@ -15,6 +16,7 @@
 mod composed;
 mod merged;
 mod plan;
+mod stack;
 mod sum;
 
 use burn::nn::BatchNorm;
@@ -88,13 +90,15 @@ impl RepConv2d {
     /// plain layer, and where an executor computes the block whole.
     #[must_use]
     pub fn composed_because(&self, input: &Tensor<4>) -> Option<&'static str> {
-        let block = self.block()?;
+        if self.is_plain() {
+            return None;
+        }
         let pass = Pass::of(self, input);
         let own = |branch: &Branch| {
             let norms = [&branch.parts.first_norm, &branch.parts.norm];
             norms.into_iter().flatten().any(|norm| pass.share(norm, 2).is_none())
         };
-        if block.branches().iter().any(own) {
+        if self.block().is_some_and(|block| block.branches().iter().any(own)) {
             return Some(
                 "a norm normalises by its running statistics: only what trains runs whole",
             );
@@ -112,13 +116,7 @@ impl Block {
             true => self.forward_summed(input),
             false => self.forward_branches(input, pass),
         };
-        let Some(norm) = &self.norm_after else { return output };
-        let planned = plan::plan_norm(norm, &output, count_out, pass);
-        let (output, moments) = composed::by(planned, output);
-        if let Some(moments) = moments {
-            take_in(norm, moments, count_out, pass);
-        }
-        output
+        normalized(self.norm_after.as_ref(), output, count_out, pass)
     }
 
     /// The sum of the branches' outputs, and how many values of each channel there are.
@@ -137,6 +135,17 @@ impl Block {
         }
         (output, count_out)
     }
+}
+
+/// The output through the norm that follows, of which each channel has `count` values.
+fn normalized(norm: Option<&BatchNorm>, output: Tensor<4>, count: usize, pass: Pass) -> Tensor<4> {
+    let Some(norm) = norm else { return output };
+    let planned = plan::plan_norm(norm, &output, count, pass);
+    let (output, moments) = composed::by(planned, output);
+    if let Some(moments) = moments {
+        take_in(norm, moments, count, pass);
+    }
+    output
 }
 
 /// Moves a norm's running statistics by a batch.

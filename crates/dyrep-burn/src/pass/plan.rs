@@ -13,7 +13,7 @@ use dyrep_kernels::block::{
 
 use super::composed::{as_first, compose_first};
 use super::{Pass, Share, take_in};
-use crate::geometry::checked_window;
+use crate::geometry::{ConvGeometry, checked_window};
 use crate::layer::{Block, Branch, RepConv2d};
 use crate::ops::conv2d;
 
@@ -59,30 +59,37 @@ impl Block {
     /// # Panics
     /// If the input does not have the block's channels, or is smaller than its kernel.
     pub(super) fn shape(&self, input: &Tensor<4>) -> ConvShape {
-        let geometry = &self.geometry;
-        let dims = input.dims();
-        let [batch, channels, height, width] = dims;
-        let shape = ConvShape {
-            batch,
-            channels: [geometry.in_channels(), geometry.out_channels()],
-            input: [height, width],
-            kernel: geometry.kernel_size(),
-            stride: geometry.stride(),
-            dilation: geometry.dilation(),
-            padding: geometry.pads([height, width]),
-            groups: geometry.groups(),
-        };
-        let refuse = |why: String| panic!("a block for {geometry} on {dims:?}: {why}");
-        shape.check().unwrap_or_else(|error| refuse(error.to_string()));
-        if channels != geometry.in_channels() {
-            refuse(format!("the input has {channels} channels"));
-        }
-        shape
+        shape_on("a block", &self.geometry, input)
     }
 
     fn planning<'a>(&'a self, input: &'a Tensor<4>, pass: Pass) -> Planning<'a> {
         Planning { block: self, input, pass, shape: self.shape(input) }
     }
+}
+
+/// A convolution on this input, which `what` stands for.
+///
+/// # Panics
+/// If the input does not have its channels, or is smaller than its kernel.
+pub(super) fn shape_on(what: &str, geometry: &ConvGeometry, input: &Tensor<4>) -> ConvShape {
+    let dims = input.dims();
+    let [batch, channels, height, width] = dims;
+    let shape = ConvShape {
+        batch,
+        channels: [geometry.in_channels(), geometry.out_channels()],
+        input: [height, width],
+        kernel: geometry.kernel_size(),
+        stride: geometry.stride(),
+        dilation: geometry.dilation(),
+        padding: geometry.pads([height, width]),
+        groups: geometry.groups(),
+    };
+    let refuse = |why: String| panic!("{what} for {geometry} on {dims:?}: {why}");
+    shape.check().unwrap_or_else(|error| refuse(error.to_string()));
+    if channels != geometry.in_channels() {
+        refuse(format!("the input has {channels} channels"));
+    }
+    shape
 }
 
 /// Values of each channel over a batch, before and behind the convolution.
@@ -106,7 +113,7 @@ impl Planning<'_> {
     fn part(&self, branch: &Branch) -> Part<DispatchTensor> {
         let [_, count_out] = counts(&self.shape);
         let parts = &branch.parts;
-        let nested = matches!(parts.conv, Some(RepConv2d::Block(_)));
+        let nested = parts.conv.as_ref().is_some_and(|conv| !conv.is_plain());
         let first = if nested { None } else { self.first(branch) };
         // A nested block with norms must be run, and what stands before it.
         let sequence = if branch.is_linear() { branch.sequence() } else { None };

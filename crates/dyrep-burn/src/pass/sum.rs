@@ -9,10 +9,17 @@ use dyrep_kernels::{ConvShape, Form, KernelSum, Term};
 
 use super::composed::as_first;
 use super::plan::{self, read};
-use crate::fuse::{options_of, prior};
+use crate::fuse::{Kernel, options_of, prior, wide};
 use crate::geometry::checked_window;
 use crate::layer::{Block, Branch, RepConv2d};
 use crate::ops::{Plan, conv2d, run};
+
+impl RepConv2d {
+    /// The kernel that the layer trains by, of one that is linear, before a norm that follows it.
+    pub(super) fn summed(&self) -> Kernel {
+        Kernel::new(wide(weight_of(self)), bias_of(self).map(wide), self.geometry())
+    }
+}
 
 impl Block {
     /// The sum of linear branches, as one convolution by the sum of their kernels; gradients flow through the laws. Also how
@@ -115,10 +122,7 @@ impl Block {
     /// The sum of the biases, each through what ends its branch.
     fn bias(&self) -> Option<Tensor<1>> {
         let of_branch = |branch: &Branch| {
-            let bias = match branch.conv()? {
-                RepConv2d::Plain(conv) => conv.bias.as_ref().map(Param::val)?,
-                RepConv2d::Block(block) => block.bias()?,
-            };
+            let bias = bias_of(branch.conv()?)?;
             Some(match branch.scale() {
                 Some(scale) => bias * scale,
                 None => bias,
@@ -133,6 +137,16 @@ fn weight_of(conv: &RepConv2d) -> Tensor<4> {
     match conv {
         RepConv2d::Plain(conv) => conv.weight.val(),
         RepConv2d::Block(block) => block.summed(),
+        RepConv2d::Stack(stack) => stack.composed().weight(),
+    }
+}
+
+/// Its bias, if it has one.
+fn bias_of(conv: &RepConv2d) -> Option<Tensor<1>> {
+    match conv {
+        RepConv2d::Plain(conv) => conv.bias.as_ref().map(Param::val),
+        RepConv2d::Block(block) => block.bias(),
+        RepConv2d::Stack(stack) => stack.composed().bias(),
     }
 }
 

@@ -91,6 +91,8 @@ impl Form {
             Self::Plain { .. } => geometry.macs(input),
             // Summing kernels costs the same whatever the image.
             Self::Block(block) if block.is_linear(geometry) => geometry.macs(input),
+            // Nor does composing them.
+            Self::Stack(_) => geometry.macs(input),
             Self::Block(block) => {
                 sum(block.branches.iter().map(|branch| branch.macs(geometry, input)))
             }
@@ -108,6 +110,12 @@ impl Form {
             Self::Block(block) => {
                 let after = if block.norm_after { 2 * geometry.out_channels() } else { 0 };
                 sum(block.branches.iter().map(|branch| branch.params(geometry))) + after as u64
+            }
+            Self::Stack(stack) => {
+                let after = if stack.norm_after { 2 * geometry.out_channels() } else { 0 };
+                let own = geometry.in_sequence().unwrap_or_default();
+                let layers = stack.layers.iter().zip(&own);
+                sum(layers.map(|(layer, own)| layer.params(own))).saturating_add(after as u64)
             }
         }
     }

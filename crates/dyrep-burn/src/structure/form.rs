@@ -9,7 +9,8 @@ use dyrep_config::{BranchKind, BranchName, BranchSpec, Branches, DEEPEST, End, F
 use serde::{Deserialize, Serialize};
 
 use super::raw::{RawBlock, RawBranch};
-use crate::error::{BranchError, ConfigError, MidChannels};
+use super::stack::StackForm;
+use crate::error::{BranchError, ConfigError, MidChannels, StackError};
 use crate::geometry::{ConvGeometry, checked_window};
 
 /// What a [`RepConv2d`](crate::RepConv2d) consists of.
@@ -23,6 +24,8 @@ pub enum Form {
     },
     /// A block of branches.
     Block(BlockForm),
+    /// 3×3 layers in sequence.
+    Stack(StackForm),
 }
 
 /// What a block consists of.
@@ -137,6 +140,7 @@ impl BranchForm {
             }
         }
         match self.conv.as_deref() {
+            Some(Form::Stack(_)) => Err(StackError::Inside.into()),
             Some(conv @ Form::Block(_)) => {
                 conv.check_at(depth + 1, &self.conv_geometry(geometry).validated()?)
             }
@@ -268,15 +272,17 @@ impl Form {
         match self {
             Self::Plain { .. } => Ok(()),
             Self::Block(block) => block.check_at(depth, geometry),
+            Self::Stack(stack) => stack.check(geometry),
         }
     }
 
-    /// The form after deployment: a block becomes a plain convolution with a bias.
+    /// The form after deployment: a block becomes a plain convolution with a bias, a stack a plain one.
     #[must_use]
     pub fn deployed(&self) -> Self {
         match self {
             Self::Plain { bias } => Self::Plain { bias: *bias },
             Self::Block(_) => Self::Plain { bias: true },
+            Self::Stack(stack) => Self::Plain { bias: stack.has_bias() },
         }
     }
 
@@ -286,16 +292,21 @@ impl Form {
         match self {
             Self::Plain { bias } => *bias = true,
             Self::Block(block) => block.main_conv_mut().give_bias_to_innermost(),
+            // What goes into a stack makes one convolution of it.
+            Self::Stack(_) => *self = Self::Plain { bias: true },
         }
     }
 
-    /// Number of branches in all blocks, `kxk` included; 1 for a plain convolution.
+    /// Number of branches in all blocks, `kxk` included, and layers of stacks; 1 for a plain convolution.
     #[must_use]
     pub fn branch_count(&self) -> usize {
-        let Self::Block(block) = self else { return 1 };
         let count =
             |branch: &BranchForm| branch.conv.as_ref().map_or(1, |conv| conv.branch_count());
-        block.branches.iter().map(count).sum()
+        match self {
+            Self::Plain { .. } => 1,
+            Self::Block(block) => block.branches.iter().map(count).sum(),
+            Self::Stack(stack) => stack.layers.iter().map(Self::branch_count).sum(),
+        }
     }
 }
 
@@ -308,8 +319,10 @@ impl fmt::Display for BranchForm {
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Block(block) = self else {
-            return f.write_str("conv");
+        let block = match self {
+            Self::Plain { .. } => return f.write_str("conv"),
+            Self::Block(block) => block,
+            Self::Stack(stack) => return stack.fmt(f),
         };
         for (number, branch) in block.branches.iter().enumerate() {
             let plus = if number == 0 { "" } else { " + " };

@@ -1,13 +1,14 @@
 //! The form of a layer, from the names and shapes of its tensors: what is grown where.
 //!
 //! A layer at `conv1` is a block if there are tensors below `conv1.kxk`. Which branches it has, how each ends and whether a
-//! norm follows the sum are told by the names below; a convolution that may be a block is looked at in the same way.
+//! norm follows the sum are told by the names below; a convolution that may be a block is looked at in the same way. It is a
+//! stack if there are tensors below `conv1.0`, and its kernel is one that can be layers in sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dyrep_config::{BranchName, BranchSpec, End};
+use dyrep_config::{BranchName, BranchSpec, Composition, End};
 
-use super::{BlockForm, BranchForm, Form};
+use super::{BlockForm, BranchForm, Form, StackForm};
 use crate::geometry::ConvGeometry;
 use crate::layer::{AFTER, CONSTANT, SCALE};
 use crate::look::nest::join;
@@ -17,10 +18,24 @@ type Shapes = BTreeMap<String, Vec<usize>>;
 
 impl Form {
     /// The form of the layer at `path` for a convolution of `geometry`, if the tensors have one whose kernels are of the
-    /// shapes that it asks for: building it then takes no more memory than the tensors do.
+    /// shapes that it asks for: building it then takes no more memory than the tensors do. How a stack's layers become one
+    /// kernel is seen in no tensor: it is taken to be [`Composition::Sequence`].
     #[must_use]
     pub fn found(path: &str, geometry: &ConvGeometry, tensors: &Shapes) -> Option<Self> {
-        if !any_below(&join(path, &BranchName::MAIN.to_string()), tensors) {
+        let is_block = any_below(&join(path, &BranchName::MAIN.to_string()), tensors);
+        if !is_block
+            && any_below(&join(path, "0"), tensors)
+            && let Some(own) = geometry.in_sequence()
+        {
+            let layer = |(number, own): (usize, &ConvGeometry)| {
+                Self::found(&join(path, &number.to_string()), own, tensors)
+            };
+            let layers = own.iter().enumerate().map(layer).collect::<Option<_>>()?;
+            let norm_after = any_below(&join(path, AFTER), tensors);
+            let composition = Composition::default();
+            return Some(Self::Stack(StackForm { layers, composition, norm_after }));
+        }
+        if !is_block {
             let weight = tensors.get(&join(path, "weight"))?;
             let bias = tensors.contains_key(&join(path, "bias"));
             return (*weight == geometry.weight_shape()).then_some(Self::Plain { bias });

@@ -12,6 +12,7 @@ use dyrep_config::{BranchName, Branches, DEEPEST};
 use serde::{Deserialize, Serialize};
 
 pub use form::{BlockForm, BranchForm, Form};
+pub use stack::StackForm;
 pub(crate) use version::{NEEDS, check_version, parse_versioned, versioned_file};
 
 use crate::error::{ConfigError, StructureError};
@@ -23,6 +24,7 @@ pub(crate) mod cost;
 mod form;
 mod found;
 mod raw;
+mod stack;
 mod version;
 
 /// The version written; all up to it are read.
@@ -123,8 +125,10 @@ impl Structure {
         if depth >= DEEPEST {
             return Err(refused(path, ConfigError::TooDeep { limit: DEEPEST }));
         }
-        if let Form::Block(_) = form {
-            return Err(refused(path, "it is a block already"));
+        match form {
+            Form::Plain { .. } => {}
+            Form::Block(_) => return Err(refused(path, "it is a block already")),
+            Form::Stack(_) => return Err(refused(path, STAYS)),
         }
         let block = BlockForm::grown(branches, &geometry);
         *form = Form::Block(block.map_err(|error| refused(path, error))?);
@@ -138,8 +142,12 @@ impl Structure {
     /// No block there, or none with such a branch. The structure is then unchanged.
     pub fn cut(&mut self, path: &str, names: &[BranchName]) -> Result<(), StructureError> {
         let (form, ..) = self.conv_mut(path)?;
-        let Form::Block(block) = form else {
-            return Err(refused(path, "it is plain, there is nothing to cut"));
+        let block = match form {
+            Form::Plain { .. } => {
+                return Err(refused(path, "it is plain, there is nothing to cut"));
+            }
+            Form::Block(block) => block,
+            Form::Stack(_) => return Err(refused(path, STAYS)),
         };
         let others = || block.branches[1..].iter().map(|branch| branch.name);
         if let Some(name) = names.iter().find(|name| !others().any(|other| other == **name)) {
@@ -233,6 +241,9 @@ impl LayerStructure {
         Self { geometry: self.geometry.clone(), form: self.form.deployed() }
     }
 }
+
+/// Why nothing changes there.
+const STAYS: &str = "it is a stack of layers, which stays as it is";
 
 fn refused(path: &str, reason: impl fmt::Display) -> StructureError {
     StructureError::Change { path: path.to_owned(), reason: reason.to_string() }

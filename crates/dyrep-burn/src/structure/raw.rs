@@ -5,6 +5,9 @@
 //! | 2 | `{"branches": […], "norm_after": true}`, `kxk` the first | `"1x1:scale"`, or `{"branch": "kxk.2", "mid_channels": 8, "conv": form}` |
 //! | 1 | `{"kxk": form, "branches": […]}` | `"1x1"`, `{"1x1_kxk": {"mid_channels": 8, "conv": form}}` |
 //!
+//! A stack, in version 2, is `{"layers": [form, …], "composition": "published", "norm_after": true}`, of which the usual is
+//! left out.
+//!
 //! What a branch of version 2 does not say is as in a branch just built. Both are read wherever a block is, so that a file
 //! of one version may hold parts that were written by another.
 

@@ -13,9 +13,11 @@ mod norm;
 mod preset;
 mod set;
 mod spec;
+mod stack;
 
 pub use kind::{BranchKind, Core, First, PartNames, Taps, Window};
 pub use norm::BranchNorm;
 pub use preset::Preset;
 pub use set::Branches;
 pub use spec::{BranchName, BranchSpec, End};
+pub use stack::{Composition, stacked_layers};

@@ -2,6 +2,7 @@
 
 use super::kind::{BranchKind, First};
 use super::spec::{BranchSpec, End};
+use super::stack::stacked_layers;
 use crate::geometry::Geometry;
 use crate::text::named;
 
@@ -40,6 +41,9 @@ pub enum Preset {
     Orepa,
     /// RepVGG's branches, whose `kxk` is an [`Orepa`](Self::Orepa) block without `1x1` (the same, section 4.4).
     OrepaRepVgg,
+    /// [`Orepa`](Self::Orepa), and odd square kernels larger than 3×3 as 3×3 layers in sequence, each such a block: the
+    /// published networks' first convolution (the same, section 3.3).
+    OrepaStem,
 }
 
 named! { Preset, "preset", {
@@ -58,6 +62,7 @@ named! { Preset, "preset", {
     Csla => "csla",
     Orepa => "orepa",
     OrepaRepVgg => "orepa_repvgg",
+    OrepaStem => "orepa_stem",
 } }
 
 impl Preset {
@@ -107,10 +112,10 @@ impl Preset {
                 let first = Self::QaRepVgg.branches(geometry);
                 first.into_iter().chain([bare(Kind::AVG)]).collect()
             }
-            Self::Orepa if geometry.kernel_size() == [1, 1] => {
+            Self::Orepa | Self::OrepaStem if geometry.kernel_size() == [1, 1] => {
                 vec![BranchSpec::new(Kind::KXK, End::Scale), linear(Kind::POINTWISE_KXK)]
             }
-            Self::Orepa => {
+            Self::Orepa | Self::OrepaStem => {
                 let rest = Self::online_kxk(geometry);
                 rest.into_iter().chain([BranchSpec::new(Kind::POINTWISE, End::Scale)]).collect()
             }
@@ -126,7 +131,15 @@ impl Preset {
     /// Whether a batch norm follows the sum of its branches.
     #[must_use]
     pub const fn norm_after(self) -> bool {
-        matches!(self, Self::RepVit | Self::QaRepVgg | Self::QaRepVggV2 | Self::Csla | Self::Orepa)
+        matches!(
+            self,
+            Self::RepVit
+                | Self::QaRepVgg
+                | Self::QaRepVggV2
+                | Self::Csla
+                | Self::Orepa
+                | Self::OrepaStem
+        )
     }
 
     /// The branches of OREPA in a block with more than one tap, but `1x1`.
@@ -141,10 +154,18 @@ impl Preset {
         std::iter::once(BranchSpec::new(BranchKind::KXK, End::Scale)).chain(linear).collect()
     }
 
-    /// Whether a network can start with it, and no convolution grow into it: it has a block where the convolution would be.
+    /// Whether a network can start with it, and no convolution grow into it: it has a block, or layers in sequence, where
+    /// the convolution would be.
     #[must_use]
     pub const fn only_starts(self) -> bool {
-        matches!(self, Self::OrepaRepVgg)
+        matches!(self, Self::OrepaRepVgg | Self::OrepaStem)
+    }
+
+    /// Whether a convolution of `geometry` starts as a stack: so many 3×3 layers in sequence as [`stacked_layers`] says, each
+    /// with the preset's branches.
+    #[must_use]
+    pub fn stacks(self, geometry: &impl Geometry) -> bool {
+        self == Self::OrepaStem && geometry.groups() == 1 && stacked_layers(geometry).is_some()
     }
 
     /// The branches, in canonical order, of the block that the convolution of `kxk` is in a block of `geometry`; none: it
@@ -152,7 +173,7 @@ impl Preset {
     #[must_use]
     pub fn inside_kxk(self, geometry: &impl Geometry) -> Option<Vec<BranchSpec>> {
         // Of a 1×1 it would be its own product.
-        let nests = self.only_starts() && geometry.kernel_size() != [1, 1];
+        let nests = self == Self::OrepaRepVgg && geometry.kernel_size() != [1, 1];
         nests.then(|| {
             let mut specs = Self::online_kxk(geometry);
             specs.sort_unstable();
@@ -166,11 +187,13 @@ impl Preset {
         let usual = kind.mid_channels(geometry);
         match (self, kind.first()) {
             (Self::Dbb, First::Pointwise) if geometry.is_depthwise() => 2 * usual,
-            (Self::Orepa | Self::OrepaRepVgg, First::Residual) if geometry.groups() > 4 => {
+            (Self::Orepa | Self::OrepaRepVgg | Self::OrepaStem, First::Residual)
+                if geometry.groups() > 4 =>
+            {
                 2 * usual
             }
             // Of a 1×1: the product of two.
-            (Self::Orepa, First::Pointwise) => {
+            (Self::Orepa | Self::OrepaStem, First::Pointwise) => {
                 geometry.channels().into_iter().fold(usual, usize::min)
             }
             _ => usual,
@@ -184,7 +207,7 @@ impl Preset {
         let [inputs, outputs] = geometry.channels();
         match (self, kind.first()) {
             (Self::Dbb, First::Pointwise) if kind.has_middle() => [true, false],
-            (Self::Orepa, First::Pointwise) if kind.has_middle() => {
+            (Self::Orepa | Self::OrepaStem, First::Pointwise) if kind.has_middle() => {
                 [outputs > inputs, outputs <= inputs]
             }
             _ => [false; 2],
@@ -195,11 +218,14 @@ impl Preset {
     #[must_use]
     pub fn initial_scale(self, kind: BranchKind, geometry: &impl Geometry) -> f32 {
         let taps: usize = geometry.kernel_size().iter().product();
-        match (self, kind) {
-            (Self::Orepa | Self::OrepaRepVgg, BranchKind::POINTWISE_PRIOR) => 0.0,
-            (Self::Orepa, BranchKind::KXK) if taps == 1 => 1.0,
-            (Self::Orepa | Self::OrepaRepVgg, BranchKind::KXK | BranchKind::POINTWISE_AVG) => 0.25,
-            (Self::Orepa | Self::OrepaRepVgg, kind) if kind.is_sequence() => 0.5,
+        if !matches!(self, Self::Orepa | Self::OrepaRepVgg | Self::OrepaStem) {
+            return 1.0;
+        }
+        match kind {
+            BranchKind::POINTWISE_PRIOR => 0.0,
+            BranchKind::KXK if taps == 1 && self != Self::OrepaRepVgg => 1.0,
+            BranchKind::KXK | BranchKind::POINTWISE_AVG => 0.25,
+            kind if kind.is_sequence() => 0.5,
             _ => 1.0,
         }
     }

@@ -208,7 +208,7 @@ fn unknown_names() {
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
          (known: plain, acnet, repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, \
-         qarepvgg, qarepvgg_v2, csla, orepa, orepa_repvgg, dyrep-online)",
+         qarepvgg, qarepvgg_v2, csla, orepa, orepa_repvgg, orepa_stem, dyrep-online)",
     );
     check(
         &[("cifar10", "CIFAR-10")],
@@ -229,7 +229,7 @@ fn unknown_names() {
         "branches.preset = 'plain'",
         "recipes/x.toml:16: `preset` in [strategy.branches]: unknown name `plain` (known: acnet, \
          repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, qarepvgg, qarepvgg_v2, \
-         csla)",
+         csla, orepa)",
     );
     check_more(
         "branches.exactly = ['kxk',\n '1x1_kx']",

@@ -90,11 +90,27 @@ function layerRow(layer, form, before) {
 }
 
 const branchesOf = (form) => (form && form.block ? form.block.branches : []);
+const afterNorm = (norm) => (norm ? el("span", { class: "after" }, "then a batch norm") : null);
+
+// Layers in sequence, which stay what they are.
+function drawStack(stack) {
+  const layers = stack.layers.map((layer, i) =>
+    el(
+      "li",
+      { class: "box", "data-layer": i },
+      el("span", { class: "label" }, i === 0 ? "layer 1" : `then layer ${i + 1}`),
+      drawForm(layer, undefined, null),
+    ),
+  );
+  const rows = layers.map((layer) => el("ul", {}, layer));
+  return el("div", { class: "block" }, rows, afterNorm(stack.norm_after));
+}
 
 // A form, compared with the one at the same place before; `tally` counts the branches that came and went.
 function drawForm(form, before, tally) {
+  if (form.stack) return drawStack(form.stack);
   if (!form.block && !form.plain)
-    throw new Error(`a form is neither plain nor a block: ${JSON.stringify(form)}`);
+    throw new Error(`a form is neither plain, a block nor a stack: ${JSON.stringify(form)}`);
   const compare = before !== undefined && tally !== null;
   const old = new Map(branchesOf(before).map((branch) => [branch.kind, branch]));
   const now = branchesOf(form);
@@ -141,7 +157,7 @@ function drawForm(form, before, tally) {
     { class: "block" },
     small.length ? el("ul", {}, small) : null,
     boxes.filter(holds).map((box) => el("ul", {}, box)),
-    form.block.norm_after ? el("span", { class: "after" }, "then a batch norm") : null,
+    afterNorm(form.block.norm_after),
   );
 }
 
@@ -271,12 +287,14 @@ function meaning({ first, core, size, step }) {
 // The kinds that the run has had, in the order in which they come.
 function kindsOf(snapshots) {
   const found = new Map();
-  const visit = (form) =>
+  const visit = (form) => {
     branchesOf(form).forEach((branch) => {
       const chain = chainOf(branch.kind);
       if (chain && !found.has(chain.name)) found.set(chain.name, chain);
       if (branch.inside) visit(branch.inside);
     });
+    if (form.stack) form.stack.layers.forEach(visit);
+  };
   snapshots.forEach((snapshot) => snapshot.forms.forEach(visit));
   return [...found.values()];
 }

@@ -221,6 +221,14 @@ pub enum Form {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         norm_after: bool,
     },
+    /// 3×3 layers in sequence.
+    Stack {
+        /// The layers, the first of which reads the input.
+        layers: Vec<Form>,
+        /// Whether a batch norm follows the last.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        norm_after: bool,
+    },
 }
 
 /// One branch of a block.

@@ -153,6 +153,10 @@ fn form(of: &dyrep_burn::Form) -> Form {
     let block = match of {
         dyrep_burn::Form::Plain { bias } => return Form::Plain { bias: *bias },
         dyrep_burn::Form::Block(block) => block,
+        dyrep_burn::Form::Stack(stack) => {
+            let layers = stack.layers.iter().map(form).collect();
+            return Form::Stack { layers, norm_after: stack.norm_after };
+        }
     };
     let row = |branch: &BranchForm| BranchRow {
         kind: branch.to_string(),

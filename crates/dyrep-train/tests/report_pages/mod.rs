@@ -94,6 +94,7 @@ pub(crate) fn branches(form: &Form) -> usize {
             let inside = |branch: &BranchRow| branch.inside.as_deref().map_or(0, branches);
             all.iter().map(|branch| 1 + inside(branch)).sum()
         }
+        Form::Stack { layers, .. } => layers.iter().map(branches).sum(),
     }
 }
 
