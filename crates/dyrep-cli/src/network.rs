@@ -118,6 +118,9 @@ impl NetworkArgs {
         if !report.passed_over.is_empty() {
             note_passed_over(weights.file(), &report.passed_over);
         }
+        for told in &report.notes {
+            note(&format!("{}: {told}", weights.file().display()));
+        }
         label.network = Some((name, config.clone()));
         if let (None, Some(recipe)) = (&label.input, &recipe) {
             label.input = Some(dyrep_train::input(&recipe.data));

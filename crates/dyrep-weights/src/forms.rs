@@ -52,9 +52,13 @@ pub(crate) fn structure(
                     return Err(FormsError::Composition { layer: path.clone() });
                 }
                 let completed = with_unseen(found, known);
-                // The blocks of the field with a norm behind their sum have an identity where there can be one.
+                // The blocks of the field with a norm behind their sum have an identity where there can be one, but for OREPA's,
+                // which are known by their linear branches.
+                let has =
+                    |is: fn(&BranchForm) -> bool, block: &BlockForm| block.branches.iter().any(is);
                 let alone = matches!(&completed, Form::Block(block) if block.norm_after
-                    && !block.branches.iter().any(|branch| branch.name.kind == BranchKind::IDENTITY));
+                    && !has(|branch| branch.name.kind == BranchKind::IDENTITY, block)
+                    && !has(|branch| branch.end == End::Linear, block));
                 if alone && completed != *known && BranchKind::IDENTITY.exists(&layer.geometry) {
                     return Err(FormsError::Identity { layer: path.clone() });
                 }

@@ -234,6 +234,8 @@ fn published_stem(naming: Naming) -> Option<Stem> {
         Naming::Dbb
         | Naming::RepVgg
         | Naming::MobileOne
+        | Naming::Orepa
+        | Naming::RepNas
         | Naming::MobileNetV2
         | Naming::TimmMobileNetV2
         | Naming::TimmUnits

@@ -115,6 +115,7 @@ pub(crate) fn compare(wanted: &BTreeMap<String, Vec<usize>>, weights: &Weights) 
         unused: vec![],
         shapes: vec![],
         passed_over: weights.passed_over.clone(),
+        notes: weights.notes.clone(),
     };
     for (name, shape) in wanted {
         match weights.tensors.get(name) {

@@ -39,6 +39,9 @@ pub struct Report {
     /// Names in the file of tensors that are no parameters of any network: what lies beside the weights, and what training
     /// and its tools leave behind.
     pub passed_over: Vec<String>,
+    /// What of the weights is not as it was trained, or was chosen, a sentence each: a stem of several layers that was loaded
+    /// as one convolution, the branches that a search decided on.
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -66,7 +69,7 @@ impl Report {
         let wanted = self.applied.len() + self.missing.len() + self.shapes.len();
         format!(
             "{}\ntook {} of {wanted} parameters, in {}\nmissed, and kept as they start: {}\nof another shape, and kept as \
-             they start: {}\nleft in the file: {}\npassed over in the file: {}",
+             they start: {}\nleft in the file: {}\npassed over in the file: {}{}",
             self.format,
             self.applied.len(),
             parts.join(", "),
@@ -74,6 +77,7 @@ impl Report {
             names(&shapes),
             names(&self.unused),
             names(&self.passed_over),
+            self.notes.iter().map(|note| format!("\n{note}")).collect::<String>(),
         )
     }
 
@@ -101,7 +105,7 @@ fn some<T: fmt::Display>(all: &[T]) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { format, applied, missing, unused, shapes, passed_over } = self;
+        let Self { format, applied, missing, unused, shapes, passed_over, notes } = self;
         let wanted = applied.len() + missing.len() + shapes.len();
         write!(f, "{format}; {} of {wanted} parameters fit", applied.len())?;
         if !missing.is_empty() {
@@ -121,6 +125,7 @@ impl fmt::Display for Report {
         if !passed_over.is_empty() {
             write!(f, "; {} passed over: {}", passed_over.len(), some(passed_over))?;
         }
+        notes.iter().try_for_each(|note| write!(f, "; {note}"))?;
         Ok(())
     }
 }

@@ -73,6 +73,17 @@ impl Stored {
         Self::new(name, Number::F32, vec![length], 4 * length as u64, bytes)
     }
 
+    /// A tensor whose values, in row-major order, are computed of others in the file, of which `bytes` are read.
+    pub(crate) fn computed(
+        origin: String,
+        shape: Vec<usize>,
+        bytes: u64,
+        values: impl Fn() -> Result<Vec<f32>, String> + Send + Sync + 'static,
+    ) -> Self {
+        let read = move || Ok(values()?.into_iter().flat_map(f32::to_le_bytes).collect());
+        Self::new(origin, Number::F32, shape, bytes, read)
+    }
+
     /// The same tensor with an edit.
     pub(crate) fn edited(mut self, edit: Edit) -> Self {
         self.edit = edit;

@@ -16,7 +16,7 @@ use crate::describe::{Description, Label};
 use crate::error::WeightsError;
 use crate::forms::{self, FormsError};
 use crate::load::Load;
-use crate::naming::Naming;
+use crate::naming::{Naming, Unfit};
 use crate::options::OpenOptions;
 use crate::params::Layout;
 use crate::reading::{Entries, Reading, ReadingError, Wanted};
@@ -54,6 +54,7 @@ pub struct Weights {
     pub(crate) layout: Layout,
     pub(crate) tensors: BTreeMap<String, Stored>,
     pub(crate) passed_over: Vec<String>,
+    pub(crate) notes: Vec<String>,
     pub(crate) description: Option<Description>,
     /// The file's length in bytes.
     pub(crate) length: u64,
@@ -82,7 +83,8 @@ impl Weights {
         let Contents { container, layout, tensors, note, length } = contents;
         let failed = |error| reading_error(file, options.wanted(), error);
         let entries = Entries::new(&tensors, &options.part, &options.renames).map_err(failed)?;
-        let Reading { tensors, naming, inside, passed_over } = entries.usual().map_err(failed)?;
+        let Reading { tensors, naming, inside, passed_over, notes } =
+            entries.usual().map_err(failed)?;
         if tensors.is_empty() {
             return Err(failed(ReadingError::NoPart(vec![])));
         }
@@ -101,6 +103,7 @@ impl Weights {
             layout,
             tensors,
             passed_over,
+            notes,
             description,
             length,
             shift,
@@ -129,13 +132,14 @@ impl Weights {
         };
         let failed = |error| reading_error(&self.file, "weights".to_owned(), error);
         let Some(reading) = entries.of(wanted).map_err(failed)? else { return Ok(None) };
-        let Reading { tensors, naming, inside, passed_over } = reading;
+        let Reading { tensors, naming, inside, passed_over, notes } = reading;
         Ok(Some(Cow::Owned(Self {
             file: self.file.clone(),
             format: Format { container: self.format.container, naming, inside },
             layout: self.layout,
             tensors,
             passed_over,
+            notes,
             description: self.description.clone(),
             length: self.length,
             shift: self.shift,
@@ -166,6 +170,12 @@ impl Weights {
     #[must_use]
     pub fn passed_over(&self) -> &[String] {
         &self.passed_over
+    }
+
+    /// What of the weights is not as it was trained, or was chosen, a sentence each: [`Report::notes`].
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The file.
@@ -335,6 +345,9 @@ fn reading_error(file: &Path, wanted: String, error: ReadingError) -> WeightsErr
             WeightsError::Twice { file, name, first, second }
         }
         ReadingError::Swapped { name } => WeightsError::Swapped { file, name },
+        ReadingError::Unfit(Unfit { tensor, reason }) => {
+            WeightsError::Tensor { file, tensor, reason }
+        }
         ReadingError::Several(parts) => WeightsError::Several { file, parts: parts.join("`, `") },
     }
 }

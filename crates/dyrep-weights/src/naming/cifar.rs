@@ -6,7 +6,7 @@
 //! | `layers.3.conv1`, `.bn1`, `.conv2`, `.bn2`, `linear` | `blocks.2.0.conv_dw`, `.bn1`, `.conv_pw`, `.bn2`, `classifier` |
 //! | `conv1.0`, `conv1.1`, `conv3_x.0.residual_function.3` | `conv1`, `bn1`, `layer2.0.conv2` |
 
-use super::{Dialect, Naming, Translated, dbb_networks, nothing};
+use super::{Dialect, Naming, Translated, dbb_networks};
 
 /// Shortcuts and linear classifiers by these names.
 pub(super) const SHORTCUTS: Dialect = Dialect {
@@ -19,7 +19,7 @@ pub(super) const SHORTCUTS: Dialect = Dialect {
             Translated::new(&parts.iter().map(|part| named(*part)).collect::<Vec<_>>())
         }
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 /// The MobileNet beside them.
@@ -35,7 +35,7 @@ pub(super) const SEPARABLE: Dialect = Dialect {
         },
         _ => Translated::new(parts),
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 /// A layer of the MobileNet.
@@ -65,7 +65,7 @@ pub(super) const STAGES: Dialect = Dialect {
         },
         _ => Translated::new(parts),
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 /// The stage, and the part of a block.

@@ -25,32 +25,39 @@ pub(super) const RESNET: Dialect = Dialect {
     recognise: |parts| {
         parts.all(&["stage0", "stage1", "stage4", "conv1", "linear"]) && !parts.any_starts("rbr_")
     },
-    translate: |parts| Family::ResNet.translate(parts),
+    translate: |parts| Family::ResNet.translate(parts, dyrep::block),
     complete,
+    ..Dialect::BASE
 };
 
 pub(super) const MOBILENET: Dialect = Dialect {
     naming: Naming::Dbb,
     recognise: |parts| parts.all(&["stem", "12", "depthwise", "pointwise", "linear"]),
-    translate: |parts| Family::MobileNet.translate(parts),
+    translate: |parts| Family::MobileNet.translate(parts, dyrep::block),
     complete,
+    ..Dialect::BASE
 };
 
 /// A network whose units are convolutions with their norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+pub(super) enum Family {
     ResNet,
     MobileNet,
 }
 
 impl Family {
-    fn translate(self, parts: &[&str]) -> Translated {
+    /// A name in ours, where `block` says the parts of a block in ours.
+    pub(super) fn translate(
+        self,
+        parts: &[&str],
+        block: for<'a> fn(&[&'a str], &mut Edit) -> Vec<&'a str>,
+    ) -> Translated {
         let mut edit = Edit::None;
         let (path, rest) = match self.unit(parts) {
             Some(([conv, _], ["conv", rest @ ..])) => (conv, rest.to_vec()),
             Some(([_, norm], ["bn", rest @ ..])) => (norm, rest.to_vec()),
-            Some(([conv, _], rest)) => (conv, dyrep::block(rest, &mut edit)),
-            None => return Translated::new(&dyrep::block(parts, &mut edit)),
+            Some(([conv, _], rest)) => (conv, block(rest, &mut edit)),
+            None => return Translated::new(&block(parts, &mut edit)),
         };
         Translated { name: [&[path.as_str()], &rest[..]].concat().join("."), edit }
     }
@@ -89,12 +96,17 @@ impl Family {
     }
 }
 
-/// Puts a norm that passes values through behind every convolution that has none; `tensors` have our names.
 fn complete(tensors: &mut BTreeMap<String, Stored>) {
+    silence(tensors, |_| true);
+}
+
+/// Puts a norm that passes values through behind every convolution that has none and may have lost it; `tensors` have our
+/// names.
+pub(super) fn silence(tensors: &mut BTreeMap<String, Stored>, may: impl Fn(&str) -> bool) {
     let mut missing = vec![];
     for (name, tensor) in &*tensors {
         let path = name.strip_suffix(".kxk.conv.weight").or(name.strip_suffix(".weight"));
-        let norm = path.and_then(norm_behind).filter(|norm| {
+        let norm = path.filter(|path| may(path)).and_then(norm_behind).filter(|norm| {
             tensor.shape.len() == 4 && !tensors.contains_key(&format!("{norm}.weight"))
         });
         missing.extend(norm.zip(tensor.shape.first().copied()));

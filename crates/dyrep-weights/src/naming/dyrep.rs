@@ -2,7 +2,7 @@
 
 use dyrep_burn::BranchKind;
 
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 use crate::tensor::Edit;
 
 pub(super) const BLOCKS: Dialect = Dialect {
@@ -13,7 +13,7 @@ pub(super) const BLOCKS: Dialect = Dialect {
         let name = block(parts, &mut edit).join(".");
         Translated { name, edit }
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 /// DyRep's and DBB's parts in ours: norms that pad are wrapped once more.

@@ -2,7 +2,7 @@
 
 use super::stages::Place;
 use super::timm_units::repeated;
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 
 pub(super) const NETWORK: Dialect = Dialect {
     naming: Naming::MobileOne,
@@ -31,5 +31,5 @@ pub(super) const NETWORK: Dialect = Dialect {
         Some((Place::Classifier, rest)) => Translated::new(&[&["head", "fc"], rest].concat()),
         None => Translated::new(parts),
     },
-    complete: nothing,
+    ..Dialect::BASE
 };

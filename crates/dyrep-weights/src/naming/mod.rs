@@ -9,6 +9,9 @@
 //! | timm's RepVGG | `conv_kxk.conv`, `conv_kxk.bn` | `conv_1x1.conv`, `identity` | `reparam_conv` |
 //! | timm's MobileOne | `conv_kxk.0.conv`, `conv_kxk.0.bn` | `conv_scale.conv`, `identity` | `reparam_conv` |
 //! | MobileOne | `rbr_conv.0.conv`, `rbr_conv.0.bn` | `rbr_scale.conv`, `rbr_skip` | `reparam_conv` |
+//! | OREPA | `weight_orepa_origin`, `vector` | `weight_orepa_1x1`, `weight_orepa_gconv_dw`, … | `orepa_reparam` |
+//! | OREPA's RepVGG | `rbr_dense.weight_rbr_origin`, `rbr_dense.bn` | `rbr_1x1.conv`, `rbr_identity` | `rbr_reparam` |
+//! | RepNAS | `_ops.2.conv`, `_ops.2.bn` | `_ops.0.conv`, `skip_connect.bn`, … | `conv` |
 //! | OpenMMLab's RepVGG | `branch_3x3.conv`, `branch_3x3.norm` | `branch_1x1.conv`, `branch_norm` | `branch_reparam` |
 //!
 //! Blocks nest: `conv1.dbb_kxk.conv.dbb_1x1.bn`. Networks have torchvision's names, or timm's where torchvision has no
@@ -22,6 +25,8 @@ mod dyrep;
 mod mobileone;
 mod numbered_resnet;
 mod openmmlab;
+mod orepa;
+mod repnas;
 mod repvgg;
 mod repvit;
 mod stages;
@@ -32,6 +37,7 @@ mod timm_vgg;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::reading::Reading;
 use crate::tensor::{Edit, Stored};
 
 /// Whose names a file has.
@@ -50,6 +56,10 @@ pub enum Naming {
     RepVgg,
     /// The published MobileOne code's (arXiv 2206.04040).
     MobileOne,
+    /// The published OREPA code's (arXiv 2204.00826).
+    Orepa,
+    /// The published RepNAS code's (arXiv 2109.03508).
+    RepNas,
     /// torchvision's for MobileNetV2.
     MobileNetV2,
     /// timm's for MobileNetV2.
@@ -77,6 +87,8 @@ impl fmt::Display for Naming {
             Self::Dbb => "names of the published DBB code",
             Self::RepVgg => "names of the published RepVGG code",
             Self::MobileOne => "names of the published MobileOne code",
+            Self::Orepa => "names of the published OREPA code",
+            Self::RepNas => "names of the published RepNAS code",
             Self::MobileNetV2 => "torchvision's names for MobileNetV2",
             Self::TimmMobileNetV2 => "timm's names for MobileNetV2",
             Self::TimmUnits => "timm's names for RepVGG and MobileOne",
@@ -132,21 +144,58 @@ pub(crate) struct Dialect {
     recognise: fn(&Parts<'_>) -> bool,
     /// A name, taken apart, in this library's names; what is not the dialect's own comes back as it is.
     translate: fn(&[&str]) -> Translated,
+    /// Makes our tensors of those that stand for several, and leaves out those that count for nothing, where that takes more
+    /// than one name.
+    resolve: fn(&mut Reading) -> Result<(), Unfit>,
     /// Adds what the network has and a file of this naming need not; the tensors have our names.
     complete: fn(&mut BTreeMap<String, Stored>),
+    /// What lies beside the weights, under these keys, and says something of them.
+    pub(crate) beside: &'static [&'static str],
+    /// Whether no other code has such names: a file with them has no other published dialect's, whatever the rest of its
+    /// names looks like.
+    sole: bool,
+}
+
+/// A tensor that is not what the names around it ask for.
+#[derive(Debug)]
+pub(crate) struct Unfit {
+    /// What the file calls it, or would.
+    pub(crate) tensor: String,
+    /// What it is, and what was expected.
+    pub(crate) reason: String,
 }
 
 impl Dialect {
+    /// A dialect of every file, with our names.
+    const BASE: Self = Self {
+        naming: Naming::Plain,
+        recognise: |_| true,
+        translate: Translated::new,
+        resolve: |_| Ok(()),
+        complete: |_| {},
+        beside: &[],
+        sole: false,
+    };
+
     pub(crate) fn translate(&self, parts: &[&str]) -> Translated {
         (self.translate)(parts)
     }
 
-    pub(crate) fn complete(&self, tensors: &mut BTreeMap<String, Stored>) {
-        (self.complete)(tensors);
+    /// Makes this library's tensors of those that were renamed.
+    ///
+    /// # Errors
+    /// A tensor that is not what the names around it ask for.
+    pub(crate) fn finish(&self, reading: &mut Reading) -> Result<(), Unfit> {
+        (self.resolve)(reading)?;
+        (self.complete)(&mut reading.tensors);
+        Ok(())
+    }
+
+    /// Whether it has names that are many people's.
+    fn is_anybodys(&self) -> bool {
+        matches!(self.naming, Naming::Own | Naming::Plain)
     }
 }
-
-fn nothing(_tensors: &mut BTreeMap<String, Stored>) {}
 
 /// What norms add to the variance.
 const EPSILON: f32 = 1e-5;
@@ -163,11 +212,15 @@ fn silent_norm(norm: &str, channels: usize) -> [(String, Stored); 4] {
 
 /// Names that are ours already.
 const fn as_it_is(naming: Naming, recognise: fn(&Parts<'_>) -> bool) -> Dialect {
-    Dialect { naming, recognise, translate: Translated::new, complete: nothing }
+    Dialect { naming, recognise, ..Dialect::BASE }
 }
 
 /// All dialects, those that know most of their network first. The last one is for every file.
-static DIALECTS: [Dialect; 19] = [
+static DIALECTS: [Dialect; 23] = [
+    orepa::RESNET,
+    orepa::REPVGG,
+    orepa::BLOCKS,
+    repnas::NETWORK,
     dbb_networks::RESNET,
     dbb_networks::MOBILENET,
     dbb::BLOCKS,
@@ -192,7 +245,12 @@ static DIALECTS: [Dialect; 19] = [
 
 /// The dialects that a file with such names may have, the likeliest first.
 pub(crate) fn dialects(parts: &Parts<'_>) -> Vec<&'static Dialect> {
-    DIALECTS.iter().filter(|dialect| (dialect.recognise)(parts)).collect()
+    let mut found: Vec<&Dialect> =
+        DIALECTS.iter().filter(|dialect| (dialect.recognise)(parts)).collect();
+    if let Some(naming) = found.iter().find(|dialect| dialect.sole).map(|dialect| dialect.naming) {
+        found.retain(|dialect| dialect.naming == naming || dialect.is_anybodys());
+    }
+    found
 }
 
 #[cfg(test)]

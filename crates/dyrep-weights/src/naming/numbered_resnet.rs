@@ -1,7 +1,7 @@
 //! A torchvision ResNet whose parts were put into a sequence, `nn.Sequential(*model.children())`, with or without its
 //! classifier: their numbers are those of `conv1`, `bn1`, a ReLU, a pooling, `layer1` to `layer4`, a pooling, `fc`.
 
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 
 pub(super) const NETWORK: Dialect = Dialect {
     naming: Naming::Numbered,
@@ -18,5 +18,5 @@ pub(super) const NETWORK: Dialect = Dialect {
         ["9", rest @ ..] => Translated::new(&[&["fc"], rest].concat()),
         _ => Translated::new(parts),
     },
-    complete: nothing,
+    ..Dialect::BASE
 };

@@ -1,7 +1,7 @@
 //! OpenMMLab's RepVGG (mmpretrain): stages are `stage_1` to `stage_4`, norms of branches are called `norm`. Its other
 //! networks of this zoo have torchvision's names behind `backbone`, and their classifier behind `head`.
 
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 
 pub(super) const REPVGG: Dialect = Dialect {
     naming: Naming::OpenMmLab,
@@ -17,7 +17,7 @@ pub(super) const REPVGG: Dialect = Dialect {
         }
         _ => Translated::new(parts),
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 fn unit(conv: &str, parts: &[&str]) -> Translated {

@@ -1,7 +1,7 @@
 //! The published RepVGG code (arXiv 2101.03697): its blocks, and its networks.
 
 use super::stages::Place;
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 
 pub(super) const NETWORK: Dialect = Dialect {
     naming: Naming::RepVgg,
@@ -13,14 +13,14 @@ pub(super) const NETWORK: Dialect = Dialect {
         Some((Place::Classifier, rest)) => Translated::new(&[&["head", "fc"], rest].concat()),
         None => Translated::new(&block(parts)),
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 pub(super) const BLOCKS: Dialect = Dialect {
     naming: Naming::RepVgg,
     recognise: |parts| parts.any_starts("rbr_"),
     translate: |parts| Translated::new(&block(parts)),
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 fn block<'a>(parts: &[&'a str]) -> Vec<&'a str> {

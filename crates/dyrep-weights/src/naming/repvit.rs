@@ -63,6 +63,7 @@ pub(super) const NETWORK: Dialect = Dialect {
             }
         }
     },
+    ..Dialect::BASE
 };
 
 /// Puts one classifier in the place of two whose logits are averaged.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The naming found first, and each name as ours.
-fn check(naming: Naming, names: &[(&str, &str)]) {
+pub(super) fn check(naming: Naming, names: &[(&str, &str)]) {
     let parts: Parts<'_> = names.iter().flat_map(|(theirs, _)| theirs.split('.')).collect();
     let dialect = dialects(&parts)[0];
     assert_eq!(dialect.naming, naming);

@@ -9,7 +9,7 @@
 //! | `blocks.1.1.conv_pwl`, `.bn3` | `features.3.conv.2`, `.conv.3` |
 //! | `conv_head`, `bn2`, `classifier` | `features.18.0`, `features.18.1`, `classifier.1` |
 
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 
 /// Blocks of each stage.
 const STAGES: [usize; 7] = [1, 2, 3, 4, 3, 3, 1];
@@ -32,7 +32,7 @@ pub(super) const NETWORK: Dialect = Dialect {
         };
         Translated::new(&[&[place.as_str()], rest].concat())
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 fn place(stage: &str, block: &str, layer: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! timm's RepVGG and MobileOne: a unit's convolution is called `conv` here, where timm has its branches side by side.
 
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 
 pub(super) const NETWORK: Dialect = Dialect {
     naming: Naming::TimmUnits,
@@ -28,7 +28,7 @@ pub(super) const NETWORK: Dialect = Dialect {
         let ours = ours.into_iter().chain(repeat.as_deref()).chain(parts);
         Translated::new(&ours.collect::<Vec<_>>())
     },
-    complete: nothing,
+    ..Dialect::BASE
 };
 
 /// What follows `kxk` in the name of the branch of that number, counted from 0: the first one is called as its kind. What is

@@ -2,7 +2,7 @@
 //! `pre_logits.fc1` and `pre_logits.fc2`; torchvision has `classifier.0`, `classifier.3`, and the classifier itself as
 //! `classifier.6`.
 
-use super::{Dialect, Naming, Translated, nothing};
+use super::{Dialect, Naming, Translated};
 use crate::tensor::Edit;
 
 pub(super) const NETWORK: Dialect = Dialect {
@@ -18,5 +18,5 @@ pub(super) const NETWORK: Dialect = Dialect {
         let Translated { name, .. } = Translated::new(&[&[layer], rest].concat());
         Translated { name, edit: Edit::Flatten }
     },
-    complete: nothing,
+    ..Dialect::BASE
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::usual::below;
 use super::words::{is_average, is_counter, is_head, is_left_over, rank};
-use super::{Candidate, Entries, Entry, Reading, ReadingError, Wanted, insert};
+use super::{Candidate, Entries, Entry, Reading, ReadingError, Wanted, insert, wanted_beside};
 use crate::tensor::{Edit, Stored};
 
 /// The part of a network's names that a prefix must have, of all that another has.
@@ -33,6 +33,7 @@ impl Entries {
             naming: dialect.naming,
             inside: group.prefix.join("."),
             passed_over: vec![],
+            notes: vec![],
         };
         let (mut beside, mut strange) = (vec![], vec![]);
         for entry in &self.list {
@@ -40,7 +41,13 @@ impl Entries {
                 continue;
             }
             let Some(parts) = below(entry, &group.prefix) else {
-                beside.push(entry);
+                match wanted_beside(entry, &group.prefix, dialect) {
+                    Some(name) => {
+                        let name = name.to_owned();
+                        insert(&mut reading.tensors, name, &entry.stored, Edit::None)?;
+                    }
+                    None => beside.push(entry),
+                }
                 continue;
             };
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -80,7 +87,7 @@ impl Entries {
                 false => reading.passed_over.push(entry.stored.origin.clone()),
             }
         }
-        dialect.complete(&mut reading.tensors);
+        dialect.finish(&mut reading)?;
         Ok(Some(reading))
     }
 

@@ -8,7 +8,8 @@
 //! and its tools leave behind, is passed over and told. Anything else that the network has no parameter for stays, and
 //! makes a strict load fail: a network with more layers is another network.
 //!
-//! No values here, but for one question: whether two parts that may both be meant are the same.
+//! No values here, but for two questions: whether two parts that may both be meant are the same, and what a search has
+//! chosen.
 
 mod averages;
 mod fit;
@@ -23,7 +24,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use crate::naming::{Dialect, Naming, dialects};
+use crate::naming::{Dialect, Naming, Unfit, dialects};
 use crate::tensor::{Edit, Stored};
 pub(crate) use wanted::Wanted;
 
@@ -86,6 +87,8 @@ pub(crate) struct Reading {
     pub(crate) inside: String,
     /// Names in the file of tensors that are no parameters of the network.
     pub(crate) passed_over: Vec<String>,
+    /// What of the weights is not as it was trained, or was chosen.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Why a file cannot be read as asked for.
@@ -99,6 +102,14 @@ pub(crate) enum ReadingError {
     Swapped { name: String },
     /// Several parts may be meant.
     Several(Vec<String>),
+    /// A tensor that is not what the names around it ask for.
+    Unfit(Unfit),
+}
+
+impl From<Unfit> for ReadingError {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(unfit)
+    }
 }
 
 impl Entries {
@@ -166,6 +177,15 @@ impl Entries {
             }
             all
         })
+    }
+}
+
+/// The name of an entry outside of `prefix` that lies beside what that leads to, if the dialect asks for it.
+fn wanted_beside<'a>(entry: &'a Entry, prefix: &[String], dialect: &Dialect) -> Option<&'a str> {
+    let (_, around) = prefix.split_last()?;
+    match entry.parts.strip_prefix(around)? {
+        [name] if dialect.beside.contains(&name.as_str()) => Some(name),
+        _ => None,
     }
 }
 

@@ -3,38 +3,49 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{is_average, is_counter, is_left_over, is_number, is_wrapper, rank};
-use super::{Entries, Entry, Reading, ReadingError, insert};
+use super::{Entries, Entry, Reading, ReadingError, insert, wanted_beside};
+use crate::tensor::Edit;
 
 impl Entries {
     /// The likeliest network's tensors.
     ///
     /// # Errors
-    /// Two tensors for one parameter.
+    /// Two tensors for one parameter; one that is not what the names around it ask for.
     pub(crate) fn usual(&self) -> Result<Reading, ReadingError> {
         let prefix = self.usual_prefix();
         let dialect = self.dialects[0];
-        let mut tensors = BTreeMap::new();
-        let mut passed_over = vec![];
+        let mut reading = Reading {
+            tensors: BTreeMap::new(),
+            naming: dialect.naming,
+            inside: prefix.join("."),
+            passed_over: vec![],
+            notes: vec![],
+        };
         for entry in &self.list {
             let origin = &entry.stored.origin;
             let Some(parts) = below(entry, &prefix) else {
-                passed_over.push(origin.clone());
+                match wanted_beside(entry, &prefix, dialect) {
+                    Some(name) => {
+                        let name = name.to_owned();
+                        insert(&mut reading.tensors, name, &entry.stored, Edit::None)?;
+                    }
+                    None => reading.passed_over.push(origin.clone()),
+                }
                 continue;
             };
             if is_counter(origin) {
                 continue;
             }
             if is_left_over(parts.iter().map(String::as_str)) {
-                passed_over.push(origin.clone());
+                reading.passed_over.push(origin.clone());
                 continue;
             }
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
             let translated = dialect.translate(&parts);
-            insert(&mut tensors, translated.name, &entry.stored, translated.edit)?;
+            insert(&mut reading.tensors, translated.name, &entry.stored, translated.edit)?;
         }
-        dialect.complete(&mut tensors);
-        let inside = prefix.join(".");
-        Ok(Reading { tensors, naming: dialect.naming, inside, passed_over })
+        dialect.finish(&mut reading)?;
+        Ok(reading)
     }
 
     fn usual_prefix(&self) -> Vec<String> {
