@@ -34,6 +34,9 @@ pub enum Preset {
     QaRepVggV2,
     /// `kxk:constant`, `1x1:constant`, `identity:scale`, a norm after the sum (arXiv 2205.15242).
     Csla,
+    /// `kxk`, `1x1`, `1x1_kxk`, at a stride a second `kxk` in its place, `1x1_avg`, `1xk`, `kx1`, `identity`: what a search
+    /// chooses from (arXiv 2109.03508).
+    RepNas,
 }
 
 named! { Preset, "preset", {
@@ -50,6 +53,7 @@ named! { Preset, "preset", {
     QaRepVgg => "qarepvgg",
     QaRepVggV2 => "qarepvgg_v2",
     Csla => "csla",
+    RepNas => "repnas",
 } }
 
 impl Preset {
@@ -103,6 +107,13 @@ impl Preset {
                 constant(Kind::POINTWISE),
                 BranchSpec::new(Kind::IDENTITY, End::Scale),
             ],
+            Self::RepNas if geometry.stride() == [1, 1] => Self::DyRep.branches(geometry),
+            Self::RepNas => {
+                let others = Self::DyRep.branches(geometry).into_iter();
+                let others =
+                    others.filter(|spec| ![Kind::KXK, Kind::POINTWISE_KXK].contains(&spec.kind));
+                others.chain([BranchSpec::from(Kind::KXK).times(2)]).collect()
+            }
         }
     }
 
