@@ -1,7 +1,7 @@
 //! The structure of a network whose tensors are given, by their names and shapes. No tensors here.
 //!
 //! A branch without parameters, such as the identity of RepViT and QARepVGG that ends in nothing, is seen in no tensor.
-//! Whether there is one must be known: from what a file recorded, or from the network.
+//! Whether there is one must be known: from what a file recorded, or from the network. So must which branches rest.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,8 @@ pub(crate) fn structure(
     Structure::new(layers).map_err(FormsError::Structure)
 }
 
-/// The form that was found, with the branches of a known one of the same layer that have no parameters.
+/// The form that was found, with the branches of a known one of the same layer that have no parameters, and resting where
+/// that does.
 fn with_unseen(found: Form, known: &Form) -> Form {
     let (found, known) = match (found, known) {
         (Form::Block(found), Form::Block(known)) => (found, known),
@@ -69,7 +70,9 @@ fn with_unseen(found: Form, known: &Form) -> Form {
         branches.iter().find(|branch| branch.name == wanted.name).cloned()
     };
     let inside = |mut branch: BranchForm| {
-        let conv = named(&known.branches, &branch).and_then(|branch| branch.conv);
+        let known = named(&known.branches, &branch);
+        branch.resting = known.as_ref().is_some_and(|branch| branch.resting);
+        let conv = known.and_then(|branch| branch.conv);
         if let (Some(own), Some(conv)) = (&mut branch.conv, conv) {
             **own = with_unseen((**own).clone(), &conv);
         }

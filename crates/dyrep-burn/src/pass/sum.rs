@@ -16,7 +16,7 @@ use crate::ops::{Plan, run};
 impl Block {
     /// The sum of the branches' kernels, before the norm that follows it. Gradients flow through it.
     pub(super) fn summed(&self) -> Kernel {
-        let terms = self.branches.iter().map(|branch| self.term(branch)).collect();
+        let terms = self.running().map(|branch| self.term(branch)).collect();
         let geometry = &self.geometry;
         let sum = KernelSum {
             channels: [geometry.in_channels(), geometry.out_channels()],
@@ -29,8 +29,8 @@ impl Block {
                 Kernel::new(Tensor::from_dispatch(done.output), self.bias(), geometry.clone())
             }
             None => self
-                .fuse_branches(&self.branches)
-                .unwrap_or_else(|| unreachable!("kxk is always there")),
+                .fuse_branches(self.running())
+                .unwrap_or_else(|| unreachable!("one branch always runs")),
         }
     }
 
@@ -76,6 +76,6 @@ impl Block {
                 None => bias,
             })
         };
-        self.branches.iter().filter_map(of_branch).reduce(|sum, bias| sum + bias)
+        self.running().filter_map(of_branch).reduce(|sum, bias| sum + bias)
     }
 }

@@ -84,20 +84,18 @@ pub fn profile<M: Module>(model: &M, forward: impl FnOnce(&M)) -> Vec<LayerCost>
 }
 
 impl Form {
-    /// Multiply-adds on one image of `[height, width]`, batch norms, scales and sums not counted.
+    /// Multiply-adds on one image of `[height, width]`, batch norms, scales and sums not counted. What rests costs none.
     #[must_use]
     pub fn macs(&self, geometry: &ConvGeometry, input: [usize; 2]) -> u64 {
         match self {
             Self::Plain { .. } => geometry.macs(input),
             // Summing kernels costs the same whatever the image.
             Self::Block(block) if block.is_linear(geometry) => geometry.macs(input),
-            Self::Block(block) => {
-                sum(block.branches.iter().map(|branch| branch.macs(geometry, input)))
-            }
+            Self::Block(block) => sum(block.running().map(|branch| branch.macs(geometry, input))),
         }
     }
 
-    /// Parameters, without running statistics and what else is not learnt.
+    /// Parameters of what runs, without running statistics and what else is not learnt.
     #[must_use]
     pub fn params(&self, geometry: &ConvGeometry) -> u64 {
         match self {
@@ -107,7 +105,7 @@ impl Form {
             }
             Self::Block(block) => {
                 let after = if block.norm_after { 2 * geometry.out_channels() } else { 0 };
-                sum(block.branches.iter().map(|branch| branch.params(geometry))) + after as u64
+                sum(block.running().map(|branch| branch.params(geometry))) + after as u64
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct BranchForm {
     pub mid_channels: Option<usize>,
     /// The convolution at its core, where there is one; only one with all of the block's taps may be a block.
     pub conv: Option<Box<Form>>,
+    /// Whether it rests: see [`Branch::is_resting`](crate::Branch::is_resting). Where others run, `kxk` may do so too.
+    pub resting: bool,
 }
 
 impl BranchForm {
@@ -59,6 +61,7 @@ impl BranchForm {
             end: spec.end,
             mid_channels: kind.has_middle().then_some(mid_channels),
             conv: kind.convolves().then(|| Box::new(Form::Plain { bias: spec.bias })),
+            resting: false,
         }
     }
 
@@ -184,6 +187,11 @@ impl BlockForm {
         })
     }
 
+    /// The branches that run.
+    pub fn running(&self) -> impl Iterator<Item = &BranchForm> {
+        self.branches.iter().filter(|branch| !branch.resting)
+    }
+
     /// The `kxk` branch.
     #[must_use]
     pub fn main(&self) -> &BranchForm {
@@ -222,6 +230,9 @@ impl BlockForm {
         }
         if self.branches.first().is_none_or(|form| form.name != BranchName::MAIN) {
             return Err(ConfigError::NoMain);
+        }
+        if self.running().next().is_none() {
+            return Err(ConfigError::AllRest);
         }
         for pair in self.branches[1..].windows(2) {
             if pair[0].name >= pair[1].name {
@@ -271,13 +282,20 @@ impl Form {
         }
     }
 
-    /// Number of branches in all blocks, `kxk` included; 1 for a plain convolution.
+    /// Whether a branch rests, at any depth.
+    pub(crate) fn rests(&self) -> bool {
+        let Self::Block(block) = self else { return false };
+        let inside = |branch: &BranchForm| branch.conv.as_ref().is_some_and(|conv| conv.rests());
+        block.branches.iter().any(|branch| branch.resting || inside(branch))
+    }
+
+    /// Number of branches in all blocks that run, `kxk` included; 1 for a plain convolution.
     #[must_use]
     pub fn branch_count(&self) -> usize {
         let Self::Block(block) = self else { return 1 };
         let count =
             |branch: &BranchForm| branch.conv.as_ref().map_or(1, |conv| conv.branch_count());
-        block.branches.iter().map(count).sum()
+        block.running().map(count).sum()
     }
 }
 
@@ -293,7 +311,7 @@ impl fmt::Display for Form {
         let Self::Block(block) = self else {
             return f.write_str("conv");
         };
-        for (number, branch) in block.branches.iter().enumerate() {
+        for (number, branch) in block.running().enumerate() {
             let plus = if number == 0 { "" } else { " + " };
             write!(f, "{plus}{branch}")?;
             if let (Some(_), Some(conv)) = (branch.nested(), &branch.conv) {
