@@ -7,14 +7,24 @@ use burn::tensor::Tensor;
 /// Keeps a division by a norm of zero finite, as PyTorch does.
 const TINY: f64 = 1e-6;
 
-/// Scales the gradients of all parameters so that their common norm is at most `most`. Nothing is read back from the
-/// device.
-pub(super) fn clip<M: Module>(model: &M, gradients: &mut GradientsParams, most: f64) {
+/// Scales the gradients of all parameters so that their common norm, with that of the numbers `beside` them, is at most
+/// `most`. What those are to be multiplied by is given back where there are any; without them nothing is read back from
+/// the device.
+pub(super) fn clip<M: Module>(
+    model: &M,
+    gradients: &mut GradientsParams,
+    most: f64,
+    beside: Option<&[f64]>,
+) -> Option<f64> {
     let mut norm = Squares { gradients, sum: None };
     model.visit(&mut norm);
-    let Some(sum) = norm.sum else { return };
+    let mut sum = norm.sum?;
+    if let Some(numbers) = beside {
+        sum = sum + numbers.iter().map(|number| number * number).sum::<f64>();
+    }
     let factor = (sum.sqrt() + TINY).recip().mul_scalar(most).clamp_max(1.0);
-    model.visit(&mut Scale { gradients, factor });
+    model.visit(&mut Scale { gradients, factor: factor.clone() });
+    beside.map(|_| f64::from(factor.into_scalar::<f32>()))
 }
 
 struct Squares<'a> {
