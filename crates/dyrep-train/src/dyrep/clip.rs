@@ -55,3 +55,34 @@ impl ModuleVisitor for Scale<'_> {
         self.gradients.register(param.id, gradient * factor);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// A gradient of 3, and what it is after clipping to 1 with these numbers beside it.
+    fn clipped(beside: Option<&[f64]>) -> (f32, Option<f64>) {
+        let device = Device::flex().autodiff();
+        let model: Linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
+        let loss = model.weight.val() * 3.0;
+        let mut gradients = GradientsParams::from_grads(loss.sum().backward(), &model);
+        let factor = clip(&model, &mut gradients, 1.0, beside);
+        let gradient = gradients.get::<2>(model.weight.id).map(Tensor::into_scalar::<f32>);
+        (gradient.unwrap_or(f32::NAN), factor)
+    }
+
+    #[test]
+    fn what_lies_beside_is_of_the_norm() {
+        let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-5, "{got}, not {want}");
+        let (gradient, factor) = clipped(None);
+        near(gradient.into(), 1.0);
+        assert_eq!(factor, None);
+        // √(3² + 4²) = 5.
+        let (gradient, factor) = clipped(Some(&[0.0, -4.0]));
+        near(gradient.into(), 0.6);
+        near(factor.unwrap_or(f64::NAN), 0.2);
+    }
+}
