@@ -69,6 +69,15 @@ fn a_run_ends_with_what_it_has_chosen() {
         assert!(epoch.branches <= report.budget + all, "{}", epoch.branches);
         assert!(epoch.branches >= report.budget);
     }
+    // What rests is in no count: neither of what the network is made of, nor of what it is deployed as.
+    let cost: u64 = found.layers().values().map(|it| it.form.params(&it.geometry)).sum();
+    let rest: u64 = found.layers().values().map(|it| it.form.resting_params(&it.geometry)).sum();
+    let plain = network_with(Preset::Plain);
+    let convolutions: u64 =
+        Structure::of(&plain).layers().values().map(|it| it.form.params(&it.geometry)).sum();
+    let beyond = plain.params() as u64 - convolutions;
+    assert_eq!(ended.network.params() as u64, cost + beyond);
+    assert!(rest > 0 && ended.record.epochs[EPOCHS - 1].params == cost + beyond);
     // It is shipped as any other.
     let pictures = burn::tensor::Tensor::ones([2, 1, 8, 8], &dyrep_tests::under_test());
     let forward = |network: &ResNet, pictures| network.forward(pictures);

@@ -111,6 +111,19 @@ impl Form {
     }
 }
 
+impl Form {
+    /// Parameters of what rests, which are there and do nothing: not among [`params`](Self::params).
+    #[must_use]
+    pub fn resting_params(&self, geometry: &ConvGeometry) -> u64 {
+        let Self::Block(block) = self else { return 0 };
+        sum(block.branches.iter().map(|branch| {
+            let own = if branch.resting { branch.params(geometry) } else { 0 };
+            let inside = |conv: &Self| conv.resting_params(&branch.conv_geometry(geometry));
+            own.saturating_add(branch.conv.as_deref().map_or(0, inside))
+        }))
+    }
+}
+
 impl BranchForm {
     fn macs(&self, geometry: &ConvGeometry, input: [usize; 2]) -> u64 {
         let kind = self.name.kind;
