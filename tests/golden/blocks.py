@@ -301,6 +301,9 @@ def cases():
     yield Case("repvgg_grouped_stride2", "repvgg", [4, 8], [3, 3], repvgg[:2], stride=two, groups=2, bias=True)
     dyrep = ["kxk", "1x1", "1x1_kxk", "1x1_avg", "1xk", "kx1", "identity"]
     yield Case("dyrep", "dyrep", [4, 4], [3, 3], dyrep, bias=True)
+    yield Case("repnas", "repnas", [4, 4], [3, 3], dyrep)
+    searched = ["kxk", "1x1", "1x1_avg", "kxk.2", "1xk", "kx1"]
+    yield Case("repnas_stride2", "repnas", [4, 6], [3, 3], searched, stride=two, input=[9, 10])
     # Even sizes: of the two middle taps the second one up and down, the first one left and right.
     yield Case("dyrep_4x2", "dyrep", [4, 4], [4, 2], dyrep, groups=2, padding=[2, 0, 1, 1], bias=True)
     yield Case("mobileone_s1_depthwise", "mobileone_s1", [4, 4], [3, 3], ["kxk", "1x1", "identity"], groups=4, input=[7, 6])

@@ -17,6 +17,7 @@ pub mod number;
 mod on_drop;
 pub mod ops;
 mod pass;
+mod search;
 mod structure;
 
 pub use adjust::{AdjustOptions, Calibration, cut, expand, grow, grow_with, prune_optimizer};
@@ -28,15 +29,20 @@ pub use deploy::deploy;
 pub use dyrep_config::{
     BranchKind, BranchName, BranchNorm, BranchSpec, Branches, Budget, Composition,
     ControllerConfig, Cost, CutRule, End, Fidelity, First, NormRule, PathPatterns, Preset, Score,
+    SearchConfig, SearchConfigError,
 };
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
-    MidChannels, PatternError, StackError, StateError, StructureError, UnknownName,
+    MidChannels, PatternError, SearchError, StackError, StateError, StructureError, UnknownName,
 };
 pub use file::write_atomically;
 pub use fuse::Kernel;
 pub use geometry::{AxisPadding, ConvGeometry};
 pub use layer::{Block, Branch, RepConv2d, RepConv2dConfig, Stack};
 pub use look::{Difference, Report, Scored, Warning, layers, map_layers, verify, with_inputs};
+pub use search::{
+    Search, SearchPhase, SearchReport, SearchState, SearchedLayer, reset_statistics,
+    without_resting,
+};
 pub use structure::cost::{InputSizes, LayerCost, profile};
 pub use structure::{BlockForm, BranchForm, Form, LayerStructure, StackForm, Structure};

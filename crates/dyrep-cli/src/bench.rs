@@ -7,7 +7,7 @@ use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use clap::Args;
-use dyrep_burn::{Preset, deploy};
+use dyrep_burn::{Preset, Search, SearchConfig, deploy, without_resting};
 use dyrep_models::{MODELS, Model, ModelConfig, ModelName, Stem};
 use dyrep_train::{Groups, OptimizerConfig};
 use serde::Serialize;
@@ -22,7 +22,8 @@ use crate::text::{count, short};
 /// Measure how long a network takes to train and to infer, by strategy
 ///
 /// Every strategy's network takes a step of SGD and a pass of inference in turn, in its training form and deployed, on
-/// pictures of noise; the medians are told. `dyrep` stands for a network in which every branch has grown.
+/// pictures of noise; the medians are told. `dyrep` stands for a network in which every branch has grown, `repnas` for one of
+/// which the usual share of branches runs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  dyrep bench resnet18\n  \
                         dyrep bench mobilenet_v1 --strategy plain,dyrep --batch-size 32 --image-size 128\n  \
@@ -37,7 +38,7 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        default_value = "plain,acnet,repvgg,dbb,dyrep"
+        default_value = "plain,acnet,repvgg,dbb,dyrep,repnas"
     )]
     strategy: Vec<Preset>,
 
@@ -180,7 +181,12 @@ impl BenchArgs {
     ) -> Result<Subject, Failure> {
         let training = device.clone().autodiff();
         training.seed(0);
-        let network = config.clone().with_branches(preset).init(&training)?;
+        let mut network = config.clone().with_branches(preset).init(&training)?;
+        if preset == Preset::RepNas {
+            // A mask of the random phase.
+            let search = Search::begin(SearchConfig::default(), &network, 1)?;
+            network = without_resting(search.apply(network));
+        }
         let side = self.image_size;
         let shape = [self.batch_size, config.in_channels(), side, side];
         let labels: Vec<i64> = (0..self.batch_size).map(|i| (i % self.classes) as i64).collect();

@@ -169,7 +169,8 @@ fn branches(form: &Form, depth: usize, cost: &dyn Fn(Form) -> Cost) -> Vec<Branc
     };
     let mut found = vec![];
     for branch in &block.branches {
-        let name = branch.to_string();
+        let rests = if branch.resting { " (rests)" } else { "" };
+        let name = format!("{branch}{rests}");
         let is_main = branch.name == block.main().name;
         let main = |branch: BranchForm| match is_main {
             true => with(vec![branch]),

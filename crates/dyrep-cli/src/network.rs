@@ -100,13 +100,12 @@ impl NetworkArgs {
         let (name, config) = self.choose(&weights, &label, recipe.as_ref(), device)?;
         let network =
             config.init(device).map_err(|error| format!("{}: {error}", path.display()))?;
-        let note = weights.description();
-        let (network, int8, report) = match note {
-            Some(note) if note.is_quantized() => {
+        let (network, int8, report) = match weights.description() {
+            Some(known) if known.is_quantized() => {
                 let (int8, report) = weights.load_quantized(&network)?;
                 (int8.network().clone(), Some(int8), report)
             }
-            Some(note) if note.is_folded() => {
+            Some(known) if known.is_folded() => {
                 let (network, report) = weights.load_folded(&network)?;
                 (network, None, report)
             }

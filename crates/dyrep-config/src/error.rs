@@ -181,3 +181,15 @@ pub struct ControllerConfigError {
     /// What was given.
     pub found: String,
 }
+
+/// Options of a search that make no sense.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("search: {option} must be {expected}, got {found}")]
+pub struct SearchConfigError {
+    /// The option.
+    pub option: &'static str,
+    /// What would do.
+    pub expected: &'static str,
+    /// What was given.
+    pub found: String,
+}

@@ -18,6 +18,7 @@ mod network;
 mod patterns;
 mod precision;
 mod rules;
+mod search;
 mod selection;
 mod text;
 mod zoo;
@@ -29,11 +30,15 @@ pub use branch::{
 pub use controller::{ControllerConfig, DEEPEST};
 pub use cost::Cost;
 pub use cut::{Budget, CutRule};
-pub use error::{BranchError, BranchUnavailable, ControllerConfigError, PatternError, UnknownName};
+pub use error::{
+    BranchError, BranchUnavailable, ControllerConfigError, PatternError, SearchConfigError,
+    UnknownName,
+};
 pub use geometry::Geometry;
 pub use network::{Activation, Stem};
 pub use patterns::PathPatterns;
 pub use precision::Precision;
 pub use rules::{Fidelity, NormRule, Score};
+pub use search::SearchConfig;
 pub use selection::{Branching, Selection};
 pub use zoo::MODELS;

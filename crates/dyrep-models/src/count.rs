@@ -2,12 +2,14 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use dyrep_burn::profile;
+use dyrep_burn::{RepConv2d, layers, profile};
 
-/// Learnable parameters: floating-point parameters that are not running statistics. Nothing is initialised.
+/// Learnable parameters: floating-point parameters that are not running statistics, nor of branches that rest. Nothing is
+/// initialised.
 pub(crate) fn learnable<M: Module>(network: &M) -> usize {
-    let count = Count::of(network);
-    count.all
+    let resting = |(_, layer): (_, RepConv2d)| layer.form().resting_params(&layer.geometry());
+    let resting: u64 = layers(network).into_iter().map(resting).sum();
+    Count::of(network).all.saturating_sub(resting as usize)
 }
 
 /// Multiply-adds of one picture of `[channels, height, width]`: of the convolutions, pooling branches and linear

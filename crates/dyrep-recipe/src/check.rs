@@ -24,6 +24,7 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         final_learning_rate(parts),
         chosen_for_nothing(parts),
         epochs_of_growth(parts),
+        epochs_of_search(parts),
     ];
     let locate = |clash: Clash| {
         let at = root.locate(clash.path).unwrap_or(At::END);
@@ -209,4 +210,22 @@ fn epochs_of_growth(parts: &Parts) -> Option<Clash> {
     let (first, last) = (growth.config.first_epoch, growth.last_epoch?);
     let expected = format!("not before the first epoch, {first}");
     (last < first).then(|| Clash::new(&["strategy", "last_epoch"], expected, last.to_string()))?
+}
+
+/// A search must end within the run, and begin before it ends.
+fn epochs_of_search(parts: &Parts) -> Option<Clash> {
+    let StrategyRecipe::RepNas(recipe) = parts.strategy.as_ref()? else {
+        return None;
+    };
+    let epochs = parts.schedule.as_ref()?.epochs;
+    let config = recipe.search(epochs, 0)?;
+    if config.search_until > epochs {
+        let expected = format!("at most the run's {epochs} epochs");
+        let found = config.search_until.to_string();
+        return Clash::new(&["strategy", "search_until"], expected, found);
+    }
+    let expected = format!("fewer than the {} of `search_until`", config.search_until);
+    let found = config.random_until.to_string();
+    let late = config.random_until >= config.search_until;
+    late.then(|| Clash::new(&["strategy", "random_until"], expected, found))?
 }

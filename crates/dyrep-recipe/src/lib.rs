@@ -13,7 +13,7 @@
 //! A section holds the very configuration that is used: [`TransformSpec`](dyrep_data::TransformSpec)s and
 //! [`MixSpec`](dyrep_data::MixSpec)s, an [`OptimizerConfig`], a [`ScheduleConfig`], a [`LossConfig`], a
 //! [`ControllerConfig`], [`Branches`](dyrep_config::Branches) and a [`Selection`](dyrep_config::Selection). What a section
-//! leaves to the run is filled in by one method: [`Recipe::controller`].
+//! leaves to the run is filled in by one method each: [`Recipe::controller`], [`Recipe::search`].
 
 mod augmentation;
 mod check;
@@ -26,6 +26,7 @@ mod overrides;
 mod read;
 mod resumed;
 mod run;
+mod search;
 mod shipped;
 mod strategy;
 mod task;
@@ -37,7 +38,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use dyrep_config::ControllerConfig;
+use dyrep_config::{ControllerConfig, SearchConfig};
 use dyrep_schema as bounds;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,7 @@ pub use optimization::{
 };
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe, Shipped};
+pub use search::SearchRecipe;
 pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
 pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, SamplerRecipe};
 
@@ -168,7 +170,16 @@ impl Recipe {
             StrategyRecipe::DyRep(growth) => {
                 Some(growth.controller(self.schedule.epochs, self.run.seed))
             }
-            StrategyRecipe::Plain | StrategyRecipe::Fixed(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The search's configuration, where the strategy searches.
+    #[must_use]
+    pub fn search(&self) -> Option<SearchConfig> {
+        match &self.strategy {
+            StrategyRecipe::RepNas(search) => search.search(self.schedule.epochs, self.run.seed),
+            _ => None,
         }
     }
 

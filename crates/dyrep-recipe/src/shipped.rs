@@ -5,6 +5,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("cifar_vgg16", include_str!("../../../recipes/cifar_vgg16.toml")),
     ("digits_quick", include_str!("../../../recipes/digits_quick.toml")),
     ("imagenet_mobilenet_v1", include_str!("../../../recipes/imagenet_mobilenet_v1.toml")),
+    ("imagenet_repnas_a0", include_str!("../../../recipes/imagenet_repnas_a0.toml")),
     ("imagenet_repvgg_a2", include_str!("../../../recipes/imagenet_repvgg_a2.toml")),
     ("imagenet_repvgg_b2g4", include_str!("../../../recipes/imagenet_repvgg_b2g4.toml")),
     ("imagenet_repvgg_b3", include_str!("../../../recipes/imagenet_repvgg_b3.toml")),

@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::bounds::{ByName, by_name};
 use super::growth::{self, GrowthRecipe};
+use super::search::{self, SearchRecipe};
 
 /// What grows without norms inside.
 const DYREP_ONLINE: &str = "dyrep-online";
 
-/// Strategies: the presets, of which `dyrep` is grown, and `dyrep-online`.
+/// What is searched.
+const REPNAS: &str = Preset::RepNas.name();
+
+/// Strategies: the presets, of which `dyrep` is grown and `repnas` searched, and `dyrep-online`.
 pub const STRATEGIES: &[&str] = &{
     let mut names = [DYREP_ONLINE; Preset::NAMES.len() + 1];
     let mut i = 0;
@@ -24,17 +28,22 @@ pub const STRATEGIES: &[&str] = &{
 
 /// Every key that the section can have.
 const KEYS: &[&str] = &{
-    let mut keys = ["name"; growth::KEYS.len() + 1];
+    let mut keys = ["name"; growth::KEYS.len() + search::KEYS.len() + 1];
     let mut i = 0;
     while i < growth::KEYS.len() {
         keys[i + 1] = growth::KEYS[i];
+        i += 1;
+    }
+    let mut i = 0;
+    while i < search::KEYS.len() {
+        keys[growth::KEYS.len() + i + 1] = search::KEYS[i];
         i += 1;
     }
     keys
 };
 
 /// Where branches come from. `name` says which; `only` goes with all that start with branches, all other keys belong to
-/// `dyrep`.
+/// `dyrep` or to `repnas`.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "there is one a recipe")]
 pub enum StrategyRecipe {
@@ -45,6 +54,8 @@ pub enum StrategyRecipe {
     /// Grown and cut while training; none at the start unless it is said (arXiv 2203.12868). What grows may be
     /// [online](Branches::Online): the strategy `dyrep-online`.
     DyRep(GrowthRecipe),
+    /// Searched while training: at the end the best share of all is left (arXiv 2109.03508). Or what a search has found.
+    RepNas(SearchRecipe),
 }
 
 /// Branches that are there from the start, and stay.
@@ -65,13 +76,16 @@ impl Serialize for StrategyRecipe {
             only: Option<&'a Selection>,
             #[serde(flatten)]
             growth: Option<&'a GrowthRecipe>,
+            #[serde(flatten)]
+            search: Option<&'a SearchRecipe>,
         }
-        let (only, growth) = match self {
-            Self::Plain => (None, None),
-            Self::Fixed(fixed) => (Some(&fixed.only).filter(|only| !only.is_default()), None),
-            Self::DyRep(growth) => (None, Some(growth)),
+        let (only, growth, search) = match self {
+            Self::Plain => (None, None, None),
+            Self::Fixed(fixed) => (Some(&fixed.only).filter(|only| !only.is_default()), None, None),
+            Self::DyRep(growth) => (None, Some(growth), None),
+            Self::RepNas(search) => (None, None, Some(search)),
         };
-        Named { name: self.name(), only, growth }.serialize(serializer)
+        Named { name: self.name(), only, growth, search }.serialize(serializer)
     }
 }
 
@@ -86,6 +100,7 @@ impl StrategyRecipe {
                 DYREP_ONLINE
             }
             Self::DyRep(_) => "dyrep",
+            Self::RepNas(_) => REPNAS,
         }
     }
 
@@ -96,6 +111,7 @@ impl StrategyRecipe {
         match self {
             Self::Plain => Branching::default(),
             Self::Fixed(FixedRecipe { preset, only }) => starting((*preset).into(), only),
+            Self::RepNas(search) => starting(Preset::RepNas.into(), &search.only),
             Self::DyRep(GrowthRecipe { start, only, .. }) => {
                 start.clone().map_or_else(Branching::default, |branches| starting(branches, only))
             }
@@ -118,6 +134,7 @@ impl ByName for StrategyRecipe {
     fn has(name: &str, key: &str) -> bool {
         match key {
             "only" => name != "plain",
+            key if search::KEYS.contains(&key) => name == REPNAS,
             _ => name == "dyrep" || name == DYREP_ONLINE,
         }
     }
@@ -134,6 +151,9 @@ impl ByName for StrategyRecipe {
                 )),
                 _ => Ok(Self::DyRep(growth)),
             };
+        }
+        if name == REPNAS {
+            return SearchRecipe::read(keys).map(Self::RepNas);
         }
         let mut only = Selection::default();
         while keys.next_key::<String>()?.is_some() {

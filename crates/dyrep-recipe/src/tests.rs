@@ -5,6 +5,7 @@ mod files;
 mod impossible;
 mod keys;
 mod overrides;
+mod search;
 mod shipped;
 
 use dyrep_config::{

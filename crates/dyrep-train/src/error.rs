@@ -1,6 +1,6 @@
 //! What can go wrong while training.
 
-use dyrep_burn::{AdjustError, ControllerConfigError};
+use dyrep_burn::{AdjustError, ControllerConfigError, SearchError, StructureError};
 use dyrep_data::DataError;
 use dyrep_weights::WeightsError;
 
@@ -104,6 +104,12 @@ pub enum TrainError {
     /// A controller's option that makes no sense.
     #[error(transparent)]
     Controller(#[from] ControllerConfigError),
+    /// Branches that cannot be searched.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// A structure that was to be trained and cannot.
+    #[error(transparent)]
+    Structure(Box<StructureError>),
     /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use dyrep_burn::Structure;
 use dyrep_data::{Dataset, Loader, LoaderConfig, Mixer, Paint, Pipeline, Sampling};
 use dyrep_models::{Model, ModelConfig, ModelName};
 use dyrep_weights::{Label, Load, OpenOptions, Report, WeightsError};
@@ -15,7 +16,10 @@ use crate::distillation::{Distillation, TeacherLogits};
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::optimizer::Groups;
-use crate::recipe::{AugmentationRecipe, DistillationRecipe, ModelRecipe, Recipe, SamplerRecipe};
+use crate::recipe::{
+    AugmentationRecipe, DistillationRecipe, ModelRecipe, Recipe, SamplerRecipe, SearchRecipe,
+    StrategyRecipe,
+};
 use crate::run::{RunRecord, Training, teacher};
 
 /// A recipe made ready to run.
@@ -116,8 +120,21 @@ impl Plan {
     }
 }
 
-/// The network with the weights that the recipe names.
+/// The network with the structure that the recipe names, to be trained from scratch.
+fn found(recipe: &Recipe, network: Model) -> Result<Model, TrainError> {
+    let StrategyRecipe::RepNas(SearchRecipe { structure: Some(path), .. }) = &recipe.strategy
+    else {
+        return Ok(network);
+    };
+    let file = if path.is_dir() { path.join("structure.json") } else { path.clone() };
+    let refused = |source| TrainError::Structure(Box::new(source));
+    let structure = Structure::load(file).map_err(refused)?;
+    structure.begin(network, recipe.run.seed).map_err(refused)
+}
+
+/// The network with the structure and the weights that the recipe names.
 fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), TrainError> {
+    let network = found(recipe, network)?;
     let Some(file) = &recipe.model.weights else { return Ok((network, None)) };
     let load = if recipe.model.partial { Load::partial() } else { Load::strict() };
     let failed = |error: WeightsError| TrainError::Weights {
@@ -231,6 +248,7 @@ fn training(recipe: &Recipe, loss: Loss) -> Result<Training, TrainError> {
         loss,
         distillation: None,
         controller,
+        search: recipe.search(),
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),
         patience: evaluation.early_stopping,
         keep: run.checkpoints_kept,

@@ -95,6 +95,9 @@ impl Plan {
         let network = groups.freeze(training.learning(network, device))?;
         // An epoch that never ends: its structure stays.
         let mut model = DyRep::new(training.classifier(network), usize::MAX);
+        if let Some(config) = &training.search {
+            model = model.with_search(config.clone())?;
+        }
         if let Some(norm) = training.optimizer.clip_norm {
             model = model.with_clipping(norm);
         }
@@ -107,11 +110,12 @@ impl Plan {
 
     fn step(&self, network: Model, pictures: &Pictures) -> Result<Trial, TrainError> {
         let [batch, channels, height, width] = pictures.images.dims();
-        let structure = Structure::of(&network);
-        let macs = network.flops([channels, height, width]);
         let params = network.params();
         let device = pictures.images.device().inner();
         let (mut model, mut optimizer) = self.learner(network, &device)?;
+        // Of a search, what runs at a step.
+        let structure = Structure::of(model.model());
+        let macs = model.model().network.valid().flops([channels, height, width]);
         forget_peak();
         let mut seconds = vec![];
         for step in 0..=STEPS {

@@ -74,6 +74,10 @@ enum With {
     Checkpointing,
     /// With a rate that falls as the accuracies say.
     AdamWOnAPlateau,
+    /// With branches that are searched, clipped gradients and an average.
+    Search,
+    /// Likewise, by gradients of both.
+    SearchOnTwoDevices,
 }
 
 /// A run that asks for its end after so many pictures.
@@ -135,6 +139,15 @@ fn run(with: With, folder: &Path, pictures: usize) -> Ended<ResNet> {
             let kind = ScheduleKind::Plateau(plateau);
             changed.schedule = ScheduleConfig { kind, ..ScheduleConfig::cosine(EPOCHS) };
         }
+        With::Search | With::SearchOnTwoDevices => {
+            changed.optimizer.clip_norm = Some(2.0);
+            if with == With::Search {
+                changed.optimizer.ema_decay = Some(0.9);
+            } else {
+                options.devices = 2;
+            }
+            options = options.searching();
+        }
     }
     options.resume = RunRecord::path(folder).exists();
     options.interrupter = interrupter;
@@ -162,7 +175,9 @@ fn a_run_stopped_at_any_moment_loses_nothing(
         With::TwoDevicesAndARest,
         With::F16,
         With::Checkpointing,
-        With::AdamWOnAPlateau
+        With::AdamWOnAPlateau,
+        With::Search,
+        With::SearchOnTwoDevices
     )]
     with: With,
 ) {
@@ -201,6 +216,7 @@ fn a_run_stopped_at_any_moment_loses_nothing(
         };
         assert_eq!(figures(&got.record), figures(&want.record), "{pictures}");
         assert_eq!(got.record.adjustments, want.record.adjustments);
+        assert_eq!(got.record.search, want.record.search);
         assert_eq!((got.record.state, got.record.early), (RunState::Finished, want.record.early));
         assert_eq!(got.log, want.log);
         assert_eq!(losses(folder.path()), losses(whole.path()));

@@ -1,8 +1,8 @@
 //! The structure of a network whose tensors are given, by their names and shapes. No tensors here.
 //!
 //! A branch without parameters, such as the identity of RepViT and QARepVGG that ends in nothing, is seen in no tensor.
-//! Whether there is one must be known: from what a file recorded, or from the network; so must how the layers of a stack
-//! become one kernel.
+//! Whether there is one must be known: from what a file recorded, or from the network; so must which branches rest, and
+//! how the layers of a stack become one kernel.
 
 use std::collections::BTreeMap;
 
@@ -71,8 +71,8 @@ pub(crate) fn structure(
     Structure::new(layers).map_err(FormsError::Structure)
 }
 
-/// The form that was found, with the branches of a known one of the same layer that have no parameters, and its
-/// composition.
+/// The form that was found, with the branches of a known one of the same layer that have no parameters, its composition,
+/// and resting where that does.
 fn with_unseen(found: Form, known: &Form) -> Form {
     let (found, known) = match (found, known) {
         (Form::Block(found), Form::Block(known)) => (found, known),
@@ -88,7 +88,9 @@ fn with_unseen(found: Form, known: &Form) -> Form {
         branches.iter().find(|branch| branch.name == wanted.name).cloned()
     };
     let inside = |mut branch: BranchForm| {
-        let conv = named(&known.branches, &branch).and_then(|branch| branch.conv);
+        let known = named(&known.branches, &branch);
+        branch.resting = known.as_ref().is_some_and(|branch| branch.resting);
+        let conv = known.and_then(|branch| branch.conv);
         if let (Some(own), Some(conv)) = (&mut branch.conv, conv) {
             **own = with_unseen((**own).clone(), &conv);
         }

@@ -89,6 +89,9 @@ impl Target {
         let found = layers.iter().find(|(path, _)| path == layer_path);
         let (_, layer) = found.ok_or_else(unknown)?;
         layer.at(&address).ok_or_else(unknown)?;
+        if layer.form().rests() {
+            return Err(AdjustError::Resting { path: layer_path.to_owned() });
+        }
         Ok(Self {
             path: path.to_owned(),
             layer_path: layer_path.to_owned(),

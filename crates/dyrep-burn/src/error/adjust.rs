@@ -64,6 +64,14 @@ pub enum AdjustError {
         /// The deepest that is taken.
         limit: usize,
     },
+    /// A branch of the block that it is in rests, which no change of structure takes into account.
+    #[error(
+        "a branch of the block at `{path}` rests: what is grown or cut there must be a block whose branches all run"
+    )]
+    Resting {
+        /// The layer's path.
+        path: String,
+    },
     /// There is nothing to cut.
     #[error("the convolution at `{path}` has no branch `{branch}` that could be cut")]
     NoSuchBranch {

@@ -1,11 +1,13 @@
 //! What can go wrong, with the numbers.
 
 mod adjust;
+mod search;
 
 use std::path::PathBuf;
 
 pub use adjust::{AdjustError, StateError};
 pub use dyrep_config::{BranchUnavailable, ControllerConfigError, PatternError, UnknownName};
+pub use search::SearchError;
 
 use dyrep_config::{BranchKind, BranchName};
 
@@ -69,6 +71,9 @@ pub enum ConfigError {
     /// A block without its `kxk`.
     #[error("a block's first branch must be `kxk`")]
     NoMain,
+    /// A block of which nothing runs.
+    #[error("a block needs a branch that does not rest")]
+    AllRest,
     /// Parts that a branch of this kind does not have, or lacks.
     #[error("the branch `{branch}` cannot consist of these parts")]
     Parts {

@@ -69,6 +69,21 @@ impl Block {
         &self.branches
     }
 
+    /// The branches that run: all but those that [rest](Branch::is_resting), at least one.
+    pub fn running(&self) -> impl Iterator<Item = &Branch> {
+        self.branches.iter().filter(|branch| !branch.resting)
+    }
+
+    /// Lets the branches rest that `rests` says, and all others run; `kxk` runs where none else would.
+    pub(crate) fn rest(&mut self, rests: impl Fn(BranchName) -> bool) {
+        for branch in &mut self.branches {
+            branch.resting = rests(branch.name());
+        }
+        if self.running().next().is_none() {
+            self.branches[0].resting = false;
+        }
+    }
+
     /// The branch of that name.
     #[must_use]
     pub fn branch(&self, name: BranchName) -> Option<&Branch> {
@@ -111,8 +126,8 @@ impl Block {
     /// The one kernel that the block is at inference: the sum of its branches' (law 1), through the norm after it.
     #[must_use]
     pub fn fuse(&self) -> Kernel {
-        let sum = self.fuse_branches(&self.branches);
-        let sum = sum.unwrap_or_else(|| unreachable!("kxk is always there"));
+        let sum = self.fuse_branches(self.running());
+        let sum = sum.unwrap_or_else(|| unreachable!("one branch always runs"));
         match &self.norm_after {
             Some(norm) => fold_norm(&sum, &NormAffine::of(norm)),
             None => sum,
@@ -130,8 +145,11 @@ impl Block {
     }
 
     /// The kernel that some of the block's branches, or new ones for it, sum to; none of none.
-    pub(crate) fn fuse_branches(&self, branches: &[Branch]) -> Option<Kernel> {
-        let kernels = branches.iter().map(|branch| self.fuse_branch(branch));
+    pub(crate) fn fuse_branches<'a>(
+        &self,
+        branches: impl IntoIterator<Item = &'a Branch>,
+    ) -> Option<Kernel> {
+        let kernels = branches.into_iter().map(|branch| self.fuse_branch(branch));
         kernels.reduce(|sum, kernel| add(&sum, &kernel))
     }
 }

@@ -23,6 +23,8 @@ pub struct Branch {
     name: BranchName,
     /// The block's.
     pub(super) geometry: ConvGeometry,
+    /// Whether it is left out of every pass, and of the fused kernel.
+    pub(super) resting: bool,
     pub(crate) parts: Parts,
 }
 
@@ -54,7 +56,7 @@ impl Branch {
     ) -> Self {
         let build = |builder: &mut Builder<'_>| Parts::build(conv, geometry, form, builder);
         let parts = builder.within(&form.name.to_string(), build);
-        Self { name: form.name, geometry: geometry.clone(), parts }
+        Self { name: form.name, geometry: geometry.clone(), resting: form.resting, parts }
     }
 
     /// Which branch of its block it is.
@@ -67,6 +69,12 @@ impl Branch {
     #[must_use]
     pub fn kind(&self) -> BranchKind {
         self.name.kind
+    }
+
+    /// Whether it rests: no pass runs it, it adds nothing to the block's kernel, and its parameters get no gradients.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.resting
     }
 
     /// What ends it.
@@ -92,6 +100,7 @@ impl Branch {
             end: self.end(),
             mid_channels: first.map(middle),
             conv: self.parts.conv.as_ref().map(|conv| Box::new(conv.form())),
+            resting: self.resting,
         }
     }
 
@@ -296,7 +305,8 @@ impl Module for Branch {
     }
 
     fn valid(&self) -> Self {
-        Self { name: self.name, geometry: self.geometry.clone(), parts: self.parts.valid() }
+        let (geometry, parts) = (self.geometry.clone(), self.parts.valid());
+        Self { name: self.name, geometry, resting: self.resting, parts }
     }
 
     /// A branch cannot become anything else by itself: the layer replaces its block whole.

@@ -92,6 +92,28 @@ pub(crate) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     }
 }
 
+/// Operations that this thread has launched, for tests that count them.
+#[cfg(test)]
+pub(crate) mod launched {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn add(operations: usize) {
+        COUNT.set(COUNT.get() + operations);
+    }
+
+    /// Operations that `f` launches on this thread: convolutions, norms and averages, each by itself or as a part of a
+    /// block that an executor computes whole.
+    pub(crate) fn by<T>(f: impl FnOnce() -> T) -> (T, usize) {
+        let before = COUNT.get();
+        let done = f();
+        (done, COUNT.get() - before)
+    }
+}
+
 /// Whether this thread lets a linear block be one convolution, and does not ask for its branches one by one.
 pub(crate) fn sums() -> bool {
     KERNELS.get() == Kernels::Fast

@@ -38,13 +38,28 @@ pub(super) fn execute(
 }
 
 fn execute_part(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tensor<1>>>) {
+    #[cfg(test)]
+    let parts = parts_of(&plan);
     if refuses(&plan).is_none()
         && let Some(Done { output, moments }) = run(ops::Plan::Block(plan.clone()))
     {
+        #[cfg(test)]
+        ops::launched::add(parts);
         let moments = moments.into_iter().map(|moments| moments.map(Tensor::from_dispatch));
         return (Tensor::from_dispatch(output), moments.collect());
     }
     if ops::merges() { merge_all(plan) } else { compose_all(plan) }
+}
+
+/// Convolutions, averages and norms of a plan.
+#[cfg(test)]
+fn parts_of(plan: &Plan<DispatchTensor>) -> usize {
+    let of = |part: &Part<DispatchTensor>| {
+        let first = if part.first.is_some() { 2 } else { 0 };
+        let core = matches!(part.core, Core::Conv { .. } | Core::Average);
+        first + usize::from(core) + usize::from(matches!(part.end, End::Norm(_)))
+    };
+    plan.branches.iter().map(of).sum()
 }
 
 fn compose_all(plan: Plan<DispatchTensor>) -> (Tensor<4>, Vec<BranchMoments<Tensor<1>>>) {
@@ -250,6 +265,8 @@ pub(super) fn crop(input: Tensor<4>, reading: &Reading) -> Tensor<4> {
 
 /// The average over the block's taps, each channel by itself, the padding counted.
 fn pool(input: Tensor<4>, shape: &ConvShape, pads: [(usize, usize); 2]) -> Tensor<4> {
+    #[cfg(test)]
+    ops::launched::add(1);
     let input = if pads == [(0, 0), (0, 0)] { input } else { input.pad(pads, 0.0) };
     if shape.dilation == [1, 1] {
         let options = AvgPoolOptions::new(shape.kernel).with_stride(shape.stride);

@@ -98,7 +98,7 @@ impl RepConv2d {
             let norms = [&branch.parts.first_norm, &branch.parts.norm];
             norms.into_iter().flatten().any(|norm| pass.share(norm, 2).is_none())
         };
-        if self.block().is_some_and(|block| block.branches().iter().any(own)) {
+        if self.block().is_some_and(|block| block.running().any(own)) {
             return Some(
                 "a norm normalises by its running statistics: only what trains runs whole",
             );
@@ -124,7 +124,7 @@ impl Block {
         let plan = self.plan(input, pass);
         let [count_in, count_out] = plan::counts(&plan.shape);
         let (output, moments) = composed::execute(plan, pass);
-        for (branch, BranchMoments { first, end }) in self.branches.iter().zip(moments) {
+        for (branch, BranchMoments { first, end }) in self.running().zip(moments) {
             let norms =
                 [(&branch.parts.first_norm, first, count_in), (&branch.parts.norm, end, count_out)];
             for (norm, moments, count) in norms {

@@ -24,7 +24,7 @@ impl Block {
     /// If the input does not have the block's channels, or is smaller than its kernel.
     pub(super) fn plan(&self, input: &Tensor<4>, pass: Pass) -> Plan<DispatchTensor> {
         let planning = self.planning(input, pass);
-        let branches = self.branches.iter().map(|branch| planning.part(branch)).collect();
+        let branches = self.running().map(|branch| planning.part(branch)).collect();
         Plan { shape: planning.shape, input: input.clone().into_dispatch(), branches }
     }
 

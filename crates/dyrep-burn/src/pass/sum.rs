@@ -30,7 +30,7 @@ impl Block {
     pub(super) fn forward_summed(&self, input: &Tensor<4>) -> (Tensor<4>, usize) {
         let shape = self.shape(input);
         let (run, composed): (Vec<&Branch>, Vec<&Branch>) =
-            self.branches.iter().partition(|branch| is_less_run(branch, &shape));
+            self.running().partition(|branch| is_less_run(branch, &shape));
         let options = self.geometry.options(input);
         let weight = self.sum_of(&composed);
         let output = conv2d(input.clone(), weight, self.bias(), options.clone());
@@ -46,7 +46,7 @@ impl Block {
 
     /// The kernel that the sum of the branches is, before the norm that follows it. Gradients flow through it.
     fn summed(&self) -> Tensor<4> {
-        self.sum_of(&self.branches.iter().collect::<Vec<_>>())
+        self.sum_of(&self.running().collect::<Vec<_>>())
     }
 
     fn sum_of(&self, branches: &[&Branch]) -> Tensor<4> {
@@ -128,7 +128,7 @@ impl Block {
                 None => bias,
             })
         };
-        self.branches.iter().filter_map(of_branch).reduce(|sum, bias| sum + bias)
+        self.running().filter_map(of_branch).reduce(|sum, bias| sum + bias)
     }
 }
 

@@ -84,7 +84,7 @@ pub fn profile<M: Module>(model: &M, forward: impl FnOnce(&M)) -> Vec<LayerCost>
 }
 
 impl Form {
-    /// Multiply-adds on one image of `[height, width]`, batch norms, scales and sums not counted.
+    /// Multiply-adds on one image of `[height, width]`, batch norms, scales and sums not counted. What rests costs none.
     #[must_use]
     pub fn macs(&self, geometry: &ConvGeometry, input: [usize; 2]) -> u64 {
         match self {
@@ -93,13 +93,11 @@ impl Form {
             Self::Block(block) if block.is_linear(geometry) => geometry.macs(input),
             // Nor does composing them.
             Self::Stack(_) => geometry.macs(input),
-            Self::Block(block) => {
-                sum(block.branches.iter().map(|branch| branch.macs(geometry, input)))
-            }
+            Self::Block(block) => sum(block.running().map(|branch| branch.macs(geometry, input))),
         }
     }
 
-    /// Parameters, without running statistics and what else is not learnt.
+    /// Parameters of what runs, without running statistics and what else is not learnt.
     #[must_use]
     pub fn params(&self, geometry: &ConvGeometry) -> u64 {
         match self {
@@ -109,7 +107,7 @@ impl Form {
             }
             Self::Block(block) => {
                 let after = if block.norm_after { 2 * geometry.out_channels() } else { 0 };
-                sum(block.branches.iter().map(|branch| branch.params(geometry))) + after as u64
+                sum(block.running().map(|branch| branch.params(geometry))) + after as u64
             }
             Self::Stack(stack) => {
                 let after = if stack.norm_after { 2 * geometry.out_channels() } else { 0 };
@@ -118,6 +116,19 @@ impl Form {
                 sum(layers.map(|(layer, own)| layer.params(own))).saturating_add(after as u64)
             }
         }
+    }
+}
+
+impl Form {
+    /// Parameters of what rests, which are there and do nothing: not among [`params`](Self::params).
+    #[must_use]
+    pub fn resting_params(&self, geometry: &ConvGeometry) -> u64 {
+        let Self::Block(block) = self else { return 0 };
+        sum(block.branches.iter().map(|branch| {
+            let own = if branch.resting { branch.params(geometry) } else { 0 };
+            let inside = |conv: &Self| conv.resting_params(&branch.conv_geometry(geometry));
+            own.saturating_add(branch.conv.as_deref().map_or(0, inside))
+        }))
     }
 }
 

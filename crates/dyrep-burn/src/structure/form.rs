@@ -50,6 +50,8 @@ pub struct BranchForm {
     pub mid_channels: Option<usize>,
     /// The convolution at its core, where there is one; only one with all of the block's taps may be a block.
     pub conv: Option<Box<Form>>,
+    /// Whether it rests: see [`Branch::is_resting`](crate::Branch::is_resting). Where others run, `kxk` may do so too.
+    pub resting: bool,
 }
 
 impl BranchForm {
@@ -62,6 +64,7 @@ impl BranchForm {
             end: spec.end,
             mid_channels: kind.has_middle().then_some(mid_channels),
             conv: kind.convolves().then(|| Box::new(Form::Plain { bias: spec.bias })),
+            resting: false,
         }
     }
 
@@ -206,6 +209,11 @@ impl BlockForm {
         })
     }
 
+    /// The branches that run.
+    pub fn running(&self) -> impl Iterator<Item = &BranchForm> {
+        self.branches.iter().filter(|branch| !branch.resting)
+    }
+
     /// The `kxk` branch.
     #[must_use]
     pub fn main(&self) -> &BranchForm {
@@ -244,6 +252,9 @@ impl BlockForm {
         }
         if self.branches.first().is_none_or(|form| form.name != BranchName::MAIN) {
             return Err(ConfigError::NoMain);
+        }
+        if self.running().next().is_none() {
+            return Err(ConfigError::AllRest);
         }
         for pair in self.branches[1..].windows(2) {
             if pair[0].name >= pair[1].name {
@@ -297,14 +308,26 @@ impl Form {
         }
     }
 
-    /// Number of branches in all blocks, `kxk` included, and layers of stacks; 1 for a plain convolution.
+    /// Whether a branch rests, at any depth.
+    pub(crate) fn rests(&self) -> bool {
+        let inside = |branch: &BranchForm| branch.conv.as_ref().is_some_and(|conv| conv.rests());
+        match self {
+            Self::Plain { .. } => false,
+            Self::Block(block) => {
+                block.branches.iter().any(|branch| branch.resting || inside(branch))
+            }
+            Self::Stack(stack) => stack.layers.iter().any(Self::rests),
+        }
+    }
+
+    /// Number of branches in all blocks that run, `kxk` included, and layers of stacks; 1 for a plain convolution.
     #[must_use]
     pub fn branch_count(&self) -> usize {
         let count =
             |branch: &BranchForm| branch.conv.as_ref().map_or(1, |conv| conv.branch_count());
         match self {
             Self::Plain { .. } => 1,
-            Self::Block(block) => block.branches.iter().map(count).sum(),
+            Self::Block(block) => block.running().map(count).sum(),
             Self::Stack(stack) => stack.layers.iter().map(Self::branch_count).sum(),
         }
     }
@@ -324,7 +347,7 @@ impl fmt::Display for Form {
             Self::Block(block) => block,
             Self::Stack(stack) => return stack.fmt(f),
         };
-        for (number, branch) in block.branches.iter().enumerate() {
+        for (number, branch) in block.running().enumerate() {
             let plus = if number == 0 { "" } else { " + " };
             write!(f, "{plus}{branch}")?;
             if let (Some(_), Some(conv)) = (branch.nested(), &branch.conv) {

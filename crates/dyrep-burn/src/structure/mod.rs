@@ -190,6 +190,15 @@ impl Structure {
     /// # Errors
     /// If the model's layers are not this structure's, or stand for other convolutions.
     pub fn apply<M: Module>(&self, model: M) -> Result<M, StructureError> {
+        self.begin(model, 0)
+    }
+
+    /// The same, to be trained from scratch: what differs starts with values drawn by `seed`, weights from
+    /// N(0, √(2 / fan-out)), every norm as the identity.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn begin<M: Module>(&self, model: M, seed: u64) -> Result<M, StructureError> {
         self.check_network(&model)?;
         Ok(map_layers(model, |path, layer| {
             let Some(wanted) = self.layers.get(path) else {
@@ -198,7 +207,7 @@ impl Structure {
             if layer.form() == wanted.form {
                 return layer;
             }
-            rebuild(path, &layer, wanted)
+            rebuild(path, &layer, wanted, seed)
         }))
     }
 
@@ -249,9 +258,9 @@ fn refused(path: &str, reason: impl fmt::Display) -> StructureError {
     StructureError::Change { path: path.to_owned(), reason: reason.to_string() }
 }
 
-fn rebuild(path: &str, layer: &RepConv2d, wanted: &LayerStructure) -> RepConv2d {
+fn rebuild(path: &str, layer: &RepConv2d, wanted: &LayerStructure, seed: u64) -> RepConv2d {
     let device = layer.innermost().weight.lazy_device().inner();
-    let mut builder = Builder::new(Source::Seeded { seed: 0, event: 0 }, &device, path);
+    let mut builder = Builder::new(Source::Seeded { seed, event: 0 }, &device, path);
     let built = RepConv2d::build(&wanted.geometry, &wanted.form, &mut builder);
     in_state_of(layer, &built)
 }

@@ -2,7 +2,7 @@
 //!
 //! | version | a block | a branch |
 //! |---|---|---|
-//! | 2 | `{"branches": […], "norm_after": true}`, `kxk` the first | `"1x1:scale"`, or `{"branch": "kxk.2", "mid_channels": 8, "conv": form}` |
+//! | 2 | `{"branches": […], "norm_after": true}`, `kxk` the first | `"1x1:scale"`, or `{"branch": "kxk.2", "mid_channels": 8, "conv": form, "resting": true}` |
 //! | 1 | `{"kxk": form, "branches": […]}` | `"1x1"`, `{"1x1_kxk": {"mid_channels": 8, "conv": form}}` |
 //!
 //! A stack, in version 2, is `{"layers": [form, …], "composition": "published", "norm_after": true}`, of which the usual is
@@ -60,6 +60,7 @@ pub(super) struct RawBranch {
     text: String,
     mid_channels: Option<usize>,
     conv: Option<Box<Form>>,
+    resting: bool,
 }
 
 impl TryFrom<RawBranch> for BranchForm {
@@ -77,6 +78,7 @@ impl TryFrom<RawBranch> for BranchForm {
         if let Some(conv) = raw.conv {
             form.conv = Some(conv);
         }
+        form.resting = raw.resting;
         Ok(form)
     }
 }
@@ -86,13 +88,13 @@ impl From<BranchForm> for RawBranch {
         let usual = BranchForm::new(form.name, form.spec(), form.mid_channels.unwrap_or(0));
         let text = form.to_string();
         let conv = if form.conv == usual.conv { None } else { form.conv };
-        Self { text, mid_channels: form.mid_channels, conv }
+        Self { text, mid_channels: form.mid_channels, conv, resting: form.resting }
     }
 }
 
 impl Serialize for RawBranch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.mid_channels.is_none() && self.conv.is_none() {
+        if self.mid_channels.is_none() && self.conv.is_none() && !self.resting {
             return serializer.serialize_str(&self.text);
         }
         let mut map = serializer.serialize_map(None)?;
@@ -102,6 +104,9 @@ impl Serialize for RawBranch {
         }
         if let Some(conv) = &self.conv {
             map.serialize_entry("conv", conv)?;
+        }
+        if self.resting {
+            map.serialize_entry("resting", &true)?;
         }
         map.end()
     }
@@ -135,27 +140,29 @@ impl<'de> Visitor<'de> for Reading {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawBranch, E> {
         let parsed = BranchName::parse_with_end(text);
         parsed.map_err(E::custom)?;
-        Ok(RawBranch { text: text.to_owned(), mid_channels: None, conv: None })
+        Ok(RawBranch { text: text.to_owned(), mid_channels: None, conv: None, resting: false })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawBranch, A::Error> {
-        let (mut text, mut mid_channels, mut conv) = (None, None, None);
+        let (mut text, mut mid_channels, mut conv, mut resting) = (None, None, None, None);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "branch" if text.is_none() => text = Some(map.next_value()?),
                 "mid_channels" if mid_channels.is_none() => mid_channels = Some(map.next_value()?),
                 "conv" if conv.is_none() => conv = Some(map.next_value()?),
+                "resting" if resting.is_none() => resting = Some(map.next_value()?),
                 name if text.is_none() && name.parse::<BranchKind>().is_ok() => {
                     let parts: Parts = map.next_value()?;
                     (mid_channels, conv) = (Some(parts.mid_channels), Some(parts.conv));
                     text = Some(key);
                 }
                 _ => {
-                    return Err(A::Error::unknown_field(&key, &["branch", "mid_channels", "conv"]));
+                    let known = &["branch", "mid_channels", "conv", "resting"];
+                    return Err(A::Error::unknown_field(&key, known));
                 }
             }
         }
         let text = text.ok_or_else(|| A::Error::missing_field("branch"))?;
-        Ok(RawBranch { text, mid_channels, conv })
+        Ok(RawBranch { text, mid_channels, conv, resting: resting.unwrap_or(false) })
     }
 }

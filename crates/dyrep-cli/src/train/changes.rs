@@ -52,10 +52,14 @@ pub struct Changes {
     #[arg(long)]
     pub partial: bool,
 
-    /// How branches come about: `dyrep` grows them while training; `plain`, `acnet`, `repvgg` and `dbb` are fixed from the
-    /// start
+    /// How branches come about: `dyrep` grows them while training, `repnas` searches them; `plain`, `acnet`, `repvgg` and
+    /// `dbb` are fixed from the start
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
+
+    /// Train from scratch what a search has found: its run's folder, or a file of its structure
+    #[arg(long, value_name = "PATH", conflicts_with = "strategy")]
+    pub structure: Option<PathBuf>,
 
     /// What ranks the convolutions that may grow: `snip`, `grad_norm`, `synflow`, `branch_gain` or `random`
     #[arg(long, value_name = "NAME")]
@@ -154,6 +158,8 @@ impl Changes {
         change("model.partial", self.partial.then(|| "true".to_owned()));
         let text = |value: &Option<usize>| value.as_ref().map(ToString::to_string);
         change("strategy.name", name(&self.strategy));
+        change("strategy.name", self.structure.as_ref().map(|_| "repnas".to_owned()));
+        change("strategy.structure", path(&self.structure));
         change("strategy.score", name(&self.score));
         change("schedule.epochs", text(&self.epochs));
         change("strategy.interval", text(&self.interval));

@@ -71,6 +71,8 @@ fn help() -> String {
          dyrep train imagenet_resnet18 --data flowers --image-size 64 --epochs 30\n  \
          dyrep train imagenet_resnet18 --data flowers --weights resnet18.pth --partial\n  \
          dyrep train imagenet_resnet18 --data flowers --dry-run\n  \
+         dyrep train digits_quick --strategy repnas --out runs/searched\n  \
+         dyrep train digits_quick --structure runs/searched\n  \
          dyrep train --resume runs/digits\n  \
          dyrep train imagenet_resnet18 --print > mine.toml"
     )

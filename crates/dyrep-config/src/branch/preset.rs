@@ -35,6 +35,9 @@ pub enum Preset {
     QaRepVggV2,
     /// `kxk:constant`, `1x1:constant`, `identity:scale`, a norm after the sum (arXiv 2205.15242).
     Csla,
+    /// `kxk`, `1x1`, `1x1_kxk`, at a stride a second `kxk` in its place, `1x1_avg`, `1xk`, `kx1`, `identity`: what a search
+    /// chooses from (arXiv 2109.03508).
+    RepNas,
     /// `kxk:scale`, `1x1_avg:linear`, `1x1_prior:linear`, `id1x1_kxk:linear`, `1x1:scale`, `dw_1x1:linear`, a norm after
     /// the sum: one convolution while it trains, too. Of a 1×1 `kxk:scale` and `1x1_kxk:linear` (arXiv 2204.00826 and its
     /// published code).
@@ -60,6 +63,7 @@ named! { Preset, "preset", {
     QaRepVgg => "qarepvgg",
     QaRepVggV2 => "qarepvgg_v2",
     Csla => "csla",
+    RepNas => "repnas",
     Orepa => "orepa",
     OrepaRepVgg => "orepa_repvgg",
     OrepaStem => "orepa_stem",
@@ -125,6 +129,13 @@ impl Preset {
                 constant(Kind::POINTWISE),
                 BranchSpec::new(Kind::IDENTITY, End::Scale),
             ],
+            Self::RepNas if geometry.stride() == [1, 1] => Self::DyRep.branches(geometry),
+            Self::RepNas => {
+                let others = Self::DyRep.branches(geometry).into_iter();
+                let others =
+                    others.filter(|spec| ![Kind::KXK, Kind::POINTWISE_KXK].contains(&spec.kind));
+                others.chain([BranchSpec::from(Kind::KXK).times(2)]).collect()
+            }
         }
     }
 

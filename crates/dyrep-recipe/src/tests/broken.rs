@@ -157,7 +157,8 @@ fn keys_of_another_strategy() {
         &[("\"dyrep\"", "\"plain\"\nintervall = 5")],
         "recipes/x.toml:16: unknown key `intervall` in [strategy]; did you mean `interval`? (known: \
          name, only, start, score, per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, \
-         grow_in, never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
+         grow_in, never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity, \
+         structure, share, random_until, search_until, alpha_learning_rate, alpha_betas, alpha_weight_decay)",
     );
 }
 
@@ -208,7 +209,7 @@ fn unknown_names() {
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
          (known: plain, acnet, repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, \
-         qarepvgg, qarepvgg_v2, csla, orepa, orepa_repvgg, orepa_stem, dyrep-online)",
+         qarepvgg, qarepvgg_v2, csla, repnas, orepa, orepa_repvgg, orepa_stem, dyrep-online)",
     );
     check(
         &[("cifar10", "CIFAR-10")],
@@ -229,7 +230,7 @@ fn unknown_names() {
         "branches.preset = 'plain'",
         "recipes/x.toml:16: `preset` in [strategy.branches]: unknown name `plain` (known: acnet, \
          repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, qarepvgg, qarepvgg_v2, \
-         csla, orepa)",
+         csla, repnas, orepa)",
     );
     check_more(
         "branches.exactly = ['kxk',\n '1x1_kx']",
@@ -319,7 +320,8 @@ fn values_of_another_type() {
         "loss = 3",
         "recipes/x.toml:16: unknown key `loss` in [strategy] (known: name, only, start, score, \
         per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, grow_in, \
-        never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity)",
+        never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity, \
+         structure, share, random_until, search_until, alpha_learning_rate, alpha_betas, alpha_weight_decay)",
     );
     check(
         &[("[model]", "loss = 3\n[model]")],

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use dyrep_config::SearchConfig;
+
 use super::{ControllerConfig, RecipeError, SECTIONS, SHORT, parse};
 
 /// What the reader knows at a place.
@@ -123,12 +125,19 @@ fn the_readme_names_every_key_and_name_inside_a_value() {
     assert!(lacking.is_empty(), "recipes/README.md lacks {lacking:?}");
 }
 
-/// The list of a strategy's keys is that of the controller's configuration, with what the section has of its own.
+/// The list of a strategy's keys is that of the controller's configuration and of the search's, with what the section has
+/// of its own.
 #[test]
-fn a_growing_strategy_has_the_controller_s_keys() {
-    let error = toml::from_str::<ControllerConfig>("nothing = 1").unwrap_err().to_string();
-    let (_, known) = error.split_once("expected one of ").expect("a list of keys");
-    let fields = known.split('`').skip(1).step_by(2).filter(|field| *field != "seed");
+fn a_strategy_has_the_keys_of_what_changes_the_structure() {
+    let fields = |error: toml::de::Error| -> Vec<String> {
+        let error = error.to_string();
+        let (_, known) = error.split_once("expected one of ").expect("a list of keys");
+        let fields = known.split('`').skip(1).step_by(2).filter(|field| *field != "seed");
+        fields.map(str::to_owned).collect()
+    };
+    let mut want = fields(toml::from_str::<ControllerConfig>("nothing = 1").unwrap_err());
+    want.extend(fields(toml::from_str::<SearchConfig>("nothing = 1").unwrap_err()));
     let keys = keys("strategy").iter().copied();
-    assert!(fields.eq(keys.filter(|key| !["name", "only", "start"].contains(key))), "{error}");
+    let own = ["name", "only", "start", "structure"];
+    assert_eq!(keys.filter(|key| !own.contains(key)).collect::<Vec<_>>(), want);
 }

@@ -72,8 +72,8 @@ fn the_page_of_other_scripts_names_keys_that_exist() {
 fn an_unknown_recipe_is_named_with_those_there_are() {
     let error = Recipe::builtin("cifar_vgg18", &[]).unwrap_err().to_string();
     let want = "no shipped recipe is called `cifar_vgg18`; did you mean `cifar_vgg16`? (known: \
-                cifar_vgg16, digits_quick, imagenet_mobilenet_v1, imagenet_repvgg_a2, \
-                imagenet_repvgg_b2g4, imagenet_repvgg_b3, imagenet_resnet18)";
+                cifar_vgg16, digits_quick, imagenet_mobilenet_v1, imagenet_repnas_a0, \
+                imagenet_repvgg_a2, imagenet_repvgg_b2g4, imagenet_repvgg_b3, imagenet_resnet18)";
     assert_eq!(error, want);
     let error = Recipe::builtin("digits_quick", &["run.sed=1".parse().unwrap()]).unwrap_err();
     let want = "override `run.sed=1`: unknown key `sed` in [run]; did you mean `seed`? (known: \

@@ -7,14 +7,24 @@ use burn::tensor::Tensor;
 /// Keeps a division by a norm of zero finite, as PyTorch does.
 const TINY: f64 = 1e-6;
 
-/// Scales the gradients of all parameters so that their common norm is at most `most`. Nothing is read back from the
-/// device.
-pub(super) fn clip<M: Module>(model: &M, gradients: &mut GradientsParams, most: f64) {
+/// Scales the gradients of all parameters so that their common norm, with that of the numbers `beside` them, is at most
+/// `most`. What those are to be multiplied by is given back where there are any; without them nothing is read back from
+/// the device.
+pub(super) fn clip<M: Module>(
+    model: &M,
+    gradients: &mut GradientsParams,
+    most: f64,
+    beside: Option<&[f64]>,
+) -> Option<f64> {
     let mut norm = Squares { gradients, sum: None };
     model.visit(&mut norm);
-    let Some(sum) = norm.sum else { return };
+    let mut sum = norm.sum?;
+    if let Some(numbers) = beside {
+        sum = sum + numbers.iter().map(|number| number * number).sum::<f64>();
+    }
     let factor = (sum.sqrt() + TINY).recip().mul_scalar(most).clamp_max(1.0);
-    model.visit(&mut Scale { gradients, factor });
+    model.visit(&mut Scale { gradients, factor: factor.clone() });
+    beside.map(|_| f64::from(factor.into_scalar::<f32>()))
 }
 
 struct Squares<'a> {
@@ -43,5 +53,36 @@ impl ModuleVisitor for Scale<'_> {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
         let factor = self.factor.clone().reshape([1; D]);
         self.gradients.register(param.id, gradient * factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// A gradient of 3, and what it is after clipping to 1 with these numbers beside it.
+    fn clipped(beside: Option<&[f64]>) -> (f32, Option<f64>) {
+        let device = Device::flex().autodiff();
+        let model: Linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
+        let loss = model.weight.val() * 3.0;
+        let mut gradients = GradientsParams::from_grads(loss.sum().backward(), &model);
+        let factor = clip(&model, &mut gradients, 1.0, beside);
+        let gradient = gradients.get::<2>(model.weight.id).map(Tensor::into_scalar::<f32>);
+        (gradient.unwrap_or(f32::NAN), factor)
+    }
+
+    #[test]
+    fn what_lies_beside_is_of_the_norm() {
+        let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-5, "{got}, not {want}");
+        let (gradient, factor) = clipped(None);
+        near(gradient.into(), 1.0);
+        assert_eq!(factor, None);
+        // √(3² + 4²) = 5.
+        let (gradient, factor) = clipped(Some(&[0.0, -4.0]));
+        near(gradient.into(), 0.6);
+        near(factor.unwrap_or(f64::NAN), 0.2);
     }
 }

@@ -17,6 +17,7 @@ mod kinds;
 mod memory;
 mod module;
 mod record;
+mod search;
 mod steps;
 
 use std::any::Any;
@@ -28,7 +29,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn_train::{InferenceStep, Interrupter};
 use dyrep_burn::{
-    AdjustError, Adjustment, Controller, ControllerConfig, ControllerConfigError, EventLog,
+    AdjustError, Adjustment, Controller, ControllerConfig, ControllerConfigError, EventLog, Search,
 };
 
 use crate::error::TrainError;
@@ -80,6 +81,7 @@ struct Setup<M> {
 pub struct DyRep<M> {
     model: M,
     controller: Option<Controller>,
+    search: Option<Search>,
     average: Option<Average<M>>,
     /// In evaluation, of an average: the weights themselves.
     beside: Option<Box<M>>,
@@ -114,7 +116,8 @@ impl<M: Module> DyRep<M> {
             failure: Failure::default(),
         };
         let setup = Arc::new(setup);
-        Self { model, controller: None, average: None, beside: None, steps: 0, setup }
+        let (controller, search, average) = (None, None, None);
+        Self { model, controller, search, average, beside: None, steps: 0, setup }
     }
 
     /// Lets the structure change; new batch norms are measured on `calibration`.
@@ -288,6 +291,7 @@ impl<M: Module> DyRep<M> {
             let decay = warmed_up(decay, self.steps);
             self.average = Some(average.moved(&self.model, decay));
         }
+        self = self.searched();
         if self.steps.is_multiple_of(self.setup.steps_per_epoch)
             && let Err(error) = self.adjust(optimizer)
         {

@@ -57,11 +57,12 @@ impl<M: Module> Module for DyRep<M> {
     /// asked for.
     fn valid(&self) -> Self {
         let model = self.average.as_ref().map_or(&self.model, |average| &average.model).valid();
-        let model = self.recalibrated(model);
+        let model = self.recalibrated(self.chosen(model));
         let beside = self.average.as_ref().zip(self.setup.beside.as_ref());
-        let beside = beside.map(|_| Box::new(self.model.valid()));
-        let (controller, setup) = (self.controller.clone(), Arc::clone(&self.setup));
-        Self { model, controller, average: None, beside, steps: self.steps, setup }
+        let beside = beside.map(|_| Box::new(self.chosen(self.model.valid())));
+        let (controller, search) = (self.controller.clone(), self.search.clone());
+        let setup = Arc::clone(&self.setup);
+        Self { model, controller, search, average: None, beside, steps: self.steps, setup }
     }
 
     fn materialize(self) -> Self {

@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_pack::Reader;
-use dyrep_burn::{Controller, ControllerState, Structure};
+use dyrep_burn::{Controller, ControllerState, Search, SearchState, Structure};
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
@@ -38,6 +38,8 @@ struct State {
     /// What the loss was multiplied by, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     loss_scale: Option<LossScale>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    search: Option<SearchState>,
 }
 
 impl<M: Module> DyRep<M> {
@@ -59,6 +61,7 @@ impl<M: Module> DyRep<M> {
             controller_values: values.len(),
             average: self.average.is_some(),
             loss_scale: self.setup.step.as_ref().and_then(StepGradients::loss_scale),
+            search: self.search.as_ref().map(Search::state),
         };
         values.extend(self.average.iter().flat_map(Average::values));
         let text = serde_json::to_string(&state)
@@ -107,6 +110,11 @@ impl<M: Module> DyRep<M> {
             // A controller that joins a run, or leaves one, starts or ends there.
             _ => self.controller,
         };
+        let search = match (self.search, state.search) {
+            (Some(search), Some(state)) => Some(search.resumed(state).map_err(refuse)?),
+            (Some(_), None) => return Err(refuse("its branches were not searched")),
+            (None, _) => None,
+        };
         if let (Some(step), Some(scale)) = (&setup.step, state.loss_scale) {
             step.go_on_with(scale);
         }
@@ -118,7 +126,7 @@ impl<M: Module> DyRep<M> {
             (Some(_), false) => Some(Average::new(&model)),
             (None, _) => None,
         };
-        Ok(Self { model, controller, average, beside: None, steps: state.steps, setup })
+        Ok(Self { model, controller, search, average, beside: None, steps: state.steps, setup })
     }
 }
 

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn_train::{InferenceStep, TrainOutput, TrainStep};
+use dyrep_burn::Search;
 
 use super::{Beside, DyRep, Setup, clip};
 use crate::device::home;
@@ -34,8 +35,15 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         if let Some(controller) = &mut self.controller {
             controller.observe(&self.model, &gradients);
         }
+        if let Some(search) = &mut self.search {
+            search.observe(&self.model, &gradients);
+        }
         if let Some(norm) = self.setup.clip {
-            clip::clip(&self.model, &mut gradients, norm);
+            let beside = self.search.as_ref().and_then(Search::observed);
+            let factor = clip::clip(&self.model, &mut gradients, norm, beside);
+            if let (Some(search), Some(factor)) = (&mut self.search, factor) {
+                search.scale_observed(factor);
+            }
         }
         self.model = self.model.optimize(optimizer, rate, gradients);
         self.stepped(optimizer)
@@ -48,7 +56,8 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         mut gradients: MultiGradientsParams,
     ) -> Self {
         let Setup { controller, clip, step, .. } = &*self.setup;
-        if controller.is_none() && clip.is_none() && step.is_none() {
+        let whole = controller.is_some() || clip.is_some() || step.is_some();
+        if !whole && self.search.is_none() {
             self.model = self.model.optimize_multi(optimizer, rate, gradients);
             return self.stepped(optimizer);
         }

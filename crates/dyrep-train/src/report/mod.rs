@@ -16,6 +16,7 @@ mod compare;
 mod embed;
 mod html;
 mod plot;
+mod search;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod types;
 pub use compare::{Compared, render_comparison};
 pub use types::{
     BranchRow, ChangeKind, ChangeRow, ClassRow, DeploymentRow, DeploymentTable, EpochRow, Form,
-    LayerRow, Page, ScoreTable, Snapshot, State,
+    GateRow, LayerRow, Page, ScoreTable, SearchTable, SearchedRow, Snapshot, State,
 };
 
 /// The document, with slots for what is filled in.
@@ -74,6 +75,7 @@ pub fn render(page: &Page) -> String {
         "figures" => summary::figures(page),
         "deployment" => table::deployment(page),
         "classes" => classes::section(page),
+        "search" => search::section(page),
         "changes" => table::changes(page),
         "epochs" => table::epochs(page),
         "recipe" => table::recipe(page),

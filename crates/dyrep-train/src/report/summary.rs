@@ -151,9 +151,14 @@ fn changes(page: &Page) -> Figure {
     let grown = page.changes.iter().filter(|row| row.kind == ChangeKind::Grew).count();
     let cut = page.changes.len() - grown;
     let branches = page.epochs.last().map(|row| format!("{} branches now", row.branches));
+    let searched = page.search.iter().flat_map(|it| &it.layers).flat_map(|it| &it.branches);
+    let value = match (&page.search, searched.filter(|it| it.chosen).count()) {
+        (Some(_), chosen) => format!("{chosen} chosen"),
+        (None, _) => format!("{grown} grown, {cut} cut"),
+    };
     Figure {
         name: "Structure",
-        value: format!("{grown} grown, {cut} cut"),
+        value,
         print: branches.unwrap_or_else(|| "no epoch yet".to_owned()),
     }
 }

@@ -65,6 +65,16 @@ fn page_of(text: &str) -> Page {
             chosen: vec![string()],
         }],
         layers: vec![LayerRow { path: string(), geometry: string(), macs: 7 }],
+        search: Some(SearchTable {
+            phase: string(),
+            layers: vec![SearchedRow {
+                path: string(),
+                branches: vec![
+                    GateRow { name: string(), score: 0.25, chosen: true },
+                    GateRow { name: "1x1".into(), score: f64::NAN, chosen: false },
+                ],
+            }],
+        }),
         snapshots: vec![Snapshot {
             epoch: 0,
             forms: vec![Form::Block { branches: vec![outer], norm_after: false }],

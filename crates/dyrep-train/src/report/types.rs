@@ -29,6 +29,9 @@ pub struct Page {
     pub layers: Vec<LayerRow>,
     /// The structure at the start and after each adjustment that changed it, in order.
     pub snapshots: Vec<Snapshot>,
+    /// What a search has found so far, if branches are searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchTable>,
     /// Pictures that were left out because their files cannot be used.
     #[serde(default)]
     pub left_out: Vec<String>,
@@ -61,6 +64,7 @@ impl Default for Page {
             scores: vec![],
             layers: vec![],
             snapshots: vec![],
+            search: None,
             left_out: vec![],
             notes: vec![],
             classes: vec![],
@@ -191,6 +195,36 @@ pub struct ScoreTable {
     pub rows: Vec<(String, f64)>,
     /// The paths of those that grew.
     pub chosen: Vec<String>,
+}
+
+/// What a search has found so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchTable {
+    /// What it does, in a sentence.
+    pub phase: String,
+    /// The layers that are searched.
+    pub layers: Vec<SearchedRow>,
+}
+
+/// A layer that is searched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchedRow {
+    /// Its path in the network.
+    pub path: String,
+    /// The branches that are chosen from.
+    pub branches: Vec<GateRow>,
+}
+
+/// A branch that may be chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateRow {
+    /// Its name.
+    pub name: String,
+    /// Its score α.
+    #[serde(with = "number")]
+    pub score: f64,
+    /// Whether it is chosen.
+    pub chosen: bool,
 }
 
 /// One layer.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dyrep_burn::Cost;
+use dyrep_burn::{Cost, InputSizes};
 use dyrep_data::Loader;
 
 use super::ending::Ending;
@@ -33,5 +33,7 @@ pub(super) struct Known {
     pub(super) rest: Cost,
     /// What the layers cost at the start.
     pub(super) layers: Cost,
+    /// Of the layers' inputs.
+    pub(super) sizes: InputSizes,
     pub(super) ending: Ending,
 }

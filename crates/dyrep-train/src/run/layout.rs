@@ -14,6 +14,8 @@ pub(super) struct Layout {
     pub(super) structure: Structure,
     /// Of all those layers.
     pub(super) cost: Cost,
+    /// Of their inputs.
+    pub(super) sizes: InputSizes,
     /// Of the network beyond them.
     pub(super) rest: Cost,
 }
@@ -38,6 +40,6 @@ impl Layout {
             macs: network.flops([channels, height, width]).saturating_sub(cost.macs),
         };
         let layers = layers(network).into_iter().map(|(path, _)| row(path)).collect();
-        Self { layers, structure, cost, rest }
+        Self { layers, structure, cost, sizes, rest }
     }
 }

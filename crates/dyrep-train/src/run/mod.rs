@@ -22,6 +22,7 @@ mod record;
 mod recorder;
 mod report;
 mod resume;
+mod searched;
 mod strategies;
 mod sums;
 mod tables;
@@ -197,12 +198,14 @@ impl<N: Network> Run<'_, N> {
             wrap(model, (steps_per_epoch, step.clone()), &training, Arc::clone(&calibration))?
                 .with_interrupter(ending.burn().clone());
         let failure = model.failure();
+        let mut began = model.clone();
         if let Some(moment) = from {
             let restored = restored(&model, &checkpoints, moment)?;
             // The checkpoint knows which changes of structure it has seen.
             if let Some(log) = restored.log() {
                 record.adjustments = log.adjustments().to_vec();
             }
+            began = restored;
         }
 
         let moment = from.unwrap_or_default();
@@ -225,10 +228,12 @@ impl<N: Network> Run<'_, N> {
             epoch,
             loaders: [Arc::clone(&self.train), Arc::clone(&self.validation)],
             layers: layout.cost,
+            sizes: layout.sizes,
             rest: layout.rest,
             ending: ending.clone(),
         };
         let recorder = Recorder::new(record, known, progress)?;
+        searched::note(&recorder, &began);
         recorder.update(|_| {})?;
 
         let stop = StopAfterStep {
@@ -252,6 +257,7 @@ impl<N: Network> Run<'_, N> {
                 if model.steps().is_multiple_of(steps_per_epoch) {
                     left_out.note(model.epochs()).into_iter().for_each(|it| of_scales.note(it));
                     of_scales.scales(model.steps(), &model.model().network);
+                    searched::note(&of_scales, model);
                 }
                 stop.after(model, optimizer);
             })
@@ -320,8 +326,8 @@ impl<N: Network> Run<'_, N> {
         drop(renderer);
 
         let (log, steps) = (model.log().cloned(), model.steps());
-        let raw = model.beside().map(|model| model.network.clone());
-        let network = model.into_model().network;
+        let raw = model.beside().map(|model| searched::found(model.network.clone()));
+        let network = searched::found(model.into_model().network);
         let loop_failed = || {
             let path = checkpoints.folder().to_owned();
             error.map(|error| TrainError::Loop { reason: error.to_string(), path })
@@ -365,7 +371,7 @@ impl<N: Network> Run<'_, N> {
             }
             _ => None,
         };
-        let best = best.map(|model| model.valid().into_model().network);
+        let best = best.map(|model| searched::found(model.valid().into_model().network));
         Ok(Ended { network, raw, best, log, record, stopped, recorder })
     }
 }

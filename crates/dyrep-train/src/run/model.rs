@@ -45,6 +45,9 @@ pub(super) fn wrap<N: Network>(
     calibration: Arc<Calibration>,
 ) -> Result<DyRep<Classifier<N>>, TrainError> {
     let mut model = DyRep::new(model, steps_per_epoch).with_seed(training.seed);
+    if let Some(config) = &training.search {
+        model = model.with_search(config.clone())?;
+    }
     if let Some(decay) = training.optimizer.ema_decay {
         model = model.with_average(decay);
     }

@@ -2,7 +2,7 @@
 
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, GradientCheckpointingStrategy, Tensor};
-use dyrep_burn::ControllerConfig;
+use dyrep_burn::{ControllerConfig, SearchConfig};
 use dyrep_config::Precision;
 use dyrep_data::Mixer;
 use dyrep_models::Network;
@@ -36,6 +36,8 @@ pub struct Training {
     pub distillation: Option<Distillation>,
     /// When and how the structure changes; `None` leaves it as it is.
     pub controller: Option<ControllerConfig>,
+    /// How branches are searched; `None` lets all run.
+    pub search: Option<SearchConfig>,
     /// Training batches that batch norms are measured on before each evaluation; 0 for none.
     pub recalibration: usize,
     /// Epochs without a better validation accuracy after which the training ends.

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use dyrep_burn::{Adjustment, Structure};
+use dyrep_burn::{Adjustment, SearchReport, Structure};
 use serde::{Deserialize, Serialize};
 
 use super::progress::EpochReport;
@@ -89,6 +89,9 @@ pub struct RunRecord {
     pub start: Structure,
     /// What each adjustment saw and did.
     pub adjustments: Vec<Adjustment>,
+    /// How the search of its branches stands, if they are searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchReport>,
     /// Every epoch.
     pub epochs: Vec<EpochReport>,
     /// The epoch that it was stopped in.
@@ -127,6 +130,7 @@ impl RunRecord {
             layers: vec![],
             start,
             adjustments: vec![],
+            search: None,
             epochs: vec![],
             unfinished: None,
             left_out: vec![],
@@ -148,6 +152,7 @@ impl RunRecord {
         self.adjustments.retain(|adjustment| adjustment.epoch <= moment.epochs);
         self.unfinished = self.unfinished.filter(|unfinished| unfinished.at == moment);
         self.deployment = None;
+        self.search = None;
         self.state = RunState::Running;
         self.early = false;
     }
@@ -234,6 +239,7 @@ impl RunRecord {
         for event in self.adjustments.iter().flat_map(|adjustment| &adjustment.events) {
             event.change.apply(&mut structure).map_err(|error| error.to_string())?;
         }
+        self.search.as_ref().map_or(Ok(()), |it| it.applied(&self.start).map(drop))?;
         let known = |path: &String| self.start.layers().contains_key(path);
         match self.layers.iter().find(|(path, ..)| !known(path)) {
             Some((path, ..)) => Err(format!("its structure has no layer `{path}`")),

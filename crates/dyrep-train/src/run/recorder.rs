@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use burn_train::logger::MetricLogger;
 use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn_train::metric::{MetricDefinition, MetricId, NumericEntry};
-use dyrep_burn::{Adjustment, Cost, Structure};
+use dyrep_burn::{Adjustment, Cost, SearchReport, Structure};
 
 use super::known::Known;
 use super::progress::{EpochReport, Progress, StepReport};
@@ -141,6 +141,13 @@ impl Recorder {
         inner.follow(adjustment);
         inner.record.adjustments.push(adjustment.clone());
         inner.progress.on_events(&adjustment.events);
+    }
+
+    /// How a search stands, and what runs by it.
+    pub(super) fn searched(&self, search: SearchReport, structure: Structure) {
+        let mut inner = self.lock();
+        inner.layers = inner.known.sizes.cost(&structure);
+        (inner.structure, inner.record.search) = (structure, Some(search));
     }
 
     pub(super) fn take_failure(&self) -> Option<TrainError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dyrep_burn::{BranchForm, Change, Event, Structure};
+use dyrep_burn::{BranchForm, Change, Event, SearchPhase, SearchReport, Structure};
 
 use super::progress::EpochReport;
 use super::record::{RunRecord, RunState};
@@ -13,7 +13,7 @@ use crate::error::TrainError;
 use crate::evaluate::ClassAccuracy;
 use crate::report::{
     BranchRow, ChangeKind, ChangeRow, ClassRow, Compared, DeploymentRow, DeploymentTable, EpochRow,
-    Form, LayerRow, Page, ScoreTable, Snapshot, State,
+    Form, GateRow, LayerRow, Page, ScoreTable, SearchTable, SearchedRow, Snapshot, State,
 };
 
 pub(super) fn write(record: &RunRecord, folder: &Path, disk: &dyn Disk) -> Result<(), TrainError> {
@@ -53,6 +53,7 @@ pub(super) fn page(record: &RunRecord) -> Page {
         scores: scores.collect(),
         layers: record.layers.iter().map(layer).collect(),
         snapshots: snapshots(record),
+        search: record.search.as_ref().map(search),
         left_out: record.left_out.clone(),
         notes: record.notes.clone(),
         classes: classes(record),
@@ -141,6 +142,11 @@ fn snapshots(record: &RunRecord) -> Vec<Snapshot> {
         }
         all.push(snapshot(record, &structure, adjustment.epoch));
     }
+    if let (Some(search), Some(last)) = (&record.search, record.epochs.last()) {
+        let found = search.applied(&record.start);
+        let found = found.unwrap_or_else(|error| unreachable!("searched in it: {error}"));
+        all.push(snapshot(record, &found, last.epoch));
+    }
     all
 }
 
@@ -167,7 +173,25 @@ fn form(of: &dyrep_burn::Form) -> Form {
             .filter(|_| branch.name.kind.nests())
             .map(|inside| Box::new(form(inside))),
     };
-    Form::Block { branches: block.branches.iter().map(row).collect(), norm_after: block.norm_after }
+    Form::Block { branches: block.running().map(row).collect(), norm_after: block.norm_after }
+}
+
+fn search(report: &SearchReport) -> SearchTable {
+    let phase = match report.phase {
+        SearchPhase::Random => "Masks are drawn at random.",
+        SearchPhase::Search => "It searches.",
+        SearchPhase::Final => "The search has ended.",
+    };
+    let gate = |(name, score, chosen): (dyrep_burn::BranchName, f64, bool)| GateRow {
+        name: name.to_string(),
+        score,
+        chosen,
+    };
+    let row = |(path, branches): (&str, Vec<_>)| SearchedRow {
+        path: path.to_owned(),
+        branches: branches.into_iter().map(gate).collect(),
+    };
+    SearchTable { phase: phase.to_owned(), layers: report.rows().map(row).collect() }
 }
 
 fn deployment(measured: &Deployment) -> DeploymentTable {

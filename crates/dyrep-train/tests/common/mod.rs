@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use burn_train::Interrupter;
-use dyrep_burn::{ControllerConfig, CutRule};
+use dyrep_burn::{ControllerConfig, CutRule, Preset, SearchConfig};
 use dyrep_config::Precision;
 use dyrep_data::{DataError, Dataset, Digits, Image, Loader, LoaderConfig, Pipeline};
 use dyrep_models::{ResNet, ResNetConfig, Stem};
@@ -98,6 +98,17 @@ pub(crate) fn controller() -> ControllerConfig {
     }
 }
 
+/// An epoch of random masks, two of search.
+pub(crate) fn search() -> SearchConfig {
+    SearchConfig {
+        random_until: 1,
+        search_until: 3,
+        alpha_learning_rate: 0.05,
+        seed: 5,
+        ..SearchConfig::default()
+    }
+}
+
 pub(crate) fn training(epochs: usize) -> Training {
     Training {
         title: "resnet of width 4".to_owned(),
@@ -113,6 +124,7 @@ pub(crate) fn training(epochs: usize) -> Training {
         loss: Loss::default(),
         distillation: None,
         controller: Some(controller()),
+        search: None,
         recalibration: 0,
         patience: None,
         tensorboard: false,
@@ -127,6 +139,11 @@ pub(crate) fn training(epochs: usize) -> Training {
 
 /// The same in every thread of a test program: the device's generator belongs to all of them.
 pub(crate) fn network() -> ResNet {
+    network_with(Preset::Plain)
+}
+
+/// The same, of blocks.
+pub(crate) fn network_with(branches: Preset) -> ResNet {
     struct Fixed(f32);
     impl ModuleMapper for Fixed {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -146,7 +163,8 @@ pub(crate) fn network() -> ResNet {
         }
     }
     let config = ResNetConfig::resnet18(10).with_in_channels(1).with_width(4);
-    let network = config.with_stem(Stem::Small).init(&under_test().autodiff()).unwrap();
+    let config = config.with_branches(branches).with_stem(Stem::Small);
+    let network = config.init(&under_test().autodiff()).unwrap();
     network.map(&mut Fixed(0.0)).train()
 }
 
@@ -175,6 +193,12 @@ impl<'a> Options<'a> {
             disk: SystemDisk::shared(),
             progress: Box::new(Silent),
         }
+    }
+
+    /// A run that searches.
+    pub(crate) fn searching(mut self) -> Self {
+        (self.training.controller, self.training.search) = (None, Some(search()));
+        Self { network: network_with(Preset::RepNas), ..self }
     }
 
     pub(crate) fn run(self) -> Result<Ended<ResNet>, TrainError> {
