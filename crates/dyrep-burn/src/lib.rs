@@ -31,12 +31,12 @@ pub use dyrep_config::{
 };
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
-    PatternError, StateError, StructureError, UnknownName,
+    MultiplierError, PatternError, StateError, StructureError, UnknownName,
 };
 pub use file::write_atomically;
 pub use fuse::Kernel;
 pub use geometry::{AxisPadding, ConvGeometry};
-pub use layer::{Block, Branch, RepConv2d, RepConv2dConfig};
+pub use layer::{Block, Branch, Multiplied, RepConv2d, RepConv2dConfig};
 pub use look::{Difference, Report, Scored, Warning, layers, map_layers, verify, with_inputs};
 pub use structure::cost::{InputSizes, LayerCost, profile};
 pub use structure::{BlockForm, BranchForm, Form, LayerStructure, Structure};

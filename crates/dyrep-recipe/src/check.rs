@@ -5,7 +5,7 @@ use dyrep_data::TransformSpec;
 use super::Parts;
 use super::fault::{Fault, Kind};
 use super::optimization::{Method, ScheduleKind};
-use super::strategy::StrategyRecipe;
+use super::strategy::{RepOptimizerRecipe, StrategyRecipe};
 use super::tree::{At, Table};
 
 /// All contradictions among the sections that could be read.
@@ -24,6 +24,8 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         final_learning_rate(parts),
         chosen_for_nothing(parts),
         epochs_of_growth(parts),
+        multiplied(parts),
+        searched_from_weights(parts),
     ];
     let locate = |clash: Clash| {
         let at = root.locate(clash.path).unwrap_or(At::END);
@@ -209,4 +211,28 @@ fn epochs_of_growth(parts: &Parts) -> Option<Clash> {
     let (first, last) = (growth.config.first_epoch, growth.last_epoch?);
     let expected = format!("not before the first epoch, {first}");
     (last < first).then(|| Clash::new(&["strategy", "last_epoch"], expected, last.to_string()))?
+}
+
+/// Steps of these are those of the blocks, multiplied; of no others.
+fn multiplied(parts: &Parts) -> Option<Clash> {
+    let (StrategyRecipe::RepOptimizer(RepOptimizerRecipe { search: false, .. }), optimizer) =
+        (parts.strategy.as_ref()?, parts.optimizer.as_ref()?)
+    else {
+        return None;
+    };
+    let name = optimizer.method.name();
+    let stands = matches!(optimizer.method, Method::Sgd { .. } | Method::AdamW { .. });
+    let expected = "`sgd` or `adamw` for the strategy `repoptimizer`: steps of others are not those of its blocks";
+    (!stands).then(|| Clash::new(&["optimizer", "name"], expected, format!("{name:?}")))?
+}
+
+/// A search is of blocks at their start.
+fn searched_from_weights(parts: &Parts) -> Option<Clash> {
+    let (StrategyRecipe::RepOptimizer(RepOptimizerRecipe { search: true, .. }), Some(weights)) =
+        (parts.strategy.as_ref()?, &parts.model.as_ref()?.weights)
+    else {
+        return None;
+    };
+    let expected = "none for a `search` of `repoptimizer`, which starts anew";
+    Clash::new(&["model", "weights"], expected, format!("{:?}", weights.display()))
 }

@@ -51,7 +51,7 @@ pub use optimization::{
 };
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe, Shipped};
-pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
+pub use strategy::{FixedRecipe, RepOptimizerRecipe, STRATEGIES, StrategyRecipe};
 pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, SamplerRecipe};
 
 use error::{Sources, suggest};
@@ -168,7 +168,9 @@ impl Recipe {
             StrategyRecipe::DyRep(growth) => {
                 Some(growth.controller(self.schedule.epochs, self.run.seed))
             }
-            StrategyRecipe::Plain | StrategyRecipe::Fixed(_) => None,
+            StrategyRecipe::Plain | StrategyRecipe::Fixed(_) | StrategyRecipe::RepOptimizer(_) => {
+                None
+            }
         }
     }
 

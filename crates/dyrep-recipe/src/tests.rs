@@ -311,6 +311,24 @@ fn growth_may_be_online() {
     assert!(error.contains("must be `{ online = \"PRESET\" }`"), "{error}");
 }
 
+/// Without a file the constants are those that a search starts from; a file and a search are said.
+#[test]
+fn repoptimizer_has_scales_or_searches_them() {
+    let of = |changes: &[&str]| {
+        let recipe = parse(SHORT, &[&["strategy.name=repoptimizer"], changes].concat()).unwrap();
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
+        assert!(recipe.strategy.branching().branches.is_plain() && recipe.controller().is_none());
+        match recipe.strategy {
+            StrategyRecipe::RepOptimizer(own) => own,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(of(&[]), RepOptimizerRecipe::default());
+    let own = of(&["strategy.scales=runs/search/scales.json", "strategy.search=true"]);
+    assert_eq!(own.scales, Some("runs/search/scales.json".into()));
+    assert!(own.search);
+}
+
 #[test]
 fn other_formats_go_through_the_same_checks() {
     let recipe = parse(SHORT, &[]).unwrap();
@@ -328,7 +346,9 @@ fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
         assert_eq!(recipe.strategy.name(), *name);
         assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     }
-    assert!(["plain", "dyrep", "csla"].iter().all(|name| STRATEGIES.contains(name)));
+    assert!(
+        ["plain", "dyrep", "csla", "repoptimizer"].iter().all(|name| STRATEGIES.contains(name))
+    );
     let only = "strategy.only={matching=[\"layer4\"]}";
     for name in STRATEGIES.iter().filter(|name| !["plain", "dyrep", "dyrep-online"].contains(name))
     {

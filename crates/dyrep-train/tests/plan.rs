@@ -58,7 +58,7 @@ fn every_model_can_be_named() {
             }
             let blocks = layers(&plan.unwrap().network);
             let blocks = blocks.iter().filter(|(_, layer)| !layer.is_plain()).count();
-            let starts = !["plain", "dyrep", "dyrep-online"].contains(strategy);
+            let starts = !["plain", "dyrep", "dyrep-online", "repoptimizer"].contains(strategy);
             assert_eq!(blocks > 0, starts, "{model} {strategy}");
         }
     }

@@ -4,6 +4,7 @@ mod block;
 mod branch;
 mod build;
 mod config;
+mod multipliers;
 mod rep_conv2d;
 
 pub(crate) use block::AFTER;
@@ -12,5 +13,6 @@ pub use branch::Branch;
 pub(crate) use branch::{CONSTANT, SCALE};
 pub(crate) use build::{Builder, Source, mix, set_state, with_value};
 pub use config::RepConv2dConfig;
+pub use multipliers::Multiplied;
 pub use rep_conv2d::RepConv2d;
 pub(crate) use rep_conv2d::in_state_of;

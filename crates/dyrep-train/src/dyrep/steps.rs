@@ -34,8 +34,8 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         if let Some(controller) = &mut self.controller {
             controller.observe(&self.model, &gradients);
         }
-        if let Some(norm) = self.setup.clip {
-            clip::clip(&self.model, &mut gradients, norm);
+        if let Some((norm, multipliers)) = &self.setup.clip {
+            clip::clip(&self.model, &mut gradients, *norm, multipliers);
         }
         self.model = self.model.optimize(optimizer, rate, gradients);
         self.stepped(optimizer)

@@ -112,6 +112,7 @@ pub(crate) fn training(epochs: usize) -> Training {
         },
         loss: Loss::default(),
         distillation: None,
+        rep_optimizer: None,
         controller: Some(controller()),
         recalibration: 0,
         patience: None,
