@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use dyrep_burn::{Event, EventLog, Structure, deploy, write_atomically};
-use dyrep_train::recipe::{Recipe, Shipped};
+use dyrep_train::recipe::{Recipe, Shipped, StrategyRecipe};
 use dyrep_train::{
     Cost, Deployment, Disk, Ended, EpochReport, Interrupter, Plan, Run, RunRecord, SystemDisk,
 };
@@ -293,8 +293,12 @@ fn describe(recipe: &Recipe, plan: &Plan, device: &str) -> (String, String) {
 fn absolute(recipe: &Recipe) -> Result<Recipe, Failure> {
     let mut recipe = recipe.clone();
     let teacher = recipe.distillation.as_mut().map(|it| &mut it.file);
+    let scales = match &mut recipe.strategy {
+        StrategyRecipe::RepOptimizer(own) => own.scales.as_mut(),
+        _ => None,
+    };
     let others = [recipe.data.path.as_mut(), recipe.model.weights.as_mut()];
-    for path in others.into_iter().chain([teacher]).flatten() {
+    for path in others.into_iter().chain([teacher, scales]).flatten() {
         *path =
             std::path::absolute(&*path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
