@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use dyrep_burn::{Kernel, Multiplied, RepConv2d, layers};
+use dyrep_burn::{Kernel, MultiplierError, Multiplied, RepConv2d, layers};
 use dyrep_recipe::Method;
 
 use super::{Ends, Scales};
@@ -57,12 +57,15 @@ impl GradientMultipliers {
             let block = own.block(&path, &layer, Ends::Constant, Initializer::Zeros)?;
             let block = RepConv2d::to_device(block, &device);
             let block = block.block().unwrap_or_else(|| unreachable!("it was built as a block"));
-            let [step, square] = [of_step, Multiplied::Gradient].map(|of| block.multipliers(of));
-            let told = |source: dyrep_burn::MultiplierError| TrainError::Scales {
+            let told = |source: MultiplierError| TrainError::Scales {
                 file: format!("layer `{path}`"),
                 reason: source.to_string(),
             };
-            let [step, square] = [step.map_err(told)?, square.map_err(told)?];
+            let square = block.multipliers(Multiplied::Gradient).map_err(told)?;
+            let step = match of_step {
+                Multiplied::Gradient => square.clone(),
+                Multiplied::Update => block.multipliers(of_step).map_err(told)?,
+            };
             let joined = |name: &str| match path.as_str() {
                 "" => name.to_owned(),
                 path => format!("{path}.{name}"),
