@@ -5,6 +5,7 @@ mod files;
 mod impossible;
 mod keys;
 mod overrides;
+mod rep_optimizer;
 mod shipped;
 
 use dyrep_config::{
@@ -309,24 +310,6 @@ fn growth_may_be_online() {
     let error: Result<_, String> = grows(&[name, "strategy.branches={preset=\"dbb\"}"]);
     let error = error.unwrap_err();
     assert!(error.contains("must be `{ online = \"PRESET\" }`"), "{error}");
-}
-
-/// Without a file the constants are those that a search starts from; a file and a search are said.
-#[test]
-fn repoptimizer_has_scales_or_searches_them() {
-    let of = |changes: &[&str]| {
-        let recipe = parse(SHORT, &[&["strategy.name=repoptimizer"], changes].concat()).unwrap();
-        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
-        assert!(recipe.strategy.branching().branches.is_plain() && recipe.controller().is_none());
-        match recipe.strategy {
-            StrategyRecipe::RepOptimizer(own) => own,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(of(&[]), RepOptimizerRecipe::default());
-    let own = of(&["strategy.scales=runs/search/scales.json", "strategy.search=true"]);
-    assert_eq!(own.scales, Some("runs/search/scales.json".into()));
-    assert!(own.search);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{SHORT, parse};
 
 /// The short recipe with each `(old, new)` exchanged, and the message that it gets.
-fn check(changes: &[(&str, &str)], want: &str) {
+pub(super) fn check(changes: &[(&str, &str)], want: &str) {
     let mut text = SHORT.to_owned();
     for (old, new) in changes {
         assert!(text.contains(old), "`{old}` is not in\n{text}");
@@ -158,39 +158,6 @@ fn keys_of_another_strategy() {
         "recipes/x.toml:16: unknown key `intervall` in [strategy]; did you mean `interval`? (known: \
          name, only, start, score, per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, \
          grow_in, never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity, scales, search)",
-    );
-}
-
-/// Steps of other optimisers, multiplied, are not those of blocks; a search is with any of them, but starts anew.
-#[test]
-fn what_repoptimizer_cannot_be_with() {
-    for name in ["adam", "rmsprop", "lamb"] {
-        let strategy = ("\"dyrep\"", "\"repoptimizer\"");
-        let optimizer = format!("[optimizer]\nname = '{name}'");
-        let want = format!(
-            "recipes/x.toml:8: `name` in [optimizer]: expected `sgd` or `adamw` for the strategy \
-             `repoptimizer`: steps of others are not those of its blocks, found \"{name}\""
-        );
-        check(&[strategy, ("[optimizer]", &optimizer)], &want);
-        let search =
-            format!("strategy.name=repoptimizer strategy.search=true optimizer.name={name}");
-        parse(SHORT, &search.split(' ').collect::<Vec<_>>()).unwrap();
-    }
-    check(
-        &[("\"dyrep\"", "\"csla\"\nsearch = true")],
-        "recipes/x.toml:16: `search` in [strategy] goes with `repoptimizer`, not with `csla`",
-    );
-    check(
-        &[("\"dyrep\"", "\"repoptimizer\"\nsearch = 1")],
-        "recipes/x.toml:16: `search` in [strategy]: expected true or false, found 1",
-    );
-    check(
-        &[
-            ("\"dyrep\"", "\"repoptimizer\"\nsearch = true"),
-            ("\"resnet18\"", "\"resnet18\"\nweights = 'w.bpk'"),
-        ],
-        "recipes/x.toml:3: `weights` in [model]: expected none for a `search` of `repoptimizer`, which \
-         starts anew, found \"w.bpk\"",
     );
 }
 

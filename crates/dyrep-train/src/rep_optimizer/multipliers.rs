@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use dyrep_burn::{Kernel, MultiplierError, Multiplied, RepConv2d, layers};
+use dyrep_burn::{Kernel, Multiplied, MultiplierError, RepConv2d, layers};
 use dyrep_recipe::Method;
 
 use super::{Ends, Scales};

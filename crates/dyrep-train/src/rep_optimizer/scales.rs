@@ -73,12 +73,12 @@ impl Scales {
     /// A choice of convolutions that the network does not have.
     pub fn initial<M: Module>(network: &M, only: &Selection) -> Result<Self, TrainError> {
         let chosen = only.paths(network)?;
-        let mut place = 0;
+        let mut place = 0_u32;
         let mut scales = BTreeMap::new();
         for (path, layer) in layers(network).into_iter().filter(|(path, _)| chosen.contains(path)) {
             let identity = BranchKind::IDENTITY.exists(&layer.geometry());
             place = if identity { place + 1 } else { 0 };
-            let scale = if place == 0 { 1.0 } else { (2.0 / place as f64).sqrt() as f32 };
+            let scale = if place == 0 { 1.0 } else { (2.0 / f64::from(place)).sqrt() as f32 };
             let [kxk, pointwise] = [Values::One(scale), Values::One(scale)];
             let identity = identity.then_some(Values::One(1.0));
             scales.insert(path, LayerScales { kxk, pointwise, identity });
