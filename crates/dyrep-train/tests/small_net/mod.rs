@@ -5,6 +5,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::activation::tanh;
 use burn::tensor::{Device, Tensor};
 use burn_train::{TrainOutput, TrainStep};
+use dyrep_burn::ops::mean_of_maps;
 use dyrep_burn::{RepConv2d, RepConv2dConfig};
 use dyrep_tests::params;
 
@@ -53,7 +54,7 @@ impl Net {
         let pass = |x, (conv, norm): (&&RepConv2d, &BatchNorm)| tanh(norm.forward(conv.forward(x)));
         let x = convs.iter().zip(&self.norms).fold(input, pass);
         let x = tanh(self.depthwise.forward(x));
-        let x: Tensor<2> = x.mean_dim(3).mean_dim(2).flatten(1, 3);
+        let x: Tensor<2> = mean_of_maps(x).flatten(1, 3);
         (self.head.forward(x) - target).square().mean()
     }
 }
