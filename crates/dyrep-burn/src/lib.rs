@@ -33,12 +33,13 @@ pub use dyrep_config::{
 };
 pub use error::{
     AdjustError, BranchError, BranchUnavailable, ConfigError, ControllerConfigError, GeometryError,
-    MidChannels, PatternError, SearchError, StackError, StateError, StructureError, UnknownName,
+    MidChannels, MultiplierError, PatternError, SearchError, StackError, StateError,
+    StructureError, UnknownName,
 };
 pub use file::write_atomically;
 pub use fuse::Kernel;
 pub use geometry::{AxisPadding, ConvGeometry};
-pub use layer::{Block, Branch, RepConv2d, RepConv2dConfig, Stack};
+pub use layer::{Block, Branch, Multiplied, RepConv2d, RepConv2dConfig, Stack};
 pub use look::{Difference, Report, Scored, Warning, layers, map_layers, verify, with_inputs};
 pub use search::{
     Search, SearchPhase, SearchReport, SearchState, SearchedLayer, reset_statistics,

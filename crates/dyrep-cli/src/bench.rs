@@ -1,15 +1,16 @@
 //! `dyrep bench`: what strategies cost, while they train and deployed.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Instant;
 
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use clap::Args;
-use dyrep_burn::{Preset, Search, SearchConfig, deploy, without_resting};
-use dyrep_models::{MODELS, Model, ModelConfig, ModelName, Stem};
-use dyrep_train::{Groups, OptimizerConfig};
+use dyrep_burn::{Preset, Search, SearchConfig, UnknownName, deploy, without_resting};
+use dyrep_models::{MODELS, Model, ModelConfig, ModelName, Selection, Stem};
+use dyrep_train::{GradientMultipliers, Groups, OptimizerConfig, Scales};
 use serde::Serialize;
 
 use crate::Failure;
@@ -40,7 +41,7 @@ pub(crate) struct BenchArgs {
         value_delimiter = ',',
         default_value = "plain,acnet,repvgg,dbb,dyrep,repnas"
     )]
-    strategy: Vec<Preset>,
+    strategy: Vec<Timed>,
 
     /// Pictures in a batch
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one)]
@@ -78,6 +79,31 @@ pub(crate) struct BenchArgs {
     device: DeviceArgs,
 }
 
+/// A strategy that can be timed without a training around it.
+#[derive(Clone, Copy, Debug)]
+enum Timed {
+    /// Branches from the start.
+    Preset(Preset),
+    /// None, and steps that are multiplied.
+    RepOptimizer,
+}
+
+const REP_OPTIMIZER: &str = "repoptimizer";
+
+impl FromStr for Timed {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        if name == REP_OPTIMIZER {
+            return Ok(Self::RepOptimizer);
+        }
+        name.parse().map(Self::Preset).map_err(|error: UnknownName| UnknownName {
+            known: format!("{}, {REP_OPTIMIZER}", error.known),
+            ..error
+        })
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Measured {
@@ -113,14 +139,14 @@ impl fmt::Display for Measured {
         )?;
         write!(
             f,
-            "{:<10}{:>14}{:>14}{:>14}{:>14}{:>14}",
+            "{:<13}{:>14}{:>14}{:>14}{:>14}{:>14}",
             "", "parameters", "multiply-adds", "train step", "inference", "deployed"
         )?;
         let ms = |seconds: f64| format!("{:.1} ms", 1e3 * seconds);
         for row in strategies {
             write!(
                 f,
-                "\n{:<10}{:>14}{:>14}{:>14}{:>14}{:>14}",
+                "\n{:<13}{:>14}{:>14}{:>14}{:>14}{:>14}",
                 row.strategy,
                 count(row.params),
                 short(row.multiply_adds),
@@ -151,7 +177,7 @@ impl BenchArgs {
                 format!("{name} takes pictures from {smallest} pixels on, not {found}").into()
             );
         }
-        let subjects = self.strategy.iter().map(|preset| self.subject(&config, *preset, &device));
+        let subjects = self.strategy.iter().map(|timed| self.subject(&config, *timed, &device));
         let mut subjects = subjects.collect::<Result<Vec<_>, Failure>>()?;
         let warm_up = self.warm_up.unwrap_or(if self.device.is_cpu() { 1 } else { 5 });
         let bar = bar(((warm_up + self.passes) * subjects.len()) as u64, "passes");
@@ -176,28 +202,39 @@ impl BenchArgs {
     fn subject(
         &self,
         config: &ModelConfig,
-        preset: Preset,
+        timed: Timed,
         device: &Device,
     ) -> Result<Subject, Failure> {
         let training = device.clone().autodiff();
         training.seed(0);
+        let (strategy, preset) = match timed {
+            Timed::Preset(preset) => (preset.name(), preset),
+            Timed::RepOptimizer => (REP_OPTIMIZER, Preset::Plain),
+        };
         let mut network = config.clone().with_branches(preset).init(&training)?;
         if preset == Preset::RepNas {
             // A mask of the random phase.
             let search = Search::begin(SearchConfig::default(), &network, 1)?;
             network = without_resting(search.apply(network));
         }
+        let optimizer = OptimizerConfig::imagenet();
+        let mut groups = Groups::default();
+        if let Timed::RepOptimizer = timed {
+            let scales = Scales::initial(&network, &Selection::default())?;
+            let multipliers = GradientMultipliers::of(&network, &scales, optimizer.method)?;
+            groups = groups.with_multipliers(multipliers);
+        }
         let side = self.image_size;
         let shape = [self.batch_size, config.in_channels(), side, side];
         let labels: Vec<i64> = (0..self.batch_size).map(|i| (i % self.classes) as i64).collect();
         let deployed = deploy(&network);
         Ok(Subject {
-            strategy: preset.name(),
+            strategy,
             params: network.params() as u64,
             multiply_adds: network.flops([config.in_channels(), side, side]),
             network: Some(network),
             deployed,
-            optimizer: Groups::default().optimizer(&OptimizerConfig::imagenet()),
+            optimizer: groups.optimizer(&optimizer),
             loss: CrossEntropyLossConfig::new().init(&training),
             pictures: Tensor::random(shape, Distribution::Normal(0.0, 1.0), device),
             classes: Tensor::from_data(TensorData::new(labels, [self.batch_size]), &training),

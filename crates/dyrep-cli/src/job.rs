@@ -293,11 +293,12 @@ fn describe(recipe: &Recipe, plan: &Plan, device: &str) -> (String, String) {
 fn absolute(recipe: &Recipe) -> Result<Recipe, Failure> {
     let mut recipe = recipe.clone();
     let teacher = recipe.distillation.as_mut().map(|it| &mut it.file);
-    let structure = match &mut recipe.strategy {
+    let beside = match &mut recipe.strategy {
         StrategyRecipe::RepNas(search) => search.structure.as_mut(),
+        StrategyRecipe::RepOptimizer(own) => own.scales.as_mut(),
         _ => None,
     };
-    let others = [recipe.data.path.as_mut(), recipe.model.weights.as_mut(), structure];
+    let others = [recipe.data.path.as_mut(), recipe.model.weights.as_mut(), beside];
     for path in others.into_iter().chain([teacher]).flatten() {
         *path =
             std::path::absolute(&*path).map_err(|error| format!("{}: {error}", path.display()))?;

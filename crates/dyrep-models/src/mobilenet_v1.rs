@@ -46,6 +46,9 @@ pub struct MobileNetV1Config {
 common_options!(MobileNetV1Config, Relu Relu6);
 
 impl MobileNetV1Config {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_out;
+
     fn of_width(classes: usize, width: usize) -> Self {
         let (stem, branches) = (Stem::Imagenet, Branching::default());
         let activation = Activation::Relu;
@@ -117,7 +120,7 @@ impl MobileNetV1Config {
             ),
             activation: self.activation,
         };
-        apply(&self.branches, network, fan_out, device)
+        apply(&self.branches, network, Self::START, device)
     }
 }
 

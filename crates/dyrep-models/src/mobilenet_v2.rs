@@ -69,6 +69,9 @@ pub struct MobileNetV2Config {
 common_options!(MobileNetV2Config, Relu6 Relu);
 
 impl MobileNetV2Config {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_out;
+
     fn published(classes: usize, multiplier: f64) -> Self {
         Self {
             in_channels: 3,
@@ -149,7 +152,7 @@ impl MobileNetV2Config {
             ),
             activation: self.activation,
         };
-        apply(&self.branches, network, fan_out, device)
+        apply(&self.branches, network, Self::START, device)
     }
 }
 

@@ -17,6 +17,7 @@
 //! convolution that starts plain has a batch norm behind it, which stays when it grows.
 
 use burn::module::Module;
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::{PathPatterns, Preset};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,9 @@ pub struct MobileOneConfig {
 common_options!(MobileOneConfig);
 
 impl MobileOneConfig {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_out;
+
     fn published(classes: usize, preset: Preset, multipliers: [f64; 4]) -> Self {
         // Those of the squeeze-and-excitations are no blocks.
         let except = PathPatterns::new([r"\.attn\."]).expect("the pattern is one");
@@ -147,11 +151,11 @@ impl MobileOneConfig {
         }
         let head = Head::new([inputs, self.classes], device);
         let network = MobileOne { stem, stages, head };
-        let mut network = apply_alone(&self.branches, network, fan_out, device)?;
+        let mut network = apply_alone(&self.branches, network, Self::START, device)?;
         if !network.stem.conv.is_plain() && self.branches.branches == Preset::MobileOne.into() {
             let first = Unit::new([self.in_channels, self.width], 3, stride, 1, device)?;
             network.stem =
-                apply_alone(&Branching::from(Preset::MobileOneS1), first, fan_out, device)?;
+                apply_alone(&Branching::from(Preset::MobileOneS1), first, Self::START, device)?;
         }
         unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)

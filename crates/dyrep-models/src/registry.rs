@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 pub use dyrep_config::MODELS;
 use dyrep_config::{Activation, Branching, Stem};
@@ -151,6 +152,14 @@ macro_rules! registry {
             pub fn branches(&self) -> &Branching {
                 match self {
                     $(Self::$family(config) => &config.branches,)+
+                }
+            }
+
+            /// How the network's convolutions of so many groups start.
+            #[must_use]
+            pub fn initializer(&self, groups: usize) -> Initializer {
+                match self {
+                    $(Self::$family(_) => $config::START(groups),)+
                 }
             }
 

@@ -14,6 +14,7 @@
 //! inside. A convolution that starts plain has a batch norm behind it, which stays when it grows.
 
 use burn::module::Module;
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::Preset;
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,9 @@ rows! {
 }
 
 impl RepVggConfig {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_out;
+
     fn published(classes: usize, depths: [usize; 4], multipliers: [f64; 2], groups: usize) -> Self {
         Self {
             in_channels: 3,
@@ -139,7 +143,7 @@ impl RepVggConfig {
         }
         let head = Head::new([inputs, self.classes], device);
         let network = RepVgg { stem, stages, head };
-        let mut network = apply_alone(&self.branches, network, fan_out, device)?;
+        let mut network = apply_alone(&self.branches, network, Self::START, device)?;
         unit::drop_norms_of_blocks(&mut network.stem, &mut network.stages);
         Ok(network)
     }

@@ -87,6 +87,9 @@ rows! {
 }
 
 impl RepVitConfig {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_in;
+
     fn published(classes: usize, width: usize, depths: [usize; 4]) -> Self {
         let matching = PathPatterns::new([r"token_mixer$"]).expect("the pattern is one");
         let mixers = Selection { matching, ..Selection::default() };
@@ -135,7 +138,7 @@ impl RepVitConfig {
         };
         let head = RepVitHead { head };
         let network = RepVit { stem, stages, head, activation: self.activation };
-        let mut network = apply_alone(&self.branches, network, fan_in, device)?;
+        let mut network = apply_alone(&self.branches, network, Self::START, device)?;
         for block in network.stages.iter_mut().flat_map(RepVitStage::blocks_mut) {
             block.token_norm = block.token_norm.take().filter(|_| block.token_mixer.is_plain());
         }

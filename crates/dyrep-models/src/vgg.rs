@@ -83,6 +83,9 @@ columns! {
 }
 
 impl VggConfig {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_out;
+
     fn published(classes: usize, depths: [usize; 5], norms: bool) -> Self {
         let (stem, branches) = (Stem::Imagenet, Branching::default());
         Self { in_channels: 3, classes, width: 64, depths, norms, stem, branches }
@@ -114,7 +117,7 @@ impl VggConfig {
             avgpool: average(side),
             classifier: self.classifier(side, device),
         };
-        apply(&self.branches, network, fan_out, device)
+        apply(&self.branches, network, Self::START, device)
     }
 
     fn layers(&self, device: &Device) -> Result<Vec<VggLayer>, ModelError> {

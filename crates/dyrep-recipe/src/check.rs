@@ -5,7 +5,7 @@ use dyrep_data::TransformSpec;
 use super::Parts;
 use super::fault::{Fault, Kind};
 use super::optimization::{Method, ScheduleKind};
-use super::strategy::StrategyRecipe;
+use super::strategy::{RepOptimizerRecipe, StrategyRecipe};
 use super::tree::{At, Table};
 
 /// All contradictions among the sections that could be read.
@@ -25,6 +25,8 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         chosen_for_nothing(parts),
         epochs_of_growth(parts),
         epochs_of_search(parts),
+        multiplied(parts),
+        searched_from_weights(parts),
     ];
     let locate = |clash: Clash| {
         let at = root.locate(clash.path).unwrap_or(At::END);
@@ -228,4 +230,28 @@ fn epochs_of_search(parts: &Parts) -> Option<Clash> {
     let found = config.random_until.to_string();
     let late = config.random_until >= config.search_until;
     late.then(|| Clash::new(&["strategy", "random_until"], expected, found))?
+}
+
+/// Steps of these are those of the blocks, multiplied; of no others.
+fn multiplied(parts: &Parts) -> Option<Clash> {
+    let (StrategyRecipe::RepOptimizer(RepOptimizerRecipe { search: false, .. }), optimizer) =
+        (parts.strategy.as_ref()?, parts.optimizer.as_ref()?)
+    else {
+        return None;
+    };
+    let name = optimizer.method.name();
+    let stands = matches!(optimizer.method, Method::Sgd { .. } | Method::AdamW { .. });
+    let expected = "`sgd` or `adamw` for the strategy `repoptimizer`: steps of others are not those of its blocks";
+    (!stands).then(|| Clash::new(&["optimizer", "name"], expected, format!("{name:?}")))?
+}
+
+/// A search is of blocks at their start.
+fn searched_from_weights(parts: &Parts) -> Option<Clash> {
+    let (StrategyRecipe::RepOptimizer(RepOptimizerRecipe { search: true, .. }), Some(weights)) =
+        (parts.strategy.as_ref()?, &parts.model.as_ref()?.weights)
+    else {
+        return None;
+    };
+    let expected = "none for a `search` of `repoptimizer`, which starts anew";
+    Clash::new(&["model", "weights"], expected, format!("{:?}", weights.display()))
 }

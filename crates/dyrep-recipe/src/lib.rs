@@ -53,7 +53,7 @@ pub use optimization::{
 pub use overrides::Override;
 pub use run::{EvaluationRecipe, RunRecipe, Shipped};
 pub use search::SearchRecipe;
-pub use strategy::{FixedRecipe, STRATEGIES, StrategyRecipe};
+pub use strategy::{FixedRecipe, RepOptimizerRecipe, STRATEGIES, StrategyRecipe};
 pub use task::{DataRecipe, DataSet, MODELS, ModelRecipe, SamplerRecipe};
 
 use error::{Sources, suggest};

@@ -1,6 +1,8 @@
 //! `[strategy]`: where branches come from. What a fixed strategy needs is its name, and which convolutions it is for; what
 //! growing needs has the names and spellings of the controller's own configuration.
 
+use std::path::PathBuf;
+
 use dyrep_config::{Branches, Branching, Preset, Selection};
 use serde::de::{Deserializer, Error, MapAccess};
 use serde::{Deserialize, Serialize, Serializer};
@@ -15,9 +17,13 @@ const DYREP_ONLINE: &str = "dyrep-online";
 /// What is searched.
 const REPNAS: &str = Preset::RepNas.name();
 
-/// Strategies: the presets, of which `dyrep` is grown and `repnas` searched, and `dyrep-online`.
+/// What trains as blocks do without being any.
+const REP_OPTIMIZER: &str = "repoptimizer";
+
+/// Strategies: the presets, of which `dyrep` is grown and `repnas` searched, `dyrep-online`, and `repoptimizer`.
 pub const STRATEGIES: &[&str] = &{
-    let mut names = [DYREP_ONLINE; Preset::NAMES.len() + 1];
+    let mut names = [DYREP_ONLINE; Preset::NAMES.len() + 2];
+    names[Preset::NAMES.len() + 1] = REP_OPTIMIZER;
     let mut i = 0;
     while i < Preset::NAMES.len() {
         names[i] = Preset::NAMES[i];
@@ -26,10 +32,18 @@ pub const STRATEGIES: &[&str] = &{
     names
 };
 
+/// The keys that `repoptimizer` alone has.
+const OF_SCALES: [&str; 2] = ["scales", "search"];
+
 /// Every key that the section can have.
 const KEYS: &[&str] = &{
-    let mut keys = ["name"; growth::KEYS.len() + search::KEYS.len() + 1];
+    let mut keys = ["name"; growth::KEYS.len() + search::KEYS.len() + OF_SCALES.len() + 1];
     let mut i = 0;
+    while i < OF_SCALES.len() {
+        keys[growth::KEYS.len() + 1 + i] = OF_SCALES[i];
+        i += 1;
+    }
+    i = 0;
     while i < growth::KEYS.len() {
         keys[i + 1] = growth::KEYS[i];
         i += 1;
@@ -56,6 +70,20 @@ pub enum StrategyRecipe {
     DyRep(GrowthRecipe),
     /// Searched while training: at the end the best share of all is left (arXiv 2109.03508). Or what a search has found.
     RepNas(SearchRecipe),
+    /// Plain convolutions, whose gradients are multiplied so that they train as CSLA's blocks would (RepOptimizer, arXiv
+    /// 2205.15242); or the search for the constants of these.
+    RepOptimizer(RepOptimizerRecipe),
+}
+
+/// Blocks that a training is equal to, without being any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RepOptimizerRecipe {
+    /// Which convolutions are trained so.
+    pub only: Selection,
+    /// A file of the blocks' constants, `scales.json` of a run's folder; absent: those that a search starts from.
+    pub scales: Option<PathBuf>,
+    /// Whether the constants are searched: the blocks are there, and their scales are learnt.
+    pub search: bool,
 }
 
 /// Branches that are there from the start, and stay.
@@ -69,7 +97,7 @@ pub struct FixedRecipe {
 
 impl Serialize for StrategyRecipe {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
+        #[derive(Default, Serialize)]
         struct Named<'a> {
             name: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,15 +105,25 @@ impl Serialize for StrategyRecipe {
             #[serde(flatten)]
             growth: Option<&'a GrowthRecipe>,
             #[serde(flatten)]
-            search: Option<&'a SearchRecipe>,
+            found: Option<&'a SearchRecipe>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            scales: Option<&'a PathBuf>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            search: Option<bool>,
         }
-        let (only, growth, search) = match self {
-            Self::Plain => (None, None, None),
-            Self::Fixed(fixed) => (Some(&fixed.only).filter(|only| !only.is_default()), None, None),
-            Self::DyRep(growth) => (None, Some(growth), None),
-            Self::RepNas(search) => (None, None, Some(search)),
+        let named = Named { name: self.name(), ..Named::default() };
+        let said = |only| Some(only).filter(|only: &&Selection| !only.is_default());
+        let named = match self {
+            Self::Plain => named,
+            Self::Fixed(FixedRecipe { only, .. }) => Named { only: said(only), ..named },
+            Self::DyRep(growth) => Named { growth: Some(growth), ..named },
+            Self::RepNas(search) => Named { found: Some(search), ..named },
+            Self::RepOptimizer(RepOptimizerRecipe { only, scales, search }) => {
+                let scales = scales.as_ref();
+                Named { only: said(only), scales, search: Some(*search), ..named }
+            }
         };
-        Named { name: self.name(), only, growth, search }.serialize(serializer)
+        named.serialize(serializer)
     }
 }
 
@@ -101,15 +139,17 @@ impl StrategyRecipe {
             }
             Self::DyRep(_) => "dyrep",
             Self::RepNas(_) => REPNAS,
+            Self::RepOptimizer(_) => REP_OPTIMIZER,
         }
     }
 
-    /// The branches that convolutions start with, and which do.
+    /// The branches that the network is built with, and which convolutions have them. Those of
+    /// [`RepOptimizer`](Self::RepOptimizer) stand in front of the network's own norms, and so come after it is built.
     #[must_use]
     pub fn branching(&self) -> Branching {
         let starting = |branches, only: &Selection| Branching { branches, only: only.clone() };
         match self {
-            Self::Plain => Branching::default(),
+            Self::Plain | Self::RepOptimizer(_) => Branching::default(),
             Self::Fixed(FixedRecipe { preset, only }) => starting((*preset).into(), only),
             Self::RepNas(search) => starting(Preset::RepNas.into(), &search.only),
             Self::DyRep(GrowthRecipe { start, only, .. }) => {
@@ -135,6 +175,7 @@ impl ByName for StrategyRecipe {
         match key {
             "only" => name != "plain",
             key if search::KEYS.contains(&key) => name == REPNAS,
+            key if OF_SCALES.contains(&key) => name == REP_OPTIMIZER,
             _ => name == "dyrep" || name == DYREP_ONLINE,
         }
     }
@@ -154,6 +195,17 @@ impl ByName for StrategyRecipe {
         }
         if name == REPNAS {
             return SearchRecipe::read(keys).map(Self::RepNas);
+        }
+        if name == REP_OPTIMIZER {
+            let mut recipe = RepOptimizerRecipe::default();
+            while let Some(key) = keys.next_key::<String>()? {
+                match key.as_str() {
+                    "only" => recipe.only = keys.next_value()?,
+                    "scales" => recipe.scales = Some(keys.next_value()?),
+                    _ => recipe.search = keys.next_value()?,
+                }
+            }
+            return Ok(Self::RepOptimizer(recipe));
         }
         let mut only = Selection::default();
         while keys.next_key::<String>()?.is_some() {

@@ -5,6 +5,7 @@ mod files;
 mod impossible;
 mod keys;
 mod overrides;
+mod rep_optimizer;
 mod search;
 mod shipped;
 
@@ -329,7 +330,9 @@ fn strategies_schedules_and_cut_rules_are_written_as_they_are_read() {
         assert_eq!(recipe.strategy.name(), *name);
         assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     }
-    assert!(["plain", "dyrep", "csla"].iter().all(|name| STRATEGIES.contains(name)));
+    assert!(
+        ["plain", "dyrep", "csla", "repoptimizer"].iter().all(|name| STRATEGIES.contains(name))
+    );
     let only = "strategy.only={matching=[\"layer4\"]}";
     for name in STRATEGIES.iter().filter(|name| !["plain", "dyrep", "dyrep-online"].contains(name))
     {

@@ -190,6 +190,14 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// Scales of blocks that cannot be read, or are not the network's.
+    #[error("{file}: {reason}")]
+    Scales {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A data set on disk without its place.
     #[error("where is the data set `{set}`? set data.path")]
     NoPath {

@@ -29,6 +29,7 @@ mod params;
 mod pictures;
 mod plan;
 mod rate_search;
+mod rep_optimizer;
 pub mod report;
 mod run;
 mod schedule;
@@ -59,6 +60,9 @@ pub use optimizer::Groups;
 pub use pictures::{Batches, Pictures};
 pub use plan::Plan;
 pub use rate_search::{RatePoint, RateSearch};
+pub use rep_optimizer::{
+    Ends, GradientMultipliers, LayerScales, RepOptimizer, Scales, Values as ScaleValues,
+};
 pub use run::{
     Amendment, Ended, EpochReport, Progress, Run, RunRecord, RunState, Silent, StepReport, Sums,
     Training, Unfinished,

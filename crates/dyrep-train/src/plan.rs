@@ -15,12 +15,12 @@ use crate::data::{Part, evaluation, input, notices, sets};
 use crate::distillation::{Distillation, TeacherLogits};
 use crate::error::TrainError;
 use crate::input::InputSpec;
-use crate::optimizer::Groups;
 use crate::recipe::{
     AugmentationRecipe, DistillationRecipe, ModelRecipe, Recipe, SamplerRecipe, SearchRecipe,
     StrategyRecipe,
 };
-use crate::run::{RunRecord, Training, teacher};
+use crate::rep_optimizer::{Ends, RepOptimizer, Scales};
+use crate::run::{RunRecord, Training, scales, teacher};
 
 /// A recipe made ready to run.
 #[derive(Debug)]
@@ -52,7 +52,10 @@ impl Plan {
     /// If there is no device.
     pub fn new(recipe: &Recipe, devices: &[Device]) -> Result<Self, TrainError> {
         let teacher = recipe.distillation.as_ref().map(|it| it.file.clone());
-        Self::starting(recipe, devices, teacher, |network| start(recipe, network))
+        let files = Files { teacher, scales: file_of_scales(recipe) };
+        Self::starting(recipe, devices, files, |network, config, scales| {
+            start(recipe, network, config, scales)
+        })
     }
 
     /// The same for a run that goes on in `folder`. Where it has a checkpoint, its network began with the structure of the
@@ -75,12 +78,20 @@ impl Plan {
             false if it.file.exists() => it.file.clone(),
             _ => copy,
         });
+        let copy = scales::path(folder);
+        let scales = match record.scales {
+            Some(_) if copy.exists() => Some(copy),
+            _ => file_of_scales(recipe),
+        };
+        let files = Files { teacher, scales };
         // Without a checkpoint it begins as it began.
         if !Checkpoints::existing(folder).any()? {
-            return Self::starting(recipe, devices, teacher, |network| start(recipe, network));
+            return Self::starting(recipe, devices, files, |network, config, scales| {
+                start(recipe, network, config, scales)
+            });
         }
         let began = &record.start;
-        Self::starting(recipe, devices, teacher, |network| {
+        Self::starting(recipe, devices, files, |network, _, _| {
             let refused = |source| TrainError::Began { source: Box::new(source) };
             let network = began.apply(network).map_err(refused)?;
             Ok((network, None))
@@ -90,8 +101,12 @@ impl Plan {
     fn starting(
         recipe: &Recipe,
         devices: &[Device],
-        teacher: Option<PathBuf>,
-        start: impl FnOnce(Model) -> Result<(Model, Option<Report>), TrainError>,
+        files: Files,
+        start: impl FnOnce(
+            Model,
+            &ModelConfig,
+            Option<&Scales>,
+        ) -> Result<(Model, Option<Report>), TrainError>,
     ) -> Result<Self, TrainError> {
         let parts = sets(&recipe.data)?;
         let notices = parts.iter().flat_map(notices).collect();
@@ -100,17 +115,23 @@ impl Plan {
             let path = recipe.data.path.clone().unwrap_or_default();
             return Err(TrainError::OneClass { path, class: class.clone() });
         }
-        let teacher = recipe.distillation.as_ref().zip(teacher);
+        let teacher = recipe.distillation.as_ref().zip(files.teacher);
         let distillation = teacher.map(|(it, file)| distillation(it, &file, train.dataset()));
         let distillation = distillation.transpose()?;
         let device = devices[0].clone().autodiff();
         device.seed(recipe.run.seed);
         let config = network(recipe, train.dataset())?;
-        let (network, loaded) = start(config.init(&device)?)?;
+        let network = config.init(&device)?;
+        let scales = scales_of(recipe, files.scales.as_deref(), &network)?;
+        let (network, loaded) = start(network, &config, scales.as_ref())?;
         let loss = Loss::new(recipe.loss.clone(), train.dataset())?;
-        let training = Training { distillation, ..training(recipe, loss)? };
+        let rep_optimizer = scales.map(|scales| match searches(recipe) {
+            true => RepOptimizer::Search,
+            false => RepOptimizer::Multiplied(scales),
+        });
+        let training = Training { distillation, rep_optimizer, ..training(recipe, loss)? };
         // What the groups name must be there before a folder is made.
-        Groups::of(&training.optimizer, &network)?;
+        training.groups(&network)?;
         let label = Label {
             network: Some((recipe.model.name.parse()?, config)),
             input: Some(input(&recipe.data)),
@@ -132,10 +153,52 @@ fn found(recipe: &Recipe, network: Model) -> Result<Model, TrainError> {
     structure.begin(network, recipe.run.seed).map_err(refused)
 }
 
-/// The network with the structure and the weights that the recipe names.
-fn start(recipe: &Recipe, network: Model) -> Result<(Model, Option<Report>), TrainError> {
+/// The files that a run reads beside its data and weights.
+struct Files {
+    teacher: Option<PathBuf>,
+    scales: Option<PathBuf>,
+}
+
+fn file_of_scales(recipe: &Recipe) -> Option<PathBuf> {
+    match &recipe.strategy {
+        StrategyRecipe::RepOptimizer(rep) => rep.scales.clone(),
+        _ => None,
+    }
+}
+
+/// Whether scales of blocks are searched.
+fn searches(recipe: &Recipe) -> bool {
+    matches!(&recipe.strategy, StrategyRecipe::RepOptimizer(rep) if rep.search)
+}
+
+/// The scales of the blocks that a network is trained as, or that a search starts from.
+fn scales_of(
+    recipe: &Recipe,
+    file: Option<&Path>,
+    network: &Model,
+) -> Result<Option<Scales>, TrainError> {
+    let StrategyRecipe::RepOptimizer(rep) = &recipe.strategy else { return Ok(None) };
+    match file {
+        Some(file) => Scales::open(file, network, &rep.only).map(Some),
+        None => Scales::initial(network, &rep.only).map(Some),
+    }
+}
+
+/// The network with the structure and the weights that the recipe names; without any, as blocks with these scales start.
+fn start(
+    recipe: &Recipe,
+    network: Model,
+    config: &ModelConfig,
+    scales: Option<&Scales>,
+) -> Result<(Model, Option<Report>), TrainError> {
     let network = found(recipe, network)?;
-    let Some(file) = &recipe.model.weights else { return Ok((network, None)) };
+    let Some(file) = &recipe.model.weights else {
+        let Some(scales) = scales else { return Ok((network, None)) };
+        let ends = if searches(recipe) { Ends::Learnt } else { Ends::Constant };
+        let blocks = scales.blocks(network, ends, |groups| config.initializer(groups))?;
+        let network = if searches(recipe) { blocks } else { scales.fused(blocks) };
+        return Ok((network, None));
+    };
     let load = if recipe.model.partial { Load::partial() } else { Load::strict() };
     let failed = |error: WeightsError| TrainError::Weights {
         hint: match error {
@@ -247,6 +310,7 @@ fn training(recipe: &Recipe, loss: Loss) -> Result<Training, TrainError> {
         optimizer: optimizer.clone(),
         loss,
         distillation: None,
+        rep_optimizer: None,
         controller,
         search: recipe.search(),
         recalibration: evaluation.recalibrate_batches.unwrap_or(0),

@@ -16,7 +16,6 @@ use crate::device::home;
 use crate::dyrep::DyRep;
 use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
-use crate::optimizer::Groups;
 use crate::pictures::Pictures;
 use crate::plan::Plan;
 
@@ -90,7 +89,7 @@ impl Plan {
     ) -> Result<(DyRep<Classifier<Model>>, ModuleOptimizer), TrainError> {
         let training = &self.training;
         training.check_precision(std::slice::from_ref(device))?;
-        let groups = Groups::of(&training.optimizer, &network)?;
+        let groups = training.groups(&network)?;
         let optimizer = groups.optimizer(&training.optimizer);
         let network = groups.freeze(training.learning(network, device))?;
         // An epoch that never ends: its structure stays.
@@ -99,7 +98,7 @@ impl Plan {
             model = model.with_search(config.clone())?;
         }
         if let Some(norm) = training.optimizer.clip_norm {
-            model = model.with_clipping(norm);
+            model = model.with_multiplied_clipping(norm, groups.multipliers().clone());
         }
         let full = self.train.config().batch_size;
         if let Some(step) = training.shared_step(device, full, true) {

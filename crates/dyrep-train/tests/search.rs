@@ -29,7 +29,7 @@ fn run(config: SearchConfig) -> (Ended<ResNet>, tempfile::TempDir) {
 fn gated(structure: &Structure, chosen: &[(String, BranchName)]) -> usize {
     let runs = |path: &str, name: BranchName| match &structure.layers()[path].form {
         Form::Block(block) => block.running().any(|branch| branch.name == name),
-        Form::Plain { .. } => false,
+        Form::Plain { .. } | Form::Stack(_) => false,
     };
     chosen.iter().filter(|(path, name)| runs(path, *name)).count()
 }
@@ -105,7 +105,7 @@ fn files_keep_what_rests() {
     let found = Structure::of(&ended.network);
     let main_rests = |layer: &dyrep_burn::LayerStructure| match &layer.form {
         Form::Block(block) => block.main().resting,
-        Form::Plain { .. } => false,
+        Form::Plain { .. } | Form::Stack(_) => false,
     };
     assert!(found.layers().values().any(main_rests), "k×k is chosen everywhere: nothing is tested");
     assert_eq!(Structure::from_json(&found.to_json()).unwrap(), found);

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::calibrate::set_identity;
 use super::cut::absorb;
 use crate::fuse::{Kernel, NormAffine, fold_norm, scale, subtract, then_affine};
-use crate::layer::{Block, Branch, RepConv2d, set_state, with_value};
+use crate::layer::{Block, RepConv2d, with_value};
 
 impl Block {
     /// Makes what is added to its k×k convolution come out of the block as it is, at inference.
@@ -90,17 +90,6 @@ impl Block {
                 Kernel::new(kernel.weight().zeros_like(), Some(by), kernel.geometry().clone());
             absorb(conv, &nothing)
         });
-    }
-}
-
-impl Branch {
-    /// Sets the scale that ends it, if one does.
-    fn set_scale(&mut self, value: Tensor<1>) {
-        let parts = &mut self.parts;
-        parts.scale = parts.scale.take().map(|scale| with_value(scale, value.clone()));
-        if let Some(constant) = &parts.constant {
-            set_state(constant, value.cast(constant.value().dtype()).detach());
-        }
     }
 }
 

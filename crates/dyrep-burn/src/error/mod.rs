@@ -141,6 +141,23 @@ pub enum MidChannels {
     OfGroups(usize),
 }
 
+/// A block that no multiplier of gradients stands for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MultiplierError {
+    /// A branch of another kind.
+    #[error(
+        "the branch `{branch}`: expected a convolution times a constant, or the input times a learnt scale"
+    )]
+    Branch {
+        /// The branch with its end.
+        branch: String,
+    },
+    /// A norm that stands between the sum and what follows.
+    #[error("a norm follows the sum: expected a block without one, whose norm is the network's")]
+    NormAfter,
+}
+
 /// A structure that cannot be read, written or applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

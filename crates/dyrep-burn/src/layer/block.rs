@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor};
 use burn::nn::BatchNorm;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use dyrep_config::BranchName;
 
 use super::branch::{BLOCK, Branch, map_part, visit_part};
@@ -61,6 +61,21 @@ impl Block {
     /// The norm of the `kxk` branch, if it has one.
     pub(crate) fn main_norm_mut(&mut self) -> Option<&mut BatchNorm> {
         self.branches[0].parts.norm.as_mut()
+    }
+
+    /// The block with another scale, `[out]`, at the end of a branch that has one, learnt or not; as it is where no such
+    /// branch is there.
+    ///
+    /// # Panics
+    /// If there is not one value for each output channel.
+    #[must_use]
+    pub fn with_scale(mut self, name: BranchName, scale: Tensor<1>) -> Self {
+        let outputs = self.geometry.out_channels();
+        assert_eq!(scale.dims(), [outputs], "a scale has a value for each output channel");
+        if let Some(branch) = self.branches.iter_mut().find(|branch| branch.name() == name) {
+            branch.set_scale(scale);
+        }
+        self
     }
 
     /// All branches, `kxk` first, the others in canonical order.

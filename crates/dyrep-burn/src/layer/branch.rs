@@ -6,7 +6,7 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 use dyrep_config::{BranchKind, BranchName, Core, End, First};
 
-use super::build::{Builder, GAMMA, apart, as_identity};
+use super::build::{Builder, GAMMA, apart, as_identity, set_state, with_value};
 use super::rep_conv2d::RepConv2d;
 use crate::fuse::{
     Kernel, NormAffine, embed, fold_norm, identity, options_of, repeated_identity, scale,
@@ -121,6 +121,18 @@ impl Branch {
     pub fn scale(&self) -> Option<Tensor<1>> {
         let learnt = self.parts.scale.as_ref().map(Param::val);
         learnt.or_else(|| self.parts.constant.as_ref().map(RunningState::value))
+    }
+
+    /// Sets the scale that ends it, if one does. A constant of clones stays as it is.
+    pub(crate) fn set_scale(&mut self, value: Tensor<1>) {
+        let Parts { scale, constant, .. } = &mut self.parts;
+        *scale = scale.take().map(|scale| with_value(scale, value.clone()));
+        *constant = constant.take().map(|shared| {
+            let old = shared.value();
+            let own = apart(&shared, &old.device());
+            set_state(&own, value.cast(old.dtype()).detach());
+            own
+        });
     }
 
     /// Whether it is linear while it trains, too.

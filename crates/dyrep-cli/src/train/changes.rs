@@ -53,7 +53,7 @@ pub struct Changes {
     pub partial: bool,
 
     /// How branches come about: `dyrep` grows them while training, `repnas` searches them; `plain`, `acnet`, `repvgg` and
-    /// `dbb` are fixed from the start
+    /// `dbb` are fixed from the start; `repoptimizer` trains without any as if some were there
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
 

@@ -9,6 +9,8 @@ mod mistakes;
 mod published;
 mod recipes;
 #[cfg(unix)]
+mod rep_optimizer;
+#[cfg(unix)]
 mod taught;
 #[cfg(unix)]
 mod trained;

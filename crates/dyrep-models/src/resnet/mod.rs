@@ -19,7 +19,7 @@
 use burn::module::Module;
 use burn::nn::activation::Relu;
 use burn::nn::pool::{AdaptiveAvgPool2d, AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,9 @@ pub struct ResNetConfig {
 common_options!(ResNetConfig);
 
 impl ResNetConfig {
+    /// How convolutions of so many groups start.
+    pub(crate) const START: fn(usize) -> Initializer = fan_out_of_all;
+
     fn published(classes: usize, block: Residual, depths: [usize; 4]) -> Self {
         Self {
             in_channels: 3,
@@ -219,7 +222,7 @@ impl ResNetConfig {
             avgpool: average(1),
             fc: LinearConfig::new(self.outputs(3), self.classes).init(device),
         };
-        apply(&self.branches, network, fan_out_of_all, device)
+        apply(&self.branches, network, Self::START, device)
     }
 
     fn first(&self, device: &Device) -> Result<ResNetStem, ModelError> {

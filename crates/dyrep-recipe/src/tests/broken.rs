@@ -3,7 +3,7 @@
 use super::{SHORT, parse};
 
 /// The short recipe with each `(old, new)` exchanged, and the message that it gets.
-fn check(changes: &[(&str, &str)], want: &str) {
+pub(super) fn check(changes: &[(&str, &str)], want: &str) {
     let mut text = SHORT.to_owned();
     for (old, new) in changes {
         assert!(text.contains(old), "`{old}` is not in\n{text}");
@@ -158,7 +158,8 @@ fn keys_of_another_strategy() {
         "recipes/x.toml:16: unknown key `intervall` in [strategy]; did you mean `interval`? (known: \
          name, only, start, score, per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, \
          grow_in, never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity, \
-         structure, share, random_until, search_until, alpha_learning_rate, alpha_betas, alpha_weight_decay)",
+         structure, share, random_until, search_until, alpha_learning_rate, alpha_betas, alpha_weight_decay, \
+         scales, search)",
     );
 }
 
@@ -209,7 +210,7 @@ fn unknown_names() {
         &[("\"dyrep\"", "\"dyrpe\"")],
         "recipes/x.toml:15: `name` in [strategy]: unknown name `dyrpe`; did you mean `dyrep`? \
          (known: plain, acnet, repvgg, dbb, dyrep, mobileone, mobileone_s1, replknet, unireplknet, repvit, \
-         qarepvgg, qarepvgg_v2, csla, repnas, orepa, orepa_repvgg, orepa_stem, dyrep-online)",
+         qarepvgg, qarepvgg_v2, csla, repnas, orepa, orepa_repvgg, orepa_stem, dyrep-online, repoptimizer)",
     );
     check(
         &[("cifar10", "CIFAR-10")],
@@ -321,7 +322,8 @@ fn values_of_another_type() {
         "recipes/x.toml:16: unknown key `loss` in [strategy] (known: name, only, start, score, \
         per_weight, branches, interval, first_epoch, last_epoch, growths, max_depth, grow_in, \
         never_grow_in, budget, calibration_batches, norm_rule, cut_rule, fidelity, \
-         structure, share, random_until, search_until, alpha_learning_rate, alpha_betas, alpha_weight_decay)",
+         structure, share, random_until, search_until, alpha_learning_rate, alpha_betas, alpha_weight_decay, \
+         scales, search)",
     );
     check(
         &[("[model]", "loss = 3\n[model]")],

@@ -138,6 +138,6 @@ fn a_strategy_has_the_keys_of_what_changes_the_structure() {
     let mut want = fields(toml::from_str::<ControllerConfig>("nothing = 1").unwrap_err());
     want.extend(fields(toml::from_str::<SearchConfig>("nothing = 1").unwrap_err()));
     let keys = keys("strategy").iter().copied();
-    let own = ["name", "only", "start", "structure"];
+    let own = ["name", "only", "start", "structure", "scales", "search"];
     assert_eq!(keys.filter(|key| !own.contains(key)).collect::<Vec<_>>(), want);
 }

@@ -4,19 +4,49 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+use super::DyRep;
+use crate::rep_optimizer::{GradientMultipliers, shaped};
+
 /// Keeps a division by a norm of zero finite, as PyTorch does.
 const TINY: f64 = 1e-6;
 
+impl<M: Module> DyRep<M> {
+    /// Scales each step's gradients so that the norm of all of them together is at most `norm`. Scores are of the
+    /// gradients before that.
+    ///
+    /// # Panics
+    /// If the norm is not above 0.
+    #[must_use]
+    pub fn with_clipping(mut self, norm: f64) -> Self {
+        assert!(norm > 0.0, "the norm to clip to must be above 0, got {norm}");
+        self.setup_mut().clip = Some((norm, GradientMultipliers::default()));
+        self
+    }
+
+    /// The same for a model of which some parameters train as sums of others: the norm is then that of the others' gradients,
+    /// so that the model is clipped as they would be.
+    ///
+    /// # Panics
+    /// If the norm is not above 0.
+    #[must_use]
+    pub fn with_multiplied_clipping(self, norm: f64, multipliers: GradientMultipliers) -> Self {
+        let mut clipped = self.with_clipping(norm);
+        clipped.setup_mut().clip = Some((norm, multipliers));
+        clipped
+    }
+}
+
 /// Scales the gradients of all parameters so that their common norm, with that of the numbers `beside` them, is at most
-/// `most`. What those are to be multiplied by is given back where there are any; without them nothing is read back from
-/// the device.
+/// `most`; that of parameters which train as sums of others is the norm of these. What the numbers are to be multiplied by
+/// is given back where there are any; without them nothing is read back from the device.
 pub(super) fn clip<M: Module>(
     model: &M,
     gradients: &mut GradientsParams,
     most: f64,
+    multipliers: &GradientMultipliers,
     beside: Option<&[f64]>,
 ) -> Option<f64> {
-    let mut norm = Squares { gradients, sum: None };
+    let mut norm = Squares { path: vec![], multipliers, gradients, sum: None };
     model.visit(&mut norm);
     let mut sum = norm.sum?;
     if let Some(numbers) = beside {
@@ -28,14 +58,28 @@ pub(super) fn clip<M: Module>(
 }
 
 struct Squares<'a> {
+    path: Vec<String>,
+    multipliers: &'a GradientMultipliers,
     gradients: &'a GradientsParams,
     sum: Option<Tensor<1>>,
 }
 
 impl ModuleVisitor for Squares<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-        let own = gradient.square().sum();
+        let square = gradient.square();
+        let own = match self.multipliers.square(&self.path.join(".")) {
+            Some(factor) => (square.clone() * shaped(factor, &square)).sum(),
+            None => square.sum(),
+        };
         self.sum = Some(match self.sum.take() {
             Some(sum) => sum + own,
             None => own,
@@ -69,7 +113,7 @@ mod tests {
         let model: Linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
         let loss = model.weight.val() * 3.0;
         let mut gradients = GradientsParams::from_grads(loss.sum().backward(), &model);
-        let factor = clip(&model, &mut gradients, 1.0, beside);
+        let factor = clip(&model, &mut gradients, 1.0, &GradientMultipliers::default(), beside);
         let gradient = gradients.get::<2>(model.weight.id).map(Tensor::into_scalar::<f32>);
         (gradient.unwrap_or(f32::NAN), factor)
     }

@@ -34,6 +34,7 @@ use dyrep_burn::{
 
 use crate::error::TrainError;
 use crate::failure::Failure;
+use crate::rep_optimizer::GradientMultipliers;
 use crate::step_gradients::StepGradients;
 use average::Average;
 
@@ -57,7 +58,7 @@ struct Setup<M> {
     steps_per_epoch: usize,
     controller: Option<(ControllerConfig, Arc<dyn CalibrationData<M>>)>,
     decay: Option<f64>,
-    clip: Option<f64>,
+    clip: Option<(f64, GradientMultipliers)>,
     step: Option<StepGradients>,
     recalibration: Option<(usize, Arc<dyn CalibrationData<M>>)>,
     seed: Option<u64>,
@@ -150,18 +151,6 @@ impl<M: Module> DyRep<M> {
         );
         self.average = Some(Average::new(&self.model));
         self.setup_mut().decay = Some(decay);
-        self
-    }
-
-    /// Scales each step's gradients so that the norm of all of them together is at most `norm`. Scores are of the
-    /// gradients before that.
-    ///
-    /// # Panics
-    /// If the norm is not above 0.
-    #[must_use]
-    pub fn with_clipping(mut self, norm: f64) -> Self {
-        assert!(norm > 0.0, "the norm to clip to must be above 0, got {norm}");
-        self.setup_mut().clip = Some(norm);
         self
     }
 

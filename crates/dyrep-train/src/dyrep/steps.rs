@@ -38,9 +38,9 @@ impl<M: Module + TrainStep + 'static> TrainStep for DyRep<M> {
         if let Some(search) = &mut self.search {
             search.observe(&self.model, &gradients);
         }
-        if let Some(norm) = self.setup.clip {
+        if let Some((norm, multipliers)) = &self.setup.clip {
             let beside = self.search.as_ref().and_then(Search::observed);
-            let factor = clip::clip(&self.model, &mut gradients, norm, beside);
+            let factor = clip::clip(&self.model, &mut gradients, *norm, multipliers, beside);
             if let (Some(search), Some(factor)) = (&mut self.search, factor) {
                 search.scale_observed(factor);
             }

@@ -18,6 +18,8 @@ use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::rep_optimizer::shaped;
+
 /// What weight decay is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,7 +33,7 @@ pub(crate) enum Decay {
 }
 
 /// Adam, AdamW or LAMB, for one parameter at a time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Adaptive {
     /// What the averages of gradients and of their squares keep at a step, each from 0 to below 1.
     pub(crate) betas: [f64; 2],
@@ -41,6 +43,9 @@ pub(crate) struct Adaptive {
     pub weight_decay: f64,
     /// Where λ goes: which of the three it is.
     pub(crate) decay: Decay,
+    /// What AdamW's update is multiplied by, element by element, and its decay is not: as if the parameter were a sum of
+    /// others (RepOptimizer).
+    pub(crate) factor: Option<Tensor<4>>,
 }
 
 /// What [`Adaptive`] remembers of a parameter.
@@ -87,7 +92,10 @@ impl Optimizer for Adaptive {
             _ => grad,
         };
         let state = self.moved(grad, state);
-        let update = self.update(&state);
+        let update = match &self.factor {
+            Some(factor) => self.update(&state) * shaped(factor, &tensor),
+            None => self.update(&state),
+        };
         let tensor = match self.decay {
             Decay::Decoupled if decays => tensor * (1.0 - lr * decay) - update * lr,
             Decay::Trusted if decays => {

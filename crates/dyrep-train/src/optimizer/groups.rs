@@ -18,12 +18,14 @@ use dyrep_recipe::{OptimizerConfig, ParameterGroup};
 
 use crate::error::TrainError;
 use crate::params;
+use crate::rep_optimizer::GradientMultipliers;
 
 /// A network's groups.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     parts: Vec<Part>,
     frozen: Option<ParamGroup>,
+    multipliers: GradientMultipliers,
 }
 
 /// Parameters of one rate and one decay.
@@ -83,7 +85,8 @@ impl Groups {
             weight_decay: decay.map(f64::from_bits),
         };
         let frozen = (!frozen.is_empty()).then(|| group(&[&any_of(&frozen)]));
-        Ok(Self { parts: parts.into_iter().map(part).collect(), frozen })
+        let parts = parts.into_iter().map(part).collect();
+        Ok(Self { parts, frozen, multipliers: GradientMultipliers::default() })
     }
 
     /// The network with what is frozen off the graph, its norms in evaluation mode. Burn keeps them so through
@@ -103,6 +106,18 @@ impl Groups {
         let mut trains = Trains(false);
         network.visit(&mut trains);
         if trains.0 { Ok(network) } else { Err(TrainError::NothingTrains) }
+    }
+
+    /// The same, with some parameters' steps multiplied, each in its own group: its rate and its decay stay.
+    #[must_use]
+    pub fn with_multipliers(self, multipliers: GradientMultipliers) -> Self {
+        Self { multipliers, ..self }
+    }
+
+    /// What is multiplied.
+    #[must_use]
+    pub fn multipliers(&self) -> &GradientMultipliers {
+        &self.multipliers
     }
 
     pub(super) fn parts(&self) -> &[Part] {
@@ -229,6 +244,11 @@ fn join(path: &str, name: &str) -> String {
 /// A path as an expression that matches it alone.
 fn escaped(path: &str) -> String {
     path.replace('.', r"\.")
+}
+
+/// An expression that matches this path alone.
+pub(super) fn exactly(path: &str) -> String {
+    any_of(&[escaped(path)])
 }
 
 fn any_of(paths: &[String]) -> String {

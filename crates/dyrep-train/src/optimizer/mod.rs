@@ -6,10 +6,12 @@
 
 mod adaptive;
 mod groups;
+mod multiplied;
 mod rms_prop;
 #[cfg(test)]
 mod tests;
 
+use burn::module::ParamId;
 use burn::optim::{LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
 use dyrep_burn::ops::Sgd;
@@ -18,7 +20,8 @@ use dyrep_recipe::{Method, OptimizerConfig};
 pub use groups::Groups;
 
 use adaptive::{Adaptive, Decay as AdaptiveDecay};
-use groups::group;
+use groups::{exactly, group};
+use multiplied::Multiplied;
 use rms_prop::RmsProp;
 
 impl Groups {
@@ -26,35 +29,45 @@ impl Groups {
     #[must_use]
     pub fn optimizer(&self, config: &OptimizerConfig) -> ModuleOptimizer {
         let adaptive = |betas, epsilon, decay| {
-            self.assemble(config, move |weight_decay| Adaptive {
+            self.assemble(config, move |weight_decay, factor| Adaptive {
                 betas,
                 epsilon,
                 weight_decay,
                 decay,
+                factor,
             })
         };
         match config.method {
-            Method::Sgd { momentum, nesterov } => self.assemble(config, |weight_decay| Sgd {
-                momentum: momentum as f32,
-                nesterov,
-                weight_decay: weight_decay as f32,
+            Method::Sgd { momentum, nesterov } => self.assemble(config, |weight_decay, factor| {
+                let weight_decay = weight_decay as f32;
+                Multiplied {
+                    sgd: Sgd { momentum: momentum as f32, nesterov, weight_decay },
+                    factor,
+                }
             }),
             Method::AdamW { betas, epsilon } => adaptive(betas, epsilon, AdaptiveDecay::Decoupled),
             Method::Adam { betas, epsilon } => adaptive(betas, epsilon, AdaptiveDecay::OfGradient),
             Method::Lamb { betas, epsilon } => adaptive(betas, epsilon, AdaptiveDecay::Trusted),
-            Method::RmsProp { alpha, epsilon, momentum } => self.assemble(config, |weight_decay| {
-                RmsProp { alpha, epsilon, momentum, weight_decay }
-            }),
+            // Nothing is multiplied of what these methods do: `GradientMultipliers` refuses them.
+            Method::RmsProp { alpha, epsilon, momentum } => {
+                self.assemble(config, |weight_decay, _| RmsProp {
+                    alpha,
+                    epsilon,
+                    momentum,
+                    weight_decay,
+                })
+            }
         }
     }
 
-    /// One optimiser for what decays and one for what does not, in each group; of those that match Burn takes the last.
+    /// One optimiser for what decays and one for what does not, in each group, and one for each parameter whose steps are
+    /// multiplied; of those that match Burn takes the last.
     fn assemble<O: Optimizer>(
         &self,
         config: &OptimizerConfig,
-        of_decay: impl Fn(f64) -> O,
+        of: impl Fn(f64, Option<Tensor<4>>) -> O,
     ) -> ModuleOptimizer {
-        let scaled = |decay: f64, scale: f64| Scaled { optimizer: of_decay(decay), scale };
+        let scaled = |decay, scale| Scaled { optimizer: of(decay, None), scale };
         let mut optimizer = ModuleOptimizer::from(scaled(config.weight_decay, 1.0));
         let spares = !config.decay_norms_and_biases;
         if spares {
@@ -68,6 +81,18 @@ impl Groups {
                 let spared = group(&[&part.paths, NORMS_AND_BIASES]);
                 optimizer = optimizer.with_group(spared, scaled(0.0, part.scale), None);
             }
+        }
+        for (path, factor) in self.multipliers().steps() {
+            let id = ParamId::from(0);
+            let holds = |expressions: &[&str]| group(expressions).matches(&id, Some(path));
+            let part = self.parts().iter().rfind(|part| holds(&[&part.paths]));
+            let decay = match part.and_then(|part| part.weight_decay) {
+                _ if spares && holds(&[NORMS_AND_BIASES]) => 0.0,
+                own => own.unwrap_or(config.weight_decay),
+            };
+            let scale = part.map_or(1.0, |part| part.scale);
+            let own = Scaled { optimizer: of(decay, Some(factor.clone())), scale };
+            optimizer = optimizer.with_group(group(&[&exactly(path)]), own, None);
         }
         optimizer
     }

@@ -83,7 +83,7 @@ fn adam(decay: f64, decoupled: bool) -> Vec<f64> {
 }
 
 fn adaptive(weight_decay: f64, decay: AdaptiveDecay) -> Adaptive {
-    Adaptive { betas: BETAS, epsilon: EPSILON, weight_decay, decay }
+    Adaptive { betas: BETAS, epsilon: EPSILON, weight_decay, decay, factor: None }
 }
 
 #[test]

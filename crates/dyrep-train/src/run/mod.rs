@@ -6,6 +6,7 @@
 //! RUN/tensorboard/…                                      events for TensorBoard, if they are asked for
 //! RUN/steps.csv                                          the loss of every step, added to after every epoch
 //! RUN/teacher.safetensors                                the teacher's logits, if there is one
+//! RUN/scales.json                                        scales of blocks that its steps are those of, or that it has found
 //! ```
 
 mod calibration;
@@ -22,6 +23,7 @@ mod record;
 mod recorder;
 mod report;
 mod resume;
+pub(crate) mod scales;
 mod searched;
 mod strategies;
 mod sums;
@@ -56,8 +58,8 @@ use crate::classifier::Classifier;
 use crate::disk::Disk;
 use crate::epoch_steps::EpochSteps;
 use crate::error::TrainError;
-use crate::optimizer::Groups;
 use crate::pictures::{Batches, Pictures};
+use crate::rep_optimizer::RepOptimizer;
 use crate::schedule::Schedule;
 use calibration::Calibration;
 use ending::{Ending, StopAfterStep};
@@ -187,16 +189,21 @@ impl<N: Network> Run<'_, N> {
 
         let ending = Ending::new(self.interrupter);
         let network = training.learning(self.network, &main);
-        let groups = Groups::of(&training.optimizer, &network)?;
+        let groups = training.groups(&network)?;
         let network = groups.freeze(network)?;
         let model = training.classifier(network);
         let calibration = Calibration::new(Arc::clone(&self.train), training.input.clone());
         let calibration = Arc::new(calibration);
         let full = self.train.config().batch_size;
         let step = training.shared_step(&main, full, epoch.is_by_batch());
-        let model =
-            wrap(model, (steps_per_epoch, step.clone()), &training, Arc::clone(&calibration))?
-                .with_interrupter(ending.burn().clone());
+        let model = wrap(
+            model,
+            groups.multipliers(),
+            (steps_per_epoch, step.clone()),
+            &training,
+            Arc::clone(&calibration),
+        )?
+        .with_interrupter(ending.burn().clone());
         let failure = model.failure();
         let mut began = model.clone();
         if let Some(moment) = from {
@@ -216,6 +223,8 @@ impl<N: Network> Run<'_, N> {
             _ => training.epochs,
         };
         teacher::keep(training.distillation.as_ref(), &self.folder, from.is_none(), &**disk)?;
+        let rep_optimizer = training.rep_optimizer.clone();
+        scales::keep(rep_optimizer.as_ref(), &self.folder, from.is_none(), &**disk)?;
         let rate = training.optimizer.learning_rate;
         let schedule = Schedule::new(training.schedule.clone(), rate, steps_per_epoch);
         let known = Known {
@@ -354,6 +363,9 @@ impl<N: Network> Run<'_, N> {
         let stopped = ending.reason().filter(|_| !whole);
         if stopped.is_some() && steps > done * steps_per_epoch {
             recorder.left(StopAfterStep::moment(steps, steps_per_epoch));
+        }
+        if let (Some(RepOptimizer::Search), None) = (rep_optimizer, &stopped) {
+            scales::found(&network, &self.folder, &**disk)?;
         }
         recorder.update(|record| {
             record.early = early;

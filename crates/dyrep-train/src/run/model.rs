@@ -13,6 +13,7 @@ use crate::dyrep::DyRep;
 use crate::error::TrainError;
 use crate::input::InputSpec;
 use crate::params;
+use crate::rep_optimizer::GradientMultipliers;
 use crate::step_gradients::StepGradients;
 
 /// A validation picture, `[1, channels, height, width]`.
@@ -40,6 +41,7 @@ pub(super) fn not_finite<N: Network>(network: &N) -> Option<String> {
 /// The network in its wrappers.
 pub(super) fn wrap<N: Network>(
     model: Classifier<N>,
+    multipliers: &GradientMultipliers,
     (steps_per_epoch, step): (usize, Option<StepGradients>),
     training: &Training,
     calibration: Arc<Calibration>,
@@ -52,7 +54,7 @@ pub(super) fn wrap<N: Network>(
         model = model.with_average(decay);
     }
     if let Some(norm) = training.optimizer.clip_norm {
-        model = model.with_clipping(norm);
+        model = model.with_multiplied_clipping(norm, multipliers.clone());
     }
     if let Some(step) = step {
         model = model.with_shared_step(step, Classifier::sharing);

@@ -1,6 +1,6 @@
 //! How to train.
 
-use burn::module::{ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, GradientCheckpointingStrategy, Tensor};
 use dyrep_burn::{ControllerConfig, SearchConfig};
 use dyrep_config::Precision;
@@ -12,6 +12,8 @@ use crate::classifier::{Classifier, Loss};
 use crate::distillation::Distillation;
 use crate::error::TrainError;
 use crate::input::InputSpec;
+use crate::optimizer::Groups;
+use crate::rep_optimizer::{GradientMultipliers, RepOptimizer};
 use crate::step_gradients::StepGradients;
 
 /// How to train a classifier.
@@ -34,6 +36,8 @@ pub struct Training {
     pub loss: Loss,
     /// A teacher of the training pictures; `None` learns from their labels alone.
     pub distillation: Option<Distillation>,
+    /// Convolutions that train as blocks without being any, or a search for such blocks' scales; `None` for neither.
+    pub rep_optimizer: Option<RepOptimizer>,
     /// When and how the structure changes; `None` leaves it as it is.
     pub controller: Option<ControllerConfig>,
     /// How branches are searched; `None` lets all run.
@@ -69,6 +73,20 @@ pub(crate) fn numbers(precision: Precision) -> FloatDType {
 }
 
 impl Training {
+    /// The groups of a network's parameters, with what their steps are multiplied by.
+    ///
+    /// # Errors
+    /// Groups that name layers that are not there; scales that are not of the network's convolutions, or of an optimiser
+    /// that nothing can be multiplied of.
+    pub(crate) fn groups<M: Module>(&self, network: &M) -> Result<Groups, TrainError> {
+        let groups = Groups::of(&self.optimizer, network)?;
+        let Some(RepOptimizer::Multiplied(scales)) = &self.rep_optimizer else {
+            return Ok(groups);
+        };
+        let method = self.optimizer.method;
+        Ok(groups.with_multipliers(GradientMultipliers::of(network, scales, method)?))
+    }
+
     /// A network that learns, with its loss.
     pub(crate) fn classifier<N: Network>(&self, network: N) -> Classifier<N> {
         Classifier::new(network, self.loss.clone()).with_precision(self.precision)

@@ -103,6 +103,9 @@ pub struct RunRecord {
     /// The CRC-32 of the teacher's logits that it learns from, where there is a teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<u32>,
+    /// The CRC-32 of the scales of blocks that its steps are those of, where there are such scales.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scales: Option<u32>,
     /// What else should be known: growths that were undone, steps that were left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -135,6 +138,7 @@ impl RunRecord {
             unfinished: None,
             left_out: vec![],
             teacher: None,
+            scales: None,
             notes: vec![],
             deployment: None,
         }

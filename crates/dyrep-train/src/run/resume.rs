@@ -8,6 +8,7 @@ use dyrep_models::Network;
 
 use super::layout::Layout;
 use super::record::{Amendment, RunRecord};
+use super::scales;
 use super::{Progress, Training};
 use crate::checkpoint::{Broken, Checkpoints, Moment};
 use crate::classifier::Classifier;
@@ -39,6 +40,7 @@ pub(super) fn begun(layout: &Layout, (training, classes): (&Training, &[String])
     record.classes = classes.to_vec();
     record.epochs_planned = *epochs;
     record.teacher = training.distillation.as_ref().map(|it| it.teacher.checksum());
+    record.scales = scales::checksum(training.rep_optimizer.as_ref());
     record.layers.clone_from(&layout.layers);
     record
 }
@@ -76,6 +78,9 @@ pub(super) fn gone_on(
             (_, None) => "the run began with a teacher's logits".to_owned(),
             _ => "the run began with other logits of its teacher".to_owned(),
         });
+    }
+    if record.scales != now.scales {
+        return refused("the run began with other scales of its blocks".to_owned());
     }
     record.truncate(moment);
     if record.recipe != now.recipe {

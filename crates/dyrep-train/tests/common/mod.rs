@@ -123,6 +123,7 @@ pub(crate) fn training(epochs: usize) -> Training {
         },
         loss: Loss::default(),
         distillation: None,
+        rep_optimizer: None,
         controller: Some(controller()),
         search: None,
         recalibration: 0,
