@@ -71,27 +71,24 @@ impl SearchConfig {
     /// The first one that makes no sense, with what would.
     pub fn check(&self) -> Result<(), SearchConfigError> {
         let Self { share, random_until, search_until, alpha_learning_rate, .. } = *self;
-        let numbers: [(_, _, fn(f64) -> bool, _); 5] = [
-            ("share", "above 0 and at most 1", |it| it > 0.0 && it <= 1.0, share),
-            (
-                "alpha_learning_rate",
-                "above 0",
-                |it| it > 0.0 && it.is_finite(),
-                alpha_learning_rate,
-            ),
-            ("alpha_betas", "0 to below 1", |it| (0.0..1.0).contains(&it), self.alpha_betas[0]),
-            ("alpha_betas", "0 to below 1", |it| (0.0..1.0).contains(&it), self.alpha_betas[1]),
+        let [first, second] = self.alpha_betas;
+        let (below_one, decay) = (|beta| (0.0..1.0).contains(&beta), self.alpha_weight_decay);
+        let rate = alpha_learning_rate > 0.0 && alpha_learning_rate.is_finite();
+        for (option, expected, holds, found) in [
+            ("share", "above 0 and at most 1", share > 0.0 && share <= 1.0, share),
+            ("alpha_learning_rate", "above 0", rate, alpha_learning_rate),
+            ("alpha_betas", "0 to below 1", below_one(first), first),
+            ("alpha_betas", "0 to below 1", below_one(second), second),
             (
                 "alpha_weight_decay",
                 "a number not below 0",
-                |it| it >= 0.0 && it.is_finite(),
-                self.alpha_weight_decay,
+                decay >= 0.0 && decay.is_finite(),
+                decay,
             ),
-        ];
-        if let Some((option, expected, _, found)) =
-            numbers.into_iter().find(|(_, _, holds, number)| !holds(*number))
-        {
-            return Err(SearchConfigError { option, expected, found: found.to_string() });
+        ] {
+            if !holds {
+                return Err(SearchConfigError { option, expected, found: found.to_string() });
+            }
         }
         if random_until >= search_until {
             let (option, expected) = ("random_until", "below `search_until`");

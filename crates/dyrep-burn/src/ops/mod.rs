@@ -21,6 +21,8 @@ mod cpu;
 #[cfg(not(feature = "flex"))]
 #[path = "no_executor.rs"]
 mod cpu;
+#[cfg(test)]
+pub(crate) mod launched;
 #[cfg(all(test, feature = "wgpu"))]
 mod lazy;
 mod norm;
@@ -89,28 +91,6 @@ pub(crate) fn run(plan: Plan<DispatchTensor>) -> Option<Done<DispatchTensor>> {
     match wanted {
         Kernels::Fast => cpu::run(plan),
         Kernels::Composed | Kernels::Merged => None,
-    }
-}
-
-/// Operations that this thread has launched, for tests that count them.
-#[cfg(test)]
-pub(crate) mod launched {
-    use std::cell::Cell;
-
-    thread_local! {
-        static COUNT: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub(crate) fn add(operations: usize) {
-        COUNT.set(COUNT.get() + operations);
-    }
-
-    /// Operations that `f` launches on this thread: convolutions, norms and averages, each by itself or as a part of a
-    /// block that an executor computes whole.
-    pub(crate) fn by<T>(f: impl FnOnce() -> T) -> (T, usize) {
-        let before = COUNT.get();
-        let done = f();
-        (done, COUNT.get() - before)
     }
 }
 
