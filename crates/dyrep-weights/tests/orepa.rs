@@ -49,7 +49,14 @@ fn alone() -> ModelConfig {
 #[case("orepa_resnet50.safetensors", "resnet50", 1, Naming::Orepa, "", "orepa_resnet50")]
 #[case("orepa_resnet50_deployed.safetensors", "resnet50", 1, Naming::Orepa, "", "orepa_resnet50")]
 #[case("orepa_repvgg_a2.safetensors", "repvgg_a2", 1, Naming::Orepa, "", "orepa_repvgg_a2")]
-#[case("orepa_repvgg_a2_deployed.safetensors", "repvgg_a2", 1, Naming::RepVgg, "", "orepa_repvgg_a2")]
+#[case(
+    "orepa_repvgg_a2_deployed.safetensors",
+    "repvgg_a2",
+    1,
+    Naming::RepVgg,
+    "",
+    "orepa_repvgg_a2"
+)]
 fn networks_are_known_by_their_tensors(
     #[case] file: &str,
     #[case] model: &str,

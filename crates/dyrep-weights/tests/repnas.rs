@@ -91,18 +91,22 @@ fn branches_that_run_are_loaded() {
                 _ => "stages.3.0.conv".to_owned(),
             };
             let strided = [0, 1, 3, 7, 21].contains(&number);
-            let mut chosen: Vec<bool> = chosen[6 * number..][..6].iter().map(|one| *one == 1.0).collect();
+            let mut chosen: Vec<bool> =
+                chosen[6 * number..][..6].iter().map(|one| *one == 1.0).collect();
             if strided && !chosen.contains(&true) {
                 chosen[2] = true;
             }
             let kxk = usize::from(chosen[2]) + usize::from(strided && chosen[3]);
             let rest = [0, 1, 4, 5].iter().filter(|at| chosen[**at]).count();
-            let wanted = kxk.max(1) + rest + usize::from(chosen[3] && !strided) + usize::from(!strided);
+            let wanted =
+                kxk.max(1) + rest + usize::from(chosen[3] && !strided) + usize::from(!strided);
             let form = &layers[&path].form;
             assert_eq!(form.branch_count(), wanted, "{file} {path}: {form}");
             assert_eq!(form.to_string().starts_with("kxk:constant"), kxk == 0, "{path}: {form}");
         }
-        assert!(report.passed_over.iter().any(|name| name.ends_with("features.0.conv.conv.weight")));
+        assert!(
+            report.passed_over.iter().any(|name| name.ends_with("features.0.conv.conv.weight"))
+        );
         assert!(report.passed_over.iter().any(|name| name.ends_with("alphas")));
         assert!(report.notes[1].contains("0 times a constant"), "{:?}", report.notes);
     }
@@ -172,7 +176,8 @@ fn all_files_have_their_own_names() {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let Some(file) = name.strip_suffix(".gz").filter(|name| !name.starts_with("expected")) else {
+        let Some(file) = name.strip_suffix(".gz").filter(|name| !name.starts_with("expected"))
+        else {
             continue;
         };
         let wanted = match file {
@@ -190,7 +195,9 @@ fn all_files_have_their_own_names() {
     // Files of other code.
     for entry in std::fs::read_dir(common::golden("")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| ["pth", "pt", "safetensors"].iter().any(|known| extension == *known)) {
+        if path.extension().is_some_and(|extension| {
+            ["pth", "pt", "safetensors"].iter().any(|known| extension == *known)
+        }) {
             let naming = open(&path).unwrap().format().naming;
             assert!(![Naming::Orepa, Naming::RepNas].contains(&naming), "{}", path.display());
         }

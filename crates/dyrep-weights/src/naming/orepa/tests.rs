@@ -76,9 +76,11 @@ fn published_names_become_ours() {
 fn no_other_published_dialect_is_tried() {
     let resnet = ["stage0", "stage1", "stage4", "conv1", "linear", "dbb_origin", "kxk"];
     let repvgg = ["stage0", "stage1", "rbr_dense", "reparam_conv", "linear"];
-    for (names, mark) in
-        [(&resnet[..], "weight_orepa_1x1"), (&resnet, "or_large_reparam"), (&repvgg, "weight_rbr_origin")]
-    {
+    for (names, mark) in [
+        (&resnet[..], "weight_orepa_1x1"),
+        (&resnet, "or_large_reparam"),
+        (&repvgg, "weight_rbr_origin"),
+    ] {
         let without = dialects(&names.iter().copied().collect());
         assert!(without.iter().any(|known| [Naming::Dbb, Naming::RepVgg].contains(&known.naming)));
         assert!(without.iter().all(|known| known.naming != Naming::Orepa));
@@ -104,7 +106,8 @@ fn rows_are_those_of_the_branch_and_of_the_output() {
 fn frequencies_of_odd_channels_are_halves() {
     let values = prior(3, 3);
     // Channel 1 is of the first half, which is 1.5 wide; channel 2 begins at 1 + 2 − 1.5.
-    let wanted = |at: f64, frequency: f64| (std::f64::consts::PI * (at + 0.5) * frequency / 3.0).cos();
+    let wanted =
+        |at: f64, frequency: f64| (std::f64::consts::PI * (at + 0.5) * frequency / 3.0).cos();
     assert_eq!(values[9 + 3], wanted(1.0, 2.0));
     assert_eq!(values[18 + 3 + 2], wanted(2.0, 1.5));
 }

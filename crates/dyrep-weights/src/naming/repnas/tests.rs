@@ -24,7 +24,16 @@ fn published_names_become_ours() {
 #[test]
 fn layers_are_counted_through_the_stages() {
     let places = [0, 1, 2, 3, 6, 7, 20, 21].map(|number| layer(number).unwrap());
-    let wanted = ["stem", "stages.0.0", "stages.0.1", "stages.1.0", "stages.1.3", "stages.2.0", "stages.2.13", "stages.3.0"];
+    let wanted = [
+        "stem",
+        "stages.0.0",
+        "stages.0.1",
+        "stages.1.0",
+        "stages.1.3",
+        "stages.2.0",
+        "stages.2.13",
+        "stages.3.0",
+    ];
     assert_eq!(places, wanted.map(|place| format!("{place}.conv")));
     assert_eq!(layer(22), None);
 }
@@ -40,5 +49,9 @@ fn no_other_published_dialect_is_tried() {
     let others = dialects(&parts().filter(|part| *part != "linear").collect());
     assert_eq!(others[0].naming, Naming::MobileNetV2);
     // A network of more layers is another one.
-    assert!(dialects(&parts().chain(["22"]).collect()).iter().all(|known| known.naming != Naming::RepNas));
+    assert!(
+        dialects(&parts().chain(["22"]).collect())
+            .iter()
+            .all(|known| known.naming != Naming::RepNas)
+    );
 }
