@@ -118,7 +118,7 @@ impl NetworkArgs {
             note_passed_over(weights.file(), &report.passed_over);
         }
         for told in &report.notes {
-            note(&format!("{}: {told}", weights.file().display()));
+            crate::terminal::note(&format!("{}: {told}", weights.file().display()));
         }
         label.network = Some((name, config.clone()));
         if let (None, Some(recipe)) = (&label.input, &recipe) {
