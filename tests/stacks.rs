@@ -133,7 +133,7 @@ fn kernels_in_sequence_are_one_kernel() {
             for kernel in &kernels {
                 found.push(kernel.weight().grad(&gradients).unwrap());
                 let bias = kernel.bias().map(|bias| bias.grad(&gradients).unwrap());
-                found.extend(bias.map(|bias| bias.unsqueeze::<4>()));
+                found.extend(bias.map(Tensor::unsqueeze::<4>));
             }
             found
         };
