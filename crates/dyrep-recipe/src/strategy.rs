@@ -40,7 +40,7 @@ const KEYS: &[&str] = &{
     let mut keys = ["name"; growth::KEYS.len() + search::KEYS.len() + OF_SCALES.len() + 1];
     let mut i = 0;
     while i < OF_SCALES.len() {
-        keys[growth::KEYS.len() + 1 + i] = OF_SCALES[i];
+        keys[growth::KEYS.len() + search::KEYS.len() + 1 + i] = OF_SCALES[i];
         i += 1;
     }
     i = 0;

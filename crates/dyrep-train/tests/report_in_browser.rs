@@ -204,6 +204,24 @@ fn every_kind_of_branch_has_a_picture_and_a_meaning() {
     assert!(values(&dom, "data-legend").is_empty());
 }
 
+/// Layers in sequence are drawn one below the other, each with its branches.
+#[test]
+fn layers_in_sequence_are_drawn() {
+    let row = |kind: &str| BranchRow { kind: kind.into(), strength: None, inside: None };
+    let branches = vec![row("kxk:scale"), row("1x1:scale")];
+    let block = Form::Block { branches, norm_after: false };
+    let layers = vec![block.clone(), Form::Plain { bias: true }, block];
+    let mut page = resnet18();
+    let forms = vec![Form::Stack { layers, norm_after: true }];
+    (page.layers, page.snapshots) = (page.layers[..1].to_vec(), vec![Snapshot { epoch: 0, forms }]);
+    let Some(dom) = dom("stack", &render(&page), "") else { return };
+    assert_drawn("stack", &dom);
+    assert_eq!(values(&dom, "data-layer"), ["0", "1", "2"]);
+    assert_eq!(dom.matches("class=\"branch box").count(), 4);
+    assert_eq!(values(&dom, "data-legend"), ["kxk", "1x1"]);
+    assert!(dom.contains("then layer 3") && dom.contains("then a batch norm"));
+}
+
 #[test]
 fn the_address_chooses_the_epoch() {
     let page = resnet18();

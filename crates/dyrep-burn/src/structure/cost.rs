@@ -88,11 +88,10 @@ impl Form {
     #[must_use]
     pub fn macs(&self, geometry: &ConvGeometry, input: [usize; 2]) -> u64 {
         match self {
-            Self::Plain { .. } => geometry.macs(input),
+            // Composing a stack's kernel costs the same whatever the image.
+            Self::Plain { .. } | Self::Stack(_) => geometry.macs(input),
             // Summing kernels costs the same whatever the image.
             Self::Block(block) if block.is_linear(geometry) => geometry.macs(input),
-            // Nor does composing them.
-            Self::Stack(_) => geometry.macs(input),
             Self::Block(block) => sum(block.running().map(|branch| branch.macs(geometry, input))),
         }
     }

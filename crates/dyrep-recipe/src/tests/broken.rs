@@ -236,7 +236,7 @@ fn unknown_names() {
     check_more(
         "branches.exactly = ['kxk',\n '1x1_kx']",
         "recipes/x.toml:17: `exactly[1]` in [strategy.branches]: unknown name `1x1_kx`; did you mean \
-         `1x1_kxk`? (known: 1x1, 1x1_kxk, 1x1_avg, kxk, 1xk, kx1, identity, avg)",
+         `1x1_kxk`? (known: 1x1, 1x1_kxk, 1x1_avg, kxk, 1xk, kx1, identity, avg, id1x1_kxk, 1x1_prior, dw_1x1)",
     );
     check_more(
         "[augmentation]\ntrain = [\n  'vertical_flip',\n]",

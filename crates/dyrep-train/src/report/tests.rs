@@ -40,6 +40,7 @@ fn page_of(text: &str) -> Page {
     let plain = Some(Box::new(Form::Plain { bias: true }));
     let branch = BranchRow { kind: string(), strength: Some(0.5), inside: plain };
     let nested = Form::Block { branches: vec![branch], norm_after: true };
+    let stacked = nested.clone();
     let outer = BranchRow { kind: "kxk".into(), strength: None, inside: Some(Box::new(nested)) };
     Page {
         title: string(),
@@ -77,7 +78,10 @@ fn page_of(text: &str) -> Page {
         }),
         snapshots: vec![Snapshot {
             epoch: 0,
-            forms: vec![Form::Block { branches: vec![outer], norm_after: false }],
+            forms: vec![
+                Form::Block { branches: vec![outer], norm_after: false },
+                Form::Stack { layers: vec![Form::Plain { bias: true }, stacked], norm_after: true },
+            ],
         }],
         left_out: vec![string()],
         notes: vec![string()],
