@@ -366,7 +366,7 @@ fn hostile_strings_are_only_shown() {
 fn a_long_run_of_many_layers_is_drawn() {
     let page = large(60, 600, 5);
     let html = render(&page);
-    assert!(html.len() < 5_000_000, "{} bytes", html.len());
+    assert!(html.len() < 6_500_000, "{} bytes", html.len());
     let Some(dom) = dom("large", &html, "#epoch=300") else { return };
     assert_drawn("large", &dom);
     assert_structure(&dom, &page, 300);

@@ -193,16 +193,18 @@ function branchBox(branch, added, old, tally, compare) {
 const branchStrength = (value) =>
   known(value) ? value.toFixed(2).replace(/^0\./, ".").replace("-", "−") : written(value);
 
-// A branch's name says what it is: perhaps `1x1_`, then `kxk`, `1xk`, `3x3d2`, … with taps so many apart, `avg` or
-// `identity`; which of several it is and how it ends come behind: `kxk.2`, `1x1:scale`.
+// A branch's name says what it is: perhaps one of these, then `kxk`, `1xk`, `3x3d2`, … with taps so many apart, `avg`,
+// `prior` or `identity`; which of several it is and how it ends come behind: `kxk.2`, `1x1:scale`.
+const FIRSTS = { "1x1_": "1×1", id1x1_: "identity plus 1×1", dw_: "depthwise k×k" };
 function chainOf(kind) {
   const name = kind.replace(/[.:].*$/, "");
-  const rest = name.startsWith("1x1_") ? name.slice(4) : name;
+  const first = Object.keys(FIRSTS).find((prefix) => name.startsWith(prefix)) || "";
+  const rest = name.slice(first.length);
   const conv = /^(k|\d+)x(k|\d+)(?:d(\d+))?$/.exec(rest);
-  if (!conv && rest !== "avg" && rest !== "identity") return null;
+  if (!conv && !["avg", "prior", "identity"].includes(rest)) return null;
   return {
     name,
-    first: rest !== name,
+    first,
     core: conv ? "conv" : rest,
     size: conv ? [conv[1], conv[2]] : ["k", "k"],
     step: conv ? Number(conv[3] || 1) : 1,
@@ -221,10 +223,11 @@ function tapsOf({ core, size, step }) {
   for (let row = 0; row < spans[0]; row += step)
     for (let column = 0; column < spans[1]; column += step)
       on.push([row + ((side - spans[0]) >> 1), column + ((side - spans[1]) >> 1)]);
-  return { side, on, half: core === "avg" };
+  return { side, on, half: core === "avg" || core === "prior" };
 }
 
 const POINT = { side: 3, on: [[1, 1]], half: false };
+const WHOLE = tapsOf({ core: "conv", size: ["k", "k"], step: 1 });
 const icons = new Map();
 
 // A network has hundreds of branches: each icon is drawn once and copied.
@@ -237,7 +240,7 @@ const ICON = 14;
 
 function drawIcon(kind) {
   const chain = chainOf(kind);
-  const kernels = chain && chain.first ? [POINT] : [];
+  const kernels = chain && chain.first ? [chain.first === "dw_" ? WHOLE : POINT] : [];
   if (chain && chain.core !== "identity") kernels.push(tapsOf(chain));
   const arrow = chain !== null && chain.core === "identity";
   const count = kernels.length + (arrow || chain === null ? 1 : 0);
@@ -278,10 +281,11 @@ function drawKernel({ side, on, half }, left) {
 function meaning({ first, core, size, step }) {
   const told = {
     avg: "average pooling",
+    prior: "a cosine over the taps",
     identity: "the input",
     conv: size.join("×") + (step > 1 ? `, taps ${step} apart` : ""),
   };
-  return first ? `1×1, then ${told[core]}` : told[core];
+  return first ? `${FIRSTS[first]}, then ${told[core]}` : told[core];
 }
 
 // The kinds that the run has had, in the order in which they come.
