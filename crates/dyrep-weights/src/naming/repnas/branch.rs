@@ -38,7 +38,7 @@ impl Branch {
     ///
     /// # Errors
     /// Tensors that are none of the six branches'.
-    pub(super) fn of(parts: BTreeMap<String, Stored>) -> Result<Self, Unfit> {
+    pub(super) fn of(parts: &BTreeMap<String, Stored>) -> Result<Self, Unfit> {
         let has = |name: &str| parts.get(name).filter(|stored| stored.shape.len() == 4);
         let (kind, names, first): (usize, &[(&str, &str)], _) = match () {
             () if let Some(first) = has("conv1.conv.weight") => (1, &AVERAGE, first),
@@ -59,7 +59,7 @@ impl Branch {
         let channels = [first.shape[1], last.shape[0]];
         let ours = if names == SECOND { KXK } else { KINDS[kind] };
         let mut named = BTreeMap::new();
-        for (name, stored) in &parts {
+        for (name, stored) in parts {
             let found = names
                 .iter()
                 .find_map(|(theirs, ours)| Some(format!("{ours}{}", name.strip_prefix(theirs)?)));

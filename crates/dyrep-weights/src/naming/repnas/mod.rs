@@ -132,7 +132,7 @@ fn branches(path: &str, reading: &mut Reading) -> Result<BTreeMap<usize, Branch>
         };
         parts.entry(number).or_default().insert(part, stored);
     }
-    parts.into_iter().map(|(number, parts)| Ok((number, Branch::of(parts)?))).collect()
+    parts.into_iter().map(|(number, parts)| Ok((number, Branch::of(&parts)?))).collect()
 }
 
 /// A block always has a k×k convolution: one that adds nothing and learns nothing, unless branches are cut into it.
