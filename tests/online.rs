@@ -126,6 +126,9 @@ fn an_online_block_is_written_read_and_deployed() {
             assert!(off < allowed(TOLERANCE), "{preset}: {off:.1e}");
             let off = relative_difference(deploy(&layer).forward(input), want);
             assert!(off < allowed(TOLERANCE), "{preset}: {off:.1e}");
+            let bare = config(&geometry, preset).with_norm_after(false).with_bias(false);
+            let form = bare.form().unwrap();
+            assert_eq!(deploy(&bare.init(&device)).form(), form.deployed(&geometry), "{preset}");
             let tensors = params::read(&layer).into_iter();
             let shapes = tensors.map(|(path, data)| (path, data.shape().to_vec())).collect();
             if all_show {

@@ -5,6 +5,8 @@ use dyrep_data::TransformSpec;
 use super::Parts;
 use super::fault::{Fault, Kind};
 use super::optimization::{Method, ScheduleKind};
+use super::run::Shipped;
+use super::search::SearchRecipe;
 use super::strategy::{RepOptimizerRecipe, StrategyRecipe};
 use super::tree::{At, Table};
 
@@ -25,6 +27,7 @@ pub(super) fn faults(parts: &Parts, root: &Table) -> Vec<Fault> {
         chosen_for_nothing(parts),
         epochs_of_growth(parts),
         epochs_of_search(parts),
+        best_of_a_search(parts),
         multiplied(parts),
         searched_from_weights(parts),
     ];
@@ -230,6 +233,23 @@ fn epochs_of_search(parts: &Parts) -> Option<Clash> {
     let found = config.random_until.to_string();
     let late = config.random_until >= config.search_until;
     late.then(|| Clash::new(&["strategy", "random_until"], expected, found))?
+}
+
+/// Until its last phase a search is of other networks than the one that it ends with: none of them is the best of the run,
+/// and the run does not end with one.
+fn best_of_a_search(parts: &Parts) -> Option<Clash> {
+    let StrategyRecipe::RepNas(SearchRecipe { structure: None, .. }) = parts.strategy.as_ref()?
+    else {
+        return None;
+    };
+    let evaluation = parts.evaluation.as_ref()?;
+    if let Some(epochs) = evaluation.early_stopping {
+        let expected = "none for a search, which ends with its last phase";
+        return Clash::new(&["evaluation", "early_stopping"], expected, epochs.to_string());
+    }
+    let expected = "`last` for a search, whose earlier epochs are of other networks";
+    let is_best = evaluation.ship == Shipped::Best;
+    is_best.then(|| Clash::new(&["evaluation", "ship"], expected, "`best`".to_owned()))?
 }
 
 /// Steps of these are those of the blocks, multiplied; of no others.

@@ -10,6 +10,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     ("imagenet_repvgg_b2g4", include_str!("../../../recipes/imagenet_repvgg_b2g4.toml")),
     ("imagenet_repvgg_b3", include_str!("../../../recipes/imagenet_repvgg_b3.toml")),
     ("imagenet_resnet18", include_str!("../../../recipes/imagenet_resnet18.toml")),
+    ("imagenet_resnet18_orepa", include_str!("../../../recipes/imagenet_resnet18_orepa.toml")),
 ];
 
 /// The names of [`ALL`].

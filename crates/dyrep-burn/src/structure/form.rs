@@ -287,13 +287,31 @@ impl Form {
         }
     }
 
-    /// The form after deployment: a block becomes a plain convolution with a bias, a stack a plain one.
+    /// The form after deployment of a layer of `geometry`: one convolution, with a bias if there is anything that adds one.
     #[must_use]
-    pub fn deployed(&self) -> Self {
+    pub fn deployed(&self, geometry: &ConvGeometry) -> Self {
+        Self::Plain { bias: self.has_bias(geometry) }
+    }
+
+    /// Whether the convolution that it is at inference has a bias: of a convolution inside, or of a norm.
+    fn has_bias(&self, geometry: &ConvGeometry) -> bool {
         match self {
-            Self::Plain { bias } => Self::Plain { bias: *bias },
-            Self::Block(_) => Self::Plain { bias: true },
-            Self::Stack(stack) => Self::Plain { bias: stack.has_bias() },
+            Self::Plain { bias } => *bias,
+            Self::Block(block) => {
+                let of_branch = |branch: &BranchForm| {
+                    let is_sequence = branch.name.kind.has_first(geometry);
+                    let norm =
+                        branch.end == End::Norm || (is_sequence && branch.end != End::Linear);
+                    let inside = |conv: &Form| conv.has_bias(&branch.conv_geometry(geometry));
+                    norm || branch.conv.as_deref().is_some_and(inside)
+                };
+                block.norm_after || block.running().any(of_branch)
+            }
+            Self::Stack(stack) => {
+                let own = geometry.in_sequence().unwrap_or_default();
+                let mut layers = stack.layers.iter().zip(&own);
+                stack.norm_after || layers.any(|(layer, own)| layer.has_bias(own))
+            }
         }
     }
 

@@ -247,7 +247,7 @@ impl LayerStructure {
 
     /// After deployment.
     fn deployed(&self) -> Self {
-        Self { geometry: self.geometry.clone(), form: self.form.deployed() }
+        Self { geometry: self.geometry.clone(), form: self.form.deployed(&self.geometry) }
     }
 }
 

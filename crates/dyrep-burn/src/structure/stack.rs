@@ -55,21 +55,6 @@ impl StackForm {
         }
         Ok(())
     }
-
-    /// Whether what it is at inference has a bias.
-    pub(super) fn has_bias(&self) -> bool {
-        fn inside(form: &Form) -> bool {
-            let of_block = |block: &BlockForm| {
-                block.branches.iter().filter_map(|branch| branch.conv.as_deref()).any(inside)
-            };
-            match form {
-                Form::Plain { bias } => *bias,
-                Form::Block(block) => of_block(block),
-                Form::Stack(stack) => stack.has_bias(),
-            }
-        }
-        self.norm_after || self.layers.iter().any(inside)
-    }
 }
 
 /// The layers, as in `(kxk:scale + 1x1:scale) then (kxk:scale + 1x1:scale), published, norm`.

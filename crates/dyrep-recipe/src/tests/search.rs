@@ -58,6 +58,13 @@ fn a_structure_that_was_found_is_not_searched() {
 #[test]
 fn what_cannot_be_searched_is_told_by_its_key() {
     let refused = |changes: &[&str]| parse(SHORT, changes).unwrap_err().to_string();
+    for change in ["evaluation.ship=best", "evaluation.early_stopping=3"] {
+        let text = refused(&["strategy.name=repnas", change]);
+        let key = change.split(['.', '=']).nth(1).unwrap();
+        assert!(text.contains(&format!("`{key}` in [evaluation]: expected")), "{text}");
+        let found = ["strategy.name=repnas", "strategy.structure=runs/found", change];
+        assert!(parse(SHORT, &found).is_ok());
+    }
     for (change, want) in [
         ("share=0", "`share` in [strategy]: expected a number above 0 and not above 1, found 0"),
         (

@@ -73,7 +73,8 @@ fn an_unknown_recipe_is_named_with_those_there_are() {
     let error = Recipe::builtin("cifar_vgg18", &[]).unwrap_err().to_string();
     let want = "no shipped recipe is called `cifar_vgg18`; did you mean `cifar_vgg16`? (known: \
                 cifar_vgg16, digits_quick, imagenet_mobilenet_v1, imagenet_repnas_a0, \
-                imagenet_repvgg_a2, imagenet_repvgg_b2g4, imagenet_repvgg_b3, imagenet_resnet18)";
+                imagenet_repvgg_a2, imagenet_repvgg_b2g4, imagenet_repvgg_b3, imagenet_resnet18, \
+                imagenet_resnet18_orepa)";
     assert_eq!(error, want);
     let error = Recipe::builtin("digits_quick", &["run.sed=1".parse().unwrap()]).unwrap_err();
     let want = "override `run.sed=1`: unknown key `sed` in [run]; did you mean `seed`? (known: \
@@ -125,6 +126,33 @@ fn figures_are_those_of_the_published_table() {
 }
 
 #[test]
+fn the_recipe_of_orepa_has_the_published_settings() {
+    let recipe = Recipe::builtin("imagenet_resnet18_orepa", &[]).unwrap();
+    let (optimizer, schedule) = (&recipe.optimizer, &recipe.schedule);
+    assert_eq!(optimizer.method, Method::Sgd { momentum: 0.9, nesterov: false });
+    assert_eq!((optimizer.learning_rate, optimizer.batch_size), (0.1, 256));
+    assert_eq!((optimizer.weight_decay, optimizer.decay_norms_and_biases), (1e-4, false));
+    assert_eq!(
+        (schedule.epochs, &schedule.kind, schedule.warm_up_epochs),
+        (120, &ScheduleKind::Cosine, 0)
+    );
+    assert_eq!(recipe.strategy.branching().branches, Preset::OrepaStem.into());
+    assert!(recipe.controller().is_none());
+    // What its comment says of other networks.
+    for (changes, preset) in [
+        (
+            &["model.name=resnet50", "strategy.only.kernels=[[1, 1], [3, 3], [7, 7]]"][..],
+            Preset::OrepaStem,
+        ),
+        (&["model.name=repvgg_a0", "strategy.name=orepa_repvgg"], Preset::OrepaRepVgg),
+    ] {
+        let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
+        let recipe = Recipe::builtin("imagenet_resnet18_orepa", &changes).unwrap();
+        assert_eq!(recipe.strategy.branching().branches, preset.into());
+    }
+}
+
+#[test]
 fn augmentations_are_those_of_the_published_table() {
     use TransformSpec as Step;
     let crop = || Step::RandomResizedCrop { size: 224, scale: [0.08, 1.0], ratio: [0.75, 4. / 3.] };
@@ -150,6 +178,7 @@ fn augmentations_are_those_of_the_published_table() {
         ),
         ("imagenet_resnet18", vec![crop(), flip(), jitter()]),
         ("imagenet_mobilenet_v1", vec![crop(), flip(), jitter()]),
+        ("imagenet_resnet18_orepa", vec![crop(), flip()]),
         ("imagenet_repvgg_a2", vec![crop(), flip()]),
         ("imagenet_repvgg_b2g4", strong()),
         ("imagenet_repvgg_b3", strong()),
