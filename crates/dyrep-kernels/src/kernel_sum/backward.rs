@@ -5,8 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::chunks::split;
-use super::rows::Own;
+use super::rows::{Own, add_kernels, by_taps};
 use super::{Form, KernelSum, Term};
+use crate::lanes::fast;
 use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
 
@@ -151,7 +152,7 @@ impl KernelSum<&[f32]> {
                     filter: &mut part.filter[number * filter..][..filter],
                 };
                 let by = term.scale.map_or(1.0, |scale| scale[output]);
-                part.scale[number] = self.back(row, output, &term.form, by, own);
+                part.scale[number] = fast!(self.back(row, output, &term.form, by, own));
             }
         }
     }
@@ -202,15 +203,10 @@ impl KernelSum<&[f32]> {
                 let (group, start) = (start / inputs, start % inputs);
                 for output in group * outputs..(group + 1) * outputs {
                     let by = term.scale.map_or(1.0, |scale| scale[output]);
-                    let rows = gradient[output * self.row() + start * taps..].chunks_exact(taps);
-                    let values = pointwise[(output * inputs + start) * times..].chunks_exact(times);
-                    let kernels = own.chunks_exact_mut(times * taps);
-                    for ((own, row), values) in kernels.zip(rows).zip(values) {
-                        for (own, value) in own.chunks_exact_mut(taps).zip(values) {
-                            let by = by * value;
-                            own.iter_mut().zip(row).for_each(|(own, row)| *own += by * row);
-                        }
-                    }
+                    let count = own.len() / (times * taps);
+                    let rows = &gradient[output * self.row() + start * taps..][..count * taps];
+                    let values = &pointwise[(output * inputs + start) * times..][..count * times];
+                    fast!(by_taps!(taps, add_kernels(own, rows, values, by)));
                 }
             });
         });

@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use self::chunks::split;
 use crate::block::Window;
+use crate::lanes::fast;
 use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
 
@@ -191,7 +192,8 @@ impl KernelSum<&[f32]> {
             let output = chunk.start + number;
             for Term { form, scale } in &self.terms {
                 if !matches!(form, Form::Product { .. }) {
-                    self.add(row, output, form, scale.map_or(1.0, |scale| scale[output]));
+                    let scale = scale.map_or(1.0, |scale| scale[output]);
+                    fast!(self.add(row, output, form, scale));
                 }
             }
         }

@@ -6,6 +6,19 @@ use crate::block::Window;
 /// Sums that are kept side by side: the compiler puts them into one register.
 const LANES: usize = 16;
 
+/// Calls a function of the number of taps, which the compiler knows where kernels have a usual size.
+macro_rules! by_taps {
+    ($taps:expr, $function:ident($($argument:expr),*)) => {
+        match $taps {
+            9 => $function::<9>($($argument),*, 9),
+            25 => $function::<25>($($argument),*, 25),
+            49 => $function::<49>($($argument),*, 49),
+            taps => $function::<0>($($argument),*, taps),
+        }
+    };
+}
+pub(super) use by_taps;
+
 /// What is wanted of one output channel, and of what.
 pub(super) struct Own<'a> {
     /// The channel's part of the term's first tensor, of a sequence of its 1×1.
@@ -16,6 +29,7 @@ pub(super) struct Own<'a> {
 
 impl KernelSum<&[f32]> {
     /// Adds an output channel of a term to its row of the sum.
+    #[inline(always)]
     pub(super) fn add(&self, row: &mut [f32], output: usize, form: &Form<&[f32]>, scale: f32) {
         let (taps, inputs) = (self.taps(), self.inputs());
         match form {
@@ -48,21 +62,11 @@ impl KernelSum<&[f32]> {
             Form::Filtered { first, filter } => {
                 let own = &first[output * inputs..][..inputs];
                 let filter = &filter[output * taps..][..taps];
-                for (row, value) in row.chunks_exact_mut(taps).zip(own) {
-                    let by = scale * value;
-                    row.iter_mut().zip(filter).for_each(|(sum, tap)| *sum += by * tap);
-                }
+                by_taps!(taps, add_filtered(row, own, filter, scale));
             }
             Form::Depthwise { depthwise, pointwise } => {
-                let (depthwise, own) = self.of_output(output, depthwise, pointwise);
-                let times = own.len() / inputs;
-                let each = own.chunks_exact(times).zip(depthwise.chunks_exact(times * taps));
-                for (row, (own, kernels)) in row.chunks_exact_mut(taps).zip(each) {
-                    for (value, kernel) in own.iter().zip(kernels.chunks_exact(taps)) {
-                        let by = scale * value;
-                        row.iter_mut().zip(kernel).for_each(|(sum, tap)| *sum += by * tap);
-                    }
-                }
+                let (kernels, own) = self.of_output(output, depthwise, pointwise);
+                by_taps!(taps, add_depthwise(row, own, kernels, scale));
             }
             Form::Identity { tap } => row[output % inputs * taps + tap] += scale,
             Form::Product { .. } => unreachable!("it is computed as a whole"),
@@ -70,6 +74,7 @@ impl KernelSum<&[f32]> {
     }
 
     /// The gradients of an output channel of a term, from its row of the sum's; returned that of its scale.
+    #[inline(always)]
     pub(super) fn back(
         &self,
         row: &[f32],
@@ -108,32 +113,11 @@ impl KernelSum<&[f32]> {
             Form::Filtered { first, filter } => {
                 let first = &first[output * inputs..][..inputs];
                 let filter = &filter[output * taps..][..taps];
-                let mut sum = 0.0;
-                for ((row, value), own) in row.chunks_exact(taps).zip(first).zip(own) {
-                    let through: f32 = row.iter().zip(filter).map(|(row, tap)| row * tap).sum();
-                    *own = by * through;
-                    sum += value * through;
-                    let by = by * value;
-                    of_filter.iter_mut().zip(row).for_each(|(own, row)| *own += by * row);
-                }
-                sum
+                by_taps!(taps, back_filtered(row, first, filter, own, of_filter, by))
             }
             Form::Depthwise { depthwise, pointwise } => {
                 let (kernels, values) = self.of_output(output, depthwise, pointwise);
-                let times = values.len() / inputs;
-                let mut sum = 0.0;
-                let own = own.chunks_exact_mut(times).zip(values.chunks_exact(times));
-                let each = own.zip(kernels.chunks_exact(times * taps));
-                for (row, ((own, values), kernels)) in row.chunks_exact(taps).zip(each) {
-                    for ((own, value), kernel) in
-                        own.iter_mut().zip(values).zip(kernels.chunks_exact(taps))
-                    {
-                        let through: f32 = row.iter().zip(kernel).map(|(row, tap)| row * tap).sum();
-                        *own = by * through;
-                        sum += value * through;
-                    }
-                }
-                sum
+                by_taps!(taps, back_depthwise(row, values, kernels, own, by))
             }
             Form::Identity { tap } => row[output % inputs * taps + tap],
             Form::Product { .. } => unreachable!("it has a way back of its own"),
@@ -141,6 +125,7 @@ impl KernelSum<&[f32]> {
     }
 
     /// What an output channel reads of a depthwise convolution, and with which weights.
+    #[inline(always)]
     fn of_output<'a>(
         &self,
         output: usize,
@@ -154,7 +139,129 @@ impl KernelSum<&[f32]> {
     }
 }
 
+/// The number of taps: the compiler's, if it knows.
+#[inline(always)]
+const fn known<const T: usize>(taps: usize) -> usize {
+    if T == 0 { taps } else { T }
+}
+
+#[inline(always)]
+fn add_filtered<const T: usize>(
+    row: &mut [f32],
+    first: &[f32],
+    filter: &[f32],
+    scale: f32,
+    taps: usize,
+) {
+    let taps = known::<T>(taps);
+    let filter = &filter[..taps];
+    for (row, value) in row.chunks_exact_mut(taps).zip(first) {
+        add_times(row, filter, scale * value);
+    }
+}
+
+#[inline(always)]
+fn back_filtered<const T: usize>(
+    row: &[f32],
+    first: &[f32],
+    filter: &[f32],
+    own: &mut [f32],
+    of_filter: &mut [f32],
+    by: f32,
+    taps: usize,
+) -> f32 {
+    let taps = known::<T>(taps);
+    let (filter, of_filter) = (&filter[..taps], &mut of_filter[..taps]);
+    let mut sum = 0.0;
+    for ((row, value), own) in row.chunks_exact(taps).zip(first).zip(own) {
+        let through = along(row, filter);
+        *own = by * through;
+        sum += value * through;
+        add_times(of_filter, row, by * value);
+    }
+    sum
+}
+
+#[inline(always)]
+fn add_depthwise<const T: usize>(
+    row: &mut [f32],
+    own: &[f32],
+    kernels: &[f32],
+    scale: f32,
+    taps: usize,
+) {
+    let taps = known::<T>(taps);
+    let times = own.len() / (row.len() / taps);
+    let each = own.chunks_exact(times).zip(kernels.chunks_exact(times * taps));
+    for (row, (own, kernels)) in row.chunks_exact_mut(taps).zip(each) {
+        for (value, kernel) in own.iter().zip(kernels.chunks_exact(taps)) {
+            add_times(row, kernel, scale * value);
+        }
+    }
+}
+
+#[inline(always)]
+fn back_depthwise<const T: usize>(
+    row: &[f32],
+    values: &[f32],
+    kernels: &[f32],
+    own: &mut [f32],
+    by: f32,
+    taps: usize,
+) -> f32 {
+    let taps = known::<T>(taps);
+    let times = values.len() / (row.len() / taps);
+    let mut sum = 0.0;
+    let own = own.chunks_exact_mut(times).zip(values.chunks_exact(times));
+    let each = own.zip(kernels.chunks_exact(times * taps));
+    for (row, ((own, values), kernels)) in row.chunks_exact(taps).zip(each) {
+        let each = own.iter_mut().zip(values).zip(kernels.chunks_exact(taps));
+        for ((own, value), kernel) in each {
+            let through = along(row, kernel);
+            *own = by * through;
+            sum += value * through;
+        }
+    }
+    sum
+}
+
+/// The gradient of some inputs' depthwise kernels, from one output channel: its weights, and its rows of the sum's.
+#[inline(always)]
+pub(super) fn add_kernels<const T: usize>(
+    own: &mut [f32],
+    rows: &[f32],
+    values: &[f32],
+    scale: f32,
+    taps: usize,
+) {
+    let taps = known::<T>(taps);
+    let times = values.len() / (rows.len() / taps);
+    let each = rows.chunks_exact(taps).zip(values.chunks_exact(times));
+    for (own, (row, values)) in own.chunks_exact_mut(times * taps).zip(each) {
+        for (own, value) in own.chunks_exact_mut(taps).zip(values) {
+            add_times(own, row, scale * value);
+        }
+    }
+}
+
+#[inline(always)]
+fn add_times(sums: &mut [f32], values: &[f32], by: f32) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += by * value;
+    }
+}
+
+#[inline(always)]
+fn along(left: &[f32], right: &[f32]) -> f32 {
+    let mut sum = 0.0;
+    for (left, right) in left.iter().zip(right) {
+        sum += left * right;
+    }
+    sum
+}
+
 /// The sum of all products.
+#[inline(always)]
 fn dot(left: &[f32], right: &[f32]) -> f32 {
     let (left, left_rest) = left.as_chunks::<LANES>();
     let (right, right_rest) = right.as_chunks::<LANES>();
@@ -169,6 +276,7 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
 }
 
 /// Adds a kernel with some of the taps.
+#[inline(always)]
 fn add_taps<const N: usize>(
     row: &mut [f32],
     own: &[f32],
@@ -184,6 +292,7 @@ fn add_taps<const N: usize>(
 }
 
 /// The way back of the same.
+#[inline(always)]
 fn back_taps<const N: usize>(
     row: &[f32],
     values: &[f32],
@@ -204,6 +313,7 @@ fn back_taps<const N: usize>(
     sums.iter().sum()
 }
 
+#[inline(always)]
 fn back_window(
     row: &[f32],
     values: &[f32],
