@@ -139,14 +139,14 @@ impl fmt::Display for Measured {
         )?;
         write!(
             f,
-            "{:<13}{:>14}{:>14}{:>14}{:>14}{:>14}",
+            "{:<13}{:>13}{:>14}{:>13}{:>13}{:>13}",
             "", "parameters", "multiply-adds", "train step", "inference", "deployed"
         )?;
         let ms = |seconds: f64| format!("{:.1} ms", 1e3 * seconds);
         for row in strategies {
             write!(
                 f,
-                "\n{:<13}{:>14}{:>14}{:>14}{:>14}{:>14}",
+                "\n{:<13}{:>13}{:>14}{:>13}{:>13}{:>13}",
                 row.strategy,
                 count(row.params),
                 short(row.multiply_adds),
