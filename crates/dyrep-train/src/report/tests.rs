@@ -72,7 +72,7 @@ fn page_of(text: &str) -> Page {
                 path: string(),
                 branches: vec![
                     GateRow { name: string(), score: 0.25, chosen: true },
-                    GateRow { name: "1x1".into(), score: f64::NAN, chosen: false },
+                    GateRow { name: "1x1".into(), score: f64::INFINITY, chosen: false },
                 ],
             }],
         }),
