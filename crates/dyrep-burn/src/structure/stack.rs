@@ -5,7 +5,7 @@ use std::fmt;
 use dyrep_config::Composition;
 use serde::{Deserialize, Serialize};
 
-use super::form::{BlockForm, Form};
+use super::form::Form;
 use crate::error::{ConfigError, StackError};
 use crate::geometry::ConvGeometry;
 
