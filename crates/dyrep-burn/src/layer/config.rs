@@ -163,7 +163,7 @@ impl RepConv2dConfig {
         self
     }
 
-    /// Sets the branches: a [`Preset`], whose missing branches are left out, or exact
+    /// Sets the branches: a [`Preset`](crate::Preset), whose missing branches are left out, or exact
     /// [`BranchKind`](crate::BranchKind)s or [`BranchSpec`](crate::BranchSpec)s, which must exist.
     #[must_use]
     pub fn with_branches(mut self, branches: impl Into<Branches>) -> Self {
