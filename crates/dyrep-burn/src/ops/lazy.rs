@@ -120,8 +120,10 @@ fn what_a_plan_gives_is_known_before_it_runs() {
                 .with_padding(PaddingConfig2d::Explicit(2, 2, 2, 2))
                 .with_branches(preset)
                 .init(&device);
-            // A linear layer is a convolution by a sum or a sequence, whose own graph asks for a gradient that nobody has here.
-            if layer.is_linear() {
+            // A linear layer is a convolution by a sum or a sequence, whose own graph asks for a gradient that nobody has here;
+            // so does one inside a block.
+            let inside = preset.inside_kxk(&layer.geometry()).is_some();
+            if layer.is_linear() || inside {
                 continue;
             }
             let values =
