@@ -175,11 +175,7 @@ fn branches_exist_or_say_why_not() {
 }
 
 fn config(geometry: &ConvGeometry) -> RepConv2dConfig {
-    RepConv2dConfig::new([geometry.in_channels(), geometry.out_channels()], geometry.kernel_size())
-        .with_stride(geometry.stride())
-        .with_dilation(geometry.dilation())
-        .with_groups(geometry.groups())
-        .with_padding(geometry.padding().clone())
+    RepConv2dConfig::of(geometry)
 }
 
 #[test]

@@ -24,13 +24,7 @@ const TOLERANCE: f64 = 5e-6;
 const GRADIENTS: f64 = 5e-5;
 
 fn config(geometry: &ConvGeometry, preset: Preset) -> RepConv2dConfig {
-    RepConv2dConfig::new([geometry.in_channels(), geometry.out_channels()], geometry.kernel_size())
-        .with_stride(geometry.stride())
-        .with_dilation(geometry.dilation())
-        .with_groups(geometry.groups())
-        .with_padding(geometry.padding().clone())
-        .with_branches(preset)
-        .with_norm(BranchNorm::Online)
+    RepConv2dConfig::of(geometry).with_branches(preset).with_norm(BranchNorm::Online)
 }
 
 fn blocks() -> impl Iterator<Item = Preset> {

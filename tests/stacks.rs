@@ -62,11 +62,7 @@ fn form(draw: &mut Draw, geometry: &ConvGeometry, norm_after: bool) -> Form {
         if draw.chance(30) {
             return Form::Plain { bias };
         }
-        RepConv2dConfig::new([own.in_channels(), own.out_channels()], own.kernel_size())
-            .with_stride(own.stride())
-            .with_dilation(own.dilation())
-            .with_groups(own.groups())
-            .with_padding(own.padding().clone())
+        RepConv2dConfig::of(own)
             .with_bias(bias)
             .with_branches(Branches::Online(preset))
             .with_norm_after(false)

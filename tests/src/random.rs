@@ -174,13 +174,7 @@ fn nested_geometry(geometry: &ConvGeometry, mid_channels: Option<usize>) -> Conv
 
 /// A plain layer of a geometry.
 pub fn plain(geometry: &ConvGeometry, bias: bool, device: &Device) -> RepConv2d {
-    RepConv2dConfig::new([geometry.in_channels(), geometry.out_channels()], geometry.kernel_size())
-        .with_stride(geometry.stride())
-        .with_dilation(geometry.dilation())
-        .with_groups(geometry.groups())
-        .with_padding(geometry.padding().clone())
-        .with_bias(bias)
-        .init(device)
+    RepConv2dConfig::of(geometry).with_bias(bias).init(device)
 }
 
 /// A layer of a form.

@@ -137,12 +137,5 @@ fn published_start(branches: &Branches, geometry: &ConvGeometry) -> Option<Initi
 
 /// Without a bias for the k×k convolution: the norm behind it has one.
 fn config(branches: &Branches, geometry: &ConvGeometry) -> RepConv2dConfig {
-    let channels = [geometry.in_channels(), geometry.out_channels()];
-    RepConv2dConfig::new(channels, geometry.kernel_size())
-        .with_stride(geometry.stride())
-        .with_dilation(geometry.dilation())
-        .with_groups(geometry.groups())
-        .with_padding(geometry.padding().clone())
-        .with_bias(false)
-        .with_branches(branches.clone())
+    RepConv2dConfig::of(geometry).with_bias(false).with_branches(branches.clone())
 }

@@ -1,10 +1,10 @@
 //! When and how branches are grown and cut: the controller's own configuration, but for what the run decides.
 
 use dyrep_config::{Branches, ControllerConfig, Selection};
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, MapAccess};
+use serde::de::MapAccess;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::beside::read_beside;
 use super::bounds::{Count, some_whole};
 
 /// The keys that go with the strategy `dyrep`, beside `name`: those of this section, and the controller's but for its seed.
@@ -70,19 +70,20 @@ impl GrowthRecipe {
     /// Reads what stands beside the strategy's name: [`KEYS`] and no others.
     /// Without `branches` those that are `usual` grow.
     pub(super) fn read<'de, A: MapAccess<'de>>(map: A, usual: Branches) -> Result<Self, A::Error> {
-        let mut section = Section { map, own: Self::default(), branches: usual };
-        let config = ControllerConfig::deserialize(MapAccessDeserializer::new(&mut section))?;
-        let config = ControllerConfig { branches: section.branches, ..config };
-        Ok(Self { config, ..section.own })
+        let (mut own, mut branches) = (Self::default(), usual);
+        // What the controller's configuration has no keys for, or what the run decides.
+        let config: ControllerConfig = read_beside(map, |key, map| {
+            match key {
+                "only" => own.only = map.next_value()?,
+                "branches" => branches = map.next_value::<Start>()?.0,
+                "start" => own.start = Some(map.next_value::<Start>()?.0),
+                "last_epoch" => own.last_epoch = map.next_value::<LastEpoch>()?.0,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Self { config: ControllerConfig { branches, ..config }, ..own })
     }
-}
-
-/// The section as its controller sees it: what the controller's configuration has no keys for, or what the run decides, is
-/// read on the way.
-struct Section<A> {
-    map: A,
-    own: GrowthRecipe,
-    branches: Branches,
 }
 
 #[derive(Deserialize)]
@@ -90,27 +91,3 @@ struct Start(#[serde(deserialize_with = "Branches::read_some")] Branches);
 
 #[derive(Deserialize)]
 struct LastEpoch(#[serde(deserialize_with = "some_whole::<Count, _>")] Option<usize>);
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Section<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(key) = self.map.next_key::<String>()? {
-            match key.as_str() {
-                "only" => self.own.only = self.map.next_value()?,
-                "branches" => self.branches = self.map.next_value::<Start>()?.0,
-                "start" => self.own.start = Some(self.map.next_value::<Start>()?.0),
-                "last_epoch" => self.own.last_epoch = self.map.next_value::<LastEpoch>()?.0,
-                key => return seed.deserialize(StrDeserializer::new(key)).map(Some),
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.map.next_value_seed(seed)
-    }
-}

@@ -16,6 +16,7 @@
 //! leaves to the run is filled in by one method each: [`Recipe::controller`], [`Recipe::search`].
 
 mod augmentation;
+mod beside;
 mod check;
 mod distillation;
 mod error;

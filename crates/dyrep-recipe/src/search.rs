@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use dyrep_config::{SearchConfig, Selection};
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, MapAccess};
+use serde::de::MapAccess;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::beside::read_beside;
 use super::bounds::{Count, OrNone, some_whole};
 
 /// The keys of the strategy `repnas` alone, beside `name` and `only`.
@@ -68,16 +68,20 @@ impl SearchRecipe {
 
     /// Reads what stands beside the strategy's name: `only`, [`KEYS`], and no others.
     pub(super) fn read<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        let mut section = Section { map, own: Self::default() };
-        let config = SearchConfig::deserialize(MapAccessDeserializer::new(&mut section))?;
-        Ok(Self { config, ..section.own })
+        let mut own = Self::default();
+        // What the run decides where it is absent, among others.
+        let config = read_beside(map, |key, map| {
+            match key {
+                "only" => own.only = map.next_value()?,
+                "structure" => own.structure = Some(map.next_value()?),
+                "random_until" => own.random_until = map.next_value::<Random>()?.0,
+                "search_until" => own.search_until = map.next_value::<Until>()?.0,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Self { config, ..own })
     }
-}
-
-/// The section as the search sees it: what the run decides where it is absent is read on the way.
-struct Section<A> {
-    map: A,
-    own: SearchRecipe,
 }
 
 #[derive(Deserialize)]
@@ -85,27 +89,3 @@ struct Random(#[serde(deserialize_with = "some_whole::<OrNone, _>")] Option<usiz
 
 #[derive(Deserialize)]
 struct Until(#[serde(deserialize_with = "some_whole::<Count, _>")] Option<usize>);
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Section<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(key) = self.map.next_key::<String>()? {
-            match key.as_str() {
-                "only" => self.own.only = self.map.next_value()?,
-                "structure" => self.own.structure = Some(self.map.next_value()?),
-                "random_until" => self.own.random_until = self.map.next_value::<Random>()?.0,
-                "search_until" => self.own.search_until = self.map.next_value::<Until>()?.0,
-                key => return seed.deserialize(StrDeserializer::new(key)).map(Some),
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.map.next_value_seed(seed)
-    }
-}

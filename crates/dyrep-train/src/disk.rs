@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dyrep_burn::write_atomically;
+
+use crate::error::TrainError;
 
 /// Where a run's files go: everything that it writes and removes passes here. A disk that fails, or dies in the middle of a
 /// file, can stand in for the system's.
@@ -27,6 +29,20 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// What the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// Writes the copy of a file that a run reads, before the run's record if it begins: a run that has one has the other. Where
+/// it was lost, a run that goes on writes it again.
+pub(crate) fn keep_copy(
+    disk: &dyn Disk,
+    path: PathBuf,
+    begins: bool,
+    bytes: &[u8],
+) -> Result<(), TrainError> {
+    if !begins && path.exists() {
+        return Ok(());
+    }
+    disk.write(&path, bytes).map_err(|source| TrainError::Folder { path, source })
 }
 
 /// The system's disk.

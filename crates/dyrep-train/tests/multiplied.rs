@@ -200,17 +200,8 @@ fn multipliers_are_those_of_any_geometry() {
     for number in 0..150 {
         let mut draw = Draw::new(number);
         let geometry = random::geometry(&mut draw);
-        let config = RepConv2dConfig::new(
-            [geometry.in_channels(), geometry.out_channels()],
-            geometry.kernel_size(),
-        );
-        let config = config
-            .with_stride(geometry.stride())
-            .with_dilation(geometry.dilation())
-            .with_groups(geometry.groups())
-            .with_padding(geometry.padding().clone())
-            .with_branches(Preset::Csla)
-            .with_norm_after(false);
+        let config =
+            RepConv2dConfig::of(&geometry).with_branches(Preset::Csla).with_norm_after(false);
         let layer = params::fill(config.init(&device), |_, shape| draw.data(shape, -1.5, 1.5));
         let block = layer.block().unwrap();
         let before = layer.fuse();

@@ -10,7 +10,7 @@
 //! | parallel branches | [`add`] |
 //! | 1×1 followed by k×k | [`then_kxk`] |
 //! | average pooling after a 1×1 | [`then_average`] |
-//! | a fixed cosine after a 1×1 | [`then_prior`], [`prior`] |
+//! | a fixed cosine after a 1×1 | [`then_prior`], [`prior`], [`cosines`] |
 //! | depthwise followed by 1×1 | [`then_pointwise`] |
 //! | k×k after k×k, none of which pads | [`in_sequence`] |
 //! | a smaller kernel, dilated or not, inside a larger one | [`embed`] |
@@ -41,5 +41,5 @@ pub use kernel::Kernel;
 pub(crate) use kernel::{options_of, read_all, wide};
 pub(crate) use norm::then_affine;
 pub use norm::{NormAffine, absorb_bias, fold_norm, scale};
-pub use prior::{prior, then_prior};
+pub use prior::{cosines, prior, then_prior};
 pub use sequence::{in_sequence, turned};

@@ -10,16 +10,15 @@ use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
 use super::kernel::{Kernel, options_of};
 use crate::geometry::ConvGeometry;
 
-/// The cosine over the taps of each output channel, `[out, 1, height, width]`: with `n = out / 2`, not rounded, channels
-/// `o < n` have `cos(π (y + ½)(o + 1) / height)`, the others `cos(π (x + ½)(o + 1 − n) / width)`.
+/// The cosines over the taps of so many output channels, `[out, height, width]`, row by row: with `n = out / 2`, not rounded,
+/// channels `o < n` have `cos(π (y + ½)(o + 1) / height)`, the others `cos(π (x + ½)(o + 1 − n) / width)`.
 ///
 /// DIFFERENCE: the published code divides by 3 whatever the kernel, and leaves taps beyond 3×3 unset.
 #[must_use]
-pub fn prior(geometry: &ConvGeometry, options: impl Into<TensorCreationOptions>) -> Tensor<4> {
-    let ([height, width], outputs) = (geometry.kernel_size(), geometry.out_channels());
+pub fn cosines(outputs: usize, [height, width]: [usize; 2]) -> Vec<f64> {
     let half = outputs as f64 / 2.0;
     let wave = |place: usize, frequency: f64, size: usize| {
-        (PI * (place as f64 + 0.5) * frequency / size as f64).cos() as f32
+        (PI * (place as f64 + 0.5) * frequency / size as f64).cos()
     };
     let mut values = Vec::with_capacity(outputs * height * width);
     for output in 0..outputs {
@@ -30,7 +29,16 @@ pub fn prior(geometry: &ConvGeometry, options: impl Into<TensorCreationOptions>)
             }));
         }
     }
-    Tensor::from_data(TensorData::new(values, [outputs, 1, height, width]), options)
+    values
+}
+
+/// [`cosines`] as a kernel of each output channel of `geometry`, `[out, 1, height, width]`.
+#[must_use]
+pub fn prior(geometry: &ConvGeometry, options: impl Into<TensorCreationOptions>) -> Tensor<4> {
+    let (kernel, outputs) = (geometry.kernel_size(), geometry.out_channels());
+    let values = cosines(outputs, kernel).into_iter().map(|value| value as f32);
+    let data = TensorData::new(values.collect::<Vec<_>>(), [outputs, 1, kernel[0], kernel[1]]);
+    Tensor::from_data(data, options)
 }
 
 /// The kernel of `pointwise` followed by the cosine of each output channel, of this geometry.

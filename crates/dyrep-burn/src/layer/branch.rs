@@ -89,16 +89,20 @@ impl Branch {
         }
     }
 
+    /// Channels between its two convolutions, where it has two.
+    pub(crate) fn mid_channels(&self) -> Option<usize> {
+        let first = self.parts.first.as_ref().filter(|_| self.kind().has_middle())?;
+        // Asking for the tensor would make it.
+        Some(first.weight.lazy_shape().dims::<4>()[0])
+    }
+
     /// Its form.
     #[must_use]
     pub fn form(&self) -> BranchForm {
-        // Asking for the tensor would make it.
-        let middle = |conv: &Conv2d| conv.weight.lazy_shape().dims::<4>()[0];
-        let first = self.parts.first.as_ref().filter(|_| self.kind().has_middle());
         BranchForm {
             name: self.name,
             end: self.end(),
-            mid_channels: first.map(middle),
+            mid_channels: self.mid_channels(),
             conv: self.parts.conv.as_ref().map(|conv| Box::new(conv.form())),
             resting: self.resting,
         }

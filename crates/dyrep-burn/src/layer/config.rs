@@ -118,6 +118,17 @@ impl RepConv2dConfig {
         }
     }
 
+    /// A convolution of this geometry.
+    #[must_use]
+    pub fn of(geometry: &ConvGeometry) -> Self {
+        let channels = [geometry.in_channels(), geometry.out_channels()];
+        Self::new(channels, geometry.kernel_size())
+            .with_stride(geometry.stride())
+            .with_dilation(geometry.dilation())
+            .with_groups(geometry.groups())
+            .with_padding(geometry.padding().clone())
+    }
+
     setters! {
         /// Sets the stride `[vertical, horizontal]`.
         with_stride(stride: [usize; 2]);

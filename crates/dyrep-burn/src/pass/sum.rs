@@ -57,11 +57,11 @@ impl Block {
             kernel: geometry.kernel_size(),
             terms: branches.iter().map(|branch| self.term(branch)).collect(),
         };
-        if let Some(done) = run(Plan::Sum(sum)) {
-            return Tensor::from_dispatch(done.output);
-        }
-        let kernels = branches.iter().map(|branch| self.fuse_branch(branch).weight());
-        kernels.reduce(|sum, kernel| sum + kernel).unwrap_or_else(|| unreachable!("kxk is there"))
+        by_executor(sum).unwrap_or_else(|| {
+            let kernels = branches.iter().map(|branch| self.fuse_branch(branch).weight());
+            let sum = kernels.reduce(|sum, kernel| sum + kernel);
+            sum.unwrap_or_else(|| unreachable!("a branch runs that is no sequence"))
+        })
     }
 
     /// A kernel with all of the block's taps, times a scale for each output.
@@ -76,10 +76,7 @@ impl Block {
             kernel: [height, width],
             terms: vec![Term { form, scale: Some(scale.clone().into_dispatch()) }],
         };
-        match run(Plan::Sum(sum)) {
-            Some(done) => Tensor::from_dispatch(done.output),
-            None => weight * scale.reshape([-1, 1, 1, 1]),
-        }
+        by_executor(sum).unwrap_or_else(|| weight * scale.reshape([-1, 1, 1, 1]))
     }
 
     fn term(&self, branch: &Branch) -> Term<DispatchTensor> {
@@ -132,6 +129,11 @@ impl Block {
     }
 }
 
+/// The sum by an executor, if one computes it.
+fn by_executor(sum: KernelSum<DispatchTensor>) -> Option<Tensor<4>> {
+    run(Plan::Sum(sum)).map(|done| Tensor::from_dispatch(done.output))
+}
+
 /// The weight that a convolution inside a linear block is.
 fn weight_of(conv: &RepConv2d) -> Tensor<4> {
     match conv {
@@ -153,7 +155,7 @@ fn bias_of(conv: &RepConv2d) -> Option<Tensor<1>> {
 /// Whether a sequence is less work run than composed, in multiply-adds; both ways back take twice as many.
 fn is_less_run(branch: &Branch, shape: &ConvShape) -> bool {
     let kind = branch.kind();
-    let Some(middle) = branch.form().mid_channels.filter(|_| kind.nests()) else { return false };
+    let Some(middle) = branch.mid_channels().filter(|_| kind.nests()) else { return false };
     let [inputs, outputs] = shape.channels.map(|channels| channels / shape.groups);
     let taps: usize = shape.kernel.iter().product();
     let maps = [shape.input, shape.output()].map(|[height, width]| shape.batch * height * width);

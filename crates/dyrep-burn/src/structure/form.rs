@@ -81,6 +81,15 @@ impl BranchForm {
         bias && self.end == End::Nothing && self.name != BranchName::MAIN
     }
 
+    /// Whether it has a norm in a block of this geometry, at its end or behind its first convolution.
+    fn has_norm(&self, block: &ConvGeometry) -> bool {
+        match self.end {
+            End::Norm => true,
+            End::Linear => false,
+            End::Scale | End::Constant | End::Nothing => self.name.kind.has_first(block),
+        }
+    }
+
     /// The block inside, if there is one.
     #[must_use]
     pub fn nested(&self) -> Option<&BlockForm> {
@@ -196,16 +205,10 @@ impl BlockForm {
     #[must_use]
     pub fn is_linear(&self, geometry: &ConvGeometry) -> bool {
         self.branches.iter().all(|branch| {
-            let has_first = branch.name.kind.has_first(geometry);
-            let own = match branch.end {
-                End::Linear => true,
-                End::Norm => false,
-                End::Scale | End::Constant | End::Nothing => !has_first,
-            };
             let inside = |block: &Self| {
                 !block.norm_after && block.is_linear(&branch.conv_geometry(geometry))
             };
-            own && branch.nested().is_none_or(inside)
+            !branch.has_norm(geometry) && branch.nested().is_none_or(inside)
         })
     }
 
@@ -298,13 +301,11 @@ impl Form {
         match self {
             Self::Plain { bias } => *bias,
             Self::Block(block) => {
-                let of_branch = |branch: &BranchForm| {
-                    let is_sequence = branch.name.kind.has_first(geometry);
-                    let norm =
-                        branch.end == End::Norm || (is_sequence && branch.end != End::Linear);
-                    let inside = |conv: &Form| conv.has_bias(&branch.conv_geometry(geometry));
-                    norm || branch.conv.as_deref().is_some_and(inside)
+                let inside = |branch: &BranchForm| {
+                    let conv = branch.conv.as_deref();
+                    conv.is_some_and(|conv| conv.has_bias(&branch.conv_geometry(geometry)))
                 };
+                let of_branch = |branch: &BranchForm| branch.has_norm(geometry) || inside(branch);
                 block.norm_after || block.running().any(of_branch)
             }
             Self::Stack(stack) => {

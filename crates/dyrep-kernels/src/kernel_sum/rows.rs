@@ -40,16 +40,10 @@ impl KernelSum<&[f32]> {
                     row.iter_mut().zip(own).for_each(|(sum, value)| *sum += scale * value);
                     return;
                 }
-                let places: Vec<usize> = window.taps(self.kernel[1]).collect();
-                match places[..] {
-                    [a] => add_taps(row, own, taps, [a], scale),
-                    [a, b, c] => add_taps(row, own, taps, [a, b, c], scale),
-                    _ => {
-                        for (row, own) in row.chunks_exact_mut(taps).zip(own.chunks_exact(count)) {
-                            let all = places.iter().zip(own);
-                            all.for_each(|(tap, value)| row[*tap] += scale * value);
-                        }
-                    }
+                match count {
+                    1 => add_taps(row, own, taps, self.places::<1>(*window), scale),
+                    3 => add_taps(row, own, taps, self.places::<3>(*window), scale),
+                    _ => add_window(row, own, *window, self.kernel, scale),
                 }
             }
             Form::Average { first } => {
@@ -93,10 +87,9 @@ impl KernelSum<&[f32]> {
                     own.iter_mut().zip(row).for_each(|(own, row)| *own = by * row);
                     return dot(values, row);
                 }
-                let places: Vec<usize> = window.taps(self.kernel[1]).collect();
-                match places[..] {
-                    [a] => back_taps(row, values, own, taps, [a], by),
-                    [a, b, c] => back_taps(row, values, own, taps, [a, b, c], by),
+                match count {
+                    1 => back_taps(row, values, own, taps, self.places::<1>(*window), by),
+                    3 => back_taps(row, values, own, taps, self.places::<3>(*window), by),
                     _ => back_window(row, values, own, *window, self.kernel, by),
                 }
             }
@@ -122,6 +115,14 @@ impl KernelSum<&[f32]> {
             Form::Identity { tap } => row[output % inputs * taps + tap],
             Form::Product { .. } => unreachable!("it has a way back of its own"),
         }
+    }
+
+    /// The taps of a window of so many.
+    #[inline(always)]
+    fn places<const N: usize>(&self, window: Window) -> [usize; N] {
+        let mut places = [0; N];
+        places.iter_mut().zip(window.taps(self.kernel[1])).for_each(|(place, tap)| *place = tap);
+        places
     }
 
     /// What an output channel reads of a depthwise convolution, and with which weights.
@@ -291,7 +292,17 @@ fn add_taps<const N: usize>(
     }
 }
 
-/// The way back of the same.
+/// The same of any number of taps.
+#[inline(always)]
+fn add_window(row: &mut [f32], own: &[f32], window: Window, kernel: [usize; 2], scale: f32) {
+    let (count, taps) = (window.count(), kernel[0] * kernel[1]);
+    for (row, own) in row.chunks_exact_mut(taps).zip(own.chunks_exact(count)) {
+        let all = window.taps(kernel[1]).zip(own);
+        all.for_each(|(tap, value)| row[tap] += scale * value);
+    }
+}
+
+/// The way back of [`add_taps`].
 #[inline(always)]
 fn back_taps<const N: usize>(
     row: &[f32],
@@ -313,6 +324,7 @@ fn back_taps<const N: usize>(
     sums.iter().sum()
 }
 
+/// The way back of [`add_window`].
 #[inline(always)]
 fn back_window(
     row: &[f32],

@@ -131,6 +131,15 @@ fn defined(sum: &KernelSum<Vec<f64>>) -> Vec<f64> {
     values
 }
 
+/// The sum with other values in one of its tensors.
+fn replaced(sum: &KernelSum<Vec<f64>>, number: usize, by: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut count = 0;
+    defined(&sum.clone().map(|values| {
+        count += 1;
+        if count - 1 == number { (0..values.len()).map(&by).collect() } else { values }
+    }))
+}
+
 fn close(got: &[f32], want: &[f64], what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
     let largest = want.iter().fold(1e-3, |most: f64, value| most.max(value.abs()));
@@ -159,23 +168,8 @@ fn sums_and_gradients_are_the_definition_s() {
         found.map(|gradient| tensors.push(gradient.unwrap()));
         for (number, got) in tensors.iter().enumerate() {
             let value = |place: usize| -> f64 {
-                let mut count = 0;
-                let one = double.clone().map(|values| {
-                    count += 1;
-                    match count - 1 == number {
-                        true => {
-                            (0..values.len()).map(|it| f64::from(u8::from(it == place))).collect()
-                        }
-                        false => values,
-                    }
-                });
-                let with = defined(&one);
-                let none = double.clone();
-                let mut count = 0;
-                let without = defined(&none.map(|values| {
-                    count += 1;
-                    if count - 1 == number { vec![0.0; values.len()] } else { values }
-                }));
+                let with = replaced(&double, number, |it| f64::from(u8::from(it == place)));
+                let without = replaced(&double, number, |_| 0.0);
                 let moved = with.iter().zip(&without).map(|(with, without)| with - without);
                 moved.zip(&gradient).map(|(moved, gradient)| moved * f64::from(*gradient)).sum()
             };
@@ -202,18 +196,8 @@ fn large_sums_and_gradients_are_the_definition_s() {
         found.map(|gradient| tensors.push(gradient.unwrap()));
         for (number, got) in tensors.iter().enumerate() {
             let direction = random(draw, got.len());
-            let replaced = |by: &dyn Fn(usize) -> f64| {
-                let mut count = 0;
-                defined(&double.clone().map(|values| {
-                    count += 1;
-                    match count - 1 == number {
-                        true => (0..values.len()).map(by).collect(),
-                        false => values,
-                    }
-                }))
-            };
-            let with = replaced(&|place| f64::from(direction[place]));
-            let without = replaced(&|_| 0.0);
+            let with = replaced(&double, number, |place| f64::from(direction[place]));
+            let without = replaced(&double, number, |_| 0.0);
             let moved = with.iter().zip(&without).map(|(with, without)| with - without);
             let products: Vec<f64> =
                 moved.zip(&gradient).map(|(moved, by)| moved * f64::from(*by)).collect();

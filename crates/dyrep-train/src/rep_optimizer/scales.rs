@@ -230,12 +230,7 @@ impl LayerScales {
             Ends::Constant => Branches::from(Preset::Csla),
             Ends::Learnt => Branches::Online(Preset::RepVgg),
         };
-        let channels = [geometry.in_channels(), geometry.out_channels()];
-        let config = RepConv2dConfig::new(channels, geometry.kernel_size())
-            .with_stride(geometry.stride())
-            .with_dilation(geometry.dilation())
-            .with_groups(geometry.groups())
-            .with_padding(geometry.padding().clone())
+        let config = RepConv2dConfig::of(&geometry)
             .with_bias(conv.bias.is_some())
             .with_initializer(start)
             .with_branches(branches)

@@ -43,7 +43,7 @@ use burn_train::{
     ExecutionStrategy, Interrupter, Learner, LearningResult, MultiDeviceOptim, SupervisedTraining,
     TrainingStrategy,
 };
-use dyrep_burn::EventLog;
+use dyrep_burn::{EventLog, without_resting};
 use dyrep_data::Loader;
 use dyrep_models::Network;
 
@@ -335,8 +335,8 @@ impl<N: Network> Run<'_, N> {
         drop(renderer);
 
         let (log, steps) = (model.log().cloned(), model.steps());
-        let raw = model.beside().map(|model| searched::found(model.network.clone()));
-        let network = searched::found(model.into_model().network);
+        let raw = model.beside().map(|model| without_resting(model.network.clone()));
+        let network = without_resting(model.into_model().network);
         let loop_failed = || {
             let path = checkpoints.folder().to_owned();
             error.map(|error| TrainError::Loop { reason: error.to_string(), path })
@@ -383,7 +383,7 @@ impl<N: Network> Run<'_, N> {
             }
             _ => None,
         };
-        let best = best.map(|model| searched::found(model.valid().into_model().network));
+        let best = best.map(|model| without_resting(model.valid().into_model().network));
         Ok(Ended { network, raw, best, log, record, stopped, recorder })
     }
 }

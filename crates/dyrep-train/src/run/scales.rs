@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dyrep_models::Network;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, keep_copy};
 use crate::error::TrainError;
 use crate::rep_optimizer::{RepOptimizer, Scales};
 
@@ -22,8 +22,7 @@ pub(super) fn checksum(of: Option<&RepOptimizer>) -> Option<u32> {
     }
 }
 
-/// Writes those of a run that begins, before its record: a run that has one has the other. Where they were lost, a run
-/// that goes on writes them again.
+/// [Keeps](keep_copy) those of a run.
 pub(super) fn keep(
     of: Option<&RepOptimizer>,
     folder: &Path,
@@ -31,10 +30,7 @@ pub(super) fn keep(
     disk: &dyn Disk,
 ) -> Result<(), TrainError> {
     let Some(RepOptimizer::Multiplied(scales)) = of else { return Ok(()) };
-    if !begins && path(folder).exists() {
-        return Ok(());
-    }
-    write(scales, folder, disk)
+    keep_copy(disk, path(folder), begins, &scales.bytes())
 }
 
 /// Writes what a search has found.

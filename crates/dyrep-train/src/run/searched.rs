@@ -1,7 +1,6 @@
-//! What a search has found, for the record and at the end.
+//! What a search has found, for the record.
 
-use burn::module::Module;
-use dyrep_burn::{Structure, without_resting};
+use dyrep_burn::Structure;
 use dyrep_models::Network;
 
 use super::recorder::Recorder;
@@ -14,9 +13,4 @@ pub(super) fn note<N: Network>(recorder: &Recorder, model: &DyRep<Classifier<N>>
         let evaluated = search.apply_to_evaluate(model.model().network.clone());
         recorder.searched(search.report(), Structure::of(&evaluated));
     }
-}
-
-/// The network without what has rested at the end.
-pub(super) fn found<N: Module>(network: N) -> N {
-    without_resting(network)
 }

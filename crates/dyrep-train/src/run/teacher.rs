@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, keep_copy};
 use crate::distillation::Distillation;
 use crate::error::TrainError;
 
@@ -12,19 +12,13 @@ pub(crate) fn path(folder: &Path) -> PathBuf {
     folder.join("teacher.safetensors")
 }
 
-/// Writes the copy of a run that begins, before its record: a run that has one has the other. Where it was lost, a run
-/// that goes on writes it again.
+/// [Keeps](keep_copy) the copy of a run.
 pub(super) fn keep(
     teacher: Option<&Distillation>,
     folder: &Path,
     begins: bool,
     disk: &dyn Disk,
 ) -> Result<(), TrainError> {
-    let (path, Some(Distillation { teacher, .. })) = (path(folder), teacher) else {
-        return Ok(());
-    };
-    if !begins && path.exists() {
-        return Ok(());
-    }
-    disk.write(&path, teacher.bytes()).map_err(|source| TrainError::Folder { path, source })
+    let Some(Distillation { teacher, .. }) = teacher else { return Ok(()) };
+    keep_copy(disk, path(folder), begins, teacher.bytes())
 }

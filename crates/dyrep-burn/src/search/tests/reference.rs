@@ -104,10 +104,9 @@ fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most, value| most.max(value.abs()))
 }
 
-#[test]
-fn ranks_masks_and_scores_are_the_reference_s() {
-    let golden = golden();
-    let config = SearchConfig {
+/// The reference's options.
+fn config(golden: &Golden) -> SearchConfig {
+    SearchConfig {
         share: golden.share,
         random_until: 0,
         search_until: golden.steps.len(),
@@ -115,7 +114,13 @@ fn ranks_masks_and_scores_are_the_reference_s() {
         alpha_betas: golden.betas,
         alpha_weight_decay: golden.weight_decay,
         seed: 0,
-    };
+    }
+}
+
+#[test]
+fn ranks_masks_and_scores_are_the_reference_s() {
+    let golden = golden();
+    let config = config(&golden);
     let search = Search::begin(config.clone(), &net(&golden), 1).unwrap();
     assert_eq!(search.budget(), golden.budget);
     for (layer, (path, _, _, branches)) in search.layers().iter().zip(&golden.layers) {
@@ -183,15 +188,7 @@ fn a_whole_search_finds_what_the_reference_finds() {
     let golden = golden();
     let net = net(&golden);
     let device = net.devices()[0].clone();
-    let config = SearchConfig {
-        share: golden.share,
-        random_until: 0,
-        search_until: golden.steps.len(),
-        alpha_learning_rate: golden.rate,
-        alpha_betas: golden.betas,
-        alpha_weight_decay: golden.weight_decay,
-        seed: 0,
-    };
+    let config = config(&golden);
     let mut search = Search::begin(config, &net, 1).unwrap();
     for step in &golden.steps {
         // The reference's draws in place of the generator's.

@@ -1,7 +1,7 @@
 //! What the published OREPA code computes with a module's tensors, on plain numbers: rows of `vector`, rows of a grouped
 //! 1×1, fixed filters, and the kernel of a whole module.
 
-use std::f64::consts::PI;
+use dyrep_burn::fuse::cosines;
 
 use super::unit::{MULTIPLIER, Sizes, Unit};
 use crate::tensor::Stored;
@@ -60,25 +60,6 @@ pub(super) fn check_filter(
     })
 }
 
-/// The cosines, `[out, k, k]`: up and down in the first half of the channels, across in the rest; the half is not rounded.
-pub(super) fn prior(outputs: usize, kernel: usize) -> Vec<f64> {
-    let half = outputs as f64 / 2.0;
-    let wave = |place: usize, frequency: f64| {
-        (PI * (place as f64 + 0.5) * frequency / kernel as f64).cos()
-    };
-    let mut values = Vec::with_capacity(outputs * kernel * kernel);
-    for output in 0..outputs {
-        let behind = output as f64 - half;
-        for y in 0..kernel {
-            values.extend((0..kernel).map(|x| match behind < 0.0 {
-                true => wave(y, output as f64 + 1.0),
-                false => wave(x, behind + 1.0),
-            }));
-        }
-    }
-    values
-}
-
 /// The kernel of a k×k module of one group, `[out, in, k, k]`, with the file's own filters.
 pub(super) fn of_unit(unit: &Unit) -> Result<Vec<f64>, String> {
     let Sizes { inputs, outputs, kernel, middle, .. } = unit.sizes;
@@ -90,7 +71,7 @@ pub(super) fn of_unit(unit: &Unit) -> Result<Vec<f64>, String> {
     };
     let (scale, origin) = (unit.vector.values()?, part("origin")?);
     let average = filter("avg_avg")?.unwrap_or_else(|| vec![1.0 / taps as f64; taps]);
-    let cosines = filter("prior")?.unwrap_or_else(|| prior(outputs, kernel));
+    let cosines = filter("prior")?.unwrap_or_else(|| cosines(outputs, [kernel; 2]));
     let (averaged, waved, point) = (part("avg_conv")?, part("pfir_conv")?, part("1x1")?);
     let (mut first, second) = (part("1x1_kxk_idconv1")?, part("1x1_kxk_conv2")?);
     for channel in 0..middle {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::kernel::{after, prior, regrouped, row};
+use dyrep_burn::fuse::cosines;
+
+use super::kernel::{after, regrouped, row};
 use crate::naming::tests::check;
 use crate::naming::{Naming, dialects};
 use crate::tensor::{Number, Stored};
@@ -104,7 +106,7 @@ fn rows_are_those_of_the_branch_and_of_the_output() {
 
 #[test]
 fn frequencies_of_odd_channels_are_halves() {
-    let values = prior(3, 3);
+    let values = cosines(3, [3, 3]);
     // Channel 1 is of the first half, which is 1.5 wide; channel 2 begins at 1 + 2 − 1.5.
     let wanted =
         |at: f64, frequency: f64| (std::f64::consts::PI * (at + 0.5) * frequency / 3.0).cos();

@@ -11,7 +11,9 @@
 
 use std::collections::BTreeMap;
 
-use super::kernel::{check_filter, prior, regrouped, row};
+use dyrep_burn::fuse::cosines;
+
+use super::kernel::{check_filter, regrouped, row};
 use super::{VECTOR, put};
 use crate::naming::Unfit;
 use crate::reading::Reading;
@@ -211,9 +213,9 @@ impl Unit {
                     "avg_conv" => check_filter(stored, self.filter("avg_avg"), move || {
                         vec![1.0 / (kernel * kernel) as f64; kernel * kernel]
                     }),
-                    "pfir_conv" => {
-                        check_filter(stored, self.filter("prior"), move || prior(outputs, kernel))
-                    }
+                    "pfir_conv" => check_filter(stored, self.filter("prior"), move || {
+                        cosines(outputs, [kernel; 2])
+                    }),
                     "gconv_pw" if self.form == Form::Kxk => regrouped(stored, groups),
                     _ => stored.clone(),
                 };
