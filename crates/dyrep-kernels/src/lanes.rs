@@ -46,6 +46,12 @@ impl F8 {
         Self(lanes)
     }
 
+    /// As many values as there are, eight at most, zeros behind.
+    #[inline(always)]
+    pub(crate) fn load_first(values: &[f32]) -> Self {
+        if values.len() >= 8 { Self::load(values) } else { Self::load_every(values, 1) }
+    }
+
     /// Writes to places `step` apart, as far as they go.
     #[inline(always)]
     pub(crate) fn store_every(self, target: &mut [f32], step: usize) {

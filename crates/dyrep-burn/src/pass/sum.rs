@@ -36,10 +36,14 @@ impl Block {
         let output = conv2d(input.clone(), weight, self.bias(), options.clone());
         let ran = run.into_iter().filter_map(|branch| {
             let (first, second) = branch.linear_first().zip(branch.conv())?;
-            let second = self.scaled(weight_of(second), branch.scale());
             let middle = conv2d(input.clone(), first, None, as_first(input, &shape).options);
             // No bias: where the input is padded with zero, so is the middle.
-            Some(conv2d(middle, second, None, options.clone()))
+            let output = conv2d(middle, weight_of(second), None, options.clone());
+            // It runs where its outputs are fewer than its weights.
+            Some(match branch.scale() {
+                Some(scale) => output * scale.reshape([1, -1, 1, 1]),
+                None => output,
+            })
         });
         (ran.fold(output, |sum, branch| sum + branch), plan::counts(&shape)[1])
     }
@@ -62,21 +66,6 @@ impl Block {
             let sum = kernels.reduce(|sum, kernel| sum + kernel);
             sum.unwrap_or_else(|| unreachable!("a branch runs that is no sequence"))
         })
-    }
-
-    /// A kernel with all of the block's taps, times a scale for each output.
-    fn scaled(&self, weight: Tensor<4>, scale: Option<Tensor<1>>) -> Tensor<4> {
-        let Some(scale) = scale else { return weight };
-        let ([outputs, each, height, width], groups) = (weight.dims(), self.geometry.groups());
-        let window = dyrep_kernels::block::Window::whole([height, width]);
-        let form = Form::Kernel { window, weight: weight.clone().into_dispatch() };
-        let sum = KernelSum {
-            channels: [each * groups, outputs],
-            groups,
-            kernel: [height, width],
-            terms: vec![Term { form, scale: Some(scale.clone().into_dispatch()) }],
-        };
-        by_executor(sum).unwrap_or_else(|| weight * scale.reshape([-1, 1, 1, 1]))
     }
 
     fn term(&self, branch: &Branch) -> Term<DispatchTensor> {

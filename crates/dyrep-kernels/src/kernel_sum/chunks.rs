@@ -1,9 +1,13 @@
 //! How the outputs of a sum are shared out: by their number alone, never by that of the threads, so that results are the
 //! same however many there are.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::KernelSum;
+use crate::product::on_workers;
 
 /// Outputs of a chunk, at least, where there are so many.
 const LEAST: usize = 32;
@@ -46,16 +50,38 @@ fn ranges(all: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> 
     all.step_by(size).map(move |start| start..(start + size).min(end))
 }
 
-/// The values of each chunk, of which an output has so many.
-pub(super) fn split<'a>(
-    mut values: &'a mut [f32],
+/// Vectors of so many values an output each, made chunk by chunk side by side, and what comes of each chunk. `make` gets
+/// the chunk's part of every vector, zeros; they are written first by who computes them, while they are near.
+pub(super) fn made<R: Send>(
     chunks: &[Range<usize>],
-    each: usize,
-) -> Vec<&'a mut [f32]> {
-    let take = |chunk: &Range<usize>| {
-        let (taken, behind) = std::mem::take(&mut values).split_at_mut(chunk.len() * each);
-        values = behind;
-        taken
-    };
-    chunks.iter().map(take).collect()
+    each: &[usize],
+    make: impl Fn(&Range<usize>, Vec<&mut [f32]>) -> R + Sync,
+) -> (Vec<Vec<f32>>, Vec<R>) {
+    let outputs: usize = chunks.iter().map(Range::len).sum();
+    let mut vectors: Vec<Vec<f32>> =
+        each.iter().map(|each| Vec::with_capacity(each * outputs)).collect();
+    let mut parts: Vec<Vec<&mut [MaybeUninit<f32>]>> = chunks.iter().map(|_| vec![]).collect();
+    for (vector, each) in vectors.iter_mut().zip(each) {
+        let mut rest = vector.spare_capacity_mut();
+        for (chunk, parts) in chunks.iter().zip(&mut parts) {
+            let (own, behind) = rest.split_at_mut(chunk.len() * each);
+            parts.push(own);
+            rest = behind;
+        }
+    }
+    let results = on_workers(|| {
+        let all = parts.into_par_iter().zip(chunks).with_max_len(1);
+        all.map(|(parts, chunk)| make(chunk, parts.into_iter().map(zeroed).collect())).collect()
+    });
+    for (vector, each) in vectors.iter_mut().zip(each) {
+        // SAFETY: there is room for so many, and they are the parts of all chunks, each of which was zeroed.
+        unsafe { vector.set_len(each * outputs) };
+    }
+    (vectors, results)
+}
+
+fn zeroed(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    values.fill(MaybeUninit::new(0.0));
+    // SAFETY: all of them were written.
+    unsafe { values.assume_init_mut() }
 }

@@ -4,11 +4,12 @@
 //! W[o] = Σ_terms s[o] · (kernel | product of a 1×1 and a kernel | 1×1 spread evenly | identity)[o]
 //! ```
 //!
-//! Chunk by chunk of the outputs: a row of the sum takes all terms but products while it is near, and those of a chunk are
-//! one matrix product for all taps. The way back goes the same way, and needs nothing but the terms themselves.
+//! Chunk by chunk of the outputs: a row of the sum takes all terms but sequences while it is near, and those of a chunk are
+//! one matrix product for all taps, or one for each input. The way back goes the same way, and needs nothing but the terms themselves.
 
 mod backward;
 mod chunks;
+mod depthwise;
 mod products;
 mod rows;
 mod structure;
@@ -17,12 +18,9 @@ mod tests;
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use self::chunks::split;
+use self::chunks::made;
 use crate::block::Window;
 use crate::lanes::fast;
-use crate::product::on_workers;
 use crate::shape::{ConvShape, ShapeError};
 
 /// A sum of kernels, `[out, in / groups, height, width]`.
@@ -91,6 +89,13 @@ pub enum Form<T> {
         /// The tap, among those of the sum, row by row.
         tap: usize,
     },
+}
+
+impl<T> Form<T> {
+    /// Whether it is two convolutions with channels in between.
+    fn is_sequence(&self) -> bool {
+        matches!(self, Self::Product { .. } | Self::Depthwise { .. })
+    }
 }
 
 impl<T> KernelSum<T> {
@@ -175,14 +180,10 @@ impl KernelSum<&[f32]> {
     /// Slices of other lengths, windows beyond the kernel.
     pub fn sum(&self) -> Result<Vec<f32>, ShapeError> {
         self.check()?;
-        let mut sum = vec![0.0; self.len()];
-        let chunks = self.chunks();
-        let rows = split(&mut sum, &chunks, self.row());
-        on_workers(|| {
-            let all = rows.into_par_iter().zip(&chunks).with_max_len(1);
-            all.for_each(|(rows, chunk)| self.sum_chunk(rows, chunk));
+        let (mut sums, _) = made(&self.chunks(), &[self.row()], |chunk, mut rows| {
+            rows.iter_mut().for_each(|rows| self.sum_chunk(rows, chunk));
         });
-        Ok(sum)
+        Ok(sums.swap_remove(0))
     }
 
     /// The rows of some outputs.
@@ -191,7 +192,7 @@ impl KernelSum<&[f32]> {
         for (number, row) in rows.chunks_exact_mut(row).enumerate() {
             let output = chunk.start + number;
             for Term { form, scale } in &self.terms {
-                if !matches!(form, Form::Product { .. }) {
+                if !form.is_sequence() {
                     let scale = scale.map_or(1.0, |scale| scale[output]);
                     fast!(self.add(row, output, form, scale));
                 }
@@ -200,8 +201,14 @@ impl KernelSum<&[f32]> {
         for piece in self.pieces(chunk) {
             let own = piece.outputs.start - chunk.start..piece.outputs.end - chunk.start;
             let rows = &mut rows[own.start * row..own.end * row];
-            let terms = self.terms.iter().filter_map(|term| self.composition(term, &piece));
-            terms.for_each(|composition| composition.add_to(rows));
+            for term in &self.terms {
+                if let Some(composition) = self.composition(term, &piece) {
+                    composition.add_to(rows);
+                }
+                if let Some(depthwise) = self.depthwise(term, &piece) {
+                    depthwise.add_to(rows);
+                }
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A 1×1 and a kernel composed, some outputs of a group at a time: all taps of them are the rows of one matrix product.
 
 use super::chunks::Piece;
+use super::rows::dot;
 use super::{Form, KernelSum, Term};
+use crate::lanes::fast;
 use crate::product::{Matrix, MatrixMut, Product};
 use crate::scratch::Buffer;
 
@@ -131,14 +133,14 @@ impl Composition<'_> {
         }
     }
 
-    /// The gradients of the piece's kernels and scales, from its rows of the sum's, and what it adds to that of the 1×1 where
-    /// that is wanted.
+    /// The gradients of the piece's kernels and scales, from its rows of the sum's, and what it adds to that of the 1×1, unless
+    /// there is no room for it.
     pub(super) fn backward(
         &self,
         gradient: &[f32],
         of_weight: &mut [f32],
         of_scale: &mut [f32],
-        of_first: Option<&mut [f32]>,
+        of_first: &mut [f32],
     ) {
         if self.is_tiny() {
             return self.backward_tiny(gradient, of_weight, of_scale, of_first);
@@ -151,22 +153,21 @@ impl Composition<'_> {
         let mut through = Buffer::any(count * outputs * middle);
         let target = MatrixMut::new(&mut through, count * outputs, middle, middle);
         Product::new(target, gradient, self.first().transposed()).run();
-        let kernels = self.weight.chunks_exact(middle * count);
-        let own = of_weight.chunks_exact_mut(middle * count).zip(kernels).zip(of_scale);
-        for (output, ((own, kernels), of_scale)) in own.enumerate() {
+        let mut kernels = self.by_tap(|_| 1.0);
+        let own = of_weight.chunks_exact_mut(middle * count).zip(of_scale);
+        for (output, (own, of_scale)) in own.enumerate() {
             let by = self.scale(output);
             for tap in 0..count {
-                let through = &through[(tap * outputs + output) * middle..][..middle];
+                let place = (tap * outputs + output) * middle;
+                let (through, kernels) =
+                    (&through[place..][..middle], &mut kernels[place..][..middle]);
+                *of_scale += fast!(dot(kernels, through));
+                kernels.iter_mut().for_each(|value| *value *= by);
                 let own = own[tap..].iter_mut().step_by(count);
-                let kernels = kernels[tap..].iter().step_by(count);
-                for ((own, value), through) in own.zip(kernels).zip(through) {
-                    *own = by * through;
-                    *of_scale += value * through;
-                }
+                own.zip(through).for_each(|(own, through)| *own = by * through);
             }
         }
-        if let Some(of_first) = of_first {
-            let kernels = self.by_tap(|output| self.scale(output));
+        if !of_first.is_empty() {
             let kernels = Matrix::new(&kernels, count * outputs, middle, middle);
             let target = MatrixMut::new(of_first, middle, inputs, inputs);
             Product { add: true, ..Product::new(target, kernels.transposed(), gradient) }.run();
@@ -178,7 +179,7 @@ impl Composition<'_> {
         gradient: &[f32],
         of_weight: &mut [f32],
         of_scale: &mut [f32],
-        mut of_first: Option<&mut [f32]>,
+        of_first: &mut [f32],
     ) {
         let (inputs, count) = (self.inputs, self.places.len());
         let rows = gradient.chunks_exact(inputs * self.taps);
@@ -196,7 +197,9 @@ impl Composition<'_> {
                     own[tap] = by * through;
                     *of_scale += kernel[tap] * through;
                 }
-                let Some(of_first) = of_first.as_deref_mut() else { continue };
+                if of_first.is_empty() {
+                    continue;
+                }
                 let of_first = &mut of_first[m * inputs..][..inputs];
                 for (own, row) in of_first.iter_mut().zip(row.chunks_exact(self.taps)) {
                     let taps = self.places.iter().zip(kernel);

@@ -1,4 +1,4 @@
-//! What a term that is no product has to do with one output channel: its row of the sum, and the way back from it.
+//! What a term that is no sequence of convolutions has to do with one output channel: its row of the sum, and the way back from it.
 
 use super::{Form, KernelSum};
 use crate::block::Window;
@@ -17,7 +17,6 @@ macro_rules! by_taps {
         }
     };
 }
-pub(super) use by_taps;
 
 /// What is wanted of one output channel, and of what.
 pub(super) struct Own<'a> {
@@ -58,12 +57,10 @@ impl KernelSum<&[f32]> {
                 let filter = &filter[output * taps..][..taps];
                 by_taps!(taps, add_filtered(row, own, filter, scale));
             }
-            Form::Depthwise { depthwise, pointwise } => {
-                let (kernels, own) = self.of_output(output, depthwise, pointwise);
-                by_taps!(taps, add_depthwise(row, own, kernels, scale));
-            }
             Form::Identity { tap } => row[output % inputs * taps + tap] += scale,
-            Form::Product { .. } => unreachable!("it is computed as a whole"),
+            Form::Product { .. } | Form::Depthwise { .. } => {
+                unreachable!("it is computed as a whole")
+            }
         }
     }
 
@@ -108,12 +105,10 @@ impl KernelSum<&[f32]> {
                 let filter = &filter[output * taps..][..taps];
                 by_taps!(taps, back_filtered(row, first, filter, own, of_filter, by))
             }
-            Form::Depthwise { depthwise, pointwise } => {
-                let (kernels, values) = self.of_output(output, depthwise, pointwise);
-                by_taps!(taps, back_depthwise(row, values, kernels, own, by))
-            }
             Form::Identity { tap } => row[output % inputs * taps + tap],
-            Form::Product { .. } => unreachable!("it has a way back of its own"),
+            Form::Product { .. } | Form::Depthwise { .. } => {
+                unreachable!("it has a way back of its own")
+            }
         }
     }
 
@@ -123,20 +118,6 @@ impl KernelSum<&[f32]> {
         let mut places = [0; N];
         places.iter_mut().zip(window.taps(self.kernel[1])).for_each(|(place, tap)| *place = tap);
         places
-    }
-
-    /// What an output channel reads of a depthwise convolution, and with which weights.
-    #[inline(always)]
-    fn of_output<'a>(
-        &self,
-        output: usize,
-        depthwise: &'a [f32],
-        pointwise: &'a [f32],
-    ) -> (&'a [f32], &'a [f32]) {
-        let own = pointwise.len() / self.channels[1];
-        let read = depthwise.len() / self.groups;
-        let group = output / self.outputs();
-        (&depthwise[group * read..][..read], &pointwise[output * own..][..own])
     }
 }
 
@@ -184,68 +165,6 @@ fn back_filtered<const T: usize>(
 }
 
 #[inline(always)]
-fn add_depthwise<const T: usize>(
-    row: &mut [f32],
-    own: &[f32],
-    kernels: &[f32],
-    scale: f32,
-    taps: usize,
-) {
-    let taps = known::<T>(taps);
-    let times = own.len() / (row.len() / taps);
-    let each = own.chunks_exact(times).zip(kernels.chunks_exact(times * taps));
-    for (row, (own, kernels)) in row.chunks_exact_mut(taps).zip(each) {
-        for (value, kernel) in own.iter().zip(kernels.chunks_exact(taps)) {
-            add_times(row, kernel, scale * value);
-        }
-    }
-}
-
-#[inline(always)]
-fn back_depthwise<const T: usize>(
-    row: &[f32],
-    values: &[f32],
-    kernels: &[f32],
-    own: &mut [f32],
-    by: f32,
-    taps: usize,
-) -> f32 {
-    let taps = known::<T>(taps);
-    let times = values.len() / (row.len() / taps);
-    let mut sum = 0.0;
-    let own = own.chunks_exact_mut(times).zip(values.chunks_exact(times));
-    let each = own.zip(kernels.chunks_exact(times * taps));
-    for (row, ((own, values), kernels)) in row.chunks_exact(taps).zip(each) {
-        let each = own.iter_mut().zip(values).zip(kernels.chunks_exact(taps));
-        for ((own, value), kernel) in each {
-            let through = along(row, kernel);
-            *own = by * through;
-            sum += value * through;
-        }
-    }
-    sum
-}
-
-/// The gradient of some inputs' depthwise kernels, from one output channel: its weights, and its rows of the sum's.
-#[inline(always)]
-pub(super) fn add_kernels<const T: usize>(
-    own: &mut [f32],
-    rows: &[f32],
-    values: &[f32],
-    scale: f32,
-    taps: usize,
-) {
-    let taps = known::<T>(taps);
-    let times = values.len() / (rows.len() / taps);
-    let each = rows.chunks_exact(taps).zip(values.chunks_exact(times));
-    for (own, (row, values)) in own.chunks_exact_mut(times * taps).zip(each) {
-        for (own, value) in own.chunks_exact_mut(taps).zip(values) {
-            add_times(own, row, scale * value);
-        }
-    }
-}
-
-#[inline(always)]
 fn add_times(sums: &mut [f32], values: &[f32], by: f32) {
     for (sum, value) in sums.iter_mut().zip(values) {
         *sum += by * value;
@@ -263,7 +182,7 @@ fn along(left: &[f32], right: &[f32]) -> f32 {
 
 /// The sum of all products.
 #[inline(always)]
-fn dot(left: &[f32], right: &[f32]) -> f32 {
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     let (left, left_rest) = left.as_chunks::<LANES>();
     let (right, right_rest) = right.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];

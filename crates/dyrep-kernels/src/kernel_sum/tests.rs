@@ -63,7 +63,7 @@ fn any_sum(draw: &mut ChaCha8Rng, most: usize) -> KernelSum<Values> {
                 Form::Filtered { first: random(draw, outputs * each), filter }
             }
             3 => {
-                let times = draw.random_range(1..4);
+                let times = draw.random_range(1..11);
                 let depthwise = random(draw, times * inputs * kernel[0] * kernel[1]);
                 Form::Depthwise { depthwise, pointwise: random(draw, outputs * each * times) }
             }
@@ -221,22 +221,25 @@ fn a_first_that_needs_no_gradient_gets_none() {
         },
         scale: None,
     };
-    let terms = vec![term(draw), term(draw)];
+    let depthwise = random(draw, 2 * 30 * 9);
+    let form = Form::Depthwise { depthwise, pointwise: random(draw, 50 * 2 * 30) };
+    let terms = vec![term(draw), term(draw), Term { form, scale: None }];
     let sum = KernelSum { channels: [30, 50], groups: 1, kernel: [3, 3], terms };
     let gradient = random(draw, sum.len());
     let slices = sum.as_ref().map(|values| &values[..]);
     let mut count = 0;
     let wanted = sum.as_ref().map(|_| {
         count += 1;
-        count != 3
+        ![3, 5].contains(&count)
     });
     let found = slices.backward(&gradient, &wanted).unwrap();
     let firsts = found.terms.into_iter().map(|term| match term.form {
         Form::Product { first, .. } => first,
-        _ => None,
+        Form::Depthwise { depthwise, .. } => depthwise,
+        _ => unreachable!("there is none"),
     });
     let firsts: Vec<_> = firsts.map(|first| first.map(|first| first.len())).collect();
-    assert_eq!(firsts, [Some(40 * 30), None]);
+    assert_eq!(firsts, [Some(40 * 30), None, None]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ const CHUNK: usize = 1 << 19;
 /// Channels below which the transforms cost more than they save.
 const CHANNELS: usize = 16;
 /// Tiles below which the kernel's transform costs more than it saves.
-const TILES: usize = 192;
+const TILES: usize = 48;
 
 /// Whether a bundle is a 3×3 of stride 1 and large enough, and no kernel leaves out taps between others.
 pub(crate) fn pays(bundle: &Bundle<'_>) -> bool {
@@ -118,10 +118,10 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
     let components = components(bundle);
     let weights = wanted.source.is_some().then(|| Transformed::new(bundle, &components));
     let any = wanted.weights.iter().any(Option::is_some);
-    let mut sums = any.then(|| Transformed::empty(bundle, &components));
+    let mut sums = any.then(|| Transformed::any(bundle, &components));
     let channels = bundle.shape.channels[0];
     let [mut seen, mut given, mut raised]: [Scratch; 3] = Default::default();
-    for tile in plan(bundle, &components) {
+    for (turn, tile) in plan(bundle, &components).into_iter().enumerate() {
         let grid = Grid::new(&bundle.shape, &tile);
         // `[kernel, output, component, place]`.
         let given = transform_gradients(bundle, gradients, &components, &tile, &grid, &mut given);
@@ -138,7 +138,8 @@ pub(crate) fn backward(bundle: &Bundle<'_>, gradients: &[Gradient<'_>], mut want
                 let rows = bundle.kernels[kernel].outputs;
                 let target = MatrixMut::new(part, rows, channels, channels);
                 let seen = component(seen, number, channels, &grid).transposed();
-                Some(Product { add: true, ..Product::new(target, gradient(kernel, number)?, seen) })
+                let gradient = gradient(kernel, number)?;
+                Some(Product { add: turn > 0, ..Product::new(target, gradient, seen) })
             }));
         }
         let (Some(source), Some(weights)) = (&mut wanted.source, &weights) else { continue };

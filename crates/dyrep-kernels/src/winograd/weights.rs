@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use super::COMPONENTS;
 use crate::block::Window;
-use crate::bundle::{Bundle, split};
+use crate::bundle::Bundle;
 use crate::lanes::{F8, fast};
 use crate::product::Matrix;
+use crate::scratch::Buffer;
 use crate::tile::Shared;
 
 /// Channels at a time.
@@ -48,9 +49,13 @@ impl Components {
     }
 }
 
-/// All kernels of a bundle, `[component, kernel, output, channel]`.
+/// Values between one component and the next, so that one channel's sixteen do not share their places in a cache where sizes
+/// are powers of two.
+const APART: usize = 80;
+
+/// All kernels of a bundle, `[component, kernel, output, channel]`, [`APART`] from each other.
 pub(super) struct Transformed {
-    values: Vec<f32>,
+    values: Buffer,
     channels: usize,
     /// By component and kernel: first row, if the kernel has the component.
     starts: Vec<[Option<usize>; COMPONENTS]>,
@@ -60,8 +65,8 @@ pub(super) struct Transformed {
 }
 
 impl Transformed {
-    /// All zeros.
-    pub(super) fn empty(bundle: &Bundle<'_>, components: &[Components]) -> Self {
+    /// Any values.
+    pub(super) fn any(bundle: &Bundle<'_>, components: &[Components]) -> Self {
         let outputs: Vec<usize> = bundle.kernels.iter().map(|kernel| kernel.outputs).collect();
         let mut starts = vec![[None; COMPONENTS]; outputs.len()];
         let mut bounds = [0; COMPONENTS + 1];
@@ -76,20 +81,21 @@ impl Transformed {
             bounds[component + 1] = row;
         }
         let channels = bundle.shape.channels[0];
-        Self { values: vec![0.0; row * channels], channels, starts, bounds, outputs }
+        let values = Buffer::any(row * channels + COMPONENTS * APART);
+        Self { values, channels, starts, bounds, outputs }
     }
 
     pub(super) fn new(bundle: &Bundle<'_>, components: &[Components]) -> Self {
-        let mut transformed = Self::empty(bundle, components);
+        let mut transformed = Self::any(bundle, components);
         let channels = transformed.channels;
         let shared = Shared::new(&mut transformed.values);
         for (kernel, starts) in bundle.kernels.iter().zip(&transformed.starts) {
             let row = channels * kernel.taps();
             let rows = kernel.weight.par_chunks_exact(row).enumerate();
             rows.for_each(|(output, weight)| {
-                let mut targets: [&mut [f32]; COMPONENTS] = starts.map(|start| {
-                    let row = start.map_or(0..0, |start| {
-                        let first = (start + output) * channels;
+                let mut targets: [&mut [f32]; COMPONENTS] = std::array::from_fn(|component| {
+                    let row = starts[component].map_or(0..0, |start| {
+                        let first = place(component, start + output, channels);
                         first..first + channels
                     });
                     // SAFETY: rows of different outputs, kernels and components do not overlap.
@@ -111,14 +117,14 @@ impl Transformed {
     /// `[rows of all kernels that have it, channels]`.
     pub(super) fn component(&self, component: usize) -> Option<Matrix<'_>> {
         let [start, end] = [self.bounds[component], self.bounds[component + 1]];
-        let values = &self.values[start * self.channels..];
+        let values = &self.values[place(component, start, self.channels)..];
         (end > start).then(|| Matrix::new(values, end - start, self.channels, self.channels))
     }
 
     /// `[outputs, channels]` of one kernel.
     pub(super) fn part(&self, component: usize, kernel: usize) -> Option<Matrix<'_>> {
         let start = self.starts[kernel][component]?;
-        let values = &self.values[start * self.channels..];
+        let values = &self.values[place(component, start, self.channels)..];
         Some(Matrix::new(values, self.outputs[kernel], self.channels, self.channels))
     }
 
@@ -128,8 +134,16 @@ impl Transformed {
         let kernels = outputs.len();
         let places = (0..COMPONENTS * kernels).map(move |place| (place / kernels, place % kernels));
         let places = places.filter(|(component, kernel)| starts[*kernel][*component].is_some());
-        let parts = split(values, places.clone().map(|(_, kernel)| outputs[kernel] * *channels));
-        places.zip(parts).map(|((component, kernel), part)| (component, kernel, part))
+        let mut values = &mut values[..];
+        let mut before = 0;
+        places.map(move |(component, kernel)| {
+            let skipped = component * APART - before;
+            before = component * APART;
+            let (_, rest) = std::mem::take(&mut values).split_at_mut(skipped);
+            let (part, rest) = rest.split_at_mut(outputs[kernel] * *channels);
+            values = rest;
+            (component, kernel, part)
+        })
     }
 
     /// Where the products of an output channel lie, rows `pitch` apart, by component.
@@ -148,15 +162,20 @@ impl Transformed {
         let channels = self.channels;
         let rows = weight.par_chunks_exact_mut(channels * kernel_of.taps()).enumerate();
         rows.for_each(|(output, weight)| {
-            let components: [&[f32]; COMPONENTS] = self.starts[kernel].map(|start| match start {
-                Some(start) => &self.values[(start + output) * channels..][..channels],
-                None => &[],
+            let components: [&[f32]; COMPONENTS] = std::array::from_fn(|component| {
+                let Some(start) = self.starts[kernel][component] else { return &[][..] };
+                &self.values[place(component, start + output, channels)..][..channels]
             });
             fast!(for first in (0..channels).step_by(LANES) {
                 restore(kernel_of.window, &components, first, weight);
             });
         });
     }
+}
+
+/// Where a row of all lies.
+fn place(component: usize, row: usize, channels: usize) -> usize {
+    row * channels + component * APART
 }
 
 /// G along one side.
