@@ -4,6 +4,7 @@ use crate::block::Window;
 use crate::bundle::{Bundle, Gradient, Gradients, Kernel, Source};
 use crate::depthwise;
 use crate::finish::{After, Finish};
+use crate::scratch::clear;
 use crate::shape::{ConvShape, ShapeError};
 
 /// `output = weight ∗ input + bias`.
@@ -102,7 +103,7 @@ pub fn backward(
     }
     let mut source = input_gradient;
     if let Some(source) = &mut source {
-        source.fill(0.0);
+        clear(source);
     }
     let wanted = Gradients { weights: vec![weight_gradient], source };
     let gradient = Gradient { values: output_gradient, mix: None };

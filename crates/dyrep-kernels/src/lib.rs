@@ -50,7 +50,7 @@ pub use memory::keep_freed_memory;
 pub use norm::{By, Gradients, Moments, Norm, NormCall, NormShape, Passed, Running, Tail};
 pub use pool::{PoolShape, max_pool, max_pool_backward};
 pub use product::multiply;
-pub use scratch::Buffer;
+pub use scratch::{Buffer, zeros};
 pub use sgd::SgdStep;
 pub use shape::{ConvShape, ShapeError};
 pub use sums::channel_sums;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::lanes::fast;
+use crate::lanes::{F8, fast};
 use crate::shape::{ConvShape, ShapeError, reach};
 
 /// Values that one thread takes at least.
@@ -128,14 +128,15 @@ pub fn max_pool(
     let planes = input.par_chunks_exact(shape.pixels_in());
     let pairs = planes.zip(output.par_chunks_exact_mut(each)).with_min_len(shape.least());
     let Some(places) = places else {
-        pairs.for_each_init(Vec::new, |line, (plane, output)| {
-            fast!(maxima(shape, plane, line, output));
+        pairs.for_each_init(Default::default, |lines, (plane, output)| {
+            fast!(maxima(shape, plane, lines, output));
         });
         return Ok(());
     };
     ConvShape::check_len("the places", shape.output_len(), places.len())?;
-    pairs.zip(places.par_chunks_exact_mut(each)).for_each(|((plane, output), places)| {
-        fast!(maxima_and_places(shape, plane, output, places));
+    let pairs = pairs.zip(places.par_chunks_exact_mut(each));
+    pairs.for_each_init(Lines::default, |lines, ((plane, output), places)| {
+        fast!(maxima_and_places(shape, plane, lines, output, places));
     });
     Ok(())
 }
@@ -148,10 +149,17 @@ fn greater(best: f32, value: f32) -> bool {
 
 /// First along the height, whole rows at a time into a line, then along the width.
 #[inline(always)]
-fn maxima(shape: &PoolShape, plane: &[f32], line: &mut Vec<f32>, output: &mut [f32]) {
+fn maxima(
+    shape: &PoolShape,
+    plane: &[f32],
+    [line, values]: &mut [Vec<f32>; 2],
+    output: &mut [f32],
+) {
     let [height, width] = shape.input;
-    let columns = shape.output()[1];
+    let (step, columns) = (shape.stride[1], shape.output()[1]);
+    let half = width.div_ceil(step);
     line.resize(width, 0.0);
+    values.resize(half * step, 0.0);
     for (row, output) in output.chunks_exact_mut(columns).enumerate() {
         let rows = shape.rows(row, height);
         line.copy_from_slice(&plane[rows.start * width..][..width]);
@@ -161,51 +169,121 @@ fn maxima(shape: &PoolShape, plane: &[f32], line: &mut Vec<f32>, output: &mut [f
                 *best = if greater(*best, *value) { *value } else { *best };
             }
         }
+        apart(line, step, values);
         output.fill(f32::NEG_INFINITY);
-        let step = shape.stride[1];
         for tap in 0..shape.kernel[1] {
             let (range, start) = reach(tap, 1, step, shape.padding[1], width, columns);
-            if range.is_empty() {
-                continue;
-            }
-            for (best, value) in output[range].iter_mut().zip(line[start..].iter().step_by(step)) {
+            let from = start % step * half + start / step;
+            let read = values.get(from..).unwrap_or_default();
+            for (best, value) in output[range].iter_mut().zip(read) {
                 *best = if greater(*best, *value) { *value } else { *best };
             }
         }
     }
 }
 
+/// Memory of [`maxima_and_places`].
+#[derive(Default)]
+struct Lines {
+    /// By column of the input: the greatest value of some rows, and the first place of that row.
+    best: Vec<f32>,
+    rows: Vec<f32>,
+    /// The columns, and by column of the output the first that a window sees.
+    numbers: Vec<f32>,
+    starts: Vec<f32>,
+    /// The first two by the columns' remainders, so that what windows side by side read lies side by side: values and places.
+    apart: [Vec<f32>; 2],
+}
+
+/// As [`maxima`]. Of equal ones the first in the window's order has the smallest place.
 #[inline(always)]
-fn maxima_and_places(shape: &PoolShape, plane: &[f32], output: &mut [f32], places: &mut [f32]) {
+fn maxima_and_places(
+    shape: &PoolShape,
+    plane: &[f32],
+    lines: &mut Lines,
+    output: &mut [f32],
+    places: &mut [f32],
+) {
     let [height, width] = shape.input;
     let step = shape.stride[1];
     let columns = shape.output()[1];
-    let rows = output.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
-    for (row, (output, places)) in rows.enumerate() {
+    let half = width.div_ceil(step);
+    let Lines { best, rows: of_rows, numbers, starts, apart: [values, found] } = lines;
+    if numbers.len() != width {
+        *numbers = (0..width).map(|column| column as f32).collect();
+        let start = |column: usize| (column * step).saturating_sub(shape.padding[1]) as f32;
+        *starts = (0..columns).map(start).collect();
+    }
+    for line in [&mut *best, of_rows] {
+        line.resize(width, 0.0);
+    }
+    for line in [&mut *values, found] {
+        line.resize(half * step, 0.0);
+    }
+    let all = output.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
+    for (row, (output, places)) in all.enumerate() {
         let rows = shape.rows(row, height);
+        let first = rows.start * width;
+        best.copy_from_slice(&plane[first..][..width]);
+        of_rows.fill(first as f32);
+        for high in rows.skip(1) {
+            let at = (high * width) as f32;
+            let line = best.iter_mut().zip(&mut *of_rows).zip(&plane[high * width..][..width]);
+            for ((best, row), value) in line {
+                let greater = greater(*best, *value);
+                *best = if greater { *value } else { *best };
+                *row = if greater { at } else { *row };
+            }
+        }
+        of_rows.iter_mut().zip(&*numbers).for_each(|(row, column)| *row += column);
+        apart(best, step, values);
+        apart(of_rows, step, found);
         output.fill(f32::NEG_INFINITY);
         // Where all of a window is negative infinity, its first place is the maximum's.
-        for (column, place) in places.iter_mut().enumerate() {
-            let first = (column * step).saturating_sub(shape.padding[1]);
-            *place = (rows.start * width + first) as f32;
-        }
-        for high in rows {
-            for tap in 0..shape.kernel[1] {
-                let (range, start) = reach(tap, 1, step, shape.padding[1], width, columns);
-                if range.is_empty() {
-                    continue;
-                }
-                let first = high * width + start;
-                let read = plane[first..(high + 1) * width].iter().step_by(step);
-                let best = output[range.clone()].iter_mut().zip(&mut places[range]);
-                for (number, ((output, best), value)) in best.zip(read).enumerate() {
-                    let greater = greater(*output, *value);
-                    *output = if greater { *value } else { *output };
-                    *best = if greater { (first + number * step) as f32 } else { *best };
-                }
+        let first = first as f32;
+        places.iter_mut().zip(&*starts).for_each(|(place, start)| *place = first + start);
+        for tap in 0..shape.kernel[1] {
+            let (range, start) = reach(tap, 1, step, shape.padding[1], width, columns);
+            let from = start % step * half + start / step;
+            let [read, found] =
+                [&*values, &*found].map(|line| line.get(from..).unwrap_or_default());
+            let best = output[range.clone()].iter_mut().zip(&mut places[range]);
+            for ((best, at), (value, place)) in best.zip(read.iter().zip(found)) {
+                let takes = comes_before(*best, *at, *value, *place);
+                *best = if takes { *value } else { *best };
+                *at = if takes { *place } else { *at };
             }
         }
     }
+}
+
+/// A line by its places' remainders: all that leave none, then all that leave one, and so on.
+#[inline(always)]
+fn apart(line: &[f32], step: usize, target: &mut [f32]) {
+    let half = line.len().div_ceil(step);
+    let mut done = 0;
+    if step == 2 {
+        let (even, odd) = target.split_at_mut(half);
+        let each = even.chunks_exact_mut(8).zip(odd.chunks_exact_mut(8));
+        for ((even, odd), line) in each.zip(line.chunks_exact(16)) {
+            let [a, b] = F8::load_apart(line);
+            a.store(even);
+            b.store(odd);
+            done += 16;
+        }
+    }
+    for (place, value) in line.iter().enumerate().skip(done) {
+        target[place % step * half + place / step] = *value;
+    }
+}
+
+/// Whether a value at a place is a window's maximum rather than the best at another: the first of equal ones, the last that
+/// is not a number.
+#[inline(always)]
+fn comes_before(best: f32, at: f32, value: f32, place: f32) -> bool {
+    value > best
+        || (value == best && place < at)
+        || (value.is_nan() && (!best.is_nan() || place > at))
 }
 
 /// Gradient of the input from that of the output and the maxima's places.

@@ -1,7 +1,12 @@
 //! Memory that is used again: fresh pages cost more than much of what is computed in them.
 
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::product::on_workers;
 
 /// What is kept on the shelf: at most one part in so many of what was ever in use at once.
 const KEPT: usize = 6;
@@ -83,6 +88,40 @@ impl Buffer {
         buffer.fill(0.0);
         buffer
     }
+}
+
+/// Zeros that a thread writes at a time.
+const BLOCK: usize = 1 << 16;
+
+/// `len` zeros, which all threads write where they are many: one alone would take as long as what they are for.
+#[must_use]
+pub fn zeros(len: usize) -> Vec<f32> {
+    if len <= BLOCK {
+        return vec![0.0; len];
+    }
+    let mut values = Vec::with_capacity(len);
+    on_workers(|| {
+        let blocks = values.spare_capacity_mut()[..len].par_chunks_mut(BLOCK);
+        blocks.for_each(|block| _ = zeroed(block));
+    });
+    // SAFETY: there is room for so many, and all were written.
+    unsafe { values.set_len(len) };
+    values
+}
+
+/// Writes zeros, by all threads where they are many.
+pub(crate) fn clear(values: &mut [f32]) {
+    match values.len() {
+        ..=BLOCK => values.fill(0.0),
+        _ => on_workers(|| values.par_chunks_mut(BLOCK).for_each(|block| block.fill(0.0))),
+    }
+}
+
+/// Writes zeros to memory that nobody has written.
+pub(crate) fn zeroed(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    values.fill(MaybeUninit::new(0.0));
+    // SAFETY: all of them were written.
+    unsafe { values.assume_init_mut() }
 }
 
 impl From<Vec<f32>> for Buffer {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::KernelSum;
 use crate::product::on_workers;
+use crate::scratch::zeroed;
 
 /// Outputs of a chunk, at least, where there are so many.
 const LEAST: usize = 32;
@@ -78,10 +79,4 @@ pub(super) fn made<R: Send>(
         unsafe { vector.set_len(each * outputs) };
     }
     (vectors, results)
-}
-
-fn zeroed(values: &mut [MaybeUninit<f32>]) -> &mut [f32] {
-    values.fill(MaybeUninit::new(0.0));
-    // SAFETY: all of them were written.
-    unsafe { values.assume_init_mut() }
 }

@@ -1,13 +1,13 @@
 //! Convolutions over slices, with the batch norm behind them where nothing is learnt.
 
-use dyrep_kernels::{Finish, channel_sums};
+use dyrep_kernels::{Finish, channel_sums, zeros};
 
 use super::{Computed, Kept, fits};
 use crate::ops::plan::{Conv, Normalize};
 
 pub(super) fn forward(plan: &Conv<&[f32]>) -> Computed {
     let Conv { shape, input, weight, bias, then } = plan;
-    let mut output = vec![0.0; shape.output_len()];
+    let mut output = zeros(shape.output_len());
     fits(match then {
         None => dyrep_kernels::forward(shape, input, weight, *bias, &mut output),
         Some(norm) => {
@@ -42,7 +42,7 @@ pub(super) fn backward(
     wanted: &Conv<bool>,
 ) -> Conv<Option<Vec<f32>>> {
     let shape = &plan.shape;
-    let space = |wanted: bool, len: usize| wanted.then(|| vec![0.0; len]);
+    let space = |wanted: bool, len: usize| wanted.then(|| zeros(len));
     let mut input = space(wanted.input, shape.input_len());
     let mut weight = space(wanted.weight, shape.weight_len());
     let targets = (input.as_deref_mut(), weight.as_deref_mut());

@@ -11,7 +11,7 @@ use burn::backend::{
     Backend, Dispatch, DispatchTensor, DispatchTensorKind, Flex, TensorMetadata, backend_extension,
 };
 use burn::tensor::{Shape, TensorData};
-use dyrep_kernels::{Buffer, SgdStep, ShapeError, block};
+use dyrep_kernels::{Buffer, SgdStep, ShapeError, block, zeros};
 
 use super::bridge::{Differentiable, DoneOn, Executor, Keep, PlanOn};
 pub(super) use super::bridge::{is_fast, is_near, run};
@@ -152,7 +152,7 @@ fn kept_of(plan: &Plan<Option<FlexTensor>>, kept: Kept) -> Kept {
 }
 
 fn forward_block(plan: &block::Block<&[f32]>, keep: Keep) -> Computed {
-    let mut output = vec![0.0; plan.shape.output_len()];
+    let mut output = zeros(plan.shape.output_len());
     let done = fits(block::forward(plan, &mut output, keep == Keep::Much));
     let list = |moments: &block::Moments| [moments.mean.clone(), moments.variance.clone()];
     let of_branch = |moments: &block::BranchMoments| BranchMoments {

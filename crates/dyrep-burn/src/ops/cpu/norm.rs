@@ -1,6 +1,6 @@
 //! Batch norms with what follows them, over slices.
 
-use dyrep_kernels::{Gradients, Moments, NormCall, NormShape, Passed, Tail};
+use dyrep_kernels::{Gradients, Moments, NormCall, NormShape, Passed, Tail, zeros};
 
 use super::{Computed, Kept, fits};
 use crate::ops::plan::{BranchMoments, Norm, Normalize};
@@ -16,7 +16,7 @@ pub(super) fn forward(plan: &Norm<&[f32]>) -> Computed {
     let norm = norm(plan);
     let channels = norm.shape.channels;
     let tail = Tail { residual: plan.then.residual, relu: plan.then.relu };
-    let mut output = vec![0.0; norm.shape.len()];
+    let mut output = zeros(norm.shape.len());
     let moments = match plan.then.given {
         Some([mean, variance]) => {
             fits(norm.infer(Moments { mean, variance }, plan.input, tail, &mut output));
@@ -48,11 +48,11 @@ pub(super) fn backward(
         (true, None) => Passed::OfNorm,
         (true, Some(_)) => Passed::OfOutput(output),
     };
-    let mut input = vec![0.0; norm.shape.len()];
+    let mut input = zeros(norm.shape.len());
     let [mut gamma, mut beta] = [vec![0.0; channels], vec![0.0; channels]];
     let mut residual = wanted.then.residual.map(|wanted| {
         wanted.then(|| match plan.then.relu {
-            true => vec![0.0; gradient.len()],
+            true => zeros(gradient.len()),
             false => gradient.to_vec(),
         })
     });
