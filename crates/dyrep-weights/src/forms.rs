@@ -2,17 +2,38 @@
 //!
 //! A branch without parameters, such as the identity of RepViT and QARepVGG that ends in nothing, is seen in no tensor.
 //! Whether there is one must be known: from what a file recorded, or from the network; so must which branches rest, and
-//! how the layers of a stack become one kernel.
+//! how the layers of a stack become one kernel, unless the published code that names the tensors tells it.
 
 use std::collections::BTreeMap;
 
 use dyrep_burn::{
-    BlockForm, BranchForm, BranchKind, End, Form, LayerStructure, StackForm, Structure,
-    StructureError,
+    BlockForm, BranchForm, BranchKind, Composition, End, Form, LayerStructure, StackForm,
+    Structure, StructureError,
 };
 
 /// The names of tensors, with shapes.
 pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
+
+/// What published code tells of a layer that no tensor shows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Told {
+    /// How the layers of a stack become one kernel.
+    Composition(Composition),
+}
+
+/// The same of all layers, by their paths.
+pub(crate) type AllTold = BTreeMap<String, Told>;
+
+impl Told {
+    /// The form that was found, with what is told of it.
+    fn complete(&self, mut found: Form) -> Form {
+        match (self, &mut found) {
+            (Self::Composition(told), Form::Stack(stack)) => stack.composition = *told,
+            (Self::Composition(_), _) => {}
+        }
+        found
+    }
+}
 
 /// Why there is no structure.
 #[derive(Debug)]
@@ -27,13 +48,14 @@ pub(crate) enum FormsError {
 
 /// The structure that a network whose layers are those of `network` has when its tensors are `tensors`. A layer of which
 /// there is nothing, or whose kernel has another shape, stays as it is. What no tensor shows is as in `recorded`, or else as
-/// in the network.
+/// `told`, or else as in the network.
 ///
 /// # Errors
 /// A branch that a layer cannot have; a branch of which it is not known whether it is there, or a stack that may be either.
 pub(crate) fn structure(
     network: &Structure,
     recorded: Option<&Structure>,
+    told: &AllTold,
     tensors: &Shapes,
 ) -> Result<Structure, FormsError> {
     let mut layers = BTreeMap::new();
@@ -47,11 +69,16 @@ pub(crate) fn structure(
             (Some(found), form) => {
                 let recorded = recorded.and_then(|all| all.layers().get(path));
                 let known = recorded.map_or(form, |layer| &layer.form);
-                if matches!((&found, known), (Form::Stack(_), Form::Plain { .. } | Form::Block(_)))
-                {
+                let told = told.get(path).filter(|_| recorded.is_none());
+                let is_other = !matches!(known, Form::Stack(_));
+                if matches!(found, Form::Stack(_)) && is_other && told.is_none() {
                     return Err(FormsError::Composition { layer: path.clone() });
                 }
                 let completed = with_unseen(found, known);
+                let completed = match told {
+                    Some(told) => told.complete(completed),
+                    None => completed,
+                };
                 // The blocks of the field with a norm behind their sum have an identity where there can be one, but for OREPA's,
                 // which are known by their linear branches.
                 let has =

@@ -39,8 +39,8 @@ pub struct Report {
     /// Names in the file of tensors that are no parameters of any network: what lies beside the weights, and what training
     /// and its tools leave behind.
     pub passed_over: Vec<String>,
-    /// What of the weights is not as it was trained, or was chosen, a sentence each: a stem of several layers that was loaded
-    /// as one convolution, the branches that a search decided on.
+    /// What of the weights is not as it was trained, or was chosen, a sentence each: a stem of several layers that could
+    /// only be loaded as one convolution, the branches that a search decided on.
     pub notes: Vec<String>,
 }
 

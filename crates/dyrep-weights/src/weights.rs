@@ -14,7 +14,7 @@ use dyrep_models::{ConvNorms, Model, ModelConfig, ModelName, silence_norms};
 use crate::container::{Container, Contents};
 use crate::describe::{Description, Label};
 use crate::error::WeightsError;
-use crate::forms::{self, FormsError};
+use crate::forms::{self, AllTold, FormsError};
 use crate::load::Load;
 use crate::naming::{Naming, Unfit};
 use crate::options::OpenOptions;
@@ -55,6 +55,8 @@ pub struct Weights {
     pub(crate) tensors: BTreeMap<String, Stored>,
     pub(crate) passed_over: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// What the names tell of layers that no tensor shows.
+    pub(crate) told: AllTold,
     pub(crate) description: Option<Description>,
     /// The file's length in bytes.
     pub(crate) length: u64,
@@ -83,7 +85,7 @@ impl Weights {
         let Contents { container, layout, tensors, note, length } = contents;
         let failed = |error| reading_error(file, options.wanted(), error);
         let entries = Entries::new(&tensors, &options.part, &options.renames).map_err(failed)?;
-        let Reading { tensors, naming, inside, passed_over, notes } =
+        let Reading { tensors, naming, inside, passed_over, notes, told } =
             entries.usual().map_err(failed)?;
         if tensors.is_empty() {
             return Err(failed(ReadingError::NoPart(vec![])));
@@ -104,6 +106,7 @@ impl Weights {
             tensors,
             passed_over,
             notes,
+            told,
             description,
             length,
             shift,
@@ -132,7 +135,7 @@ impl Weights {
         };
         let failed = |error| reading_error(&self.file, "weights".to_owned(), error);
         let Some(reading) = entries.of(wanted).map_err(failed)? else { return Ok(None) };
-        let Reading { tensors, naming, inside, passed_over, notes } = reading;
+        let Reading { tensors, naming, inside, passed_over, notes, told } = reading;
         Ok(Some(Cow::Owned(Self {
             file: self.file.clone(),
             format: Format { container: self.format.container, naming, inside },
@@ -140,6 +143,7 @@ impl Weights {
             tensors,
             passed_over,
             notes,
+            told,
             description: self.description.clone(),
             length: self.length,
             shift: self.shift,
@@ -210,7 +214,8 @@ impl Weights {
         let read = self.for_module(module)?;
         let shapes = read.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
         let recorded = self.description.as_ref().map(Description::structure);
-        let found = forms::structure(&Structure::of(module), recorded, &shapes.collect());
+        let found =
+            forms::structure(&Structure::of(module), recorded, &read.told, &shapes.collect());
         let found = found.map_err(|error| match (error, self.file.clone()) {
             (FormsError::Structure(source), file) => {
                 WeightsError::Structure { file, source: Box::new(source) }

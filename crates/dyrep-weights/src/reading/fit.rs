@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::usual::below;
 use super::words::{is_average, is_counter, is_head, is_left_over, rank};
 use super::{Candidate, Entries, Entry, Reading, ReadingError, Wanted, insert, wanted_beside};
+use crate::forms::AllTold;
 use crate::tensor::{Edit, Stored};
 
 /// The part of a network's names that a prefix must have, of all that another has.
@@ -34,6 +35,7 @@ impl Entries {
             inside: group.prefix.join("."),
             passed_over: vec![],
             notes: vec![],
+            told: AllTold::new(),
         };
         let (mut beside, mut strange) = (vec![], vec![]);
         for entry in &self.list {

@@ -24,6 +24,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
+use crate::forms::AllTold;
 use crate::naming::{Dialect, Naming, Unfit, dialects};
 use crate::tensor::{Edit, Stored};
 pub(crate) use wanted::Wanted;
@@ -89,6 +90,8 @@ pub(crate) struct Reading {
     pub(crate) passed_over: Vec<String>,
     /// What of the weights is not as it was trained, or was chosen.
     pub(crate) notes: Vec<String>,
+    /// What no tensor shows.
+    pub(crate) told: AllTold,
 }
 
 /// Why a file cannot be read as asked for.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{is_average, is_counter, is_left_over, is_number, is_wrapper, rank};
 use super::{Entries, Entry, Reading, ReadingError, insert, wanted_beside};
+use crate::forms::AllTold;
 use crate::tensor::Edit;
 
 impl Entries {
@@ -20,6 +21,7 @@ impl Entries {
             inside: prefix.join("."),
             passed_over: vec![],
             notes: vec![],
+            told: AllTold::new(),
         };
         for entry in &self.list {
             let origin = &entry.stored.origin;

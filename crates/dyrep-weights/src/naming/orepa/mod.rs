@@ -5,7 +5,7 @@
 //! | `stage1.0.conv1.weight_orepa_origin`, `.bn` | `layer1.0.conv1.kxk.conv`, `layer1.0.bn1` |
 //! | `stage1.0.conv1.vector`, a row a branch | `layer1.0.conv1.kxk.scale`, `….1x1_avg.scale`, … |
 //! | `stage1.0.conv3.weight_or1x1_l2i_conv1` | `layer1.0.conv3.1x1_kxk.conv1` |
-//! | `stage0.conv1.weight0.weight_orepa_…` to `weight2` | `conv1`, the one convolution that they compose |
+//! | `stage0.conv1.weight0.weight_orepa_origin`, … to `weight2` | `conv1.0.kxk.conv`, … to `conv1.2`, a stack |
 //! | `stage1.0.rbr_dense.weight_rbr_origin`, `.bn` | `stages.0.0.conv.kxk.conv.kxk.conv`, `stages.0.0.conv.kxk.bn` |
 //! | `orepa_reparam`, `or1x1_reparam`, `or_large_reparam`, `rbr_reparam` | the layer itself |
 //!
@@ -120,7 +120,7 @@ fn resolve(reading: &mut Reading) -> Result<(), Unfit> {
     for (path, form) in found {
         units.push((Unit::take(&path, form, &mut reading.tensors)?, path));
     }
-    stem::compose(&mut units, reading)?;
+    stem::take(&mut units, reading)?;
     units.into_iter().try_for_each(|(unit, path)| unit.put(&path, reading))
 }
 

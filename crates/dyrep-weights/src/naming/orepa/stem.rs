@@ -1,13 +1,17 @@
-//! The stem of the published OREPA code: several 3×3 modules, composed into one kernel.
+//! The stem of the published OREPA code: several 3×3 modules, composed into one kernel while they train.
 //!
 //! The published composition is that of the layers in sequence, strides 1, 1, …, s on an input padded once, in which every
-//! layer but the first is turned by 180°.
+//! layer but the first is turned by 180°: a stack of [`Composition::Published`]. Layers between which there are other
+//! channels than behind the last are no stack; they are read as the one convolution that they compute.
 
 use std::collections::BTreeMap;
+
+use dyrep_burn::Composition;
 
 use super::kernel::{after, of_unit};
 use super::put;
 use super::unit::{Form, Unit};
+use crate::forms::Told;
 use crate::naming::Unfit;
 use crate::reading::Reading;
 use crate::tensor::Stored;
@@ -15,11 +19,11 @@ use crate::tensor::Stored;
 /// What its layers are called: `weight0`, `weight1`, ….
 const LAYER: &str = "weight";
 
-/// Takes the layers of stems out of `units`, and puts the one convolution of each in their place.
+/// Takes the layers of stems out of `units`, and puts a stack of each in their place, or one convolution.
 ///
 /// # Errors
 /// A layer that is missing, of other channels or of another size.
-pub(super) fn compose(units: &mut Vec<(Unit, String)>, reading: &mut Reading) -> Result<(), Unfit> {
+pub(super) fn take(units: &mut Vec<(Unit, String)>, reading: &mut Reading) -> Result<(), Unfit> {
     let mut stems: BTreeMap<String, BTreeMap<usize, Unit>> = BTreeMap::new();
     units.retain(|(unit, path)| match place(path) {
         Some((stem, number)) => {
@@ -34,21 +38,37 @@ pub(super) fn compose(units: &mut Vec<(Unit, String)>, reading: &mut Reading) ->
             check(wanted, *number, layer, layers.get(&wanted.wrapping_sub(1)))?;
         }
         let layers: Vec<Unit> = layers.into_values().collect();
-        let (first, last) = (layers[0].sizes, layers[count - 1].sizes);
-        let size = 2 * count + 1;
-        let shape = vec![last.outputs, first.inputs, size, size];
-        let bytes = 4 * shape.iter().fold(1u64, |all, one| all.saturating_mul(*one as u64));
-        let origin = layers[0].part("origin").origin.clone();
-        let stored = Stored::computed(origin, shape, bytes, move || composed(&layers));
-        // A norm behind a convolution is a block's in a network that has none of its own there.
-        let own = reading.tensors.contains_key(&format!("{path}.bn.weight"));
-        let name = if own { "kxk.conv.weight" } else { "weight" };
-        put(reading, format!("{path}.{name}"), stored)?;
-        reading.notes.push(format!(
-            "`{path}`: the {count} layers of the published stem are loaded as the one {size}×{size} convolution that they \
-             compute, without branches"
-        ));
+        let outputs = layers[count - 1].sizes.outputs;
+        if count == 1 || layers.iter().any(|layer| layer.sizes.outputs != outputs) {
+            put_one(&path, layers, reading)?;
+            continue;
+        }
+        for (number, layer) in layers.into_iter().enumerate() {
+            layer.put(&format!("{path}.{number}"), reading)?;
+        }
+        reading.told.insert(path, Told::Composition(Composition::Published));
     }
+    Ok(())
+}
+
+/// Puts the one convolution that `layers` compute at `path`.
+fn put_one(path: &str, layers: Vec<Unit>, reading: &mut Reading) -> Result<(), Unfit> {
+    let count = layers.len();
+    let (first, last) = (layers[0].sizes, layers[count - 1].sizes);
+    let size = 2 * count + 1;
+    let shape = vec![last.outputs, first.inputs, size, size];
+    let bytes = 4 * shape.iter().fold(1u64, |all, one| all.saturating_mul(*one as u64));
+    let origin = layers[0].part("origin").origin.clone();
+    let stored = Stored::computed(origin, shape, bytes, move || composed(&layers));
+    // A norm behind a convolution is a block's in a network that has none of its own there.
+    let own = reading.tensors.contains_key(&format!("{path}.bn.weight"));
+    let name = if own { "kxk.conv.weight" } else { "weight" };
+    put(reading, format!("{path}.{name}"), stored)?;
+    reading.notes.push(format!(
+        "`{path}`: the {count} layers of the published stem are loaded as the one {size}×{size} convolution that they \
+         compute, without branches: they are no stack of several with {} channels behind each",
+        last.outputs
+    ));
     Ok(())
 }
 
@@ -82,7 +102,7 @@ fn check(wanted: usize, found: usize, layer: &Unit, before: Option<&Unit>) -> Re
 }
 
 /// The kernel of all layers, in row-major order.
-fn composed(layers: &[Unit]) -> Result<Vec<f32>, String> {
+pub(super) fn composed(layers: &[Unit]) -> Result<Vec<f32>, String> {
     let inputs = layers[0].sizes.inputs;
     let (mut all, mut size) = (of_unit(&layers[0])?, 3);
     for layer in &layers[1..] {

@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use burn::nn::PaddingConfig2d;
 use dyrep_burn::fuse::cosines;
+use dyrep_burn::{Composition, RepConv2dConfig, Structure};
+use dyrep_tests::close::relative_difference_of;
+use dyrep_tests::under_test;
 
 use super::kernel::{after, regrouped, row};
+use super::stem::composed;
+use super::unit::{Form, Unit};
+use crate::forms::{self, AllTold, Told};
 use crate::naming::tests::check;
 use crate::naming::{Naming, dialects};
+use crate::params::{Layout, fill};
+use crate::reading::Reading;
 use crate::tensor::{Number, Stored};
+
+/// Of the largest value of a stem's kernel; seen: 2e-7.
+const KERNEL: f64 = 1e-6;
 
 fn stored(values: &[f32], shape: &[usize]) -> Stored {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -129,13 +141,108 @@ fn two_layers_are_one() {
 #[test]
 fn what_belongs_to_no_module_stays() {
     let name = "conv.weight_orepa_prior.weight".to_owned();
-    let mut reading = crate::reading::Reading {
-        tensors: BTreeMap::from([(name.clone(), stored(&[0.0], &[1]))]),
+    let tensors = BTreeMap::from([(name.clone(), stored(&[0.0], &[1]))]);
+    assert!(resolved(tensors).tensors.contains_key(&name));
+}
+
+fn resolved(tensors: BTreeMap<String, Stored>) -> Reading {
+    let mut reading = Reading {
+        tensors,
         naming: Naming::Orepa,
         inside: String::new(),
         passed_over: vec![],
         notes: vec![],
+        told: AllTold::new(),
     };
     super::resolve(&mut reading).unwrap();
-    assert!(reading.tensors.contains_key(&name));
+    reading
+}
+
+/// The layers of a stem at `conv`, the channels of which are those in `channels` one after the other.
+fn stem(channels: &[usize]) -> BTreeMap<String, Stored> {
+    let mut all = BTreeMap::new();
+    for (number, pair) in channels.windows(2).enumerate() {
+        let &[i, o] = pair else { unreachable!("pairs") };
+        for (name, shape) in [
+            ("weight_orepa_origin", vec![o, i, 3, 3]),
+            ("weight_orepa_avg_conv", vec![o, i, 1, 1]),
+            ("weight_orepa_pfir_conv", vec![o, i, 1, 1]),
+            ("weight_orepa_1x1_kxk_idconv1", vec![i, i, 1, 1]),
+            ("weight_orepa_1x1_kxk_conv2", vec![o, i, 3, 3]),
+            ("weight_orepa_1x1", vec![o, i, 1, 1]),
+            ("weight_orepa_gconv_dw", vec![8 * i, 1, 3, 3]),
+            ("weight_orepa_gconv_pw", vec![o, 8 * i, 1, 1]),
+            ("vector", vec![6, o]),
+        ] {
+            let begin = all.len() as f64;
+            let count: usize = shape.iter().product();
+            let values = (0..count).map(|at| (17.0 * begin + 1.3 * at as f64).sin() as f32);
+            let one = stored(&values.collect::<Vec<_>>(), &shape);
+            all.insert(format!("conv.weight{number}.{name}.weight"), one);
+        }
+    }
+    all
+}
+
+/// The kernel that a stem's layers compute in this order, by plain numbers.
+fn by_numbers(tensors: &BTreeMap<String, Stored>, order: [usize; 3]) -> Vec<f64> {
+    let mut tensors = tensors.clone();
+    let layers = [0, 1, 2].map(|number| {
+        Unit::take(&format!("conv.weight{number}"), Form::Kxk, &mut tensors).unwrap()
+    });
+    let kernel = composed(&order.map(|number| layers[number].clone())).unwrap();
+    kernel.into_iter().map(f64::from).collect()
+}
+
+/// The layers become a stack whose kernel is that of the published composition, and of no other.
+#[test]
+fn a_stem_is_a_stack_that_computes_as_published() {
+    let tensors = stem(&[3, 4, 4, 4]);
+    let reading = resolved(tensors.clone());
+    assert!(reading.notes.is_empty(), "{:?}", reading.notes);
+    let shapes = reading.tensors.iter().map(|(name, one)| (name.clone(), one.shape.clone()));
+    let shapes = shapes.collect();
+    let layer = RepConv2dConfig::new([3, 4], [7, 7])
+        .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3))
+        .with_stride([2, 2])
+        .with_bias(false)
+        .init(&under_test());
+    let network =
+        Structure::new([("conv".to_owned(), Structure::of(&layer).layers()[""].clone())].into());
+    let network = network.unwrap();
+    let kernel = |told: &AllTold| {
+        let found = forms::structure(&network, None, told, &shapes).unwrap();
+        let form = found.layers()["conv"].clone();
+        let own = Structure::new([(String::new(), form)].into()).unwrap();
+        let values = reading.tensors.iter().map(|(name, one)| {
+            (name.strip_prefix("conv.").unwrap().to_owned(), one.values().unwrap())
+        });
+        let layer = fill(own.apply(layer.clone()).unwrap(), values.collect(), Layout::Torch);
+        let weight = layer.fuse().weight().into_data();
+        weight.iter::<f64>().collect::<Vec<_>>()
+    };
+    let got = kernel(&reading.told);
+    let off = |want: &[f64]| relative_difference_of(&got, want);
+    assert!(
+        off(&by_numbers(&tensors, [0, 1, 2])) < KERNEL,
+        "{:.1e}",
+        off(&by_numbers(&tensors, [0, 1, 2]))
+    );
+    // The controls: layers that have changed places, or are not turned.
+    assert!(off(&by_numbers(&tensors, [0, 2, 1])) > 0.1);
+    let in_sequence = Told::Composition(Composition::Sequence);
+    assert!(off(&kernel(&[("conv".to_owned(), in_sequence)].into())) > 0.1);
+    // Nobody tells it.
+    assert!(forms::structure(&network, None, &AllTold::new(), &shapes).is_err());
+}
+
+/// Such layers are none of the published code's, and no stack.
+#[test]
+fn a_stem_with_other_channels_between_its_layers_is_one_convolution() {
+    let reading = resolved(stem(&[3, 5, 6, 4]));
+    let names: Vec<_> = reading.tensors.keys().collect();
+    assert_eq!(names, ["conv.weight"]);
+    assert_eq!(reading.tensors["conv.weight"].shape, [4, 3, 7, 7]);
+    assert!(reading.told.is_empty());
+    assert!(reading.notes[0].contains("the one 7×7 convolution"), "{:?}", reading.notes);
 }
