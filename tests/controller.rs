@@ -207,6 +207,42 @@ fn the_largest_structure_is_known_before() {
     assert_eq!([one(1, 1), one(1, 2), one(1, 5)], [1, 2, 3]);
 }
 
+/// A block of which something rests cannot be grown or cut, so nothing there is a candidate.
+#[test]
+fn where_a_branch_rests_all_stays_as_it_is() {
+    let config = ControllerConfig {
+        interval: 1,
+        first_epoch: 1,
+        last_epoch: 9,
+        cut_rule: CutRule::TopK { keep: 0 },
+        ..ControllerConfig::default()
+    };
+    let started = |resting: bool| {
+        let net = Net::new();
+        let mut layers = Structure::of(&net).layers().clone();
+        let stem = layers.get_mut("stem").unwrap();
+        stem.form = RepConv2dConfig::of(&stem.geometry).with_branches(Preset::Dbb).form().unwrap();
+        let Form::Block(block) = &mut stem.form else { panic!("no block") };
+        block.branches[0].resting = resting;
+        Structure::new(layers).unwrap().apply(net).unwrap()
+    };
+    let of_stem = |path: &str| path.starts_with("stem");
+    let net = started(true);
+    let sizes = InputSizes::measure(&net, |net| run(net, 0));
+    let stem = |structure: &Structure| structure.layers()["stem"].clone();
+    let before = Structure::of(&net);
+    let (after, controller) = adjusted_from(net, config.clone(), 3);
+    assert!(controller.events().count() > 1 && !grown(&controller).into_iter().any(of_stem));
+    assert_eq!(stem(&Structure::of(&after)), stem(&before));
+    assert_eq!(stem(&controller.largest(&before, &sizes, 9)), stem(&before));
+    // The control.
+    let net = started(false);
+    let before = Structure::of(&net);
+    let (_, controller) = adjusted_from(net, config, 3);
+    assert!(grown(&controller).into_iter().any(of_stem));
+    assert_ne!(stem(&controller.largest(&before, &sizes, 9)), stem(&before));
+}
+
 #[test]
 fn options_that_make_no_sense_are_refused() {
     let refused = |config: ControllerConfig| Controller::new(config).unwrap_err().to_string();

@@ -89,7 +89,7 @@ impl Target {
         let found = layers.iter().find(|(path, _)| path == layer_path);
         let (_, layer) = found.ok_or_else(unknown)?;
         layer.at(&address).ok_or_else(unknown)?;
-        if layer.form().rests() {
+        if layer.rests() {
             return Err(AdjustError::Resting { path: layer_path.to_owned() });
         }
         Ok(Self {

@@ -46,7 +46,9 @@ impl Controller {
 
 fn plain_convs(structure: &Structure) -> Vec<Plain> {
     let mut found = vec![];
-    for (path, layer) in structure.layers() {
+    // Where something rests, all stays as it is.
+    let changing = structure.layers().iter().filter(|(_, layer)| !layer.form.rests());
+    for (path, layer) in changing {
         add(path, 0, &layer.geometry, &layer.form, &mut found);
     }
     found

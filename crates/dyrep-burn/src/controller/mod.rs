@@ -82,7 +82,7 @@ impl Controller {
     /// # Errors
     /// The first convolution that cannot have a branch named, with the reason.
     pub fn check<M: Module>(&self, model: &M) -> Result<(), ControllerConfigError> {
-        let layers = layers(model);
+        let layers = changing(model);
         let may_grow = |nested: &Nested<'_>| nested.conv.is_plain() && self.allows(nested);
         for nested in nest::all(&layers).filter(may_grow) {
             let grown = BlockForm::grown(&self.config.branches, &nested.conv.geometry());
@@ -209,7 +209,7 @@ impl Controller {
 
     /// The plain convolutions that may grow.
     fn candidates<M: Module>(&mut self, model: &M) -> Vec<Candidate> {
-        let layers = layers(model);
+        let layers = changing(model);
         let mut candidate = |nested: Nested<'_>| match nested.conv {
             // What is frozen stays as it is.
             RepConv2d::Plain(conv) if conv.weight.is_require_grad() && self.may_grow(&nested) => {
@@ -299,11 +299,11 @@ impl<M: Module> Adjusting<'_, M> {
     fn cut(&mut self, grown: &[String]) -> Result<(), AdjustError> {
         let rule = self.config.cut_rule;
         let mut ratios = block_ratios(&self.model);
-        let layers = layers(&self.model);
+        let layers = changing(&self.model);
         // What is frozen stays as it is.
-        let frozen = blocks(&layers).filter(|(_, block)| is_frozen(block));
-        let frozen: Vec<String> = frozen.map(|(path, _)| path).collect();
-        ratios.retain(|block| !grown.contains(&block.path) && !frozen.contains(&block.path));
+        let open = blocks(&layers).filter(|(_, block)| !is_frozen(block));
+        let open: Vec<String> = open.map(|(path, _)| path).collect();
+        ratios.retain(|block| open.contains(&block.path) && !grown.contains(&block.path));
         let mut plans = plan_cuts(&ratios, rule, &self.now);
         if self.config.fidelity == Fidelity::Published {
             drop_redrawn(&mut plans);
@@ -331,6 +331,11 @@ impl<M: Module> Adjusting<'_, M> {
     fn number(&self) -> u64 {
         self.first + self.events.len() as u64
     }
+}
+
+/// The layers that may be changed: where something rests, all stays as it is.
+fn changing<M: Module>(model: &M) -> Vec<(String, RepConv2d)> {
+    layers(model).into_iter().filter(|(_, layer)| !layer.rests()).collect()
 }
 
 /// Whether no parameter of a block is trained.

@@ -11,6 +11,7 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, GradientCheckpointingStrategy, Tensor};
 
 use super::block::Block;
+use super::branch::Branch;
 use super::build::{Builder, conv2d, mix, with_value};
 use super::stack::Stack;
 use crate::fuse::Kernel;
@@ -167,6 +168,16 @@ impl RepConv2d {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         matches!(self, Self::Plain(_))
+    }
+
+    /// Whether a branch rests, at any depth.
+    pub(crate) fn rests(&self) -> bool {
+        let rests = |branch: &Branch| branch.is_resting() || branch.conv().is_some_and(Self::rests);
+        match self {
+            Self::Plain(_) => false,
+            Self::Block(block) => block.branches.iter().any(rests),
+            Self::Stack(stack) => stack.layers().iter().any(Self::rests),
+        }
     }
 
     /// The layer's identity through growth and cuts: the id of its innermost k×k weight, of a stack that of its first layer.
