@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use dyrep_burn::{
-    BlockForm, BranchForm, BranchKind, Composition, End, Form, LayerStructure, StackForm,
-    Structure, StructureError,
+    BlockForm, BranchForm, BranchKind, BranchName, Composition, End, Form, LayerStructure,
+    StackForm, Structure, StructureError,
 };
 
 /// The names of tensors, with shapes.
@@ -19,6 +19,8 @@ pub(crate) type Shapes = BTreeMap<String, Vec<usize>>;
 pub(crate) enum Told {
     /// How the layers of a stack become one kernel.
     Composition(Composition),
+    /// Which branches of a block rest; all others run.
+    Resting(Vec<BranchName>),
 }
 
 /// The same of all layers, by their paths.
@@ -29,7 +31,12 @@ impl Told {
     fn complete(&self, mut found: Form) -> Form {
         match (self, &mut found) {
             (Self::Composition(told), Form::Stack(stack)) => stack.composition = *told,
-            (Self::Composition(_), _) => {}
+            (Self::Resting(told), Form::Block(block)) => {
+                for branch in &mut block.branches {
+                    branch.resting = told.contains(&branch.name);
+                }
+            }
+            (Self::Composition(_) | Self::Resting(_), _) => {}
         }
         found
     }

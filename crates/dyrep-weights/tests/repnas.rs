@@ -9,12 +9,14 @@ mod common;
 mod packed;
 mod states;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, f16};
 use common::assert_close;
-use dyrep_burn::{AdjustOptions, BranchKind, Calibration, Structure, cut, deploy};
-use dyrep_models::Model;
-use dyrep_tests::under_test;
-use dyrep_weights::{Naming, Report, WeightsError, open};
+use dyrep_burn::{
+    BranchKind, Form, Preset, Search, SearchConfig, Structure, deploy, without_resting,
+};
+use dyrep_models::{Model, ModelConfig, RepVggConfig};
+use dyrep_tests::{params, under_test};
+use dyrep_weights::{Export, Naming, Report, WeightsError, open};
 use packed::{expected_of, packed};
 use rstest::rstest;
 use safetensors::Dtype;
@@ -71,9 +73,9 @@ fn networks_are_known_by_their_tensors(#[case] file: &str, #[case] logits: &str)
     check(logits, weights.build(&under_test()).unwrap());
 }
 
-/// Of a search those branches are loaded that run; the rest is passed over, with what never runs, and told.
+/// Of a search every branch is loaded, and those rest that are not chosen. What never runs is passed over.
 #[test]
-fn branches_that_run_are_loaded() {
+fn branches_that_are_not_chosen_rest() {
     let by_alpha = built(&searched()).unwrap();
     let by_path = built(&with_fixed(&values("repnas_search_fixed/chosen"))).unwrap();
     for (file, (network, report)) in
@@ -96,43 +98,126 @@ fn branches_that_run_are_loaded() {
             if strided && !chosen.contains(&true) {
                 chosen[2] = true;
             }
-            let kxk = usize::from(chosen[2]) + usize::from(strided && chosen[3]);
-            let rest = [0, 1, 4, 5].iter().filter(|at| chosen[**at]).count();
-            let wanted =
-                kxk.max(1) + rest + usize::from(chosen[3] && !strided) + usize::from(!strided);
-            let form = &layers[&path].form;
-            assert_eq!(form.branch_count(), wanted, "{file} {path}: {form}");
-            assert_eq!(form.to_string().starts_with("kxk:constant"), kxk == 0, "{path}: {form}");
+            let Form::Block(block) = &layers[&path].form else { panic!("{path}: no block") };
+            let second = if strided { "kxk.2" } else { "1x1_kxk" };
+            for (name, runs) in ["1x1", "1x1_avg", "kxk", second, "1xk", "kx1"].iter().zip(chosen) {
+                let branch = block.branches.iter().find(|branch| branch.name.to_string() == *name);
+                assert_eq!(branch.unwrap().resting, !runs, "{file} {path}: {name}");
+            }
+            let others = block.branches.iter().filter(|it| it.name.kind == BranchKind::IDENTITY);
+            assert_eq!(
+                others.map(|it| it.resting).collect::<Vec<_>>(),
+                vec![false; usize::from(!strided)]
+            );
+            assert_eq!(block.branches.len(), 6 + usize::from(!strided));
         }
+        // Running, they are the branches that a search of this library starts with.
+        assert_eq!(awake(&structure), started());
         assert!(
             report.passed_over.iter().any(|name| name.ends_with("features.0.conv.conv.weight"))
         );
         assert!(report.passed_over.iter().any(|name| name.ends_with("alphas")));
-        assert!(report.notes[1].contains("0 times a constant"), "{:?}", report.notes);
+        assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
     }
-    assert!(by_alpha.1.notes[0].contains("the 44 branches with the largest `alphas`"));
-    assert!(by_path.1.notes[0].contains("the 41 branches that `fixed_path` fixes"));
+    assert!(by_alpha.1.notes[0].contains("the 44 branches with the largest `alphas` run, and"));
+    assert!(by_path.1.notes[0].contains("the 41 branches that `fixed_path` fixes run, and"));
     check("repnas_search", by_alpha);
     check("repnas_search_fixed", by_path);
 }
 
-/// The k×k convolution that stands for none takes up what is cut, exactly.
+/// The structure with everything running.
+fn awake(structure: &Structure) -> Structure {
+    let mut layers = structure.layers().clone();
+    for layer in layers.values_mut() {
+        let Form::Block(block) = &mut layer.form else { continue };
+        block.branches.iter_mut().for_each(|branch| branch.resting = false);
+    }
+    Structure::new(layers).unwrap()
+}
+
+/// That of the same network as a search begins with it.
+fn started() -> Structure {
+    Structure::of(&config().init(&under_test()).unwrap())
+}
+
+fn config() -> ModelConfig {
+    let config = RepVggConfig::repvgg_a2(5).with_width(1).with_branches(Preset::RepNas);
+    ModelConfig::RepVgg(config)
+}
+
+/// What rests has the file's values, which count for nothing until a search goes on.
 #[test]
-fn what_is_cut_goes_into_a_convolution_that_rested() {
-    let (network, _) = built(&searched()).unwrap();
+fn a_search_goes_on_from_what_is_loaded() {
+    let all = searched();
+    let (network, _) = built(&all).unwrap();
+    let values = params::read(&network);
     let structure = Structure::of(&network);
-    let resting = structure.layers().iter().find(|(_, layer)| {
-        let form = layer.form.to_string();
-        form.starts_with("kxk:constant") && form.matches(" + ").count() > 1
-    });
-    let (path, _) = resting.unwrap();
-    let Model::RepVgg(network) = network else { panic!("no RepVGG") };
-    let mut run = |_: &dyrep_models::RepVgg, _: usize| unreachable!("no statistics are needed");
-    let mut calibration = Calibration::new(1, &mut run);
-    let identity = [BranchKind::IDENTITY.into()];
-    let network =
-        cut(&network, path, &identity, &AdjustOptions::default(), &mut calibration).unwrap();
-    assert_close("cut", network.forward(wanted("input")), wanted("repnas_search"));
+    let Form::Block(block) = &structure.layers()["stages.1.0.conv"].form else {
+        panic!("no block")
+    };
+    assert!(block.branches.iter().any(|branch| branch.resting));
+    for (branch, published) in [("kxk", 2), ("kxk.2", 3), ("1xk", 4)] {
+        let middle = if published == 3 { "conv2." } else { "" };
+        let (dtype, shape, bytes) =
+            &all[&format!("features.3._ops.{published}.{middle}conv.weight")];
+        assert_eq!(*dtype, Dtype::F16);
+        let halves = bytes.as_chunks::<2>().0.iter().map(|two| f16::from_le_bytes(*two).to_f32());
+        let found = &values[&format!("stages.1.0.conv.{branch}.conv.weight")];
+        assert_eq!(found.shape().to_vec(), *shape, "{branch}");
+        assert_eq!(found.iter::<f32>().collect::<Vec<_>>(), halves.collect::<Vec<_>>(), "{branch}");
+    }
+    let search = Search::begin(SearchConfig::default(), &network, 10).unwrap();
+    assert_eq!((search.layers().len(), search.scores().len(), search.budget()), (22, 132, 44));
+    // Whatever rests in the network before, it is what the file says afterwards.
+    let masked = search.apply(config().init(&under_test()).unwrap());
+    let (_folder, path) = written(&all);
+    let (loaded, _) = open(path).unwrap().load_into(masked).unwrap();
+    assert_eq!(Structure::of(&loaded), structure);
+}
+
+/// Law 5, and the network that is left without what rests: `kxk` alone stays where it rests.
+#[test]
+fn what_rests_is_noted_and_can_be_left_out() {
+    let (_folder, path) = written(&searched());
+    let weights = open(path).unwrap();
+    let label = weights.label(&under_test()).unwrap();
+    let (network, _) = weights.build(&under_test()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("search.safetensors");
+    Export::of(&network).labelled(&label).unwrap().safetensors(&file).unwrap();
+    let (same, report) = open(&file).unwrap().build(&under_test()).unwrap();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(Structure::of(&same), Structure::of(&network));
+    assert_close("again", same.forward(wanted("input")), wanted("repnas_search"));
+
+    let without = without_resting(network);
+    for (path, layer) in Structure::of(&without).layers() {
+        let Form::Block(block) = &layer.form else { panic!("{path}: no block") };
+        assert!(block.branches[1..].iter().all(|branch| !branch.resting), "{path}");
+    }
+    assert_close("without", without.forward(wanted("input")), wanted("repnas_search"));
+}
+
+/// A found network has no k×k convolution where none was chosen; nothing of the one that a block has counts.
+#[test]
+fn a_found_layer_without_a_kxk_has_one_that_rests() {
+    let (_folder, path) = packed("repnas_found.pt");
+    let (network, report) = open(path).unwrap().build(&under_test()).unwrap();
+    let note = &report.notes[0];
+    assert!(note.contains("is 0 there, and rests") && report.notes.len() == 1, "{note}");
+    let values = params::read(&network);
+    let mut resting = 0;
+    for (path, layer) in Structure::of(&network).layers() {
+        let Form::Block(block) = &layer.form else { panic!("{path}: no block") };
+        assert!(block.branches[1..].iter().all(|branch| !branch.resting), "{path}");
+        assert_eq!(note.contains(&format!("`{path}`")), block.branches[0].resting, "{path}");
+        if block.branches[0].resting {
+            let weight = &values[&format!("{path}.kxk.conv.weight")];
+            assert!(weight.iter::<f32>().all(|value| value == 0.0), "{path}");
+            resting += 1;
+        }
+    }
+    assert!((1..22).contains(&resting), "{resting}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use dyrep_burn::BranchName;
+
 use crate::naming::Unfit;
 use crate::reading::Reading;
 use crate::tensor::{Edit, Stored};
@@ -80,22 +82,18 @@ impl Branch {
         self.channels
     }
 
-    /// What the file calls its tensors.
-    pub(super) fn origins(&self) -> impl Iterator<Item = String> {
-        self.parts.values().map(|stored| stored.origin.clone())
-    }
-
-    /// Puts it into the layer at `path`; whether it is the one that every block has.
+    /// Puts it into the layer at `path`, and gives its name there.
     ///
     /// # Errors
     /// A branch that is there already.
-    pub(super) fn put(self, path: &str, reading: &mut Reading) -> Result<bool, Unfit> {
-        let is_main = self.ours == KXK;
-        let mut name = format!("{path}.{}", self.ours);
-        let there = |name: &str| reading.tensors.contains_key(&format!("{name}.conv.weight"));
-        if is_main && there(&name) {
-            name.push_str(".2");
+    pub(super) fn put(self, path: &str, reading: &mut Reading) -> Result<BranchName, Unfit> {
+        let mut own: BranchName =
+            self.ours.parse().unwrap_or_else(|_| unreachable!("it is a branch"));
+        let main = format!("{path}.{KXK}.conv.weight");
+        if own == BranchName::MAIN && reading.tensors.contains_key(&main) {
+            own.nth = 2;
         }
+        let name = format!("{path}.{own}");
         for (part, stored) in self.parts {
             let name = format!("{name}.{part}");
             if let Some(other) = reading.tensors.get(&name) {
@@ -104,7 +102,7 @@ impl Branch {
             }
             reading.tensors.insert(name, stored);
         }
-        Ok(is_main)
+        Ok(own)
     }
 }
 

@@ -110,10 +110,10 @@ impl Choice {
         let by = &self.by;
         match self.fixed {
             true => format!(
-                "the network is of a search: the {count} branches that `{by}` fixes are loaded"
+                "the network is of a search: the {count} branches that `{by}` fixes run, and the others rest"
             ),
             false => format!(
-                "the network is of a search: the {count} branches with the largest `{by}` are loaded"
+                "the network is of a search: the {count} branches with the largest `{by}` run, and the others rest"
             ),
         }
     }

@@ -13,14 +13,17 @@
 //! | `linear` | `head.fc` |
 //!
 //! A found network numbers the branches that it has, so that their names and shapes alone tell them. Of a network that is
-//! searched for those are loaded that run. Its dead convolutions, `features.3.conv.conv`, never do.
+//! searched for those rest that are not chosen. Its dead convolutions, `features.3.conv.conv`, never run.
 
 mod branch;
 mod choice;
 
 use std::collections::BTreeMap;
 
-use super::{Dialect, Naming, Translated, Unfit};
+use dyrep_burn::BranchName;
+
+use super::{Dialect, Naming, Translated, Unfit, silent_norm};
+use crate::forms::Told;
 use crate::reading::Reading;
 use crate::tensor::Stored;
 use branch::Branch;
@@ -78,10 +81,10 @@ fn layer(number: usize) -> Option<String> {
 fn resolve(reading: &mut Reading) -> Result<(), Unfit> {
     pass_over(reading, |name| name.split('.').any(|part| part == DEAD));
     let choice = Choice::of(reading)?;
-    let mut resting = vec![];
+    let mut without = vec![];
     for number in 0..LAYERS {
         let Some(path) = layer(number) else { continue };
-        let mut branches = branches(&path, reading)?;
+        let branches = branches(&path, reading)?;
         let identity = reading.tensors.get(&format!("{path}.identity.bn.weight"));
         let has_identity = identity.is_some();
         // Of any of them, also of one that does not run; of an identity alone they are the same on both sides.
@@ -91,27 +94,26 @@ fn resolve(reading: &mut Reading) -> Result<(), Unfit> {
         };
         if let Some(choice) = &choice {
             choice.check(number, &branches)?;
-            for (at, branch) in &branches {
-                if !choice.runs(number, *at, has_identity) {
-                    reading.passed_over.extend(branch.origins());
-                }
-            }
-            branches.retain(|at, _| choice.runs(number, *at, has_identity));
         }
-        let mut main = false;
-        for branch in branches.into_values() {
-            main |= branch.put(&path, reading)?;
+        let runs = |at| choice.as_ref().is_none_or(|it| it.runs(number, at, has_identity));
+        let (mut has_main, mut resting) = (false, vec![]);
+        for (at, branch) in branches {
+            let name = branch.put(&path, reading)?;
+            has_main |= name == BranchName::MAIN;
+            resting.extend((!runs(at)).then_some(name));
         }
-        if !main {
-            rest(&path, channels, reading);
-            resting.push(format!("`{path}`"));
+        if !has_main {
+            put_main(&path, channels, reading);
+            resting.push(BranchName::MAIN);
+            without.push(format!("`{path}`"));
         }
+        reading.told.insert(path, Told::Resting(resting));
     }
     reading.notes.extend(choice.map(|choice| choice.told()));
-    if !resting.is_empty() {
+    if !without.is_empty() {
         reading.notes.push(format!(
-            "in {} no k×k convolution was chosen: theirs is 0 times a constant, which is not trained, and adds nothing",
-            resting.join(", ")
+            "in {} no k×k convolution was chosen: the one that every block has is 0 there, and rests",
+            without.join(", ")
         ));
     }
     Ok(())
@@ -135,16 +137,15 @@ fn branches(path: &str, reading: &mut Reading) -> Result<BTreeMap<usize, Branch>
     parts.into_iter().map(|(number, parts)| Ok((number, Branch::of(&parts)?))).collect()
 }
 
-/// A block always has a k×k convolution: one that adds nothing and learns nothing, unless branches are cut into it.
-fn rest(path: &str, [inputs, outputs]: [usize; 2], reading: &mut Reading) {
+/// A block always has a k×k convolution and its norm: of a found network that does without, of zeros.
+fn put_main(path: &str, [inputs, outputs]: [usize; 2], reading: &mut Reading) {
+    let name = format!("{path}.kxk.conv.weight");
     let shape = vec![outputs, inputs, 3, 3];
-    for (name, shape) in [("conv.weight", shape), ("constant", vec![outputs])] {
-        let name = format!("{path}.kxk.{name}");
-        let count = shape.iter().fold(1usize, |all, one| all.saturating_mul(*one));
-        let zeros =
-            Stored::computed(name.clone(), shape, 4 * count as u64, move || Ok(vec![0.0; count]));
-        reading.tensors.insert(name, zeros);
-    }
+    let count = shape.iter().fold(1usize, |all, one| all.saturating_mul(*one));
+    let zeros =
+        Stored::computed(name.clone(), shape, 4 * count as u64, move || Ok(vec![0.0; count]));
+    reading.tensors.insert(name, zeros);
+    reading.tensors.extend(silent_norm(&format!("{path}.kxk.bn"), outputs));
 }
 
 fn pass_over(reading: &mut Reading, is: impl Fn(&str) -> bool) {
