@@ -107,7 +107,8 @@ impl OpenOptions {
     pub fn open(&self, file: impl AsRef<Path>) -> Result<Weights, WeightsError> {
         let file = file.as_ref();
         let contents = Contents::of(file)?;
-        let long = contents.tensors.keys().find(|name| name.len() > LONGEST_NAME);
+        let names = contents.tensors.keys().chain(contents.beside.keys());
+        let long = names.into_iter().find(|name| name.len() > LONGEST_NAME);
         if let Some(name) = long {
             return Err(WeightsError::LongName {
                 file: file.to_owned(),

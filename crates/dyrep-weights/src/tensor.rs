@@ -121,6 +121,33 @@ impl Stored {
         Ok(values)
     }
 
+    /// The values as `f32`, those of whole numbers and truth values too, in row-major order.
+    ///
+    /// # Errors
+    /// As [`values`](Self::values); other values than numbers.
+    pub(crate) fn numbers(&self) -> Result<Vec<f32>, String> {
+        let whole = |bytes: &[u8]| -> Option<Vec<f32>> {
+            Some(match self.number {
+                Number::I8 => convert(bytes, |b: [u8; 1]| f32::from(i8::from_le_bytes(b))),
+                Number::Other("u8" | "truth values") => convert(bytes, |[b]| f32::from(b)),
+                Number::Other("i16") => convert(bytes, |b| f32::from(i16::from_le_bytes(b))),
+                Number::Other("i32") => convert(bytes, |b| i32::from_le_bytes(b) as f32),
+                Number::Other("i64") => convert(bytes, |b| i64::from_le_bytes(b) as f32),
+                _ => return None,
+            })
+        };
+        match self.number {
+            Number::I8 | Number::Other(_) => {
+                let values = whole(&self.bytes()?);
+                let what = self.number.whole().unwrap_or_default();
+                let values = values.ok_or_else(|| format!("it is {what}, and no number"))?;
+                self.check_count(values.len())?;
+                Ok(values)
+            }
+            _ => self.values(),
+        }
+    }
+
     /// The values of a tensor of `i8`, in row-major order.
     ///
     /// # Errors

@@ -82,9 +82,10 @@ impl Weights {
         contents: Contents,
         options: &OpenOptions,
     ) -> Result<Self, WeightsError> {
-        let Contents { container, layout, tensors, note, length } = contents;
+        let Contents { container, layout, tensors, beside, note, length } = contents;
         let failed = |error| reading_error(file, options.wanted(), error);
-        let entries = Entries::new(&tensors, &options.part, &options.renames).map_err(failed)?;
+        let found = [&tensors, &beside];
+        let entries = Entries::new(found, &options.part, &options.renames).map_err(failed)?;
         let Reading { tensors, naming, inside, passed_over, notes, told } =
             entries.usual().map_err(failed)?;
         if tensors.is_empty() {

@@ -84,6 +84,8 @@ pub(crate) struct Contents {
     pub(crate) container: Container,
     pub(crate) layout: Layout,
     pub(crate) tensors: BTreeMap<String, Stored>,
+    /// What stands under the keys that a dialect reads beside weights, and is no tensor of the file.
+    pub(crate) beside: BTreeMap<String, Stored>,
     /// What this library wrote beside the tensors, as JSON.
     pub(crate) note: Option<String>,
     /// The file's length in bytes.
@@ -108,7 +110,7 @@ impl Contents {
             return Err(WeightsError::Unknown { file: file.to_owned(), found, advice });
         };
         let source = Source { file, container, length };
-        let mut length = length;
+        let (mut length, mut beside) = (length, BTreeMap::new());
         let (tensors, note) = match container {
             Container::Sharded if !may_lead_on => {
                 return Err(source.malformed("an index leads to it, and it is an index again"));
@@ -121,14 +123,16 @@ impl Contents {
             Container::Safetensors => safetensors::read(&source)?,
             Container::Burnpack => burnpack::read(&source)?,
             Container::Pytorch | Container::PytorchLegacy | Container::PytorchTar => {
-                (pytorch::read(&source)?, None)
+                let [tensors, found] = pytorch::read(&source)?;
+                beside = found;
+                (tensors, None)
             }
         };
         let layout = match container {
             Container::Burnpack => Layout::Burn,
             _ => Layout::Torch,
         };
-        Ok(Self { container, layout, tensors, note, length })
+        Ok(Self { container, layout, tensors, beside, note, length })
     }
 }
 

@@ -243,6 +243,11 @@ static DIALECTS: [Dialect; 23] = [
     as_it_is(Naming::Plain, |_| true),
 ];
 
+/// Whether some dialect reads what lies under this key beside the weights.
+pub(crate) fn is_read_beside(key: &str) -> bool {
+    DIALECTS.iter().any(|dialect| dialect.beside.contains(&key))
+}
+
 /// The dialects that a file with such names may have, the likeliest first.
 pub(crate) fn dialects(parts: &Parts<'_>) -> Vec<&'static Dialect> {
     let mut found: Vec<&Dialect> =

@@ -89,6 +89,7 @@ impl Entries {
                 false => reading.passed_over.push(entry.stored.origin.clone()),
             }
         }
+        self.read_beside(&group.prefix, dialect, &mut reading)?;
         dialect.finish(&mut reading)?;
         Ok(Some(reading))
     }

@@ -75,6 +75,8 @@ struct Candidate {
 /// All tensors of a file, as far as a [`Part`] of it is meant.
 pub(crate) struct Entries {
     list: Vec<Entry>,
+    /// What is no tensor and says something of them.
+    beside: Vec<Entry>,
     average: bool,
     dialects: Vec<&'static Dialect>,
     candidates: OnceLock<Vec<Candidate>>,
@@ -116,12 +118,13 @@ impl From<Unfit> for ReadingError {
 }
 
 impl Entries {
-    /// The tensors of the `part` that is meant, renamed by `renames` in turn: what a pattern matches is replaced.
+    /// The tensors of the `part` that is meant, and what stands `beside` them, renamed by `renames` in turn: what a pattern
+    /// matches is replaced.
     ///
     /// # Errors
     /// The part is not there.
     pub(crate) fn new(
-        tensors: &BTreeMap<String, Stored>,
+        [tensors, beside]: [&BTreeMap<String, Stored>; 2],
         part: &Part,
         renames: &[(Regex, String)],
     ) -> Result<Self, ReadingError> {
@@ -144,7 +147,8 @@ impl Entries {
             let parts = name.split('.').filter(|part| !words::is_shell(part));
             Some(Entry { parts: parts.map(str::to_owned).collect(), stored: stored.clone() })
         };
-        let mut list: Vec<Entry> = tensors.iter().filter_map(entry).collect();
+        let mut list: Vec<Entry> = tensors.iter().filter_map(&entry).collect();
+        let beside = beside.iter().filter_map(entry).collect();
         let average = *part == Part::Average;
         if average {
             if let Some(name) = averages::swapped(&list) {
@@ -162,7 +166,7 @@ impl Entries {
         }
         let parts = list.iter().flat_map(|entry| &entry.parts).map(String::as_str);
         let dialects = dialects(&parts.collect());
-        Ok(Self { list, average, dialects, candidates: OnceLock::new() })
+        Ok(Self { list, beside, average, dialects, candidates: OnceLock::new() })
     }
 
     /// Every end of every name in every dialect that the file may have.
@@ -180,6 +184,27 @@ impl Entries {
             }
             all
         })
+    }
+
+    /// Puts what the dialect asks for beside the weights and is no tensor into the reading.
+    ///
+    /// # Errors
+    /// Two of one name.
+    fn read_beside(
+        &self,
+        prefix: &[String],
+        dialect: &Dialect,
+        reading: &mut Reading,
+    ) -> Result<(), ReadingError> {
+        let Some((_, around)) = prefix.split_last() else { return Ok(()) };
+        for entry in &self.beside {
+            if let Some(name @ [key, ..]) = entry.parts.strip_prefix(around)
+                && dialect.beside.contains(&key.as_str())
+            {
+                insert(&mut reading.tensors, name.join("."), &entry.stored, Edit::None)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -46,6 +46,7 @@ impl Entries {
             let translated = dialect.translate(&parts);
             insert(&mut reading.tensors, translated.name, &entry.stored, translated.edit)?;
         }
+        self.read_beside(&prefix, dialect, &mut reading)?;
         dialect.finish(&mut reading)?;
         Ok(reading)
     }

@@ -6,10 +6,11 @@
 //! | `legacy.rs`: since 0.1.10 | after three small ones | behind it, one after the other |
 //! | `tar.rs`: before | entry `pickle` of a tar archive | entry `storages`, with views in `tensors` |
 //!
-//! `tree.rs` walks the pickle's objects and names what it finds; nothing that a pickle calls is ever run. A file from a
+//! `tree.rs` walks the pickle's objects and names what it finds, `beside.rs` reads lists that say something of weights; nothing that a pickle calls is ever run. A file from a
 //! stranger is bounded in what it can ask for: a pickle by its length and objects, a view by its storage, a storage by
 //! the file.
 
+mod beside;
 mod legacy;
 mod tar;
 mod tree;
@@ -26,6 +27,8 @@ use super::{Container, Source};
 use crate::error::WeightsError;
 use crate::pickle::{Node, Pickle, PickleError};
 use crate::tensor::Stored;
+use beside::Leaf;
+use tree::Found;
 use view::View;
 
 /// Modules of Python, each with its dot, whose functions reach out of a file.
@@ -68,7 +71,11 @@ struct Archive {
     big_endian: bool,
 }
 
-pub(super) fn read(source: &Source<'_>) -> Result<BTreeMap<String, Stored>, WeightsError> {
+/// Tensors, and what says something of them.
+type Tensors = BTreeMap<String, Stored>;
+
+/// All tensors, and what stands under the keys that a dialect reads beside them.
+pub(super) fn read(source: &Source<'_>) -> Result<[Tensors; 2], WeightsError> {
     let archive = match source.container {
         Container::Pytorch => zip::open(source)?,
         Container::PytorchTar => tar::open(source)?,
@@ -77,7 +84,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<BTreeMap<String, Stored>, Weig
     if let Some(call) = reaching(&archive.pickle) {
         return Err(WeightsError::Hostile { file: source.file.to_owned(), call });
     }
-    let views = tree::views(&archive).map_err(|reason| source.malformed(reason))?;
+    let Found { views, beside } = tree::found(&archive).map_err(|e| source.malformed(e))?;
     let file: Arc<Path> = source.file.into();
     let stored = |(name, view): (String, View)| {
         let place = archive.storages.get(&view.storage).copied();
@@ -93,7 +100,13 @@ pub(super) fn read(source: &Source<'_>) -> Result<BTreeMap<String, Stored>, Weig
         };
         Ok((name.clone(), Stored::new(name, number, shape, bytes, read)))
     };
-    views.into_iter().map(stored).collect::<Result<_, String>>().map_err(|e| source.malformed(e))
+    let read = |(name, leaf): (String, Leaf)| match leaf {
+        Leaf::View(view) => stored((name, view)),
+        Leaf::Stored(stored) => Ok((name, stored)),
+    };
+    let views = views.into_iter().map(&stored).collect::<Result<_, String>>();
+    let beside = beside.into_iter().map(read).collect::<Result<_, String>>();
+    views.and_then(|views| Ok([views, beside?])).map_err(|e| source.malformed(e))
 }
 
 fn bytes_at(file: &Path, place: Place) -> std::io::Result<Vec<u8>> {

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::Archive;
+use super::beside::{KEYS, Leaves, leaves};
 use super::view::{View, key_text, of_object};
+use crate::naming::is_read_beside;
 use crate::pickle::{Item, Node, Object, Pickle};
 
 /// How deep objects may lie in one another.
@@ -15,11 +17,19 @@ const DEEPEST: usize = 200;
 /// The most tensors with a path each: one that is shared has several.
 const MOST: usize = 1 << 20;
 
-/// All tensors by path, its parts joined by dots.
+/// What a file's objects lead to, by path, its parts joined by dots.
+pub(super) struct Found {
+    /// All tensors.
+    pub(super) views: BTreeMap<String, View>,
+    /// What stands under the keys that a dialect reads beside weights, and is no tensor.
+    pub(super) beside: Leaves,
+}
+
+/// All tensors, and what says something of them.
 ///
 /// # Errors
 /// A tensor that is described in no way that makes sense, and objects without end.
-pub(super) fn views(archive: &Archive) -> Result<BTreeMap<String, View>, String> {
+pub(super) fn found(archive: &Archive) -> Result<Found, String> {
     let pickle = &archive.pickle;
     let mut walk = Walk {
         archive,
@@ -27,7 +37,8 @@ pub(super) fn views(archive: &Archive) -> Result<BTreeMap<String, View>, String>
         entered: vec![false; pickle.nodes().len()],
         path: vec![],
         steps: 0,
-        found: BTreeMap::new(),
+        keys: 0,
+        found: Found { views: BTreeMap::new(), beside: Leaves::new() },
     };
     walk.enter(pickle.root)?;
     Ok(walk.found)
@@ -79,7 +90,7 @@ fn each_child(node: &Node, mut child: impl FnMut(Item)) {
 }
 
 /// The tensor that a node is, if it is one.
-fn tensor(archive: &Archive, node: &Node) -> Option<Result<View, String>> {
+pub(super) fn tensor(archive: &Archive, node: &Node) -> Option<Result<View, String>> {
     match node {
         Node::Object(object) => of_object(&archive.pickle, object).or_else(|| {
             // A parameter of the oldest form: its only argument is a tensor by its key.
@@ -109,7 +120,9 @@ struct Walk<'a> {
     entered: Vec<bool>,
     path: Vec<String>,
     steps: usize,
-    found: BTreeMap<String, View>,
+    /// Keys that were followed to what says something of weights.
+    keys: usize,
+    found: Found,
 }
 
 impl Walk<'_> {
@@ -128,8 +141,8 @@ impl Walk<'_> {
         if let Some(view) = tensor(archive, node) {
             let name = self.path.join(".");
             let view = view.map_err(|reason| format!("tensor `{name}`: {reason}"))?;
-            self.found.insert(name, view);
-            return match self.found.len() > MOST {
+            self.found.views.insert(name, view);
+            return match self.found.views.len() > MOST {
                 true => Err(format!("it has more than {MOST} tensors")),
                 false => Ok(()),
             };
@@ -161,6 +174,11 @@ impl Walk<'_> {
         for (key, value) in pairs {
             // Keys that are no names lead to nothing that has one.
             if let Some(key) = key_text(&self.archive.pickle, *key) {
+                if is_read_beside(&key) && self.keys < KEYS {
+                    self.keys += 1;
+                    let path = [&self.path[..], std::slice::from_ref(&key)].concat().join(".");
+                    self.found.beside.extend(leaves(self.archive, &path, *value)?);
+                }
                 self.below(key, *value)?;
             }
         }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::branch::{Branch, KINDS};
-use super::{ALPHAS, FIXED, LAYERS};
+use super::fixed::Fixed;
+use super::{ALPHAS, LAYERS};
 use crate::naming::Unfit;
 use crate::reading::Reading;
 use crate::tensor::Stored;
@@ -28,24 +29,14 @@ impl Choice {
     /// # Errors
     /// Numbers that are none, or of another shape; an α that is the last to run and the first not to.
     pub(super) fn of(reading: &mut Reading) -> Result<Option<Self>, Unfit> {
-        let [alphas, fixed] = [ALPHAS, FIXED].map(|name| reading.tensors.remove(name));
-        reading
-            .passed_over
-            .extend([&alphas, &fixed].into_iter().flatten().map(|one| one.origin.clone()));
+        let (alphas, fixed) = (reading.tensors.remove(ALPHAS), Fixed::take(reading));
+        reading.passed_over.extend(alphas.iter().map(|one| one.origin.clone()));
+        reading.passed_over.extend(fixed.iter().map(Fixed::origin));
         match (alphas, fixed) {
-            (_, Some(fixed)) => Self::fixed(&fixed).map(Some),
+            (_, Some(fixed)) => Ok(Some(Self::new(fixed.origin(), &fixed.chosen()?, true))),
             (Some(alphas), None) => Self::best(&alphas).map(Some),
             (None, None) => Ok(None),
         }
-    }
-
-    fn fixed(stored: &Stored) -> Result<Self, Unfit> {
-        let values = numbers(stored)?;
-        if let Some(at) = values.iter().position(|value| ![0.0, 1.0].contains(value)) {
-            return Err(unfit(stored, format!("value {at} is {}, expected 0 or 1", values[at])));
-        }
-        let chosen: Vec<usize> = (0..values.len()).filter(|at| values[*at] == 1.0).collect();
-        Ok(Self::new(stored, &chosen, true))
     }
 
     fn best(stored: &Stored) -> Result<Self, Unfit> {
@@ -62,15 +53,15 @@ impl Choice {
             );
             return Err(unfit(stored, reason));
         }
-        Ok(Self::new(stored, &order[..count], false))
+        Ok(Self::new(stored.origin.clone(), &order[..count], false))
     }
 
-    fn new(stored: &Stored, chosen: &[usize], fixed: bool) -> Self {
+    fn new(by: String, chosen: &[usize], fixed: bool) -> Self {
         let mut runs = vec![[false; KINDS.len()]; LAYERS];
         for at in chosen {
             runs[at / KINDS.len()][at % KINDS.len()] = true;
         }
-        Self { runs, by: stored.origin.clone(), fixed }
+        Self { runs, by, fixed }
     }
 
     /// Holds the branches of a layer against those that are chosen from.
@@ -120,7 +111,7 @@ impl Choice {
 }
 
 /// The numbers of all layers' branches.
-fn numbers(stored: &Stored) -> Result<Vec<f32>, Unfit> {
+pub(super) fn numbers(stored: &Stored) -> Result<Vec<f32>, Unfit> {
     let expected = [LAYERS, KINDS.len()];
     if stored.shape != expected {
         let reason = format!(
@@ -129,7 +120,7 @@ fn numbers(stored: &Stored) -> Result<Vec<f32>, Unfit> {
         );
         return Err(unfit(stored, reason));
     }
-    let values = stored.values().map_err(|reason| unfit(stored, reason))?;
+    let values = stored.numbers().map_err(|reason| unfit(stored, reason))?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(at) => {
             Err(unfit(stored, format!("value {at} is {}, expected a finite number", values[at])))
@@ -138,6 +129,6 @@ fn numbers(stored: &Stored) -> Result<Vec<f32>, Unfit> {
     }
 }
 
-fn unfit(stored: &Stored, reason: String) -> Unfit {
+pub(super) fn unfit(stored: &Stored, reason: String) -> Unfit {
     Unfit { tensor: stored.origin.clone(), reason }
 }

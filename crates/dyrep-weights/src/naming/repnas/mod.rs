@@ -17,6 +17,7 @@
 
 mod branch;
 mod choice;
+mod fixed;
 
 use std::collections::BTreeMap;
 
