@@ -14,10 +14,10 @@ pub(crate) fn learnable<M: Module>(network: &M) -> usize {
 
 /// Multiply-adds of one picture of `[channels, height, width]`: of the convolutions, pooling branches and linear
 /// layers, each of which runs once.
-pub(crate) fn flops<M: Module>(
+pub(crate) fn flops<M: Module, Y>(
     network: &M,
     [channels, height, width]: [usize; 3],
-    forward: impl FnOnce(&M, Tensor<4>) -> Tensor<2>,
+    forward: impl FnOnce(&M, Tensor<4>) -> Y,
 ) -> u64 {
     let layers = profile(network, |network| {
         let device = &network.devices()[0];

@@ -7,6 +7,8 @@ use burn::nn::pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Dropout, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use dyrep_burn::RepConv2d;
 use dyrep_burn::ops::{self, Tail, batch_norm, max_pool, mean_of_maps, widely};
 
@@ -92,8 +94,55 @@ pub(crate) trait Interpreter {
     fn dropout(&mut self, dropout: &Dropout, x: Self::Rows) -> Self::Rows;
 }
 
+/// What networks that look at places do besides.
+pub(crate) trait Dense: Interpreter {
+    /// Height and width of maps.
+    fn size(&self, x: &Self::Maps) -> [usize; 2];
+
+    /// Averages to as many parts as the pooling says.
+    fn average_parts(&mut self, pool: &AdaptiveAvgPool2d, x: Self::Maps) -> Self::Maps;
+
+    /// Maps of another height and width, each value between its four neighbours'; pixels are areas, so that corners are not
+    /// aligned.
+    fn resize(&mut self, x: Self::Maps, size: [usize; 2]) -> Self::Maps;
+
+    /// The channels of all, one after the other.
+    fn concat(&mut self, maps: Vec<Self::Maps>) -> Self::Maps;
+
+    fn dropout_of_maps(&mut self, dropout: &Dropout, x: Self::Maps) -> Self::Maps;
+}
+
 /// Computes.
 pub(crate) struct Tensors;
+
+impl Dense for Tensors {
+    fn size(&self, x: &Tensor<4>) -> [usize; 2] {
+        let [_, _, height, width] = x.dims();
+        [height, width]
+    }
+
+    fn average_parts(&mut self, pool: &AdaptiveAvgPool2d, x: Tensor<4>) -> Tensor<4> {
+        widely(x, |x| pool.forward(x))
+    }
+
+    fn resize(&mut self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        if self.size(&x) == size {
+            return x;
+        }
+        let options = InterpolateOptions::new(InterpolateMode::Bilinear)
+            .with_align_corners(false)
+            .with_output_size(size);
+        widely(x, |x| interpolate(x, options))
+    }
+
+    fn concat(&mut self, maps: Vec<Tensor<4>>) -> Tensor<4> {
+        Tensor::cat(maps, 1)
+    }
+
+    fn dropout_of_maps(&mut self, dropout: &Dropout, x: Tensor<4>) -> Tensor<4> {
+        dropout.forward(x)
+    }
+}
 
 impl Interpreter for Tensors {
     type Maps = Tensor<4>;

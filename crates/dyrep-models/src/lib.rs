@@ -20,6 +20,7 @@ mod registry;
 mod repvgg;
 mod repvit;
 mod resnet;
+mod segmentation;
 mod selection;
 mod transparent;
 mod unit;
@@ -42,7 +43,12 @@ pub use repvit::{
     RepVitMlp, RepVitStage, RepVitStem,
 };
 pub use resnet::{
-    Downsample, ResNet, ResNetConfig, ResNetForm, ResNetStem, Residual, ResidualBlock,
+    Downsample, ResNet, ResNetBackbone, ResNetConfig, ResNetForm, ResNetStem, Residual,
+    ResidualBlock,
+};
+pub use segmentation::{
+    Classifier, FcnHead, PspHead, PyramidLevel, SegmentationHead, Segmented, Segmenter,
+    SegmenterConfig,
 };
 pub use selection::{Branching, SelectLayers, Selection};
 pub use unit::{Head, SqueezeExcite, Unit};

@@ -31,13 +31,13 @@ transparent! {
 }
 
 impl ResNetStem {
-    pub(super) fn conv_norms<'a>(&'a self, norm: &'a BatchNorm) -> Vec<ConvNorm<'a>> {
+    pub(super) fn conv_norms<'a>(&'a self, path: &str, norm: &'a BatchNorm) -> Vec<ConvNorm<'a>> {
         match self {
-            Self::One(conv) => vec![ConvNorm::new("", ("conv1", conv), ("bn1", norm))],
+            Self::One(conv) => vec![ConvNorm::new(path, ("conv1", conv), ("bn1", norm))],
             Self::Three((first, norm1, _, second, norm2, _, third)) => vec![
-                ConvNorm::new("", ("conv1.0", first), ("conv1.1", norm1)),
-                ConvNorm::new("", ("conv1.3", second), ("conv1.4", norm2)),
-                ConvNorm::new("", ("conv1.6", third), ("bn1", norm)),
+                ConvNorm::new(path, ("conv1.0", first), ("conv1.1", norm1)),
+                ConvNorm::new(path, ("conv1.3", second), ("conv1.4", norm2)),
+                ConvNorm::new(path, ("conv1.6", third), ("bn1", norm)),
             ],
         }
     }
@@ -96,7 +96,10 @@ pub struct ResidualBlock {
 }
 
 impl ResidualBlock {
-    pub(super) fn conv_norms(&self, path: &str) -> impl Iterator<Item = ConvNorm<'_>> {
+    pub(super) fn conv_norms<'a>(
+        &'a self,
+        path: &str,
+    ) -> impl Iterator<Item = ConvNorm<'a>> + use<'a> {
         let third = self.conv3.as_ref().zip(self.bn3.as_ref());
         let shortcut = self.downsample.as_ref();
         [
