@@ -10,6 +10,16 @@ pub enum ModelError {
         /// The option.
         name: &'static str,
     },
+    /// A size that is no multiple of what it must be one of.
+    #[error("{name} must be a multiple of {of}, got {value}")]
+    NoMultiple {
+        /// The option.
+        name: &'static str,
+        /// What divides it.
+        of: usize,
+        /// What it is.
+        value: usize,
+    },
     /// Options or branches that a convolution cannot have.
     #[error(transparent)]
     Layer(#[from] dyrep_burn::ConfigError),
@@ -34,6 +44,12 @@ pub enum ModelError {
     Activation {
         /// The activation.
         activation: crate::Activation,
+    },
+    /// A convolution named to start with branches whose bias a prediction starts from.
+    #[error("{path} starts plain: its bias is what a prediction starts from")]
+    StaysPlain {
+        /// The convolution.
+        path: String,
     },
     /// A choice of convolutions that leaves none.
     #[error("no convolution of the network is chosen by {selection}; it has {known}")]

@@ -4,7 +4,7 @@
 //! writes down what would be computed. So what is exported cannot be put together otherwise than what is trained.
 
 use burn::nn::pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
-use burn::nn::{BatchNorm, Dropout, Linear};
+use burn::nn::{BatchNorm, Dropout, GroupNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::module::interpolate;
@@ -106,6 +106,13 @@ pub(crate) trait Dense: Interpreter {
     /// aligned.
     fn resize(&mut self, x: Self::Maps, size: [usize; 2]) -> Self::Maps;
 
+    /// Maps of another height and width, each value the one that lies there.
+    fn enlarge(&mut self, x: Self::Maps, size: [usize; 2]) -> Self::Maps;
+
+    fn add(&mut self, one: Self::Maps, other: Self::Maps) -> Self::Maps;
+
+    fn group_norm(&mut self, norm: &GroupNorm, x: Self::Maps) -> Self::Maps;
+
     /// The channels of all, one after the other.
     fn concat(&mut self, maps: Vec<Self::Maps>) -> Self::Maps;
 
@@ -133,6 +140,22 @@ impl Dense for Tensors {
             .with_align_corners(false)
             .with_output_size(size);
         widely(x, |x| interpolate(x, options))
+    }
+
+    fn enlarge(&mut self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        if self.size(&x) == size {
+            return x;
+        }
+        let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size);
+        interpolate(x, options)
+    }
+
+    fn add(&mut self, one: Tensor<4>, other: Tensor<4>) -> Tensor<4> {
+        one + other
+    }
+
+    fn group_norm(&mut self, norm: &GroupNorm, x: Tensor<4>) -> Tensor<4> {
+        widely(x, |x| norm.forward(x))
     }
 
     fn concat(&mut self, maps: Vec<Tensor<4>>) -> Tensor<4> {

@@ -7,6 +7,7 @@
 
 mod conv_norms;
 mod count;
+mod detection;
 mod error;
 mod graph;
 mod interpret;
@@ -27,6 +28,11 @@ mod unit;
 mod vgg;
 
 pub use conv_norms::{ConvNorm, ConvNorms, NormLinear, fold_norms, silence_norms};
+pub use detection::{
+    DetectionHead, Detector, DetectorConfig, FcosHead, FcosLayer, FcosRegression, FcosScores, Fpn,
+    Heads, LEVELS, LevelOutput, PyramidBackbone, RetinaHead, RetinaRegression, RetinaTower,
+    TopBlocks, Tower,
+};
 pub use error::ModelError;
 pub use graph::{Graph, Node, Op, Value};
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config, SeparableBlock};

@@ -75,9 +75,24 @@ pub(crate) fn apply<M: ConvNorms>(
     start: fn(usize) -> Initializer,
     device: &Device,
 ) -> Result<M, ModelError> {
+    apply_but(&[], branching, network, start, device)
+}
+
+/// The same, but that convolutions of these names stay plain: their biases are what a prediction starts from.
+pub(crate) fn apply_but<M: ConvNorms>(
+    plain: &[&str],
+    branching: &Branching,
+    network: M,
+    start: fn(usize) -> Initializer,
+    device: &Device,
+) -> Result<M, ModelError> {
+    let stays = |path: &str| plain.iter().any(|name| path.rsplit('.').next() == Some(name));
+    if let Some(path) = branching.only.layers.iter().find(|path| stays(path)) {
+        return Err(ModelError::StaysPlain { path: path.clone() });
+    }
     let pairs = network.conv_norms().into_iter().map(|pair| pair.conv_path);
     let before_norms = pairs.collect();
-    replace(branching, network, start, &before_norms, device)
+    replace(branching, network, start, &before_norms, &stays, device)
 }
 
 /// The same of a network that drops the norms behind its blocks.
@@ -87,7 +102,7 @@ pub(crate) fn apply_alone<M: Module>(
     start: fn(usize) -> Initializer,
     device: &Device,
 ) -> Result<M, ModelError> {
-    replace(branching, network, start, &BTreeSet::new(), device)
+    replace(branching, network, start, &BTreeSet::new(), &|_| false, device)
 }
 
 fn replace<M: Module>(
@@ -95,6 +110,7 @@ fn replace<M: Module>(
     network: M,
     start: fn(usize) -> Initializer,
     before_norms: &BTreeSet<String>,
+    stays: &dyn Fn(&str) -> bool,
     device: &Device,
 ) -> Result<M, ModelError> {
     let branches = &branching.branches;
@@ -104,7 +120,7 @@ fn replace<M: Module>(
     let chosen = branching.only.paths(&network)?;
     let mut failed = None;
     let network = map_layers(network, |path, layer| {
-        if failed.is_some() || !chosen.iter().any(|name| name == path) {
+        if failed.is_some() || stays(path) || !chosen.iter().any(|name| name == path) {
             return layer;
         }
         let geometry = layer.geometry();

@@ -56,12 +56,13 @@ impl PspHead {
 
     pub(super) fn pass<I: Interpreter + Dense>(&self, by: &mut I, x: I::Maps) -> I::Maps {
         let size = by.size(&x);
-        let mut all = vec![x.clone()];
-        for (pool, conv, norm, Relu) in &self.ppm {
+        let mut level = |(pool, conv, norm, Relu): &PyramidLevel| {
             let average = by.average_parts(pool, x.clone());
             let reduced = by.conv_norm(conv, norm, average, Then::relu());
-            all.push(by.resize(reduced, size));
-        }
+            by.resize(reduced, size)
+        };
+        let levels: Vec<_> = self.ppm.iter().map(&mut level).collect();
+        let all = std::iter::once(x).chain(levels).collect();
         let x = by.concat(all);
         fcn::pass(&self.cls, by, x)
     }
