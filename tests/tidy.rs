@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use dyrep_burn::BranchKind;
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "dyrep-schema",
+    "dyrep-boxes",
     "dyrep-config",
     "dyrep-kernels",
     "dyrep-burn",
@@ -27,8 +28,8 @@ const ORDER: [&str; 13] = [
 ];
 
 /// The crates whose dependencies, and theirs, have no tensors.
-const TENSORLESS: [&str; 5] =
-    ["dyrep-schema", "dyrep-config", "dyrep-kernels", "dyrep-data", "dyrep-recipe"];
+const TENSORLESS: [&str; 6] =
+    ["dyrep-schema", "dyrep-boxes", "dyrep-config", "dyrep-kernels", "dyrep-data", "dyrep-recipe"];
 
 /// The crates that may be unsafe: arithmetic, and a library in C.
 const UNSAFE: [&str; 2] = ["dyrep-kernels", "dyrep-turbojpeg"];
