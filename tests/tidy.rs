@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use dyrep_burn::BranchKind;
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "dyrep-schema",
     "dyrep-boxes",
     "dyrep-config",
     "dyrep-kernels",
     "dyrep-burn",
     "dyrep-models",
+    "dyrep-dense",
     "dyrep-quant",
     "dyrep-weights",
     "dyrep-resample",
