@@ -9,8 +9,8 @@ use crate::{Anchors, BBox, BoxError, Match};
 /// What the smallest area is found by: torchvision takes the largest of this minus the area.
 const BEYOND: f32 = 1e8;
 
-/// Assigns places to objects by centre sampling (FCOS § 3.1, and of the paper's second version,
-/// arXiv:2006.09214, § 2.1).
+/// Assigns places to objects by centre sampling (FCOS §§ 3.1 and 3.2; the first rule is of the paper's
+/// second version, arXiv:2006.09214).
 ///
 /// A place, an anchor's centre, finds an object if
 ///

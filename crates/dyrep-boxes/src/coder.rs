@@ -162,7 +162,7 @@ impl BoxLinearCoder {
 }
 
 /// How near a place is to the middle of its box, 1 there and 0 on the border, from the distances to its
-/// left, upper, right and lower side: FCOS's centre-ness (§ 3.2, equation 3).
+/// left, upper, right and lower side: FCOS's centre-ness (§ 3.3, equation 3).
 ///
 /// ```text
 /// √( min(l, r)/max(l, r) · min(t, b)/max(t, b) )

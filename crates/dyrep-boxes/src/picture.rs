@@ -46,7 +46,7 @@ pub struct ResizeRule {
 }
 
 impl ResizeRule {
-    /// 800 and 1333, as torchvision's RetinaNet and FCOS and both papers (RetinaNet § 4.1, FCOS § 4).
+    /// 800 and 1333, as torchvision's RetinaNet and FCOS and the latter's paper (§ 4).
     #[must_use]
     pub const fn published() -> Self {
         Self { min_size: 800, max_size: 1333 }

@@ -4,7 +4,8 @@
 //! `fcos.py`), which differ in the score and the coding. In its order:
 //!
 //! 1. A candidate is an anchor *and* a class: one anchor may find several. Its score is σ(logit), or
-//!    √(σ(logit) · σ(centre-ness)) where there is centre-ness; the paper of FCOS has no root (§ 3.2).
+//!    √(σ(logit) · σ(centre-ness)) where there is centre-ness. The root is of the second version of
+//!    FCOS (arXiv:2006.09214); the first has none (§ 3.3).
 //! 2. In each level those of a score above a threshold, and of these the best few.
 //! 3. Decoded, and clipped to the picture itself, not to the padded one.
 //! 4. Suppressed by class, across levels, and of the rest the best few.
@@ -80,8 +81,8 @@ pub struct PostProcess {
 }
 
 impl PostProcess {
-    /// torchvision's RetinaNet: above 0.05, 1000 a level, 0.5, 300. The paper keeps 100 (COCO counts no
-    /// more).
+    /// torchvision's RetinaNet: above 0.05, 1000 a level, 0.5 (§ 4.1, "Inference"), 300. COCO counts the
+    /// best 100.
     #[must_use]
     pub fn retinanet() -> Self {
         Self {

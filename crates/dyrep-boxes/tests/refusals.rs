@@ -25,7 +25,7 @@ const NO_BOXES: [BBox; 8] = [
     BBox::new(8.0, 0.0, 0.0, 8.0),
 ];
 /// No object, but a box all the same.
-const FLAT: [BBox; 2] = [POINT, BBox::new(3.0, 3.0, 3.0, 8.0)];
+const FLAT: [BBox; 3] = [POINT, BBox::new(3.0, 3.0, 3.0, 8.0), BBox::new(3.0, 3.0, 8.0, 3.0)];
 const PICTURE: Size = Size { height: 20, width: 30 };
 
 fn check_refused<T: std::fmt::Debug>(found: Result<T, BoxError>, says: &str) {
@@ -81,6 +81,8 @@ fn without_objects_all_is_background() {
     assert_eq!(Matcher::retinanet().matches(&[], anchors.boxes()).unwrap(), nothing);
     assert_eq!(CentreSampling::fcos().assign(&[], &anchors).unwrap(), nothing);
     assert_eq!(Matcher::retinanet().matches(&[FINE], &[]).unwrap(), []);
+    let anything = Matcher { high: -INF, low: -INF, allow_low_quality: true };
+    assert_eq!(anything.matches(&[], anchors.boxes()).unwrap(), nothing);
     check_refused(Anchors::from_levels(&[]), "0 levels");
     check_refused(Anchors::from_levels(&[&[FINE], &[]]), "level 1: 0 anchors");
 }
@@ -209,6 +211,8 @@ fn pictures_and_grids_have_pixels() {
     let rule = ResizeRule::published();
     check_refused(rule.resized(nothing), "a picture of 5 × 0");
     check_refused(rule.resized(Size { height: 1, width: 9000 }), "a resized picture of 0 × 1333");
+    let nowhere = ResizeRule { min_size: 0, max_size: 9 };
+    check_refused(nowhere.resized(PICTURE), "a resized picture of 0 × 0");
     check_refused(padded(&[], 32), "0 pictures in a batch");
     check_refused(padded(&[PICTURE, nothing], 32), "5 × 0");
     check_refused(padded(&[PICTURE], 0), "`divisor` is 0");
