@@ -83,7 +83,7 @@ impl AnchorGenerator {
     }
 
     fn published<const N: usize>(sizes: &[[f32; N]; 5], ratios: &[f32]) -> Self {
-        let level = |sizes: &[f32; N]| shapes(sizes, ratios).unwrap_or_default();
+        let level = |sizes: &[f32; N]| shapes(sizes, ratios).expect("published sizes have sides");
         Self { shapes: sizes.iter().map(level).collect() }
     }
 
