@@ -3,6 +3,7 @@
 //! ```text
 //! objects, anchors ─▶ Criterion::targets ─▶ Targets, plain numbers
 //! outputs of a Detector, Targets ─▶ Criterion::loss ─▶ DetectionLosses
+//! outputs of a Detector, anchors ─▶ Criterion::detect ─▶ Detection, picture by picture
 //! logits of a Segmenter, labels ─▶ pixel_loss
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 mod detection;
 mod elements;
+mod found;
 mod pixels;
 mod targets;
 
