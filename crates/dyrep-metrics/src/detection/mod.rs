@@ -108,9 +108,8 @@ impl DetectionMetric {
             iscrowd: truth.is_crowd,
             ..of_picture(truth.class, truth.bbox)
         });
-        // Adding 0 makes −0 the 0 that it is equal to.
         let detections = detections.iter().map(|detection| Annotation {
-            score: Some(detection.score + 0.0),
+            score: Some(detection.score),
             ..of_picture(detection.class, detection.bbox)
         });
         let image = Image { id: picture, ..Image::default() };

@@ -23,9 +23,9 @@ const MOST: usize = 2;
 pub struct DetectionSummary {
     /// Average precision over IoUs of 0.5 to 0.95, 100 detections of each class in each picture.
     pub ap: Option<f64>,
-    /// Of it at an IoU of 0.5.
+    /// At an IoU of 0.5 alone.
     pub ap50: Option<f64>,
-    /// At an IoU of 0.75.
+    /// At an IoU of 0.75 alone.
     pub ap75: Option<f64>,
     /// Of small objects, to 32² pixels.
     pub ap_small: Option<f64>,
