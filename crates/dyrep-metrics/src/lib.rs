@@ -9,7 +9,7 @@
 //! AP and AR are computed by `hotcoco` (MIT, no unsafe code, data from memory), which no caller sees:
 //! on the cases of `tests/golden`, with crowds, areas, ties and cut-offs, its numbers are those of
 //! pycocotools 2.0.11 to the last bit. It has no features to leave out what is not needed here, so it
-//! brings readers of PNG and XML and takes 25 seconds to compile without optimisation, on two cores
+//! brings readers of PNG and XML and takes about 25 seconds to compile without optimisation, on two cores
 //! (2026-11-30); the counts of segmentation would be no shorter with it and are our own.
 //!
 //! # Example
