@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use dyrep_burn::BranchKind;
 
 /// The crates, each of which may use those before it. Models and data do not know each other.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "dyrep-schema",
     "dyrep-boxes",
     "dyrep-metrics",
@@ -24,19 +24,21 @@ const ORDER: [&str; 16] = [
     "dyrep-resample",
     "dyrep-turbojpeg",
     "dyrep-data",
+    "dyrep-scenes",
     "dyrep-recipe",
     "dyrep-train",
     "dyrep-cli",
 ];
 
 /// The crates whose dependencies, and theirs, have no tensors.
-const TENSORLESS: [&str; 7] = [
+const TENSORLESS: [&str; 8] = [
     "dyrep-schema",
     "dyrep-boxes",
     "dyrep-metrics",
     "dyrep-config",
     "dyrep-kernels",
     "dyrep-data",
+    "dyrep-scenes",
     "dyrep-recipe",
 ];
 

@@ -1,0 +1,70 @@
+//! Files in and out: of bounded size, and whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use dyrep_data::{DataError, Dataset, Image, ImageFiles, Reading};
+
+use crate::error::SceneError;
+
+/// The largest file of annotations that is read. COCO's largest takes 0.45 GB.
+const LONGEST: u64 = 1 << 32;
+
+/// All of a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SceneError> {
+    let failed = |source| unreadable(path, source);
+    let found = fs::metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err(DataError::NotAFile { path: path.to_owned() }.into());
+    }
+    if found.len() > LONGEST {
+        return Err(SceneError::TooLong { path: path.to_owned(), limit: LONGEST });
+    }
+    fs::read(path).map_err(failed)
+}
+
+/// Writes a file beside its place and puts it there once it is complete.
+pub(crate) fn write(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), SceneError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = (|| {
+        let mut file = io::BufWriter::new(File::create(&partial)?);
+        fill(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&partial, path)
+    })();
+    written.map_err(|source| {
+        // What is left is of no use; that it cannot be removed is the lesser news.
+        let _ = fs::remove_file(&partial);
+        SceneError::Unwritable { path: path.to_owned(), source }
+    })
+}
+
+/// A picture of a file in a data set's folder, decoded. A link that leads out of the folder is refused
+/// unless links are followed.
+pub(crate) fn picture(root: &Path, path: &Path, reading: Reading) -> Result<Image, SceneError> {
+    inside(root, path, reading)?;
+    Ok(ImageFiles::new([path], reading)?.image(0)?)
+}
+
+/// Refuses a link that leads out of a data set's folder.
+pub(crate) fn inside(root: &Path, path: &Path, reading: Reading) -> Result<(), SceneError> {
+    if reading.follow_links {
+        return Ok(());
+    }
+    let resolved = |path: &Path| path.canonicalize().map_err(|source| unreadable(path, source));
+    let target = resolved(path)?;
+    if target.starts_with(resolved(root)?) {
+        return Ok(());
+    }
+    Err(DataError::ForbiddenLink { path: path.to_owned(), target }.into())
+}
+
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> SceneError {
+    DataError::Unreadable { path: path.to_owned(), source }.into()
+}

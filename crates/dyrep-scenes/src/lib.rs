@@ -1,0 +1,29 @@
+//! Annotated pictures: boxes and masks, from the files that the field exchanges.
+//!
+//! ```text
+//! Coco ── scene(i) ──▶ Scene { image, objects, mask }      detections ── write_detections ──▶ COCO's results
+//! ```
+//!
+//! * A [`Scene`] is a picture with [`Object`]s, each a box and a class, and perhaps a [`Mask`], a
+//!   class for each pixel. It is valid by construction: boxes lie in the picture, the mask is of its size.
+//! * [`Coco`] reads COCO's annotations; [`Detection`]s leave in COCO's format for results.
+//!
+//! Coordinates are continuous and in pixels: pixel `(column, row)` covers `column..column + 1` and
+//! `row..row + 1`, so a box around it is `[column, row, column + 1, row + 1]`.
+//!
+//! What a file declares and cannot be used is either a [`SceneError`], which names the file, the
+//! annotation and what was expected, or counted in [`Counts`], which a user is told in one line. The crate
+//! knows no tensor.
+
+mod coco;
+mod counts;
+mod error;
+mod file;
+mod scene;
+
+pub use crate::coco::{
+    Categories, Coco, Detection, Segmentation, read_detections, write_detections,
+};
+pub use crate::counts::{Counts, Reason};
+pub use crate::error::SceneError;
+pub use crate::scene::{Mask, Object, Scene};
