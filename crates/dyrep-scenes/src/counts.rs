@@ -23,6 +23,12 @@ pub enum Reason {
     FaultySegmentation,
     /// A class without a single annotation that was kept.
     EmptyClass,
+    /// A picture has no mask: skipped.
+    MissingMask,
+    /// A mask has no picture: skipped.
+    MissingPicture,
+    /// A picture's name does not end as those of its data set do: skipped.
+    OtherName,
 }
 
 impl Reason {
@@ -36,6 +42,9 @@ impl Reason {
             Self::ClippedBox => "boxes cut at the picture's edge",
             Self::FaultySegmentation => "segmentations that fit no picture of theirs, boxes kept",
             Self::EmptyClass => "classes without annotations",
+            Self::MissingMask => "pictures skipped: no mask",
+            Self::MissingPicture => "masks skipped: no picture",
+            Self::OtherName => "pictures skipped: their names end differently",
         }
     }
 }

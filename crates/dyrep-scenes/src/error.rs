@@ -111,6 +111,37 @@ pub enum SceneError {
         expected: (u32, u32),
     },
 
+    /// Two pictures would have the same mask.
+    #[error("{} and {}: both would have the mask {}; expected each stem once", paths[0].display(), paths[1].display(), mask.display())]
+    StemTwice {
+        /// The pictures.
+        paths: [PathBuf; 2],
+        /// The mask.
+        mask: PathBuf,
+    },
+
+    /// A file of a mask is none that is read.
+    #[error("{}: {reason}; expected a PNG of grey values or a palette, 8 bits or fewer", path.display())]
+    MaskFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A mask has a label that is no class.
+    #[error("{}: label {label} in column {}, row {}; expected {expected}", path.display(), at.0, at.1)]
+    UnknownLabel {
+        /// The mask's file.
+        path: PathBuf,
+        /// The label.
+        label: u8,
+        /// Column and row of the first such pixel.
+        at: (u32, u32),
+        /// The labels that there are.
+        expected: String,
+    },
+
     /// A mask that is none.
     #[error(
         "mask of {width}x{height} with {labels} labels; expected sides of at least 1 and a label a pixel"

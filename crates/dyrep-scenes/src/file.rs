@@ -12,6 +12,8 @@ use crate::error::SceneError;
 const LONGEST: u64 = 1 << 32;
 
 /// All of a file.
+///
+/// Opening what is no file might wait for ever, and a file's length is looked at before it is believed.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SceneError> {
     let failed = |source| unreadable(path, source);
     let found = fs::metadata(path).map_err(failed)?;

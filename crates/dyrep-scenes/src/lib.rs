@@ -1,12 +1,13 @@
 //! Annotated pictures: boxes and masks, from the files that the field exchanges.
 //!
 //! ```text
-//! Coco ── scene(i) ──▶ Scene { image, objects, mask }      detections ── write_detections ──▶ COCO's results
+//! Coco, Masks ── scene(i) ──▶ Scene { image, objects, mask }      detections ── write_detections ──▶ COCO's results
 //! ```
 //!
 //! * A [`Scene`] is a picture with [`Object`]s, each a box and a class, and perhaps a [`Mask`], a
 //!   class for each pixel. It is valid by construction: boxes lie in the picture, the mask is of its size.
 //! * [`Coco`] reads COCO's annotations; [`Detection`]s leave in COCO's format for results.
+//! * [`Masks`] reads folders of pictures and masks, and Cityscapes.
 //!
 //! Coordinates are continuous and in pixels: pixel `(column, row)` covers `column..column + 1` and
 //! `row..row + 1`, so a box around it is `[column, row, column + 1, row + 1]`.
@@ -19,6 +20,8 @@ mod coco;
 mod counts;
 mod error;
 mod file;
+mod mask_file;
+mod masks;
 mod scene;
 
 pub use crate::coco::{
@@ -26,4 +29,6 @@ pub use crate::coco::{
 };
 pub use crate::counts::{Counts, Reason};
 pub use crate::error::SceneError;
+pub use crate::mask_file::{read_mask, write_mask};
+pub use crate::masks::{CITYSCAPES, Masks};
 pub use crate::scene::{Mask, Object, Scene};
