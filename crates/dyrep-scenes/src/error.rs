@@ -142,6 +142,19 @@ pub enum SceneError {
         expected: String,
     },
 
+    /// An option of a transform makes no sense.
+    #[error("{transform}: {option} is {found}; expected {expected}")]
+    Transform {
+        /// The transform.
+        transform: &'static str,
+        /// The option.
+        option: &'static str,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+
     /// A mask that is none.
     #[error(
         "mask of {width}x{height} with {labels} labels; expected sides of at least 1 and a label a pixel"

@@ -1,13 +1,16 @@
 //! Annotated pictures: boxes and masks, from the files that the field exchanges.
 //!
 //! ```text
-//! Coco, Masks ── scene(i) ──▶ Scene { image, objects, mask }      detections ── write_detections ──▶ COCO's results
+//! Coco, Masks ── scene(i) ──▶ Scene { image, objects, mask } ── transforms, rng(seed, epoch, i) ──▶ Scene
+//! detections ── write_detections ──▶ COCO's results
 //! ```
 //!
 //! * A [`Scene`] is a picture with [`Object`]s, each a box and a class, and perhaps a [`Mask`], a
 //!   class for each pixel. It is valid by construction: boxes lie in the picture, the mask is of its size.
 //! * [`Coco`] reads COCO's annotations; [`Detection`]s leave in COCO's format for results.
 //! * [`Masks`] reads folders of pictures and masks, and Cityscapes.
+//! * A [`SceneTransform`] moves boxes and masks exactly with the pixels; what is random comes from the
+//!   sample's own generator.
 //!
 //! Coordinates are continuous and in pixels: pixel `(column, row)` covers `column..column + 1` and
 //! `row..row + 1`, so a box around it is `[column, row, column + 1, row + 1]`.
@@ -23,6 +26,7 @@ mod file;
 mod mask_file;
 mod masks;
 mod scene;
+mod transform;
 
 pub use crate::coco::{
     Categories, Coco, Detection, Segmentation, read_detections, write_detections,
@@ -32,3 +36,7 @@ pub use crate::error::SceneError;
 pub use crate::mask_file::{read_mask, write_mask};
 pub use crate::masks::{CITYSCAPES, Masks};
 pub use crate::scene::{Mask, Object, Scene};
+pub use crate::transform::{
+    Keep, Mosaic, PadToMultiple, RandomFlip, RandomScaleCrop, ResizeSides, SceneTransform,
+};
+pub use dyrep_resample::Region;
