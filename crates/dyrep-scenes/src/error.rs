@@ -142,10 +142,10 @@ pub enum SceneError {
         expected: String,
     },
 
-    /// An option of a transform makes no sense.
+    /// An option of a transform, or of scenes that are made up, makes no sense.
     #[error("{transform}: {option} is {found}; expected {expected}")]
     Transform {
-        /// The transform.
+        /// The transform, or what makes scenes up.
         transform: &'static str,
         /// The option.
         option: &'static str,

@@ -11,6 +11,8 @@
 //! * [`Masks`] reads folders of pictures and masks, and Cityscapes.
 //! * A [`SceneTransform`] moves boxes and masks exactly with the pixels; what is random comes from the
 //!   sample's own generator.
+//! * [`Shapes`] makes scenes up, textured shapes that hide one another, and writes them as files that the
+//!   readers above read back.
 //!
 //! Coordinates are continuous and in pixels: pixel `(column, row)` covers `column..column + 1` and
 //! `row..row + 1`, so a box around it is `[column, row, column + 1, row + 1]`.
@@ -26,6 +28,7 @@ mod file;
 mod mask_file;
 mod masks;
 mod scene;
+mod shapes;
 mod transform;
 
 pub use crate::coco::{
@@ -36,6 +39,7 @@ pub use crate::error::SceneError;
 pub use crate::mask_file::{read_mask, write_mask};
 pub use crate::masks::{CITYSCAPES, Masks};
 pub use crate::scene::{Mask, Object, Scene};
+pub use crate::shapes::{PictureFormat, Shapes, ShapesConfig};
 pub use crate::transform::{
     Keep, Mosaic, PadToMultiple, RandomFlip, RandomScaleCrop, ResizeSides, SceneTransform,
 };
