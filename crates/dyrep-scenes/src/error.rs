@@ -22,13 +22,15 @@ pub enum SceneError {
         source: io::Error,
     },
 
-    /// A file of annotations is too long to be read.
-    #[error("{}: more than {limit} bytes; expected annotations in JSON", path.display())]
+    /// A file is too long to be read.
+    #[error("{}: more than {limit} bytes; expected {expected}", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
         /// The most bytes that are read.
         limit: u64,
+        /// What the file should be.
+        expected: &'static str,
     },
 
     /// A file is no JSON, or not what was expected; the reason has line and column.

@@ -1,29 +1,42 @@
 //! Files in and out: of bounded size, and whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use dyrep_data::{DataError, Dataset, Image, ImageFiles, Reading};
 
 use crate::error::SceneError;
 
-/// The largest file of annotations that is read. COCO's largest takes 0.45 GB.
-const LONGEST: u64 = 1 << 32;
+/// A kind of file, and the most bytes of one that are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    what: &'static str,
+    limit: u64,
+}
+
+/// COCO's largest takes 0.45 GB.
+pub(crate) const ANNOTATIONS: Wanted = Wanted { what: "annotations in JSON", limit: 1 << 32 };
+/// More than any mask of as many pixels as a picture may have.
+pub(crate) const MASK: Wanted = Wanted { what: "a PNG of labels", limit: 1 << 29 };
 
 /// All of a file.
 ///
 /// Opening what is no file might wait for ever, and a file's length is looked at before it is believed.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SceneError> {
+pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Vec<u8>, SceneError> {
     let failed = |source| unreadable(path, source);
     let found = fs::metadata(path).map_err(failed)?;
     if !found.is_file() {
         return Err(DataError::NotAFile { path: path.to_owned() }.into());
     }
-    if found.len() > LONGEST {
-        return Err(SceneError::TooLong { path: path.to_owned(), limit: LONGEST });
+    let Wanted { what: expected, limit } = wanted;
+    let mut contents = Vec::new();
+    // It may have grown since its length was known.
+    let read = |file: File| file.take(limit + 1).read_to_end(&mut contents);
+    if found.len() > limit || File::open(path).and_then(read).map_err(failed)? as u64 > limit {
+        return Err(SceneError::TooLong { path: path.to_owned(), limit, expected });
     }
-    fs::read(path).map_err(failed)
+    Ok(contents)
 }
 
 /// Writes a file beside its place and puts it there once it is complete.
@@ -51,6 +64,10 @@ pub(crate) fn write(
 /// unless links are followed.
 pub(crate) fn picture(root: &Path, path: &Path, reading: Reading) -> Result<Image, SceneError> {
     inside(root, path, reading)?;
+    // A folder would stand for the pictures in it.
+    if !path.is_file() {
+        return Err(DataError::NotAFile { path: path.to_owned() }.into());
+    }
     Ok(ImageFiles::new([path], reading)?.image(0)?)
 }
 

@@ -20,7 +20,7 @@ const BESIDE_PIXELS: usize = 64 << 20;
 /// If the file cannot be read, is no such PNG, or has more than [`Image::MAX_PIXELS`].
 pub fn read_mask(path: impl AsRef<Path>) -> Result<Mask, SceneError> {
     let path = path.as_ref();
-    decode(&file::read(path)?)
+    decode(&file::read(path, file::MASK)?)
         .map_err(|reason| SceneError::MaskFile { path: path.to_owned(), reason })
 }
 

@@ -62,9 +62,10 @@ impl Coco {
         reading: impl Into<Reading>,
     ) -> Result<Self, SceneError> {
         let (path, folder) = (annotations.as_ref(), folder.as_ref());
-        let entries: Entries = serde_json::from_slice(&file::read(path)?).map_err(|source| {
-            SceneError::Json { path: path.to_owned(), source, expected: EXPECTED }
-        })?;
+        let entries: Entries =
+            serde_json::from_slice(&file::read(path, file::ANNOTATIONS)?).map_err(|source| {
+                SceneError::Json { path: path.to_owned(), source, expected: EXPECTED }
+            })?;
         let source = Source { path, folder };
         let categories = source.categories(&entries)?;
         let mut counts = Counts::default();
@@ -233,7 +234,7 @@ impl Source<'_> {
                 let found = ("width` and `height", format!("{width} and {height}"));
                 return Err(self.field(("image", id), found, "at least 1 each"));
             }
-            if self.folder.join(&file_name).exists() {
+            if self.folder.join(&file_name).is_file() {
                 let (objects, segmentations) = (vec![], vec![]);
                 let entry = Entry { id, file_name, width, height, objects, segmentations };
                 pictures.insert(id, entry);

@@ -54,10 +54,12 @@ pub fn write_detections(
 /// If the file cannot be read or is not in COCO's format for results.
 pub fn read_detections(path: impl AsRef<Path>) -> Result<Vec<Detection>, SceneError> {
     let path = path.as_ref();
-    serde_json::from_slice(&file::read(path)?).map_err(|source| SceneError::Json {
-        path: path.to_owned(),
-        source,
-        expected: "COCO's results: a list of `image_id`, `category_id`, `bbox` and `score`",
+    serde_json::from_slice(&file::read(path, file::ANNOTATIONS)?).map_err(|source| {
+        SceneError::Json {
+            path: path.to_owned(),
+            source,
+            expected: "COCO's results: a list of `image_id`, `category_id`, `bbox` and `score`",
+        }
     })
 }
 

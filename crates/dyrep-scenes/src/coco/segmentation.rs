@@ -155,6 +155,26 @@ mod tests {
         assert_eq!(decompress("22").unwrap(), [2, 2]);
     }
 
+    /// Texts that pycocotools wrote: the upper right quarter of 100×100 pixels, and shapes of which the size
+    /// is known.
+    #[test]
+    fn pycocotools_texts_are_read() {
+        let quarter = format!("Xl4b1b1{}", "0".repeat(98));
+        let mut counts = vec![50; 101];
+        counts[0] = 5000;
+        assert_eq!(decompress(&quarter).unwrap(), counts);
+        for (text, area) in [
+            ("724;MG2MN16", 9 * 5),
+            ("b04500N2", 9 * 5),
+            ("e`V39V9m1H5N10000000001O2O01O2M4K`ce3", 360 * 640),
+            ("nYW31n>2N2FNbA48Kf=?XBDe=m0OM3M4YOPB8_>L4JXao5", 480 * 640),
+        ] {
+            let counts = decompress(text).unwrap();
+            assert_eq!(counts.iter().sum::<u64>(), area, "{text}: {counts:?}");
+            assert_eq!(compress(&counts), text);
+        }
+    }
+
     #[rstest]
     #[case::ends("P")]
     #[case::not_a_character("1 ")]

@@ -73,13 +73,10 @@ impl Keep {
     }
 }
 
-/// The share of a box's area that is left.
+/// The share of a box's area that is left. Side by side: the area of a tiny box is 0 in an `f64`.
 fn visible(whole: [f64; 4], left: [f64; 4]) -> f64 {
-    let area = |bbox| {
-        let (width, height) = sides(bbox);
-        width * height
-    };
-    area(left) / area(whole)
+    let ((width, height), (left_width, left_height)) = (sides(whole), sides(left));
+    left_width / width * (left_height / height)
 }
 
 /// The size of a transform's output, if it has no more than [`Image::MAX_PIXELS`] and a side is not 0.
