@@ -97,8 +97,8 @@ impl Criterion {
 
 /// Targets as tensors.
 struct Given {
-    /// `[batch, anchors]`.
-    classes: Tensor<2, Int>,
+    /// `[batch, anchors, 1]`.
+    classes: Tensor<3, Int>,
     /// 1 where an anchor is asked for its class, `[batch, anchors, 1]`.
     asked: Tensor<3>,
     /// 1 where it finds something, `[batch, anchors, 1]`.
@@ -114,18 +114,15 @@ struct Given {
 impl Given {
     fn new(targets: &Targets, device: &Device) -> Self {
         let (batch, each) = (targets.batch, targets.each());
-        let flags = |holds: &dyn Fn(i64) -> bool| {
-            let values = targets.classes.iter().map(|class| f32::from(u8::from(holds(*class))));
-            Tensor::from_data(TensorData::new(values.collect(), [batch, each, 1]), device)
-        };
         let floats = |values: &[f32], shape: [usize; 3]| {
             Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
         };
-        let classes = TensorData::new(targets.classes.clone(), [batch, each]);
+        let classes = TensorData::new(targets.classes.clone(), [batch, each, 1]);
+        let classes = Tensor::<3, Int>::from_data(classes, device);
         Self {
-            classes: Tensor::from_data(classes, device),
-            asked: flags(&|class| class != NOT_ASKED),
-            found: flags(&|class| class >= 0),
+            asked: classes.clone().not_equal_elem(NOT_ASKED).float(),
+            found: classes.clone().greater_equal_elem(0).float(),
+            classes,
             boxes: floats(&targets.boxes, [batch, each, 4]),
             centreness: match targets.centreness.is_empty() {
                 true => Tensor::zeros([1, 1, 1], device),
@@ -137,12 +134,11 @@ impl Given {
 
     /// 1 for an anchor's class, 0 elsewhere, `[batch, anchors, classes]`.
     fn hot(&self, classes: usize) -> Tensor<3> {
-        let [batch, each] = self.classes.dims();
+        let [batch, each, _] = self.classes.dims();
         let device = self.classes.device();
         let numbers = Tensor::<1, Int>::arange(0..classes as i64, &device).reshape([1, 1, classes]);
         let numbers = numbers.expand([batch, each, classes]);
-        let own = self.classes.clone().reshape([batch, each, 1]).expand([batch, each, classes]);
-        own.equal(numbers).float()
+        self.classes.clone().expand([batch, each, classes]).equal(numbers).float()
     }
 }
 

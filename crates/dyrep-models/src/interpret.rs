@@ -122,6 +122,16 @@ pub(crate) trait Dense: Interpreter {
 /// Computes.
 pub(crate) struct Tensors;
 
+/// Maps of another height and width; pixels are areas.
+fn resized(x: Tensor<4>, size: [usize; 2], mode: InterpolateMode) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    if [height, width] == size {
+        return x;
+    }
+    let options = InterpolateOptions::new(mode).with_align_corners(false).with_output_size(size);
+    interpolate(x, options)
+}
+
 impl Dense for Tensors {
     fn size(&self, x: &Tensor<4>) -> [usize; 2] {
         let [_, _, height, width] = x.dims();
@@ -133,21 +143,11 @@ impl Dense for Tensors {
     }
 
     fn resize(&mut self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-        if self.size(&x) == size {
-            return x;
-        }
-        let options = InterpolateOptions::new(InterpolateMode::Bilinear)
-            .with_align_corners(false)
-            .with_output_size(size);
-        widely(x, |x| interpolate(x, options))
+        widely(x, |x| resized(x, size, InterpolateMode::Bilinear))
     }
 
     fn enlarge(&mut self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-        if self.size(&x) == size {
-            return x;
-        }
-        let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size);
-        interpolate(x, options)
+        resized(x, size, InterpolateMode::Nearest)
     }
 
     fn add(&mut self, one: Tensor<4>, other: Tensor<4>) -> Tensor<4> {

@@ -6,12 +6,9 @@
 mod common;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::Tensor;
-use common::{paths, pictures, with_random_norms};
-use dyrep_burn::{
-    Branches, Change, Controller, ControllerConfig, NormRule, PathPatterns, Preset, deploy, layers,
-};
+use common::{learn_and_grow, paths, pictures, with_random_norms};
+use dyrep_burn::{Branches, NormRule, Preset, deploy, layers};
 use dyrep_models::{
     Branching, DetectionHead, Detector, DetectorConfig, LevelOutput, ModelError, ResNetConfig,
     Selection, fold_norms,
@@ -132,38 +129,17 @@ fn a_detector_learns_and_grows_in_its_heads() {
     let inner = under_test();
     let images = |device| pictures([2, 2, 64, 64], device);
     for head in HEADS {
-        let mut network: Detector = with_random_norms(narrow(head).init(&device).unwrap());
-        let mut optimizer = SgdConfig::new().init();
+        let network: Detector = with_random_norms(narrow(head).init(&device).unwrap());
         let loss = |network: &Detector| {
             let outputs = all(&network.forward(images(&device)));
             (outputs - 0.5).powi_scalar(2).mean()
         };
-        let mut controller = Controller::new(ControllerConfig {
-            interval: 1,
-            calibration_batches: 1,
-            norm_rule: NormRule::Neutral,
-            grow_in: PathPatterns::new([r"head\..*conv\."]).unwrap(),
-            ..Default::default()
-        })
-        .unwrap();
-        let mut losses = vec![];
-        for _ in 0..3 {
-            let value = loss(&network);
-            let gradients = GradientsParams::from_grads(value.backward(), &network);
-            controller.observe(&network, &gradients);
-            losses.push(value.into_scalar::<f32>());
-            network = optimizer.step(1e-2, network, gradients);
-        }
-        assert!(losses[2] < losses[0], "{losses:?}");
-        let before = all(&network.valid().forward(images(&inner)));
-        let run = |network: &Detector, _: usize| drop(network.forward(images(&inner)));
-        let adjustment = controller.adjust(&mut network, &mut optimizer, 1, run).unwrap();
-        let event = &adjustment.events[0];
-        assert!(matches!(event.change, Change::Grew { .. }), "{event:?}");
-        assert!(event.change.path().starts_with("head."), "{event:?}");
-        let after = all(&network.valid().forward(images(&inner)));
-        let difference = relative_difference(after, before);
-        assert!(difference < allowed(TOLERANCE), "{difference:e}");
+        let run = |network: &Detector| drop(network.forward(images(&inner)));
+        let outputs = |network: &Detector| all(&network.valid().forward(images(&inner)));
+        let (grow_in, rule) = (r"head\..*conv\.", NormRule::Neutral);
+        let (moved, path) = learn_and_grow(network, grow_in, rule, loss, run, outputs);
+        assert!(path.starts_with("head."), "{path}");
+        assert!(moved < allowed(TOLERANCE), "{moved:e}");
     }
 }
 

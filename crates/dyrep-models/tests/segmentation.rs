@@ -6,11 +6,8 @@
 mod common;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, SgdConfig};
-use common::{paths, pictures, with_random_norms};
-use dyrep_burn::{
-    Branches, Change, Controller, ControllerConfig, PathPatterns, Preset, deploy, layers,
-};
+use common::{learn_and_grow, paths, pictures, with_random_norms};
+use dyrep_burn::{Branches, NormRule, PathPatterns, Preset, deploy, layers};
 use dyrep_models::{
     Branching, ModelError, ResNetBackbone, ResNetConfig, ResNetForm, SegmentationHead, Segmented,
     Segmenter, SegmenterConfig, Selection, fold_norms,
@@ -141,36 +138,17 @@ fn a_segmenter_learns_and_grows() {
     let inner = under_test();
     let images = |device| pictures([2, 2, 32, 40], device);
     for head in HEADS {
-        let config = narrow(head, ResNetConfig::resnet18(1));
-        let mut network: Segmenter = with_random_norms(config.init(&device).unwrap());
-        let mut optimizer = SgdConfig::new().init();
+        let network: Segmenter =
+            with_random_norms(narrow(head, ResNetConfig::resnet18(1)).init(&device).unwrap());
         let loss = |network: &Segmenter| {
             let Segmented { logits, auxiliary } = network.forward_all(images(&device));
             logits.powi_scalar(2).mean() + auxiliary.unwrap().powi_scalar(2).mean() * 0.4
         };
-        let mut controller = Controller::new(ControllerConfig {
-            interval: 1,
-            calibration_batches: 1,
-            grow_in: PathPatterns::new(["^classifier"]).unwrap(),
-            ..Default::default()
-        })
-        .unwrap();
-        let mut losses = vec![];
-        for _ in 0..3 {
-            let value = loss(&network);
-            let gradients = GradientsParams::from_grads(value.backward(), &network);
-            controller.observe(&network, &gradients);
-            losses.push(value.into_scalar::<f32>());
-            network = optimizer.step(1e-2, network, gradients);
-        }
-        assert!(losses[2] < losses[0], "{losses:?}");
-        let before = network.valid().forward(images(&inner));
-        let run = |network: &Segmenter, _: usize| drop(network.forward_all(images(&inner)));
-        let adjustment = controller.adjust(&mut network, &mut optimizer, 1, run).unwrap();
-        let event = &adjustment.events[0];
-        assert!(matches!(event.change, Change::Grew { .. }), "{event:?}");
-        let difference = relative_difference(network.valid().forward(images(&inner)), before);
-        assert!(difference < allowed(TOLERANCE), "{difference:e}");
+        let run = |network: &Segmenter| drop(network.forward_all(images(&inner)));
+        let logits = |network: &Segmenter| network.valid().forward(images(&inner)).flatten(0, 3);
+        let rule = NormRule::default();
+        let (moved, _) = learn_and_grow(network, "^classifier", rule, loss, run, logits);
+        assert!(moved < allowed(TOLERANCE), "{moved:e}");
     }
 }
 

@@ -178,7 +178,7 @@ impl FcosHead {
         })
     }
 
-    /// Logits, boxes before their ReLU, and how central places are.
+    /// Logits, boxes, and how central places are.
     pub(super) fn pass<I: Dense>(&self, by: &mut I, x: I::Maps) -> [I::Maps; 3] {
         let Self { classification_head: classes, regression_head: boxes } = self;
         let mut through = |layers: &[FcosLayer], x: I::Maps| {
@@ -190,9 +190,10 @@ impl FcosHead {
         };
         let of_classes = through(&classes.conv, x.clone());
         let of_boxes = through(&boxes.conv, x);
+        let distances = by.conv(&boxes.bbox_reg, of_boxes.clone());
         [
             by.conv(&classes.cls_logits, of_classes),
-            by.conv(&boxes.bbox_reg, of_boxes.clone()),
+            by.relu(distances),
             by.conv(&boxes.bbox_ctrness, of_boxes),
         ]
     }

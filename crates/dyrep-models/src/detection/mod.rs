@@ -27,7 +27,7 @@ pub use heads::{
 
 use crate::conv_norms::{ConvNorm, ConvNorms};
 use crate::error::ModelError;
-use crate::interpret::{Interpreter, Tensors};
+use crate::interpret::Tensors;
 use crate::resnet::ResNetConfig;
 use crate::selection::{Branching, apply_but};
 use crate::transparent::transparent;
@@ -194,7 +194,7 @@ impl Detector {
             }
             Heads::Fcos(head) => {
                 let [logits, boxes, centreness] = head.pass(by, level);
-                LevelOutput { logits, boxes: by.relu(boxes), centreness: Some(centreness) }
+                LevelOutput { logits, boxes, centreness: Some(centreness) }
             }
         })
     }

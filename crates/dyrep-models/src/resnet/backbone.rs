@@ -54,7 +54,6 @@ impl ResNetBackbone {
 
     fn layers(&self) -> Layers<'_> {
         let Self { conv1, bn1, maxpool, layer1, layer2, layer3, layer4 } = self;
-        let stages = [layer1, layer2, layer3, layer4].map(Vec::as_slice);
-        Layers { conv1, bn1, maxpool: maxpool.as_ref(), stages }
+        Layers { conv1, bn1, maxpool, stages: [layer1, layer2, layer3, layer4] }
     }
 }

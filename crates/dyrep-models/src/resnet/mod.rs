@@ -70,8 +70,7 @@ impl ConvNorms for ResNet {
 impl ResNet {
     fn layers(&self) -> Layers<'_> {
         let Self { conv1, bn1, maxpool, layer1, layer2, layer3, layer4, .. } = self;
-        let stages = [layer1, layer2, layer3, layer4].map(Vec::as_slice);
-        Layers { conv1, bn1, maxpool: maxpool.as_ref(), stages }
+        Layers { conv1, bn1, maxpool, stages: [layer1, layer2, layer3, layer4] }
     }
 
     fn trunk<I: Interpreter>(
@@ -93,8 +92,8 @@ impl ResNet {
 struct Layers<'a> {
     conv1: &'a ResNetStem,
     bn1: &'a BatchNorm,
-    maxpool: Option<&'a MaxPool2d>,
-    stages: [&'a [ResidualBlock]; 4],
+    maxpool: &'a Option<MaxPool2d>,
+    stages: [&'a Vec<ResidualBlock>; 4],
 }
 
 impl<'a> Layers<'a> {
